@@ -1,0 +1,76 @@
+/* How constants are stored: once each, in the one form that all their readers in the module can use.
+ *
+ * A matrix that products read is packed in panels; a table that is looked up by row and also multiplied (tied embeddings) is packed too, and
+ * the look-up reads the panels. Everything else is stored as it is. A constant whose readers have no common form is stored in both. */
+#include "backend/lower.h"
+
+static void note_product(ConstantLayout *l, bool transposed) {
+    if (l->panels && l->transposed != transposed) l->mixed = true;
+    l->panels = true;
+    l->transposed = transposed;
+}
+
+static void note_use(ConstantLayout *layouts, const Node *n, int i) {
+    const Constant *c = n->inputs[i]->constant;
+    ConstantLayout *l = &layouts[c->id];
+    if (n->op == OP_linear && i == 1) note_product(l, attr_bool(n, "tb"));
+    else if (n->op == OP_gather && i == 0 && attr_int(n, "axis") == 0 && c->rank == 2 && c->dtype == TN_F32) l->rows = true;
+    else l->other = true;
+}
+
+/* Operands of qkv belong to it alone (the pass sees to that) and are packed together. */
+static bool packed_together(const Node *n, int i) {
+    return n->op == OP_qkv && i >= 1;
+}
+
+ConstantLayout *layout_constants(Image *im) {
+    Module *m = im->module;
+    ConstantLayout *layouts = ARENA_ARRAY(&im->cx->arena, ConstantLayout, (size_t)m->constant_count + 1);
+    for (Graph *g = m->graphs; g; g = g->next) {
+        IR_FOR_NODES(n, g)
+            for (int i = 0; i < n->input_count; i++)
+                if (n->inputs[i] && n->inputs[i]->constant && !packed_together(n, i)) note_use(layouts, n, i);
+        for (int i = 0; i < g->output_count; i++)
+            if (g->outputs[i]->constant) layouts[g->outputs[i]->constant->id].other = true;
+    }
+    return layouts;
+}
+
+bool layout_packed_only(const ConstantLayout *l) {
+    return l->panels && !l->mixed && !l->other && (!l->rows || l->transposed);
+}
+
+static View constant_view(Lower *lo, const Stored *s) {
+    PlanConstant c = ((PlanConstant *)lo->im->constants.data)[s->id];
+    Type t = {.dtype = (TnDType)c.dtype, .rank = c.rank};
+    for (int i = 0; i < c.rank; i++) t.dims[i] = ex_int(lo->x, c.dims[i]);
+    uint32_t buffer = TN_NO_ID;
+    for (size_t i = 0; i < lo->buffer_count && buffer == TN_NO_ID; i++)
+        if (lo->buffers[i].kind == TN_BUFFER_CONSTANT && lo->buffers[i].index == s->id) buffer = (uint32_t)i;
+    if (buffer == TN_NO_ID) buffer = lower_buffer(lo, TN_BUFFER_CONSTANT, s->id, NULL, t.dtype);
+    View v = view_dense(lo, buffer, &t);
+    v.layout = s->layout;
+    if (s->layout != TN_LAYOUT_STRIDED)
+        for (int i = 0; i < v.rank; i++) v.strides[i] = ex_int(lo->x, 0);
+    return v;
+}
+
+View lower_weight(Lower *lo, int parts, const Constant *const *part, bool transposed) {
+    if (parts > 1) return constant_view(lo, image_constant(lo->im, TN_LAYOUT_PANELS16, transposed, parts, part));
+    ConstantLayout *l = &lo->layouts[part[0]->id];
+    if (l->packed && l->packed->transposed == transposed) return constant_view(lo, l->packed);
+    Stored *s = image_constant(lo->im, TN_LAYOUT_PANELS16, transposed, 1, part);
+    if (!l->packed) l->packed = s;
+    return constant_view(lo, s);
+}
+
+View lower_plain_constant(Lower *lo, const Constant *c) {
+    ConstantLayout *l = &lo->layouts[c->id];
+    if (!l->plain) l->plain = image_constant(lo->im, TN_LAYOUT_STRIDED, false, 1, &c);
+    return constant_view(lo, l->plain);
+}
+
+View lower_joined_vector(Lower *lo, int parts, const Constant *const *part) {
+    if (parts == 1) return lower_plain_constant(lo, part[0]);
+    return constant_view(lo, image_constant(lo->im, TN_LAYOUT_STRIDED, false, parts, part));
+}

@@ -1,0 +1,198 @@
+/* Lowering a graph: buffers, views, and the list of instructions.
+ *
+ * Values that the graph returns are computed straight into their output buffers where that is possible: where the returned value is a dense
+ * view of what an instruction writes. Otherwise a copy at the end puts them there. */
+#include "backend/lower.h"
+
+#include <string.h>
+
+uint32_t lower_buffer(Lower *lo, PlanBufferKind kind, uint32_t index, const Expr *elements, TnDType dtype) {
+    lo->buffers = arena_grow(&lo->cx->arena, lo->buffers, &lo->buffer_capacity, lo->buffer_count + 1, sizeof *lo->buffers);
+    lo->buffers[lo->buffer_count] = (Buffer){.kind = kind, .index = index, .elements = elements, .dtype = dtype, .merged = TN_NO_ID};
+    return (uint32_t)lo->buffer_count++;
+}
+
+void lower_set(Lower *lo, const Value *v, View view) {
+    lo->view_of[v->id] = view;
+}
+
+View lower_operand(Lower *lo, const Value *v) {
+    if (!v) return view_absent();
+    if (!v->constant) return lo->view_of[v->id];
+    return lower_plain_constant(lo, v->constant);
+}
+
+View lower_copy(Lower *lo, const View *v) {
+    Type t = {.dtype = v->dtype, .rank = v->rank};
+    for (int i = 0; i < v->rank; i++) t.dims[i] = v->dims[i];
+    uint32_t buffer = lower_buffer(lo, TN_BUFFER_ARENA, 0, ir_elements(lo->im->module, &t), t.dtype);
+    View out = view_dense(lo, buffer, &t);
+    lower_emit_copy(lo, v, &out);
+    return out;
+}
+
+View lower_rows(Lower *lo, const Value *v) {
+    View view = lower_operand(lo, v);
+    if (view.buffer == TN_NO_ID || view_has_rows(&view)) return view;
+    return lower_copy(lo, &view);
+}
+
+View lower_dense(Lower *lo, const Value *v) {
+    View view = lower_operand(lo, v);
+    if (view.buffer == TN_NO_ID || view_is_dense(lo, &view)) return view;
+    return lower_copy(lo, &view);
+}
+
+View lower_result(Lower *lo, const Value *v) {
+    uint32_t buffer = lo->output_buffer[v->id];
+    if (buffer == TN_NO_ID)
+        buffer = lower_buffer(lo, TN_BUFFER_ARENA, 0, ir_elements(lo->im->module, &v->type), v->type.dtype);
+    View view = view_dense(lo, buffer, &v->type);
+    lower_set(lo, v, view);
+    return view;
+}
+
+LInstr *lower_emit(Lower *lo, TnOpcode kind, int inputs, const View *in, int outputs, const View *out, const void *params, uint32_t params_bytes) {
+    lo->instrs = arena_grow(&lo->cx->arena, lo->instrs, &lo->instr_capacity, lo->instr_count + 1, sizeof *lo->instrs);
+    LInstr *i = &lo->instrs[lo->instr_count++];
+    *i = (LInstr){.kind = kind, .inputs = inputs, .outputs = outputs, .params_bytes = params_bytes, .origin = lo->origin};
+    i->operand = ARENA_ARRAY(&lo->cx->arena, View, (size_t)(inputs + outputs));
+    if (inputs) memcpy(i->operand, in, (size_t)inputs * sizeof *in);
+    memcpy(i->operand + inputs, out, (size_t)outputs * sizeof *out);
+    i->params = arena_copy(&lo->cx->arena, params, params_bytes);
+    return i;
+}
+
+void lower_emit_copy(Lower *lo, const View *from, const View *to) {
+    ParamsNone none = {0};
+    lower_emit(lo, TN_OP_copy, 1, from, 1, to, &none, sizeof none);
+}
+
+/* The value that an instruction computes whose dense view `v` is, or NULL. */
+static const Value *computed_as(const Value *v) {
+    while (v->node && v->node->op == OP_view) v = v->node->inputs[0];
+    if (!v->node) return NULL;
+    switch (v->node->op) {
+    case OP_view: case OP_transpose: case OP_slice: case OP_expand: case OP_qkv: return NULL;
+    default: return v;
+    }
+}
+
+static void place_outputs(Lower *lo) {
+    Graph *g = lo->g;
+    for (int i = 0; i < g->output_count; i++) {
+        const Value *v = g->outputs[i], *source = computed_as(v);
+        uint32_t buffer = lower_buffer(lo, TN_BUFFER_OUTPUT, (uint32_t)i, ir_elements(g->module, &v->type), v->type.dtype);
+        if (source && lo->output_buffer[source->id] == TN_NO_ID) lo->output_buffer[source->id] = buffer;
+    }
+}
+
+static void copy_outputs(Lower *lo, uint32_t first_output) {
+    Graph *g = lo->g;
+    for (int i = 0; i < g->output_count; i++) {
+        uint32_t buffer = first_output + (uint32_t)i;
+        View from = lower_operand(lo, g->outputs[i]);
+        View to = view_dense(lo, buffer, &g->outputs[i]->type);
+        lo->origin = g->output_names[i];
+        if (from.buffer != buffer) lower_emit_copy(lo, &from, &to);
+    }
+}
+
+static const char *origin_text(Cx *cx, const Node *n) {
+    if (!n->origin_count) return ir_op_info(n->op)->name;
+    const char *text = n->origins[0];
+    for (int i = 1; i < n->origin_count && strlen(text) < 256; i++) text = arena_printf(&cx->arena, "%s + %s", text, n->origins[i]);
+    return text;
+}
+
+static void lower_nodes(Lower *lo) {
+    IR_FOR_NODES(n, lo->g) {
+        LowerFn *lower = lower_function(n->op);
+        lo->origin = origin_text(lo->cx, n);
+        tn_enter_node(lo->cx, lo->origin, ir_op_info(n->op)->name);
+        if (!lower) tn_fail(lo->cx, TN_E_UNSUPPORTED, "operator '%s' has no instruction: unsupported", ir_op_info(n->op)->name);
+        lower(lo, n);
+        tn_leave(lo->cx);
+    }
+}
+
+static uint32_t record_view(Lower *lo, const View *v, const uint32_t *buffer_ids) {
+    if (v->buffer == TN_NO_ID) return TN_NO_ID;
+    uint32_t b = v->buffer;
+    while (lo->buffers[b].merged != TN_NO_ID) b = lo->buffers[b].merged;
+    return image_view(lo->im, buffer_ids[b], v->dtype, v->layout, v->rank, v->dims, v->strides, v->offset);
+}
+
+static uint32_t *record_buffers(Lower *lo) {
+    uint32_t *ids = ARENA_ARRAY(&lo->cx->arena, uint32_t, lo->buffer_count + 1);
+    for (size_t i = 0; i < lo->buffer_count; i++) {
+        const Buffer *b = &lo->buffers[i];
+        if (b->merged == TN_NO_ID) ids[i] = image_buffer(lo->im, b->kind, b->index, b->elements, b->dtype);
+    }
+    return ids;
+}
+
+/* Inputs keep the lengths they were declared with, so that a requirement between two of them is checked as one, by name. */
+static void declared_dims(Lower *lo, const Value *input, View *v) {
+    for (int i = 0; input->declared && i < v->rank; i++)
+        if (input->declared[i]) v->dims[i] = ex_declared(lo->x, input->declared[i]);
+}
+
+static void record_ports(Lower *lo, PlanFunction *f, const uint32_t *buffer_ids) {
+    Graph *g = lo->g;
+    Image *im = lo->im;
+    f->first_input = (uint32_t)im->ports.count;
+    f->input_count = (uint32_t)g->input_count;
+    for (int i = 0; i < g->input_count; i++) {
+        View v = view_dense(lo, (uint32_t)i, &g->inputs[i]->type);
+        declared_dims(lo, g->inputs[i], &v);
+        PlanPort p = {.name = image_string(im, g->inputs[i]->name), .view = record_view(lo, &v, buffer_ids), .fill = (uint32_t)g->defaults[i]};
+        *(PlanPort *)table_add(im, &im->ports) = p;
+    }
+    f->first_output = (uint32_t)im->ports.count;
+    f->output_count = (uint32_t)g->output_count;
+    for (int i = 0; i < g->output_count; i++) {
+        View v = view_dense(lo, (uint32_t)(g->input_count + i), &g->outputs[i]->type);
+        PlanPort p = {.name = image_string(im, g->output_names[i]), .view = record_view(lo, &v, buffer_ids)};
+        *(PlanPort *)table_add(im, &im->ports) = p;
+    }
+}
+
+static void record_instrs(Lower *lo, PlanFunction *f, const uint32_t *buffer_ids) {
+    f->first_instruction = (uint32_t)lo->im->instructions.count;
+    f->instruction_count = (uint32_t)lo->instr_count;
+    for (size_t i = 0; i < lo->instr_count; i++) {
+        const LInstr *l = &lo->instrs[i];
+        Instr in = {.kind = l->kind, .inputs = l->inputs, .outputs = l->outputs, .scalar_count = l->scalar_count,
+                    .params = l->params, .params_bytes = l->params_bytes, .origin = l->origin};
+        for (int k = 0; k < l->inputs + l->outputs; k++) in.operand[k] = record_view(lo, &l->operand[k], buffer_ids);
+        for (int k = 0; k < l->scalar_count; k++) in.scalars[k] = l->scalars[k];
+        image_instr(lo->im, &in);
+    }
+}
+
+void lower_graph(Image *im, Graph *g, ConstantLayout *layouts) {
+    Lower lo = {.im = im, .g = g, .cx = im->cx, .x = im->ex, .layouts = layouts};
+    size_t values = (size_t)im->module->value_count + 1;
+    lo.view_of = ARENA_ARRAY(&im->cx->arena, View, values);
+    lo.output_buffer = ARENA_ARRAY(&im->cx->arena, uint32_t, values);
+    for (size_t i = 0; i < values; i++) lo.output_buffer[i] = TN_NO_ID;
+    for (int i = 0; i < g->input_count; i++) {
+        const Value *v = g->inputs[i];
+        uint32_t b = lower_buffer(&lo, TN_BUFFER_INPUT, (uint32_t)i, ir_elements(g->module, &v->type), v->type.dtype);
+        lower_set(&lo, v, view_dense(&lo, b, &v->type));
+    }
+    place_outputs(&lo);
+    lower_nodes(&lo);
+    copy_outputs(&lo, (uint32_t)g->input_count);
+    order_in_place(&lo);
+    PlanFunction f;
+    memset(&f, 0, sizeof f);
+    f.name = image_string(im, g->name);
+    f.first_buffer = (uint32_t)im->buffers.count;
+    uint32_t *ids = record_buffers(&lo);
+    f.buffer_count = (uint32_t)im->buffers.count - f.first_buffer;
+    record_ports(&lo, &f, ids);
+    record_instrs(&lo, &f, ids);
+    *(PlanFunction *)table_add(im, &im->functions) = f;
+}

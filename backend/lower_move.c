@@ -1,0 +1,126 @@
+/* Lowering of operators that move elements or make them out of nothing. */
+#include "backend/lower_ops.h"
+
+#include <string.h>
+
+void lower_splat(Lower *lo, Node *n) {
+    View out = lower_result(lo, n->outputs[0]);
+    ParamsFill p = {.value = attr_float(n, "value"), .integer = attr_int(n, "integer")};
+    lower_emit(lo, TN_OP_fill, 0, NULL, 1, &out, &p, sizeof p);
+}
+
+static void emit_iota(Lower *lo, const View *out, const Expr *start, const Expr *step) {
+    ParamsNone none = {0};
+    const Expr *scalars[2] = {start, step};
+    LInstr *i = lower_emit(lo, TN_OP_iota, 0, NULL, 1, out, &none, sizeof none);
+    i->scalars = arena_copy(&lo->cx->arena, scalars, sizeof scalars);
+    i->scalar_count = 2;
+}
+
+void lower_iota(Lower *lo, Node *n) {
+    View out = lower_result(lo, n->outputs[0]);
+    emit_iota(lo, &out, attr_dim(n, "start"), attr_dim(n, "step"));
+}
+
+void lower_scalars(Lower *lo, Node *n) {
+    View out = lower_result(lo, n->outputs[0]);
+    const ExprList *values = attr_exprs(n, "values");
+    ParamsNone none = {0};
+    LInstr *i = lower_emit(lo, TN_OP_scalars, 0, NULL, 1, &out, &none, sizeof none);
+    i->scalars = values->e;
+    i->scalar_count = values->count;
+}
+
+void lower_view(Lower *lo, Node *n) {
+    View x = lower_operand(lo, n->inputs[0]), y;
+    const Type *t = &n->outputs[0]->type;
+    if (x.layout != TN_LAYOUT_STRIDED || !view_reshape(lo, &x, t->rank, t->dims, &y)) {
+        x = lower_copy(lo, &x);
+        view_reshape(lo, &x, t->rank, t->dims, &y);
+    }
+    lower_set(lo, n->outputs[0], y);
+}
+
+void lower_transpose(Lower *lo, Node *n) {
+    View x = lower_operand(lo, n->inputs[0]);
+    lower_set(lo, n->outputs[0], view_permute(&x, attr_ints(n, "perm")));
+}
+
+void lower_expand(Lower *lo, Node *n) {
+    View x = lower_operand(lo, n->inputs[0]);
+    const Type *t = &n->outputs[0]->type;
+    lower_set(lo, n->outputs[0], view_broadcast(lo, &x, t->rank, t->dims));
+}
+
+static void emit_gather(Lower *lo, const View *x, const View *index, const View *out, int axis) {
+    ParamsGather p = {.axis = (uint32_t)axis};
+    View in[2] = {*x, *index};
+    lower_emit(lo, TN_OP_gather, 2, in, 1, out, &p, sizeof p);
+}
+
+/* Strides of the format are not negative, so a reversing slice looks its elements up. */
+static void lower_reversing_slice(Lower *lo, Node *n) {
+    View x = lower_dense(lo, n->inputs[0]), out = lower_result(lo, n->outputs[0]);
+    Type t = {.dtype = TN_I64, .rank = 1, .dims = {attr_dim(n, "length")}};
+    View index = view_dense(lo, lower_buffer(lo, TN_BUFFER_ARENA, 0, t.dims[0], TN_I64), &t);
+    emit_iota(lo, &index, attr_dim(n, "start"), ex_int(lo->x, attr_int(n, "step")));
+    emit_gather(lo, &x, &index, &out, (int)attr_int(n, "axis"));
+}
+
+void lower_slice(Lower *lo, Node *n) {
+    int64_t step = attr_int(n, "step");
+    if (step <= 0) {
+        lower_reversing_slice(lo, n);
+        return;
+    }
+    View x = lower_operand(lo, n->inputs[0]);
+    lower_set(lo, n->outputs[0], view_slice(lo, &x, (int)attr_int(n, "axis"), attr_dim(n, "start"), attr_dim(n, "length"), step));
+}
+
+void lower_concat(Lower *lo, Node *n) {
+    View out = lower_result(lo, n->outputs[0]);
+    int axis = (int)attr_int(n, "axis");
+    const Expr *at = ex_int(lo->x, 0);
+    for (int i = 0; i < n->input_count; i++) {
+        View from = lower_operand(lo, n->inputs[i]);
+        const Expr *length = n->inputs[i]->type.dims[axis];
+        View to = view_slice(lo, &out, axis, at, length, 1);
+        lower_emit_copy(lo, &from, &to);
+        at = ex_add(lo->x, at, length);
+    }
+}
+
+void lower_pad(Lower *lo, Node *n) {
+    if (strcmp(attr_string(n, "mode"), "constant"))
+        tn_fail(lo->cx, TN_E_UNSUPPORTED, "padding mode '%s' is unsupported", attr_string(n, "mode"));
+    View from = lower_operand(lo, n->inputs[0]), out = lower_result(lo, n->outputs[0]), inner = out;
+    ParamsFill p = {0};
+    const Value *v = n->input_count > 1 ? n->inputs[1] : NULL;
+    if (v && !ir_constant_float(v, &p.value) && !ir_constant_int(v, &p.integer))
+        tn_fail(lo->cx, TN_E_UNSUPPORTED, "padding with a computed value is unsupported");
+    lower_emit(lo, TN_OP_fill, 0, NULL, 1, &out, &p, sizeof p);
+    const DimList *before = attr_dims(n, "before");
+    for (int i = 0; i < before->count; i++) inner = view_slice(lo, &inner, i, before->e[i], n->inputs[0]->type.dims[i], 1);
+    lower_emit_copy(lo, &from, &inner);
+}
+
+void lower_gather(Lower *lo, Node *n) {
+    const Constant *c = n->inputs[0]->constant;
+    int axis = (int)attr_int(n, "axis");
+    bool panels = c && axis == 0 && layout_packed_only(&lo->layouts[c->id]);
+    View x = panels ? lower_weight(lo, 1, &c, true) : lower_dense(lo, n->inputs[0]);
+    View index = lower_operand(lo, n->inputs[1]), out = lower_result(lo, n->outputs[0]);
+    emit_gather(lo, &x, &index, &out, axis);
+}
+
+void lower_gather_elements(Lower *lo, Node *n) {
+    View in[2] = {lower_dense(lo, n->inputs[0]), lower_dense(lo, n->inputs[1])}, out = lower_result(lo, n->outputs[0]);
+    ParamsGather p = {.axis = (uint32_t)attr_int(n, "axis")};
+    lower_emit(lo, TN_OP_gather_elements, 2, in, 1, &out, &p, sizeof p);
+}
+
+void lower_gather_nd(Lower *lo, Node *n) {
+    View in[2] = {lower_dense(lo, n->inputs[0]), lower_dense(lo, n->inputs[1])}, out = lower_result(lo, n->outputs[0]);
+    ParamsGather p = {.batch_dims = (uint32_t)attr_int(n, "batch")};
+    lower_emit(lo, TN_OP_gather_nd, 2, in, 1, &out, &p, sizeof p);
+}

@@ -1,0 +1,65 @@
+/* Packs constants: panels of 16 columns for products, plain bytes for the rest.
+ *
+ * A panel is made in a buffer of its own and handed on, so packing a model needs a few hundred KiB beside the mapped source. Columns of a packed
+ * matrix may come from several constants (packed QKV): the parts lie side by side. Sources may be unaligned, hence memcpy per element. */
+#include "backend/pack.h"
+
+#include <string.h>
+
+/* Columns [0, n) of one part, rows [0, k): where element (row, column) starts. */
+typedef struct Source {
+    const unsigned char *data;
+    int64_t k, n, row_stride, column_stride; /* in elements */
+} Source;
+
+static Source source_of(const Stored *s, int part) {
+    const Constant *c = s->part[part];
+    if (s->transposed) return (Source){c->data, c->dims[1], c->dims[0], 1, c->dims[1]};
+    return (Source){c->data, c->dims[0], c->dims[1], c->dims[1], 1};
+}
+
+/* Fills `count` columns of a panel, from column `to` on, with columns from `from` on of the source. */
+static void fill_columns(const Source *src, int64_t from, int64_t count, int64_t to, float *panel) {
+    if (src->column_stride == 1) { /* rows of the panel are runs of the source */
+        for (int64_t k = 0; k < src->k; k++)
+            memcpy(panel + k * TN_PANEL + to, src->data + 4 * (k * src->row_stride + from), 4 * (size_t)count);
+        return;
+    }
+    for (int64_t block = 0; block < src->k; block += TN_PANEL) { /* a block of 16 x 16 stays in the cache */
+        int64_t end = block + TN_PANEL < src->k ? block + TN_PANEL : src->k;
+        for (int64_t c = 0; c < count; c++) {
+            const unsigned char *at = src->data + 4 * ((from + c) * src->column_stride);
+            for (int64_t k = block; k < end; k++) memcpy(panel + k * TN_PANEL + to + c, at + 4 * k, 4);
+        }
+    }
+}
+
+static void pack_panels(Image *im, const Stored *s, PackSink *sink, void *user) {
+    Source src = source_of(s, 0);
+    int64_t k = src.k, used = 0;
+    size_t bytes = (size_t)k * TN_PANEL * sizeof(float);
+    float *panel = arena_alloc(&im->cx->arena, bytes + 1);
+    memset(panel, 0, bytes);
+    for (int part = 0; part < s->parts; part++) {
+        src = source_of(s, part);
+        for (int64_t from = 0; from < src.n;) {
+            int64_t count = src.n - from < TN_PANEL - used ? src.n - from : TN_PANEL - used;
+            fill_columns(&src, from, count, used, panel);
+            from += count;
+            used += count;
+            if (used < TN_PANEL) continue;
+            sink(user, panel, bytes);
+            memset(panel, 0, bytes);
+            used = 0;
+        }
+    }
+    if (used) sink(user, panel, bytes);
+}
+
+void pack_constant(Image *im, const Stored *s, PackSink *sink, void *user) {
+    if (s->layout == TN_LAYOUT_PANELS16) {
+        pack_panels(im, s, sink, user);
+        return;
+    }
+    for (int part = 0; part < s->parts; part++) sink(user, s->part[part]->data, s->part[part]->bytes);
+}

@@ -1,0 +1,311 @@
+/* The compiler's API: options, and the only place where tn_fail comes to rest.
+ *
+ * Every entry that may raise runs inside `guarded`: setjmp, then the work; an error leaves its code and text in the object and closes it for further use. */
+#include "backend/tenonc.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "backend/compile.h"
+#include "backend/plan_write.h"
+#include "backend/report.h"
+#include "frontend/frontend.h"
+
+typedef struct Require {
+    const char *kind;
+    int count;
+    struct Require *next;
+} Require;
+
+struct tenonc {
+    TnAlloc alloc;
+    Cx cx;
+    jmp_buf jump;
+    Module *module;
+    ImportOptions import;
+    DimOption *last_dim;
+    Require *require;
+    Report report;
+    Image *image;
+    const char *source; /* of the first model: never overwritten by the plan */
+    bool strip;
+    tenonc_message message;
+    void (*progress)(void *user, const char *stage, int32_t done, int32_t total);
+    void *progress_user;
+};
+
+static void on_progress(void *user, const char *stage, int done, int total) {
+    tenonc *c = user;
+    if (c->progress) c->progress(c->progress_user, stage, done, total);
+}
+
+tenonc *tenonc_create(const tenonc_options *options) {
+    TnAlloc alloc = tn_default_alloc();
+    if (options && options->allocator)
+        alloc = (TnAlloc){options->allocator->allocate, options->allocator->release, options->allocator->user};
+    tenonc *c = tn_allocate(&alloc, sizeof *c, 64);
+    if (!c) return NULL;
+    memset(c, 0, sizeof *c);
+    c->alloc = alloc;
+    cx_init(&c->cx, alloc);
+    c->cx.progress = on_progress;
+    c->cx.progress_user = c;
+    if (options) {
+        c->progress = options->progress;
+        c->progress_user = options->progress_user;
+    }
+    return c;
+}
+
+void tenonc_destroy(tenonc *c) {
+    if (!c) return;
+    cx_free(&c->cx);
+    TnAlloc alloc = c->alloc;
+    tn_release(&alloc, c);
+}
+
+const tenonc_message *tenonc_error(const tenonc *c) {
+    return &c->message;
+}
+
+static tenon_status finish(tenonc *c) {
+    c->message = (tenonc_message){(tenon_status)c->cx.code, c->cx.message};
+    return c->message.code;
+}
+
+typedef void Work(tenonc *c, const void *argument);
+
+static tenon_status guarded(tenonc *c, Work *work, const void *argument) {
+    if (c->message.code) return c->message.code;
+    c->cx.on_fail = &c->jump;
+    if (setjmp(c->jump)) return finish(c);
+    if (!c->module) {
+        c->module = ir_module_new(&c->cx);
+        report_init(&c->report, &c->cx);
+    }
+    work(c, argument);
+    return TENON_OK;
+}
+
+/* --- options --- */
+
+static int64_t number(tenonc *c, const char *text, const char **end, const char *what) {
+    char *stop;
+    errno = 0;
+    long long v = strtoll(text, &stop, 10);
+    if (stop == text || errno || v < 0) tn_fail(&c->cx, TN_E_ARGUMENT, "dim '%s': a length from 0 to 2^63 - 1 is wanted", what);
+    *end = stop;
+    return v;
+}
+
+static DimOption *add_dim(tenonc *c) {
+    DimOption *d = ARENA_NEW(&c->cx.arena, DimOption);
+    if (c->last_dim) c->last_dim->next = d;
+    else c->import.dims = d;
+    c->last_dim = d;
+    return d;
+}
+
+/* NAME=N, NAME=MIN..MAX */
+static void set_dim(tenonc *c, const char *text) {
+    const char *equal = strchr(text, '='), *end;
+    if (!equal || equal == text) tn_fail(&c->cx, TN_E_ARGUMENT, "dim '%s': NAME=N or NAME=MIN..MAX is wanted", text);
+    int64_t min = number(c, equal + 1, &end, text), max = min;
+    if (!strncmp(end, "..", 2)) max = number(c, end + 2, &end, text);
+    if (*end || max < min) tn_fail(&c->cx, TN_E_ARGUMENT, "dim '%s': NAME=N or NAME=MIN..MAX is wanted", text);
+    DimOption *d = add_dim(c);
+    d->name = arena_strndup(&c->cx.arena, text, (size_t)(equal - text));
+    d->min = min;
+    d->max = max;
+}
+
+static void rename_dim(tenonc *c, const char *text) {
+    const char *equal = strchr(text, '=');
+    if (!equal || equal == text || !equal[1]) tn_fail(&c->cx, TN_E_ARGUMENT, "rename-dim '%s': OLD=NEW is wanted", text);
+    DimOption *d = add_dim(c);
+    d->name = arena_strndup(&c->cx.arena, text, (size_t)(equal - text));
+    d->rename = arena_strdup(&c->cx.arena, equal + 1);
+}
+
+static void set_require(tenonc *c, const char *text) {
+    const char *equal = strchr(text, '=');
+    char *end = NULL;
+    long n = equal ? strtol(equal + 1, &end, 10) : 0;
+    if (!equal || equal == text || *end || end == equal + 1 || n < 0 || n > INT32_MAX)
+        tn_fail(&c->cx, TN_E_ARGUMENT, "require-fusion '%s': KIND=N is wanted", text);
+    Require *r = ARENA_NEW(&c->cx.arena, Require);
+    *r = (Require){arena_strndup(&c->cx.arena, text, (size_t)(equal - text)), (int)n, c->require};
+    c->require = r;
+}
+
+typedef struct Setting {
+    const char *key, *value;
+} Setting;
+
+static void set(tenonc *c, const void *argument) {
+    const Setting *s = argument;
+    if (!s->value) tn_fail(&c->cx, TN_E_ARGUMENT, "option '%s' needs a value", s->key);
+    if (!strcmp(s->key, "dim")) set_dim(c, s->value);
+    else if (!strcmp(s->key, "rename-dim")) rename_dim(c, s->value);
+    else if (!strcmp(s->key, "task")) c->import.task = arena_strdup(&c->cx.arena, s->value);
+    else if (!strcmp(s->key, "require-fusion")) set_require(c, s->value);
+    else if (!strcmp(s->key, "strip")) c->strip = !strcmp(s->value, "1");
+    else if (!strcmp(s->key, "precision") && strcmp(s->value, "f32"))
+        tn_fail(&c->cx, TN_E_UNSUPPORTED, "precision '%s' is unsupported; f32 is supported", s->value);
+    else if (strcmp(s->key, "precision")) tn_fail(&c->cx, TN_E_ARGUMENT, "unknown option '%s'", s->key);
+}
+
+tenon_status tenonc_set(tenonc *c, const char *key, const char *value) {
+    return guarded(c, set, &(Setting){key, value});
+}
+
+/* --- models --- */
+
+typedef struct Model {
+    const char *path, *function;
+} Model;
+
+static void add(tenonc *c, const void *argument) {
+    const Model *m = argument;
+    c->import.function = m->function ? m->function : "main";
+    for (Graph *g = c->module->graphs; g; g = g->next)
+        if (!strcmp(g->name, c->import.function)) tn_fail(&c->cx, TN_E_ARGUMENT, "two functions are named '%s'", g->name);
+    if (!c->source) c->source = arena_strdup(&c->cx.arena, m->path);
+    tn_enter(&c->cx, "file", m->path);
+    on_progress(c, "reading", 0, 1);
+    frontend_import(c->module, m->path, &c->import);
+    on_progress(c, "reading", 1, 1);
+    tn_leave(&c->cx);
+}
+
+tenon_status tenonc_add(tenonc *c, const char *model, const char *function) {
+    return guarded(c, add, &(Model){model, function});
+}
+
+static void check_used_options(tenonc *c) {
+    for (DimOption *d = c->import.dims; d; d = d->next)
+        if (!d->used) tn_fail(&c->cx, TN_E_ARGUMENT, "the model has no dim '%s'; its inputs are %s", d->name, report_inputs(c->module));
+}
+
+typedef struct Dump {
+    const char *after, *text;
+} Dump;
+
+static void dump(tenonc *c, const void *argument) {
+    Dump *d = (Dump *)argument;
+    if (d->after && strcmp(d->after, "import") && !pass_find(d->after)) tn_fail(&c->cx, TN_E_ARGUMENT, "there is no pass '%s'", d->after);
+    if (!d->after || strcmp(d->after, "import")) passes_run(c->module, &c->report, d->after);
+    d->text = ir_print(c->module);
+}
+
+tenon_status tenonc_dump(tenonc *c, const char *after, const char **text) {
+    Dump d = {.after = after};
+    tenon_status status = guarded(c, dump, &d);
+    *text = d.text;
+    return status;
+}
+
+/* --- compiling --- */
+
+static void check_required(tenonc *c) {
+    for (const Require *r = c->require; r; r = r->next) {
+        int n = report_count(&c->report, r->kind);
+        if (n == r->count) continue;
+        const char *miss = "";
+        for (const NearMiss *m = c->report.misses; m && !*miss; m = m->next)
+            if (!strcmp(m->rule, r->kind)) miss = arena_printf(&c->cx.arena, "; first near miss at '%s': %s", m->node, m->why);
+        tn_fail(&c->cx, TN_E_REQUIRE, "fusion '%s' fired %d times, %d wanted%s", r->kind, n, r->count, miss);
+    }
+}
+
+static void build_image(tenonc *c) {
+    if (!c->module->graphs) tn_fail(&c->cx, TN_E_ARGUMENT, "no model was added");
+    check_used_options(c);
+    on_progress(c, "compiling", 0, 1);
+    c->image = compile_module(c->module, &c->report, c->strip);
+    on_progress(c, "compiling", 1, 1);
+    check_required(c);
+}
+
+/* The plan must never replace the model it is made from. */
+static void check_target(tenonc *c, const char *path) {
+    struct stat from, to;
+    if (stat(path, &to) || stat(c->source, &from)) return;
+    if (from.st_dev == to.st_dev && from.st_ino == to.st_ino) tn_fail(&c->cx, TN_E_ARGUMENT, "'%s' is the model itself", path);
+}
+
+static void close_plan(void *plan) {
+    tenon_plan_close(plan);
+}
+
+static void check_plan(tenonc *c, tenon_status status, tenon_plan *plan, const tenon_error *err) {
+    if (status) tn_fail(&c->cx, TN_E_INVALID, "the plan just written does not verify, which is a bug of Tenon: %s", err->text);
+    tn_defer(&c->cx, close_plan, plan);
+    report_plan(c->image, plan);
+}
+
+static tenon_plan_options plan_options(tenonc *c, tenon_allocator *allocator) {
+    *allocator = (tenon_allocator){c->alloc.allocate, c->alloc.release, c->alloc.user};
+    return (tenon_plan_options){.struct_size = sizeof(tenon_plan_options), .allocator = allocator};
+}
+
+static void compile_file(tenonc *c, const void *path) {
+    tenon_allocator allocator;
+    tenon_plan_options options = plan_options(c, &allocator);
+    tenon_plan *plan = NULL;
+    tenon_error err;
+    if (c->source) check_target(c, path);
+    build_image(c);
+    plan_write_file(c->image, path);
+    tenon_status status = tenon_plan_open(path, &options, &plan, &err);
+    check_plan(c, status, plan, &err);
+}
+
+tenon_status tenonc_compile(tenonc *c, const char *plan_path) {
+    return guarded(c, compile_file, plan_path);
+}
+
+typedef struct Bytes {
+    const void *bytes;
+    size_t size;
+} Bytes;
+
+static void compile_memory(tenonc *c, const void *argument) {
+    Bytes *b = (Bytes *)argument;
+    tenon_allocator allocator;
+    tenon_plan_options options = plan_options(c, &allocator);
+    tenon_plan *plan = NULL;
+    tenon_error err;
+    build_image(c);
+    b->bytes = plan_write_memory(c->image, &b->size);
+    tenon_status status = tenon_plan_open_memory(b->bytes, b->size, &options, &plan, &err);
+    check_plan(c, status, plan, &err);
+}
+
+tenon_status tenonc_compile_memory(tenonc *c, const void **bytes, size_t *size) {
+    Bytes b = {0};
+    tenon_status status = guarded(c, compile_memory, &b);
+    *bytes = b.bytes;
+    *size = b.size;
+    return status;
+}
+
+typedef struct ReportText {
+    bool json;
+    const char *text;
+} ReportText;
+
+static void make_report(tenonc *c, const void *argument) {
+    ReportText *r = (ReportText *)argument;
+    if (!c->image) tn_fail(&c->cx, TN_E_ARGUMENT, "nothing was compiled");
+    r->text = r->json ? report_json(&c->report, c->image) : report_text(&c->report, c->image);
+}
+
+tenon_status tenonc_report(tenonc *c, int32_t json, const char **text) {
+    ReportText r = {.json = json != 0};
+    tenon_status status = guarded(c, make_report, &r);
+    *text = r.text;
+    return status;
+}

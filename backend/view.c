@@ -1,0 +1,104 @@
+/* Forms of views: other dims and strides over the same buffer. */
+#include "backend/lower.h"
+
+View view_absent(void) {
+    return (View){.buffer = TN_NO_ID};
+}
+
+View view_dense(Lower *lo, uint32_t buffer, const Type *t) {
+    View v = {.buffer = buffer, .dtype = t->dtype, .rank = t->rank, .offset = ex_int(lo->x, 0)};
+    const Expr *stride = ex_int(lo->x, 1);
+    for (int i = t->rank - 1; i >= 0; i--) {
+        v.dims[i] = t->dims[i];
+        v.strides[i] = stride;
+        stride = ex_mul(lo->x, stride, t->dims[i]);
+    }
+    return v;
+}
+
+bool view_is_dense(Lower *lo, const View *v) {
+    const Expr *stride = ex_int(lo->x, 1);
+    if (v->layout != TN_LAYOUT_STRIDED) return false;
+    for (int i = v->rank - 1; i >= 0; i--) {
+        if (!ex_is(v->dims[i], 1) && v->strides[i] != stride) return false;
+        stride = ex_mul(lo->x, stride, v->dims[i]);
+    }
+    return true;
+}
+
+bool view_has_rows(const View *v) {
+    int last = v->rank - 1;
+    return v->layout == TN_LAYOUT_STRIDED && (v->rank == 0 || ex_is(v->strides[last], 1) || ex_is(v->dims[last], 1));
+}
+
+/* Takes axes from the right off old and new dims until both groups have the same product; every old group must be one run of memory. */
+bool view_reshape(Lower *lo, const View *v, int rank, const Expr *const *dims, View *out) {
+    ExprCx *x = lo->x;
+    *out = (View){.buffer = v->buffer, .dtype = v->dtype, .layout = v->layout, .rank = rank, .offset = v->offset};
+    int i = v->rank - 1, j = rank - 1;
+    while (i >= 0 || j >= 0) {
+        if (i >= 0 && ex_is(v->dims[i], 1)) {
+            i--;
+            continue;
+        }
+        if (j >= 0 && ex_is(dims[j], 1)) {
+            out->dims[j] = dims[j];
+            out->strides[j--] = ex_int(x, 1);
+            continue;
+        }
+        if (i < 0 || j < 0) return false;
+        const Expr *old = v->dims[i], *new = dims[j], *stride = v->strides[i];
+        const Expr *run = ex_mul(x, v->strides[i], v->dims[i]); /* stride of the next axis if it continues this one */
+        int first_new = j;
+        i--;
+        j--;
+        while (old != new) {
+            if (i >= 0 && (ex_is(v->dims[i], 1))) {
+                i--;
+            } else if (ex_exact_div(x, new, old) && i >= 0) {
+                if (v->strides[i] != run) return false;
+                run = ex_mul(x, run, v->dims[i]);
+                old = ex_mul(x, old, v->dims[i--]);
+            } else if (ex_exact_div(x, old, new) && j >= 0) {
+                new = ex_mul(x, new, dims[j--]);
+            } else {
+                return false;
+            }
+        }
+        for (int k = first_new; k > j; k--) {
+            out->dims[k] = dims[k];
+            out->strides[k] = stride;
+            stride = ex_mul(x, stride, dims[k]);
+        }
+    }
+    return true;
+}
+
+View view_permute(const View *v, const IntList *perm) {
+    View out = *v;
+    for (int i = 0; i < perm->count; i++) {
+        out.dims[i] = v->dims[perm->v[i]];
+        out.strides[i] = v->strides[perm->v[i]];
+    }
+    return out;
+}
+
+View view_slice(Lower *lo, const View *v, int axis, const Expr *start, const Expr *length, int64_t step) {
+    View out = *v;
+    out.offset = ex_add(lo->x, v->offset, ex_mul(lo->x, start, v->strides[axis]));
+    out.dims[axis] = length;
+    out.strides[axis] = ex_scale(lo->x, v->strides[axis], step, 1);
+    return out;
+}
+
+View view_broadcast(Lower *lo, const View *v, int rank, const Expr *const *dims) {
+    View out = *v;
+    out.rank = rank;
+    for (int i = 0; i < rank; i++) {
+        int from = i - (rank - v->rank);
+        bool same = from >= 0 && v->dims[from] == dims[i];
+        out.dims[i] = dims[i];
+        out.strides[i] = same ? v->strides[from] : ex_int(lo->x, 0);
+    }
+    return out;
+}

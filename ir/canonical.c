@@ -1,0 +1,355 @@
+/* Checks the canonical form of docs/ir.md, one function per rule, named after it. A function
+ * returns what is wrong with a node, or NULL.
+ *
+ *     C5: a view of a view: %3: f32[6] = view %2 {dims=[6]} */
+#include "ir/ir.h"
+#include "runtime/base/checked.h"
+
+#include <string.h>
+
+#define SMALL 4096 /* elements that a constant made of nothing or of an expansion may have */
+
+static Module *module_of(const Node *n) {
+    return n->graph->module;
+}
+
+static bool is_number(const Value *v, double x) {
+    double c;
+    return ir_constant_float(v, &c) && c == x;
+}
+
+static bool made_by(const Value *v, OpKind op) {
+    return v->node && v->node->op == op;
+}
+
+static bool has_result_dims(const Node *n, const Value *v) {
+    return ir_same_dims(&v->type, &n->outputs[0]->type);
+}
+
+/* --- C1, C2: the graph has nothing superfluous --- */
+
+static const char *c1_dead(const Node *n) {
+    for (int i = 0; i < n->output_count; i++)
+        if (n->outputs[i]->use_count || ir_is_output(n->outputs[i])) return NULL;
+    return "no result is used";
+}
+
+static bool same_operands(const Node *a, const Node *b) {
+    if (a->input_count != b->input_count) return false;
+    if ((ir_op_info(a->op)->flags & OPF_COMM) && a->inputs[0] == b->inputs[1] &&
+        a->inputs[1] == b->inputs[0])
+        return true;
+    return !a->input_count ||
+           !memcmp(a->inputs, b->inputs, (size_t)a->input_count * sizeof(Value *));
+}
+
+static bool equal_nodes(const Node *a, const Node *b) {
+    if (a->op != b->op || a->region_count || !same_operands(a, b)) return false;
+    for (int i = 0; i < ir_attr_count(a->op); i++)
+        if (!ir_attr_equal(a->op, i, &a->attrs[i], &b->attrs[i])) return false;
+    return true;
+}
+
+/* Equal nodes share their operands, so it is enough to look at the users of one; nodes without
+ * operands are few. */
+static const char *c2_equal(const Node *n) {
+    const Value *x = n->input_count ? n->inputs[0] : NULL;
+    if (!x) {
+        for (const Node *k = n->prev; k; k = k->prev)
+            if (equal_nodes(k, n)) return "an equal node comes before";
+        return NULL;
+    }
+    if (x->constant && n->input_count > 1 && n->inputs[1]) x = n->inputs[1];
+    for (int i = 0; i < x->use_count; i++) {
+        const Node *k = x->uses[i].node;
+        if (k->id < n->id && equal_nodes(k, n)) return "there is an equal node";
+    }
+    return NULL;
+}
+
+/* --- C3: constants are folded --- */
+
+static const char *c3_constant(const Node *n) {
+    int64_t dims[TN_MAX_RANK], count;
+    const Type *t = &n->outputs[0]->type;
+    if (!ir_static_dims(t, dims) || !tn_product(dims, t->rank, &count)) return NULL;
+    if (n->op == OP_splat) return count <= SMALL ? "a small splat" : NULL;
+    if (n->op == OP_iota) {
+        int64_t start, step;
+        bool known = ex_const(attr_dim(n, "start"), &start) && ex_const(attr_dim(n, "step"), &step);
+        return known && count <= SMALL ? "a small constant range" : NULL;
+    }
+    if (n->input_count == 0) return NULL;
+    for (int i = 0; i < n->input_count; i++)
+        if (n->inputs[i] && !n->inputs[i]->constant) return NULL;
+    if (n->op == OP_expand && count > SMALL) return NULL;
+    bool small = count <= TN_MAX_FOLD / (int64_t)tn_dtype_size(t->dtype);
+    return small ? "all operands are constants" : NULL;
+}
+
+/* --- C4: no identities --- */
+
+/* The axes that a permutation moves, axes of length 1 apart, stay in order. */
+static bool moves_nothing(const Node *n) {
+    const IntList *perm = attr_ints(n, "perm");
+    int64_t last = -1;
+    for (int i = 0; i < perm->count; i++) {
+        if (ex_is(n->inputs[0]->type.dims[perm->v[i]], 1)) continue;
+        if (perm->v[i] < last) return false;
+        last = perm->v[i];
+    }
+    return true;
+}
+
+static bool pads_nothing(const Node *n) {
+    const DimList *before = attr_dims(n, "before"), *after = attr_dims(n, "after");
+    for (int i = 0; i < before->count; i++)
+        if (!ex_is(before->e[i], 0) || !ex_is(after->e[i], 0)) return false;
+    return true;
+}
+
+static bool has_empty_operand(const Node *n) {
+    int axis = ir_axis(module_of(n), attr_int(n, "axis"), n->inputs[0]->type.rank);
+    for (int i = 0; i < n->input_count; i++)
+        if (ex_is(n->inputs[i]->type.dims[axis], 0)) return true;
+    return false;
+}
+
+static bool reduces_nothing(const Node *n) {
+    const IntList *axes = attr_ints(n, "axes");
+    const Type *x = &n->inputs[0]->type;
+    for (int i = 0; i < axes->count; i++)
+        if (!ex_is(x->dims[ir_axis(module_of(n), axes->v[i], x->rank)], 1)) return false;
+    return true;
+}
+
+static const char *c4_move(const Node *n) {
+    switch (n->op) {
+    case OP_view:
+    case OP_expand: return has_result_dims(n, n->inputs[0]) ? "the dims stay" : NULL;
+    case OP_transpose: return moves_nothing(n) ? "nothing moves" : NULL;
+    case OP_slice:
+        return has_result_dims(n, n->inputs[0]) && attr_int(n, "step") == 1 ? "all is taken" : NULL;
+    case OP_concat:
+        if (n->input_count == 1) return "a single operand";
+        return has_empty_operand(n) ? "an empty operand" : NULL;
+    case OP_pad: return pads_nothing(n) ? "nothing is padded" : NULL;
+    case OP_reduce_sum:
+    case OP_reduce_mean:
+    case OP_reduce_max:
+    case OP_reduce_min:
+    case OP_reduce_prod: return reduces_nothing(n) ? "nothing is reduced" : NULL;
+    default: return NULL;
+    }
+}
+
+/* Operand i is the number x and the other one is the result. */
+static bool neutral(const Node *n, int i, double x) {
+    return is_number(n->inputs[i], x) && has_result_dims(n, n->inputs[1 - i]);
+}
+
+static const char *c4_identity(const Node *n) {
+    double x;
+    switch (n->op) {
+    case OP_cast: return n->inputs[0]->type.dtype == n->outputs[0]->type.dtype ? "no cast" : NULL;
+    case OP_add: return neutral(n, 0, 0) || neutral(n, 1, 0) ? "adds 0" : NULL;
+    case OP_sub: return neutral(n, 1, 0) ? "subtracts 0" : NULL;
+    case OP_mul: return neutral(n, 0, 1) || neutral(n, 1, 1) ? "multiplies by 1" : NULL;
+    case OP_div:
+    case OP_pow: return neutral(n, 1, 1) ? "a 1 on the right" : NULL;
+    case OP_and:
+    case OP_or:
+    case OP_xor:
+        for (int i = 0; i < 2; i++)
+            if (ir_constant_float(n->inputs[i], &x) && has_result_dims(n, n->inputs[1 - i]))
+                return "a constant operand";
+        return NULL;
+    case OP_where:
+        if (n->inputs[1] == n->inputs[2] && has_result_dims(n, n->inputs[1]))
+            return "equal branches";
+        if (!ir_constant_float(n->inputs[0], &x)) return NULL;
+        return has_result_dims(n, n->inputs[x ? 1 : 2]) ? "a constant condition" : NULL;
+    case OP_neg:
+    case OP_not: return made_by(n->inputs[0], n->op) ? "twice" : NULL;
+    default: return c4_move(n);
+    }
+}
+
+/* --- C5: moves are merged --- */
+
+/* Every value of `from` is one of `to`. */
+static bool is_lossless(TnDType from, TnDType to) {
+    TnDTypeClass a = tn_dtype_class(from), b = tn_dtype_class(to);
+    size_t m = tn_dtype_size(from), n = tn_dtype_size(to);
+    if (from == TN_BOOL) return true;
+    if (a == TN_CLASS_FLOAT) return b == TN_CLASS_FLOAT && n > m;
+    if (a == TN_CLASS_UINT && b == TN_CLASS_INT) return n > m;
+    return a == b && n >= m;
+}
+
+static const char *c5_merged(const Node *n) {
+    if (n->input_count == 0 || !n->inputs[0] || !n->inputs[0]->node) return NULL;
+    const Node *x = n->inputs[0]->node;
+    if (n->op == OP_concat) {
+        for (int i = 0; i < n->input_count; i++)
+            if (made_by(n->inputs[i], OP_concat) && ir_single_use(n->inputs[i]) &&
+                attr_int(n->inputs[i]->node, "axis") == attr_int(n, "axis"))
+                return "a concat of a concat";
+        return NULL;
+    }
+    if (x->op != n->op) return NULL;
+    switch (n->op) {
+    case OP_view: return "a view of a view";
+    case OP_transpose: return "a transpose of a transpose";
+    case OP_expand: return "an expand of an expand";
+    case OP_slice:
+        if (attr_int(n, "axis") != attr_int(x, "axis") || attr_int(n, "step") != 1 ||
+            attr_int(x, "step") != 1)
+            return NULL;
+        return "a slice of a slice";
+    case OP_cast:
+        return is_lossless(x->inputs[0]->type.dtype, x->outputs[0]->type.dtype) ? "a cast of a cast"
+                                                                                : NULL;
+    default: return NULL;
+    }
+}
+
+/* --- C6, C7: one spelling --- */
+
+static const char *c6_right(const Node *n) {
+    bool wrong =
+        (ir_op_info(n->op)->flags & OPF_COMM) && n->inputs[0]->constant && !n->inputs[1]->constant;
+    return wrong ? "a constant stands left" : NULL;
+}
+
+static bool swaps_last_two(const Value *v) {
+    if (!made_by(v, OP_transpose)) return false;
+    const IntList *perm = attr_ints(v->node, "perm");
+    int n = perm->count;
+    for (int i = 0; i < n - 2; i++)
+        if (perm->v[i] != i) return false;
+    return n >= 2 && perm->v[n - 2] == n - 1 && perm->v[n - 1] == n - 2;
+}
+
+static bool is_known_integer(const Value *v) {
+    return v->type.rank == 0 && v->facts.values && !ex_mentions(v->facts.values[0], ATOM_LOAD);
+}
+
+static const char *c7_spelling(const Node *n) {
+    bool floats = tn_is_float(n->outputs[0]->type.dtype);
+    const Value *a = n->input_count > 0 ? n->inputs[0] : NULL;
+    const Value *b = n->input_count > 1 ? n->inputs[1] : NULL;
+    switch (n->op) {
+    case OP_sub: return b->constant ? "subtracts a constant" : NULL;
+    case OP_add: return made_by(a, OP_neg) || made_by(b, OP_neg) ? "adds a neg" : NULL;
+    case OP_pow:
+        return floats && (is_number(b, 2) || is_number(b, 0.5) || is_number(b, -1))
+                   ? "a power with a simpler name"
+                   : NULL;
+    case OP_div:
+        if (floats && b->constant) return "divides by a constant";
+        return floats && is_number(a, 1) && has_result_dims(n, b) ? "a reciprocal" : NULL;
+    case OP_gather: return is_known_integer(b) ? "takes one known place" : NULL;
+    case OP_matmul: return swaps_last_two(a) || swaps_last_two(b) ? "of a transpose" : NULL;
+    default: return NULL;
+    }
+}
+
+/* --- C8, C9, C10 --- */
+
+/* The type of what an operand was expanded from. */
+static const Type *before_expansion(const Value *v) {
+    static const Type scalar = {0};
+    if (made_by(v, OP_expand)) return &v->node->inputs[0]->type;
+    return made_by(v, OP_splat) ? &scalar : &v->type;
+}
+
+/* Whether the result has its dims even if operand i is not expanded. */
+static bool expands_in_vain(const Node *n, int i) {
+    const Type *y = &n->outputs[0]->type;
+    for (int k = 1; k <= y->rank; k++) { /* counted from the last axis */
+        const Expr *d = y->dims[y->rank - k];
+        bool found = ex_is(d, 1);
+        for (int o = 0; o < n->input_count && !found; o++) {
+            const Type *t = o == i ? before_expansion(n->inputs[o]) : &n->inputs[o]->type;
+            found = k <= t->rank && t->dims[t->rank - k] == d;
+        }
+        if (!found) return false;
+    }
+    for (int o = 0; o < n->input_count; o++) /* and its rank */
+        if ((o == i ? before_expansion(n->inputs[o]) : &n->inputs[o]->type)->rank == y->rank)
+            return true;
+    return false;
+}
+
+static const char *c8_expanded(const Node *n) {
+    if (!(ir_op_info(n->op)->flags & OPF_ELEMENTWISE) || n->input_count < 2) return NULL;
+    for (int i = 0; i < n->input_count; i++)
+        if ((made_by(n->inputs[i], OP_expand) || made_by(n->inputs[i], OP_splat)) &&
+            expands_in_vain(n, i))
+            return "an operand is expanded in vain";
+    return NULL;
+}
+
+static const char *c9_known(const Node *n) {
+    const Value *y = n->outputs[0];
+    bool all_numbers = true;
+    if (!tn_is_int(y->type.dtype) || !y->facts.values) return NULL;
+    for (int i = 0; i < y->facts.count; i++) {
+        int64_t v;
+        if (ex_mentions(y->facts.values[i], ATOM_LOAD)) return NULL;
+        all_numbers = all_numbers && ex_const(y->facts.values[i], &v);
+    }
+    if (all_numbers) return "a constant";
+    if (n->op == OP_scalars) return NULL;
+    return n->op == OP_view && made_by(n->inputs[0], OP_scalars) ? NULL : "known integers";
+}
+
+static bool axes_are_normal(const Node *n, const AttrInfo *info, const Attr *a) {
+    if (!strcmp(info->name, "axis")) {
+        bool softmax = n->op == OP_softmax || n->op == OP_log_softmax;
+        return softmax ? a->i == -1 || (a->i >= 0 && a->i < n->inputs[0]->type.rank - 1)
+                       : a->i >= 0;
+    }
+    if (strcmp(info->name, "axes") != 0) return true;
+    for (int i = 0; i < a->I->count; i++)
+        if (a->I->v[i] <= (i ? a->I->v[i - 1] : -1)) return false;
+    return true;
+}
+
+static bool exprs_are_normal(ExprCx *x, const Expr *const *e, int count) {
+    for (int i = 0; i < count; i++)
+        if (ex_norm(x, e[i]) != e[i]) return false;
+    return true;
+}
+
+static const char *c10_attrs(const Node *n) {
+    ExprCx *x = module_of(n)->ex;
+    for (int i = 0; i < ir_attr_count(n->op); i++) {
+        const AttrInfo *info = ir_attr_info(n->op, i);
+        const Attr *a = &n->attrs[i];
+        bool ok = axes_are_normal(n, info, a);
+        if (info->kind == 'd') ok = exprs_are_normal(x, &a->d, 1);
+        if (info->kind == 'D') ok = exprs_are_normal(x, a->D->e, a->D->count);
+        if (info->kind == 'E') ok = exprs_are_normal(x, a->E->e, a->E->count);
+        if (!ok) return arena_printf(&module_of(n)->cx->arena, "%s is not normal", info->name);
+    }
+    return NULL;
+}
+
+static const char *(*const rules[])(const Node *) = {
+    c1_dead,  c2_equal,    c3_constant, c4_identity, c5_merged,
+    c6_right, c7_spelling, c8_expanded, c9_known,    c10_attrs,
+};
+
+const char *ir_verify_canonical(Graph *g) {
+    const char *wrong = ir_verify(g);
+    for (const Node *n = g->first; !wrong && n; n = n->next)
+        for (size_t i = 0; !wrong && i < sizeof rules / sizeof *rules; i++) {
+            const char *what = rules[i](n);
+            if (what)
+                wrong = arena_printf(&g->module->cx->arena, "C%d: %s: %s", (int)i + 1, what,
+                                     ir_print_node(n));
+        }
+    return wrong;
+}

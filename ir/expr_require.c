@@ -1,0 +1,346 @@
+/* Ranges, facts and requirements: what is known beyond algebra.
+ *
+ * A requirement is recorded as it was found and then *learnt* in the strongest form the algebra can use:
+ *     symbol = e           the symbol is replaced, the least used one if there is a choice
+ *     n // d = e           the quotient is replaced, never a symbol out of it (d not constant)
+ *     min(c, s) = s        s <= c;   max(c, s) = s   c <= s
+ *     atom = e             any other atom with factor 1 or -1 is replaced
+ *     s <= c               narrows the range of s
+ *     anything else        one or two facts p >= 0
+ * Whatever is learnt starts a new generation, in which all earlier normal forms are out of date. A replaced symbol leaves its range
+ * behind as facts. A replaced composite atom whose arguments change later is equated again under its new form.
+ */
+#include "ir/expr_internal.h"
+
+#include "runtime/base/checked.h"
+
+static bool learn_zero(ExprCx *x, const Expr *d);
+static bool learn_nonneg(ExprCx *x, const Expr *d);
+
+static bool is_number(const Expr *e) {
+    return e->count == 0 || (e->count == 1 && e->terms[0].degree == 0);
+}
+
+/* Facts are brought up to date with the old ones still in use, hence twice. */
+void ex_new_generation(ExprCx *x) {
+    for (int round = 0; round < 2; round++) {
+        x->generation++;
+        size_t kept = 0;
+        for (size_t i = 0; i < x->fact_count; i++) {
+            const Expr *f = ex_norm(x, x->facts[i]);
+            if (!is_number(f)) x->facts[kept++] = f;
+        }
+        x->fact_count = kept;
+    }
+    x->generation++;
+}
+
+uint32_t ex_generation(const ExprCx *x) {
+    return x->generation;
+}
+
+const Expr *ex_declared(ExprCx *x, const Symbol *s) {
+    return atom_expr(x, s->atom);
+}
+
+const Requirement *ex_requirements(const ExprCx *x) {
+    return x->requirements;
+}
+
+void ex_note_use(ExprCx *x, const char *symbol) {
+    ex_symbol(x, symbol);
+    int i = ex_find_symbol(x, symbol)->atom->number;
+    x->symbols[i]->uses++;
+}
+
+/* d with its content taken out; the sign stays. */
+static const Expr *primitive(ExprCx *x, const Expr *d) {
+    return poly_scale(x, d, rat_make(x, poly_denominator(x, d), poly_content(d, true)));
+}
+
+/* --- facts --- */
+
+static void replace(ExprCx *x, const Atom *a, const Expr *value) {
+    ((AtomNode *)a)->replacement = value;
+    ex_new_generation(x);
+}
+
+static bool narrow(ExprCx *x, const Atom *symbol, int64_t min, int64_t max) {
+    Symbol *s = &x->symbols[symbol->number]->pub;
+    if (min < s->min) min = s->min;
+    if (max > s->max) max = s->max;
+    if (min > max) return false;
+    if (min == s->min && max == s->max) return true;
+    s->min = min;
+    s->max = max;
+    if (min == max)
+        replace(x, symbol, poly_int(x, min));
+    else
+        ex_new_generation(x);
+    return true;
+}
+
+static void add_fact(ExprCx *x, const Expr *p) {
+    x->facts = arena_grow(&x->cx->arena, x->facts, &x->fact_capacity, x->fact_count + 1,
+                          sizeof(*x->facts));
+    x->facts[x->fact_count++] = p;
+    ex_new_generation(x);
+}
+
+/* k*s + c >= 0 */
+static bool narrow_by(ExprCx *x, const Atom *symbol, int64_t k, int64_t c) {
+    if (c == INT64_MIN || k == INT64_MIN) return true;
+    if (k < 0) return narrow(x, symbol, INT64_MIN, floor_div_i64(c, -k));
+    return narrow(x, symbol, -floor_div_i64(c, k), INT64_MAX);
+}
+
+/* min(a, b) + r >= 0 is a + r >= 0 and b + r >= 0; -max(a, b) likewise. True if d had this form. */
+static bool learn_each(ExprCx *x, const Expr *d, bool *ok) {
+    for (int i = 0; i < d->count; i++) {
+        const Term *t = &d->terms[i];
+        if (t->degree != 1) continue;
+        const Atom *a = t->atoms[0];
+        if (a->kind != (t->coef.num < 0 ? ATOM_MAX : ATOM_MIN)) continue;
+        *ok = true;
+        for (int k = 0; k < a->arity && *ok; k++)
+            *ok = learn_nonneg(x, poly_replace(x, d, a, a->args[k]));
+        return true;
+    }
+    return false;
+}
+
+/* From now on d >= 0. False if that cannot be. */
+static bool learn_nonneg(ExprCx *x, const Expr *d) {
+    bool ok;
+    d = ex_norm(x, d);
+    if (proven(x, d)) return true;
+    const Expr *minus = poly_scale(x, d, (Rational){-1, 1});
+    if (proven(x, poly_sub(x, minus, x->one))) return false;
+    if (proven(x, minus)) return learn_zero(x, d);
+    if (is_number(d)) return false;
+    d = primitive(x, d);
+    const Term *t = &d->terms[0];
+    if (t->degree == 1 && t->atoms[0]->kind == ATOM_SYMBOL &&
+        (d->count == 1 || (d->count == 2 && !d->terms[1].degree)))
+        return narrow_by(x, t->atoms[0], t->coef.num, d->count == 2 ? d->terms[1].coef.num : 0);
+    if (learn_each(x, d, &ok)) return ok;
+    add_fact(x, d);
+    return true;
+}
+
+/* --- equations d == 0 --- */
+
+static bool contains(const Expr *e, const Atom *a);
+
+static bool pred_contains(const Pred *p, const Atom *a) {
+    if (p->expr && contains(p->expr, a)) return true;
+    for (int i = 0; i < p->count; i++)
+        if (pred_contains(p->args[i], a)) return true;
+    return false;
+}
+
+/* Whether the atom occurs anywhere inside. */
+static bool contains(const Expr *e, const Atom *a) {
+    for (int i = 0; i < e->count; i++)
+        for (int k = 0; k < e->terms[i].degree; k++) {
+            const Atom *b = e->terms[i].atoms[k];
+            if (a == b || (b->pred && pred_contains(b->pred, a))) return true;
+            for (int n = 0; n < b->arity; n++)
+                if (contains(b->args[n], a)) return true;
+        }
+    return false;
+}
+
+/* If term i of d is 1 or -1 times an atom: that atom, and what it equals if d is zero. NULL if the atom also occurs elsewhere. */
+static const Atom *solved_for(ExprCx *x, const Expr *d, int i, const Expr **value) {
+    const Term *t = &d->terms[i];
+    if (t->degree != 1 || t->coef.den != 1 || (t->coef.num != 1 && t->coef.num != -1)) return NULL;
+    const Expr *rest = poly_drop_term(x, d, i);
+    if (contains(rest, t->atoms[0])) return NULL;
+    *value = poly_scale(x, rest, (Rational){-t->coef.num, 1});
+    return t->atoms[0];
+}
+
+typedef enum Choice { QUOTIENTS, SYMBOLS, OTHERS } Choice;
+
+static bool eligible(const Atom *a, Choice what) {
+    int64_t c;
+    switch (what) {
+    case QUOTIENTS: return a->kind == ATOM_FLOORDIV && !ex_const(a->args[1], &c);
+    case SYMBOLS: return a->kind == ATOM_SYMBOL;
+    case OTHERS: break;
+    }
+    return a->kind != ATOM_SYMBOL && a->kind != ATOM_COORD && a->kind != ATOM_LOAD;
+}
+
+/* Whether a is the better atom to replace: the symbol with fewer uses, then the later one. */
+static bool better(const ExprCx *x, const Atom *a, const Atom *b) {
+    if (!b) return true;
+    int u = a->kind == ATOM_SYMBOL ? x->symbols[a->number]->uses : 0;
+    int v = b->kind == ATOM_SYMBOL ? x->symbols[b->number]->uses : 0;
+    return u != v ? u < v : a->id > b->id;
+}
+
+static const Atom *choose(ExprCx *x, const Expr *d, Choice what, const Expr **value) {
+    const Atom *best = NULL;
+    for (int i = 0; i < d->count; i++) {
+        const Expr *v;
+        const Atom *a = solved_for(x, d, i, &v);
+        if (!a || !eligible(a, what) || !better(x, a, best)) continue;
+        best = a;
+        *value = v;
+    }
+    return best;
+}
+
+/* Replaced quotients and the like whose arguments have changed since: their new forms have the same values. */
+static bool equate_again(ExprCx *x) {
+    for (size_t i = 0; i < x->replaced_count; i++) {
+        const Atom *a = x->replaced[i];
+        const Expr *now = ex_norm(x, atom_rebuilt(x, a));
+        if (now == ex_norm(x, atom_expr(x, a))) continue;
+        if (!learn_zero(x, ex_sub(x, now, atom_expr(x, a)))) return false;
+    }
+    return true;
+}
+
+static bool replace_symbol(ExprCx *x, const Atom *a, const Expr *value) {
+    Symbol s = x->symbols[a->number]->pub;
+    replace(x, a, value);
+    if (!learn_nonneg(x, poly_sub(x, ex_norm(x, value), poly_int(x, s.min)))) return false;
+    if (s.max == INT64_MAX) return true;
+    return learn_nonneg(x, poly_sub(x, poly_int(x, s.max), ex_norm(x, value)));
+}
+
+static bool replace_atom(ExprCx *x, const Atom *a, const Expr *value) {
+    if (a->kind == ATOM_SYMBOL) return replace_symbol(x, a, value) && equate_again(x);
+    x->replaced = arena_grow(&x->cx->arena, x->replaced, &x->replaced_capacity,
+                             x->replaced_count + 1, sizeof(*x->replaced));
+    x->replaced[x->replaced_count++] = a;
+    Interval range = atom_bounds(x, a);
+    replace(x, a, value);
+    if (range.lo == INT64_MIN) return true;
+    return learn_nonneg(x, poly_sub(x, ex_norm(x, value), poly_int(x, range.lo)));
+}
+
+/* min(c, s) - s == 0 is s <= c; max(c, s) - s == 0 is c <= s. True if d had this form. */
+static bool learn_extreme(ExprCx *x, const Expr *d, bool *ok) {
+    for (int i = 0; i < d->count; i++) {
+        const Expr *other;
+        const Atom *a = solved_for(x, d, i, &other);
+        if (!a || (a->kind != ATOM_MIN && a->kind != ATOM_MAX)) continue;
+        for (int k = 0; k < a->arity; k++) {
+            if (a->args[k] != other) continue;
+            *ok = true;
+            for (int n = 0; n < a->arity && *ok; n++) {
+                const Expr *more = poly_sub(x, a->args[n], other);
+                if (a->kind == ATOM_MAX) more = poly_scale(x, more, (Rational){-1, 1});
+                *ok = learn_nonneg(x, more);
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+/* From now on d == 0. False if that cannot be. */
+static bool learn_zero(ExprCx *x, const Expr *d) {
+    bool ok;
+    d = ex_norm(x, d);
+    Ternary known = ex_equal(x, d, x->zero);
+    if (known != UNKNOWN) return known == YES;
+    d = primitive(x, d);
+    const Expr *value;
+    const Atom *a = choose(x, d, QUOTIENTS, &value);
+    if (!a && learn_extreme(x, d, &ok)) return ok;
+    if (!a) a = choose(x, d, SYMBOLS, &value);
+    if (!a) a = choose(x, d, OTHERS, &value);
+    if (a) return replace_atom(x, a, value);
+    add_fact(x, d);
+    add_fact(x, ex_neg(x, d));
+    return true;
+}
+
+/* --- requirements --- */
+
+static void record(ExprCx *x, RelationKind kind, const Expr *left, const Expr *right,
+                   const char *origin) {
+    for (const Requirement *r = x->requirements; r; r = r->next)
+        if (r->kind == kind && r->left == left && r->right == right) return;
+    Requirement *r = ARENA_NEW(&x->cx->arena, Requirement);
+    *r = (Requirement){.kind = kind, .left = left, .right = right};
+    if (origin) r->origin = arena_strdup(&x->cx->arena, origin);
+    if (x->last_requirement)
+        x->last_requirement->next = r;
+    else
+        x->requirements = r;
+    x->last_requirement = r;
+}
+
+/* Requirements are checked when shapes are bound, so they are over symbols. */
+static void check_static(ExprCx *x, const Expr *e) {
+    if (ex_mentions(e, ATOM_COORD) || ex_mentions(e, ATOM_LOAD))
+        tn_fail(x->cx, TN_E_UNSUPPORTED, "a size that depends on data must meet another: %s",
+                ex_text(x, e));
+}
+
+/* b*s == b*t is required as s == t: for b = 0 there are no elements whose place could differ. */
+static void cancel_common(ExprCx *x, const Expr **a, const Expr **b) {
+    if ((*a)->count == 0 || (*b)->count == 0) return;
+    const Mono *m = poly_common(x, *a, *b);
+    if (!m->degree) return;
+    const Expr *common = poly_term(x, (Rational){1, 1}, m);
+    const Expr *left = ex_exact_div(x, *a, common), *right = ex_exact_div(x, *b, common);
+    if (!left || !right) return;
+    *a = left;
+    *b = right;
+}
+
+/* s == min(s, c) reads better as s <= c. */
+static bool record_extreme(ExprCx *x, const Expr *a, const Expr *b, const char *origin) {
+    const Atom *m = single_atom(a);
+    if (!m || (m->kind != ATOM_MIN && m->kind != ATOM_MAX)) return false;
+    bool member = false;
+    for (int i = 0; i < m->arity; i++) member = member || m->args[i] == b;
+    if (!member) return false;
+    for (int i = 0; i < m->arity; i++) {
+        const Expr *o = m->args[i];
+        if (o == b) continue;
+        record(x, REL_LE, m->kind == ATOM_MIN ? b : o, m->kind == ATOM_MIN ? o : b, origin);
+    }
+    return true;
+}
+
+bool ex_require_eq(ExprCx *x, const Expr *a, const Expr *b, const char *origin) {
+    const Expr *u = ex_norm(x, a), *v = ex_norm(x, b);
+    Ternary known = ex_equal(x, u, v);
+    if (known != UNKNOWN) return known == YES;
+    check_static(x, u);
+    check_static(x, v);
+    cancel_common(x, &u, &v);
+    if (!record_extreme(x, u, v, origin) && !record_extreme(x, v, u, origin))
+        record(x, REL_EQ, u, v, origin);
+    return learn_zero(x, ex_sub(x, u, v));
+}
+
+bool ex_require_le(ExprCx *x, const Expr *a, const Expr *b, const char *origin) {
+    const Expr *u = ex_norm(x, a), *v = ex_norm(x, b);
+    Ternary known = ex_ge(x, v, u);
+    if (known != UNKNOWN) return known == YES;
+    check_static(x, u);
+    check_static(x, v);
+    record(x, REL_LE, u, v, origin);
+    return learn_nonneg(x, ex_sub(x, v, u));
+}
+
+void ex_set_range(ExprCx *x, const char *name, int64_t min, int64_t max) {
+    const Expr *now = ex_symbol(x, name);
+    const Atom *symbol = ex_find_symbol(x, name)->atom;
+    bool ok = min <= max;
+    if (now == atom_node(symbol)->itself)
+        ok = ok && narrow(x, symbol, min, max);
+    else
+        ok = ok && learn_nonneg(x, ex_sub(x, now, poly_int(x, min))) &&
+             (max == INT64_MAX || learn_nonneg(x, ex_sub(x, poly_int(x, max), ex_norm(x, now))));
+    if (!ok) tn_fail(x->cx, TN_E_MODEL, "no value of %s is left", name);
+}

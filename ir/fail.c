@@ -1,0 +1,144 @@
+/* tn_fail and its context: the compiler's one way to report an error.
+ *
+ * A message is the context, outermost first, then the text, on one line:
+ *
+ *     bert.onnx: node '/encoder/MatMul' (MatMul): inner dimensions differ, 768 and 3072
+ *
+ * Nothing here allocates while a failure is under way, so running out of memory can be reported
+ * too. */
+#include "ir/fail.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include "runtime/base/text.h"
+
+#define MAX_QUOTED 400 /* bytes of a name in a message */
+
+struct TnDefer {
+    void (*fn)(void *arg);
+    void *arg;
+    TnDefer *next;
+};
+
+static void put(char *message, size_t size, const char *s) {
+    tn_append_escaped(message, size, s, strlen(s), MAX_QUOTED);
+}
+
+static void put_context(char *message, size_t size, const Cx *cx) {
+    int depth = cx->depth < TN_CONTEXT_DEPTH ? cx->depth : TN_CONTEXT_DEPTH;
+    for (int i = 0; i < depth; i++) {
+        const TnContext *c = &cx->context[i];
+        bool file = strcmp(c->kind, "file") == 0;
+        if (!file) {
+            put(message, size, c->kind);
+            put(message, size, " '");
+        }
+        put(message, size, c->name ? c->name : "");
+        if (!file) put(message, size, "'");
+        if (c->detail) {
+            put(message, size, " (");
+            put(message, size, c->detail);
+            put(message, size, ")");
+        }
+        put(message, size, ": ");
+    }
+}
+
+/* Context and text into `message`. */
+static void compose(const Cx *cx, char *message, size_t size, const char *fmt, va_list ap) {
+    char text[1536];
+    message[0] = 0;
+    if (vsnprintf(text, sizeof text, fmt, ap) < 0) text[0] = 0;
+    put_context(message, size, cx);
+    tn_append_escaped(message, size, text, strlen(text), size);
+}
+
+_Noreturn static void raise_failure(Cx *cx, TnStatus code) {
+    cx->code = code;
+    longjmp(*cx->on_fail, 1);
+}
+
+static void on_oom(void *user, size_t bytes) {
+    if (bytes == SIZE_MAX) tn_fail(user, TN_E_MEMORY, "a size overflows");
+    tn_fail(user, TN_E_MEMORY, "out of memory (%zu bytes wanted)", bytes);
+}
+
+void cx_init(Cx *cx, TnAlloc alloc) {
+    *cx = (Cx){.arena = {.alloc = alloc, .on_oom = on_oom, .oom_user = cx}};
+}
+
+void cx_free(Cx *cx) {
+    while (cx->defers) {
+        TnDefer *d = cx->defers;
+        cx->defers = d->next;
+        d->fn(d->arg);
+    }
+    cx->diags = cx->last_diag = NULL;
+    arena_free(&cx->arena);
+}
+
+void tn_fail(Cx *cx, TnStatus code, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    compose(cx, cx->message, sizeof cx->message, fmt, ap);
+    va_end(ap);
+    raise_failure(cx, code);
+}
+
+static void enter(Cx *cx, const char *kind, const char *name, const char *detail) {
+    if (cx->depth < TN_CONTEXT_DEPTH) cx->context[cx->depth] = (TnContext){kind, name, detail};
+    cx->depth++; /* deeper entries are counted, not kept */
+}
+
+void tn_enter(Cx *cx, const char *kind, const char *name) {
+    enter(cx, kind, name, NULL);
+}
+
+void tn_enter_node(Cx *cx, const char *name, const char *op) {
+    enter(cx, "node", name, op);
+}
+
+void tn_leave(Cx *cx) {
+    if (cx->depth > 0) cx->depth--;
+}
+
+void tn_diag(Cx *cx, TnSeverity severity, TnStatus code, const char *fmt, ...) {
+    char text[sizeof cx->message];
+    va_list ap;
+    va_start(ap, fmt);
+    compose(cx, text, sizeof text, fmt, ap);
+    va_end(ap);
+    TnDiag *d = ARENA_NEW(&cx->arena, TnDiag);
+    *d = (TnDiag){severity, code, arena_strdup(&cx->arena, text), NULL};
+    if (cx->last_diag)
+        cx->last_diag->next = d;
+    else
+        cx->diags = d;
+    cx->last_diag = d;
+    if (severity == TN_ERROR) cx->errors++;
+}
+
+void tn_fail_collected(Cx *cx) {
+    if (!cx->errors) return;
+    const TnDiag *first = cx->diags;
+    while (first->severity != TN_ERROR) first = first->next;
+    int n = snprintf(cx->message, sizeof cx->message, "%s", first->text);
+    if (cx->errors > 1 && n >= 0 && (size_t)n < sizeof cx->message)
+        snprintf(cx->message + n, sizeof cx->message - (size_t)n, " (and %d more)", cx->errors - 1);
+    raise_failure(cx, first->code);
+}
+
+void tn_defer(Cx *cx, void (*fn)(void *arg), void *arg) {
+    TnDefer *d = ARENA_NEW(&cx->arena, TnDefer);
+    *d = (TnDefer){fn, arg, cx->defers};
+    cx->defers = d;
+}
+
+const char *tn_printable(Cx *cx, const char *s, size_t n, size_t max) {
+    size_t worst = n < max / 4 ? n * 4 : max; /* an escape is four bytes */
+    char *text = arena_alloc(&cx->arena, worst + 1);
+    tn_append_escaped(text, worst + 1, s, n, worst);
+    return text;
+}

@@ -1,0 +1,82 @@
+/* What the rules of shape*.c and facts*.c share with each other and with graph.c.
+ *
+ * A verifier re-infers a node without inserting it: build it with ir_node, set its attributes, call
+ * infer_types (and infer_facts), compare the outputs. */
+#ifndef TENON_IR_INFER_H
+#define TENON_IR_INFER_H
+
+#include "ir/ir.h"
+
+/* --- a node's outputs --- */
+void infer_types(Node *n); /* makes the output values and runs the shape rule */
+void infer_facts(
+    Node *n); /* runs the facts rule, then fills in what every integer or boolean tensor has */
+Value *ir_new_value(Graph *g, const char *name);
+void facts_of_source(Value *v); /* of a graph input or a constant */
+
+/* --- attrs.c --- */
+Attr *attrs_default(Module *m, OpKind op);
+void attrs_check(const Node *n); /* raises if a required one is missing */
+
+/* --- for shape rules --- */
+/* Dims are brought to normal form; too many axes raise TN_E_LIMIT. */
+void infer_set_type(Module *m, Value *v, TnDType t, int rank, const Expr *const *dims);
+void infer_output(Node *n, int i, TnDType t, int rank, const Expr *const *dims);
+void infer_make_outputs(Node *n, int count);
+const Type *infer_input(const Node *n, int i);
+bool infer_try_le(Module *m, const Expr *a, const Expr *b); /* a <= b holds from now on; false if it cannot */
+/* The same, raising TN_E_MODEL if it cannot; the message: "<what>: <a> > <b>". */
+void infer_require_le(Module *m, const Expr *a, const Expr *b, const char *what);
+void infer_same_dtype(const Node *n); /* of all operands that are there; raises otherwise */
+typedef enum DTypeSet {
+    SET_BOOL = 1,
+    SET_INT = 2,
+    SET_FLOAT = 4,
+    SET_NUMBER = 6,
+    SET_ANY = 7
+} DTypeSet;
+void infer_dtype(const Node *n, int i, DTypeSet allowed);
+void infer_rank(const Node *n, int i, int min, int max);
+
+/* --- for facts rules --- */
+/* Element of an operand: `e` of a number, `p` of a boolean. Both NULL: nothing known. */
+typedef struct Elem {
+    const Expr *e;
+    const Pred *p;
+} Elem;
+#define FACTS_MAX_SIZE 200 /* atoms of an element function; what is larger is read from memory */
+
+static inline ExprCx *infer_ex(const Node *n) {
+    return n->graph->module->ex;
+}
+void facts_complete(Value *v);
+bool facts_known(const Value *v); /* any of elem, pred, choice */
+bool facts_static_count(
+    const Type *t, int64_t *n); /* number of elements, if it is constant and at most TN_MAX_FACTS */
+const Expr **facts_coords(Module *m, const Type *t,
+                          const Expr **c); /* coordinates of a tensor of this type */
+Elem facts_value(const Value *v, int k);   /* element k of v's `values` */
+void facts_set_value(ExprCx *x, const Type *t, const Expr **values, int k, Elem e);
+Elem facts_at(const Value *v, const Expr *const *at); /* element of v at these coordinates */
+void facts_set_elem(Value *v, Elem e);                /* unless it has grown too large */
+/* The output's element at its coordinates is the input's at `map` (one per axis of v, in
+ * coordinates of output 0). */
+void facts_move(Node *n, const Value *v, const Expr *const *map);
+bool facts_divides_coords(Elem e);
+void facts_broadcast_map(Module *m, const Type *from, const Type *to, const Expr **map);
+bool facts_rational(double v, int64_t *num,
+                    int64_t *den);         /* v is exactly num / den, both of moderate size */
+bool facts_small(const Expr *e, int bits); /* coefficients are below 2^bits */
+bool facts_fits(ExprCx *x, TnDType t, const Expr *e); /* the value survives storing in t */
+
+typedef bool ElemRule(const Node *n, const Elem *a, Elem *r); /* false: nothing known */
+void facts_elementwise(Node *n, ElemRule *rule);
+
+/* --- facts_choice.c: float tensors with two values --- */
+const Pred *facts_if(ExprCx *x, const Pred *p, const Pred *yes, const Pred *no);
+void choice_unary(Node *n);
+void choice_binary(Node *n);
+void choice_where(Node *n);
+void choice_cast(Node *n);
+
+#endif

@@ -1,0 +1,237 @@
+/* Shape rules of linear algebra, normalisation, attention and the fused operators made of them. */
+#include "ir/shape.h"
+
+#include <string.h>
+#include "ir/infer.h"
+
+static Module *module_of(const Node *n) {
+    return n->graph->module;
+}
+
+static bool has(const Node *n, int i) {
+    return i < n->input_count && n->inputs[i];
+}
+
+/* Operand i, if it is there, is a vector of this length. */
+static void check_vector(const Node *n, int i, const Expr *length, const char *what) {
+    if (!has(n, i)) return;
+    infer_rank(n, i, 1, 1);
+    ir_same_dim(module_of(n), infer_input(n, i)->dims[0], length, what);
+}
+
+/* --- matmul and what is made of it --- */
+
+void shape_matmul(Node *n) {
+    Module *m = module_of(n);
+    const Type *a = infer_input(n, 0), *b = infer_input(n, 1);
+    bool ta = attr_bool(n, "ta"), tb = attr_bool(n, "tb");
+    infer_same_dtype(n);
+    infer_dtype(n, 0, SET_NUMBER);
+    infer_rank(n, 0, 2, TN_MAX_RANK);
+    infer_rank(n, 1, 2, TN_MAX_RANK);
+    const Expr *const *last_a = a->dims + a->rank - 2, *const *last_b = b->dims + b->rank - 2;
+    ir_same_dim(m, last_a[!ta], last_b[tb], "inner dimensions");
+    Type batch_a = *a, batch_b = *b, out = {0};
+    batch_a.rank -= 2;
+    batch_b.rank -= 2;
+    ir_broadcast(m, &batch_a, &batch_b, &out);
+    out.dims[out.rank++] = last_a[ta];
+    out.dims[out.rank++] = last_b[!tb];
+    infer_output(n, 0, a->dtype, out.rank, out.dims);
+}
+
+/* Width of operand i as the weights of a product with the last axis of operand 0. */
+static const Expr *check_weight(const Node *n, int i, bool transposed) {
+    const Type *x = infer_input(n, 0), *w = infer_input(n, i);
+    infer_rank(n, i, 2, 2);
+    ir_same_dim(module_of(n), x->dims[x->rank - 1], w->dims[transposed], "inner dimensions");
+    return w->dims[!transposed];
+}
+
+void shape_linear(Node *n) {
+    Module *m = module_of(n);
+    const Type *x = infer_input(n, 0);
+    const Expr *dims[TN_MAX_RANK];
+    infer_same_dtype(n);
+    infer_dtype(n, 0, SET_FLOAT);
+    infer_rank(n, 0, 1, TN_MAX_RANK);
+    memcpy(dims, x->dims, sizeof dims);
+    dims[x->rank - 1] = check_weight(n, 1, attr_bool(n, "tb"));
+    check_vector(n, 2, dims[x->rank - 1], "bias and result");
+    if (has(n, 3)) {
+        infer_rank(n, 3, x->rank, x->rank);
+        for (int i = 0; i < x->rank; i++)
+            ir_same_dim(m, infer_input(n, 3)->dims[i], dims[i], "residual and result");
+    }
+    infer_output(n, 0, x->dtype, x->rank, dims);
+}
+
+/* Operands x, `parts` weights, then `parts` biases or none. */
+static void check_qkv(const Node *n, int64_t parts, const IntList *widths) {
+    Module *m = module_of(n);
+    bool tb = attr_bool(n, "tb");
+    int64_t total = 0;
+    if (parts < 1 || parts > n->input_count - 1 ||
+        (n->input_count != 1 + parts && n->input_count != 1 + 2 * parts))
+        tn_fail(m->cx, TN_E_MODEL, "%lld parts in %d operands", (long long)parts, n->input_count);
+    if (widths->count < 1 || (parts > 1 && widths->count != parts))
+        tn_fail(m->cx, TN_E_MODEL, "%d widths for %lld parts", widths->count, (long long)parts);
+    for (int i = 0; i < widths->count; i++) {
+        if (widths->v[i] < 0 || widths->v[i] > INT32_MAX)
+            tn_fail(m->cx, TN_E_MODEL, "width %lld", (long long)widths->v[i]);
+        total += widths->v[i];
+    }
+    for (int i = 0; i < parts; i++) {
+        const Expr *width = ex_int(m->ex, parts == 1 ? total : widths->v[i]);
+        if (!has(n, 1 + i)) tn_fail(m->cx, TN_E_MODEL, "operand %d of qkv is missing", 1 + i);
+        ir_same_dim(m, check_weight(n, 1 + i, tb), width, "width and weight");
+        check_vector(n, 1 + (int)parts + i, width, "bias and width");
+    }
+}
+
+void shape_qkv(Node *n) {
+    const Type *x = infer_input(n, 0);
+    const IntList *widths = attr_ints(n, "widths");
+    const Expr *dims[TN_MAX_RANK];
+    infer_same_dtype(n);
+    infer_dtype(n, 0, SET_FLOAT);
+    infer_rank(n, 0, 1, TN_MAX_RANK);
+    check_qkv(n, attr_int(n, "parts"), widths);
+    memcpy(dims, x->dims, sizeof dims);
+    infer_make_outputs(n, widths->count);
+    for (int i = 0; i < widths->count; i++) {
+        dims[x->rank - 1] = ex_int(module_of(n)->ex, widths->v[i]);
+        infer_output(n, i, x->dtype, x->rank, dims);
+    }
+}
+
+/* --- convolution --- */
+
+static const Expr *conv_dim(Module *m, const Expr *x, const Expr *k, int64_t stride, int64_t pads,
+                            int64_t dilation) {
+    ExprCx *e = m->ex;
+    const Expr *one = ex_int(e, 1);
+    const Expr *reach = ex_add(e, ex_scale(e, ex_sub(e, k, one), dilation, 1), one);
+    const Expr *room = ex_sub(e, ex_add(e, x, ex_int(e, pads)), reach);
+    infer_require_le(m, ex_int(e, 0), room, "the kernel is longer than the input");
+    return ex_add(e, ex_floordiv(e, ex_norm(e, room), ex_int(e, stride)), one);
+}
+
+/* Entries of an attribute list must lie in [min, INT32_MAX], so that no sum of a few overflows. */
+static void check_list(const Node *n, const char *name, int count, int64_t min) {
+    const IntList *list = attr_ints(n, name);
+    Cx *cx = module_of(n)->cx;
+    if (list->count != count)
+        tn_fail(cx, TN_E_MODEL, "%s has %d entries, not %d", name, list->count, count);
+    for (int i = 0; i < count; i++)
+        if (list->v[i] < min || list->v[i] > INT32_MAX)
+            tn_fail(cx, TN_E_MODEL, "%s contains %lld", name, (long long)list->v[i]);
+}
+
+static void check_groups(const Node *n, const Type *x, const Type *w) {
+    Module *m = module_of(n);
+    int64_t groups = attr_int(n, "groups"), out;
+    if (groups < 1 || groups > INT32_MAX)
+        tn_fail(m->cx, TN_E_MODEL, "%lld groups", (long long)groups);
+    ir_same_dim(m, x->dims[1], ex_scale(m->ex, w->dims[1], groups, 1), "input channels");
+    if (ex_const(w->dims[0], &out) && out % groups != 0)
+        tn_fail(m->cx, TN_E_MODEL, "%lld output channels in %lld groups", (long long)out,
+                (long long)groups);
+}
+
+void shape_conv(Node *n) {
+    Module *m = module_of(n);
+    const Type *x = infer_input(n, 0), *w = infer_input(n, 1);
+    infer_same_dtype(n);
+    infer_dtype(n, 0, SET_FLOAT);
+    infer_rank(n, 0, 3, TN_MAX_RANK);
+    infer_rank(n, 1, x->rank, x->rank);
+    int spatial = x->rank - 2;
+    check_list(n, "strides", spatial, 1);
+    check_list(n, "dilations", spatial, 1);
+    check_list(n, "pads", 2 * spatial, INT32_MIN);
+    check_groups(n, x, w);
+    check_vector(n, 2, w->dims[0], "bias and output channels");
+    const int64_t *strides = attr_ints(n, "strides")->v, *pads = attr_ints(n, "pads")->v;
+    const int64_t *dilations = attr_ints(n, "dilations")->v;
+    const Expr *dims[TN_MAX_RANK] = {x->dims[0], w->dims[0]};
+    for (int i = 0; i < spatial; i++)
+        dims[2 + i] = conv_dim(m, x->dims[2 + i], w->dims[2 + i], strides[i],
+                               pads[i] + pads[i + spatial], dilations[i]);
+    infer_output(n, 0, x->dtype, x->rank, dims);
+}
+
+/* --- normalisation --- */
+
+void shape_norm(Node *n) {
+    const Type *x = infer_input(n, 0);
+    infer_same_dtype(n);
+    infer_dtype(n, 0, SET_FLOAT);
+    infer_rank(n, 0, 1, TN_MAX_RANK);
+    check_vector(n, 1, x->dims[x->rank - 1], "gamma and last dimension");
+    check_vector(n, 2, x->dims[x->rank - 1], "beta and last dimension");
+    infer_output(n, 0, x->dtype, x->rank, x->dims);
+}
+
+void shape_add_norm(Node *n) {
+    Type s = {0};
+    infer_same_dtype(n);
+    infer_dtype(n, 0, SET_FLOAT);
+    ir_broadcast(module_of(n), infer_input(n, 0), infer_input(n, 1), &s);
+    if (s.rank < 1) infer_rank(n, 0, 1, TN_MAX_RANK);
+    check_vector(n, 2, s.dims[s.rank - 1], "gamma and last dimension");
+    check_vector(n, 3, s.dims[s.rank - 1], "beta and last dimension");
+    for (int i = 0; i < 2; i++) infer_output(n, i, infer_input(n, 0)->dtype, s.rank, s.dims);
+}
+
+/* --- attention --- */
+
+/* Operand i, if it is there, broadcasts to these dims. */
+static void check_mask(const Node *n, int i, int rank, const Expr *const *dims, const char *what) {
+    if (!has(n, i)) return;
+    infer_rank(n, i, rank, rank);
+    for (int k = 0; k < rank; k++)
+        if (!ex_is(infer_input(n, i)->dims[k], 1))
+            ir_same_dim(module_of(n), infer_input(n, i)->dims[k], dims[k], what);
+}
+
+static void check_heads(const Node *n, const Expr *heads, const Expr *groups) {
+    Module *m = module_of(n);
+    int64_t h, g;
+    if (ex_const(heads, &h) && ex_const(groups, &g) && (g == 0 ? h != 0 : h % g != 0))
+        tn_fail(m->cx, TN_E_MODEL, "%lld heads share %lld key heads", (long long)h, (long long)g);
+}
+
+static void check_attention_types(const Node *n) {
+    TnDType t = infer_input(n, 0)->dtype;
+    infer_dtype(n, 0, SET_FLOAT);
+    for (int i = 0; i < n->input_count; i++) {
+        if (!n->inputs[i] || infer_input(n, i)->dtype == t) continue;
+        if (i >= 3 && infer_input(n, i)->dtype == TN_BOOL) continue;
+        tn_fail(module_of(n)->cx, TN_E_MODEL, "operands have types %s and %s", tn_dtype_name(t),
+                tn_dtype_name(infer_input(n, i)->dtype));
+    }
+    if (has(n, 3)) infer_dtype(n, 3, SET_BOOL);
+    if (has(n, 4)) infer_dtype(n, 4, SET_BOOL);
+}
+
+/* Letters as in the row's formula: b batch, s queries, t keys, h heads, g key heads, d and e sizes.
+ */
+void shape_attention(Node *n) {
+    Module *m = module_of(n);
+    check_attention_types(n);
+    for (int i = 0; i < 3; i++) infer_rank(n, i, 4, 4);
+    const Expr *const *q = infer_input(n, 0)->dims, *const *k = infer_input(n, 1)->dims;
+    const Expr *const *v = infer_input(n, 2)->dims;
+    const Expr *b = ir_same_dim(m, q[0], k[0], "batches of queries and keys");
+    ir_same_dim(m, k[0], v[0], "batches of keys and values");
+    ir_same_dim(m, k[1], v[1], "lengths of keys and values");
+    ir_same_dim(m, k[2], v[2], "heads of keys and values");
+    ir_same_dim(m, q[3], k[3], "head sizes of queries and keys");
+    check_heads(n, q[2], k[2]);
+    check_mask(n, 3, 2, (const Expr *[]){b, k[1]}, "key mask and keys");
+    check_mask(n, 4, 2, (const Expr *[]){b, q[1]}, "query mask and queries");
+    check_mask(n, 5, 4, (const Expr *[]){b, q[2], q[1], k[1]}, "bias and scores");
+    const Expr *dims[] = {b, q[1], q[2], v[3]};
+    infer_output(n, 0, infer_input(n, 0)->dtype, 4, dims);
+}

@@ -1,0 +1,187 @@
+/* Checks what always holds of a graph ("What always holds" in docs/ir.md).
+ *
+ * Nothing is repaired and nothing is assumed: the checks go from the list of nodes to what hangs
+ * off it. Inferring types again raises, naming the node, where a shape rule would not accept the
+ * node any more. */
+#include "ir/infer.h"
+#include "ir/ir.h"
+#include "ir/map.h"
+#include "runtime/base/checked.h"
+
+#include <string.h>
+
+typedef struct Verifier {
+    Graph *g;
+    Arena *arena;
+    int *uses;     /* by value id: operand slots that hold the value */
+    int *results;  /* by value id: results of the graph that are the value */
+    bool *defined; /* by value id: a node seen so far computes it */
+    uint32_t values;
+} Verifier;
+
+static const char *about(const Node *n, const char *what) {
+    return arena_printf(&n->graph->module->cx->arena, "%s: %s", what, ir_print_node(n));
+}
+
+/* --- attributes --- */
+
+static bool is_static_expr(const Expr *e) {
+    return e && !ex_mentions(e, ATOM_COORD) && !ex_mentions(e, ATOM_LOAD);
+}
+
+static bool are_static_exprs(const Expr *const *e, int n) {
+    for (int i = 0; i < n; i++)
+        if (!is_static_expr(e[i])) return false;
+    return true;
+}
+
+/* Whether `s` is one of the words of "relu|gelu|silu". */
+static bool is_word_of(const char *s, const char *words) {
+    size_t n = s ? strlen(s) : 0;
+    for (const char *w = words; n && w; w = strchr(w, '|') ? strchr(w, '|') + 1 : NULL)
+        if (!strncmp(w, s, n) && (w[n] == '|' || !w[n])) return true;
+    return false;
+}
+
+static bool attr_ok(const AttrInfo *info, const Attr *a) {
+    switch (info->kind) {
+    case 't': return a->t > TN_NONE && a->t < TN_DTYPE_COUNT;
+    case 's': return is_word_of(a->s, info->words);
+    case 'd': return is_static_expr(a->d);
+    case 'D': return a->D && are_static_exprs(a->D->e, a->D->count);
+    case 'E': return a->E && are_static_exprs(a->E->e, a->E->count);
+    case 'I': return a->I && a->I->count <= 2 * TN_MAX_RANK;
+    case 'm': return a->m && a->m->count > 0;
+    default: return true;
+    }
+}
+
+static const char *check_attrs(const Node *n) {
+    for (int i = 0; i < ir_attr_count(n->op); i++)
+        if (!attr_ok(ir_attr_info(n->op, i), &n->attrs[i])) return about(n, "bad attribute");
+    const char *wrong = n->op == OP_map ? map_check(n) : NULL;
+    return wrong ? about(n, wrong) : NULL;
+}
+
+/* --- operands and results --- */
+
+static bool is_known(const Verifier *v, const Value *x) {
+    if (x->id >= v->values) return false;
+    if (x->constant)
+        return x->constant->id < v->g->constant_capacity &&
+               v->g->constant_values[x->constant->id] == x;
+    if (x->graph != v->g) return false;
+    if (x->node) return v->defined[x->id];
+    return x->index >= 0 && x->index < v->g->input_count && v->g->inputs[x->index] == x;
+}
+
+static const char *check_operands(Verifier *v, const Node *n) {
+    const OpInfo *info = ir_op_info(n->op);
+    if (n->input_count < info->min_inputs ||
+        (info->max_inputs >= 0 && n->input_count > info->max_inputs))
+        return about(n, "wrong number of operands");
+    for (int i = 0; i < n->input_count; i++) {
+        const Value *x = n->inputs[i];
+        if (!x && i < info->min_inputs) return about(n, "a required operand is absent");
+        if (!x) continue;
+        if (!is_known(v, x)) return about(n, "an operand is not computed before it is used");
+        int slot = n->use_slots[i];
+        if (slot < 0 || slot >= x->use_count || x->uses[slot].node != n || x->uses[slot].index != i)
+            return about(n, "the use list of an operand lacks this use");
+        v->uses[x->id]++;
+    }
+    return NULL;
+}
+
+static const char *check_results(Verifier *v, const Node *n) {
+    Module *m = v->g->module;
+    int wanted = ir_op_info(n->op)->outputs;
+    if (wanted >= 0 && n->output_count != wanted) return about(n, "wrong number of results");
+    for (int i = 0; i < n->output_count; i++) {
+        const Value *y = n->outputs[i];
+        if (y->node != n || y->index != i || y->graph != v->g || y->id >= v->values)
+            return about(n, "a result does not know its node");
+        if (v->defined[y->id]) return about(n, "a result is computed twice");
+        v->defined[y->id] = true;
+    }
+    Node again = *n;
+    tn_enter_node(m->cx, n->origin_count ? n->origins[0] : ir_op_info(n->op)->name,
+                  ir_op_info(n->op)->name);
+    infer_types(&again);
+    tn_leave(m->cx);
+    m->value_count = v->values; /* the values just inferred are gone */
+    if (again.output_count != n->output_count) return about(n, "wrong number of results");
+    for (int i = 0; i < n->output_count; i++) {
+        const Type *was = &n->outputs[i]->type, *now = &again.outputs[i]->type;
+        if (was->dtype != now->dtype || !ir_same_dims(was, now))
+            return about(n, arena_printf(v->arena, "result %d is inferred to be %s", i,
+                                         ir_type_text(m, now)));
+    }
+    return NULL;
+}
+
+static const char *check_node(Verifier *v, const Node *n, const Node *before) {
+    if (n->graph != v->g || n->removed || n->prev != before)
+        return about(n, "the node is not where the list says");
+    const char *wrong = check_operands(v, n);
+    if (!wrong) wrong = check_attrs(n);
+    return wrong ? wrong : check_results(v, n);
+}
+
+/* --- the rest --- */
+
+static const char *check_constant(Verifier *v, const Constant *c) {
+    int64_t count, bytes;
+    bool ok = c->rank >= 0 && c->rank <= TN_MAX_RANK && c->dtype > TN_NONE &&
+              c->dtype < TN_DTYPE_COUNT && c->data && tn_product(c->dims, c->rank, &count) &&
+              tn_mul_i64(count, (int64_t)tn_dtype_size(c->dtype), &bytes) &&
+              (size_t)bytes == c->bytes;
+    return ok ? NULL
+              : arena_printf(v->arena, "constant '%s' has no data of its type",
+                             c->name ? c->name : "");
+}
+
+static const char *check_value(const Verifier *v, const Value *x) {
+    if (v->uses[x->id] == x->use_count && v->results[x->id] == x->output_uses) return NULL;
+    return arena_printf(v->arena, "value %u ('%s') is used %d times, its list says %d", x->id,
+                        x->name ? x->name : "", v->uses[x->id] + v->results[x->id],
+                        x->use_count + x->output_uses);
+}
+
+static const char *check_uses(const Verifier *v) {
+    const char *wrong = NULL;
+    const Graph *g = v->g;
+    for (int i = 0; !wrong && i < g->input_count; i++) wrong = check_value(v, g->inputs[i]);
+    for (size_t i = 0; !wrong && i < g->constant_capacity; i++)
+        if (g->constant_values[i]) wrong = check_value(v, g->constant_values[i]);
+    for (const Node *n = g->first; !wrong && n; n = n->next)
+        for (int i = 0; !wrong && i < n->output_count; i++) wrong = check_value(v, n->outputs[i]);
+    return wrong;
+}
+
+const char *ir_verify(Graph *g) {
+    Arena *a = &g->module->cx->arena;
+    uint32_t values = g->module->value_count;
+    Verifier v = {.g = g,
+                  .arena = a,
+                  .uses = ARENA_ARRAY(a, int, values),
+                  .results = ARENA_ARRAY(a, int, values),
+                  .defined = ARENA_ARRAY(a, bool, values),
+                  .values = values};
+    const char *wrong = NULL;
+    const Node *before = NULL;
+    int count = 0;
+    for (const Constant *c = g->module->constants; !wrong && c; c = c->next)
+        wrong = check_constant(&v, c);
+    for (const Node *n = g->first; !wrong && n; before = n, n = n->next, count++)
+        wrong = check_node(&v, n, before);
+    if (!wrong && (g->last != before || g->node_count != count))
+        wrong = "the list of nodes has another end or length than the graph says";
+    for (int i = 0; !wrong && i < g->output_count; i++) {
+        if (!g->outputs[i] || !is_known(&v, g->outputs[i]))
+            wrong = arena_printf(a, "result '%s' is not computed", g->output_names[i]);
+        else
+            v.results[g->outputs[i]->id]++;
+    }
+    return wrong ? wrong : check_uses(&v);
+}

@@ -1,0 +1,137 @@
+/* Values known at compile time: constants computed by the reference kernels, and elements known from facts.
+ *
+ * A node over constants is evaluated if its result is small or no larger than what goes in, and not too much work. A tensor
+ * whose elements are known without data (facts) becomes a constant, `scalars`, `splat` or `iota`. */
+#include "passes/canon.h"
+
+#include "runtime/base/checked.h"
+
+#define SMALL_BYTES (64 << 10)
+#define MAX_WORK (64 << 20) /* multiply-adds or elements computed at compile time, per node */
+
+static int64_t work(const Node *n, int64_t elements) {
+    if (n->op != OP_matmul && n->op != OP_linear && n->op != OP_conv) return elements;
+    const Type *w = &n->inputs[1]->type;
+    int64_t k = 1, d;
+    for (int i = 0; i < w->rank; i++)
+        if (ex_const(w->dims[i], &d)) k *= d > 0 ? d : 1;
+    return elements > 0 && k > MAX_WORK / elements ? MAX_WORK : elements * k;
+}
+
+static bool worth_folding(const Node *n, int64_t elements, int64_t bytes) {
+    int64_t in = 0;
+    for (int i = 0; i < n->input_count; i++) {
+        if (!n->inputs[i]) continue;
+        if (!n->inputs[i]->constant) return false;
+        in += (int64_t)n->inputs[i]->constant->bytes;
+    }
+    if (!n->input_count || bytes > TN_MAX_FOLD) return false;
+    if (bytes > SMALL_BYTES && bytes > in) return false;
+    return (ir_op_info(n->op)->flags & OPF_MOVE) || work(n, elements) < MAX_WORK;
+}
+
+static Value *fold_constants(Node *n) {
+    Graph *g = n->graph;
+    int64_t dims[TN_MAX_RANK], elements;
+    const Type *t = &n->outputs[0]->type;
+    if (n->output_count != 1 || n->region_count || !ir_static_dims(t, dims)) return NULL;
+    if (!tn_product(dims, t->rank, &elements) || elements > TN_MAX_FOLD) return NULL;
+    if (!worth_folding(n, elements, elements * (int64_t)tn_dtype_size(t->dtype))) return NULL;
+    Tensor in[TN_MAX_OPERANDS], out = {0};
+    const Tensor *inputs[TN_MAX_OPERANDS];
+    if (n->input_count > TN_MAX_OPERANDS) return NULL;
+    for (int i = 0; i < n->input_count; i++) {
+        const Constant *c = n->inputs[i] ? n->inputs[i]->constant : NULL;
+        inputs[i] = c ? &in[i] : NULL;
+        if (!c) continue;
+        in[i] = (Tensor){.dtype = c->dtype, .rank = c->rank, .data = (void *)c->data, .bytes = c->bytes};
+        for (int a = 0; a < c->rank; a++) in[i].dims[a] = c->dims[a];
+    }
+    ir_eval_node(n, inputs, &out, NULL, &g->module->cx->arena);
+    const char *name = n->outputs[0]->name;
+    return ir_constant(g, ir_constant_new(g->module, name, out.dtype, out.rank, out.dims, out.data));
+}
+
+/* All elements as numbers. */
+static bool number_of(const Expr *e, double *x) {
+    if (e->count == 0) {
+        *x = 0;
+        return true;
+    }
+    if (e->count != 1 || e->terms[0].degree) return false;
+    *x = (double)e->terms[0].coef.num / (double)e->terms[0].coef.den;
+    return true;
+}
+
+static Value *constant_of_values(Graph *g, const Value *v) {
+    int64_t dims[TN_MAX_RANK];
+    if (!ir_static_dims(&v->type, dims)) return NULL;
+    unsigned char *data = arena_array(&g->module->cx->arena, (size_t)v->facts.count + 1, 8);
+    for (int i = 0; i < v->facts.count; i++) {
+        double x;
+        int64_t k;
+        if (ex_const(v->facts.values[i], &k) && !tn_is_float(v->type.dtype)) ir_store_i64(v->type.dtype, data, i, k);
+        else if (tn_is_float(v->type.dtype) && number_of(v->facts.values[i], &x)) ir_store_f64(v->type.dtype, data, i, x);
+        else return NULL;
+    }
+    return ir_constant(g, ir_constant_new(g->module, v->name, v->type.dtype, v->type.rank, dims, data));
+}
+
+static bool symbols_only(const Expr *e) {
+    return ex_is_integral(e) && !ex_mentions(e, ATOM_LOAD) && !ex_mentions(e, ATOM_COORD) && !ex_mentions(e, ATOM_WHERE) &&
+           !ex_mentions(e, ATOM_BIT) && !ex_mentions(e, ATOM_TRUNC) && !ex_mentions(e, ATOM_ABS);
+}
+
+/* Few elements, each known in symbols. */
+static Value *write_values(Node *n) {
+    const Value *v = n->outputs[0];
+    if (!v->facts.values) return NULL;
+    Value *c = constant_of_values(n->graph, v);
+    if (c) return c;
+    if (!tn_is_int(v->type.dtype) || n->op == OP_scalars) return NULL;
+    if (n->op == OP_view && n->inputs[0]->node && n->inputs[0]->node->op == OP_scalars) return NULL;
+    for (int i = 0; i < v->facts.count; i++)
+        if (!symbols_only(v->facts.values[i])) return NULL;
+    Value *s = ir_scalars(n->graph, v->type.dtype, v->facts.count, v->facts.values);
+    return ir_view(n->graph, s, v->type.rank, v->type.dims);
+}
+
+/* Every element the same number. */
+static Value *write_splat(Node *n) {
+    Graph *g = n->graph;
+    const Value *v = n->outputs[0];
+    const Facts *f = &v->facts;
+    int64_t k;
+    if (n->op == OP_splat) return NULL;
+    if (f->choice && f->choice->kind == PRED_TRUE) return ir_splat(g, v->type.dtype, v->type.rank, v->type.dims, f->yes);
+    if (f->choice && f->choice->kind == PRED_FALSE) return ir_splat(g, v->type.dtype, v->type.rank, v->type.dims, f->no);
+    if (f->pred && (f->pred->kind == PRED_TRUE || f->pred->kind == PRED_FALSE)) k = f->pred->kind == PRED_TRUE;
+    else if (!f->elem || !ex_const(f->elem, &k)) return NULL;
+    Node *s = ir_node(g, OP_splat, 0, NULL);
+    ir_set_dtype(s, "dtype", v->type.dtype);
+    ir_set_dims(s, "dims", v->type.rank, v->type.dims);
+    ir_set_int(s, "integer", k);
+    return ir_insert(s);
+}
+
+/* start + step * i0 */
+static Value *write_iota(Node *n) {
+    const Value *v = n->outputs[0];
+    if (n->op == OP_iota || v->type.rank != 1 || !v->facts.elem || !tn_is_int(v->type.dtype)) return NULL;
+    ExprCx *x = n->graph->module->ex;
+    const Expr *zero = ex_int(x, 0), *one = ex_int(x, 1);
+    const Expr *start = ex_at(x, v->facts.elem, &zero, 1);
+    const Expr *step = ex_sub(x, ex_at(x, v->facts.elem, &one, 1), start);
+    if (!symbols_only(start) || !symbols_only(step)) return NULL;
+    const Expr *i = ex_coord(x, 0, v->type.dims[0]);
+    if (ex_add(x, start, ex_mul(x, step, i)) != v->facts.elem) return NULL;
+    return ir_iota(n->graph, v->type.dtype, v->type.dims[0], start, step);
+}
+
+Value *canon_fold(Node *n) {
+    Value *v = fold_constants(n);
+    if (!v) v = write_values(n);
+    if (!v) v = write_splat(n);
+    if (!v) v = write_iota(n);
+    return v;
+}

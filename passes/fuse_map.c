@@ -1,0 +1,145 @@
+/* fuse_map: what is left elementwise becomes `map`, one program per chain.
+ *
+ *     %1 = add %a, %b
+ *     %2 = tanh %1                 =>    %3 = map %a, %b {body=(t0 = add x0 x1; t1 = tanh t0; t2 = mul t1 2)}
+ *     %3 = mul %2, 2
+ *
+ * A node joins the program of its only reader if both have the same dims, so nothing is computed twice. Numbers that are the same for every
+ * element become steps. */
+#include "ir/build.h"
+#include "passes/pass.h"
+
+#define MAX_STEPS 40
+#define MAX_INPUTS 14
+
+typedef struct Chain {
+    Node *root;
+    Value *inputs[MAX_INPUTS + 2];
+    int input_count;
+    Node *nodes[MAX_STEPS];
+    int node_count;
+    MapStep steps[MAX_STEPS + 8];
+    int step_count;
+} Chain;
+
+static bool elementwise(const Node *n) {
+    return ir_op_info(n->op)->flags & OPF_ELEMENTWISE;
+}
+
+/* Whether n can be computed inside its only reader. */
+static bool joins(const Node *n, const Node *reader) {
+    return elementwise(n) && ir_single_use(n->outputs[0]) && ir_same_dims(&n->outputs[0]->type, &reader->outputs[0]->type);
+}
+
+static bool is_number(const Value *v, MapStep *step) {
+    double x;
+    int64_t k;
+    *step = (MapStep){.op = OP_splat, .dtype = v->type.dtype};
+    bool one = v->constant && v->type.rank == 0;
+    if (v->node && v->node->op == OP_splat) {
+        step->value = attr_float(v->node, "value");
+        step->integer = attr_int(v->node, "integer");
+        return true;
+    }
+    if (v->constant && tn_is_float(v->type.dtype) && ir_constant_float(v, &x)) step->value = x;
+    else if (v->constant && !tn_is_float(v->type.dtype) && ir_constant_int(v, &k)) step->integer = k;
+    else return false;
+    return one || v->constant->bytes <= 64; /* a large constant of one number may carry the shape */
+}
+
+/* A number may leave the operand list only if the remaining operands still give the result its shape. */
+static bool shape_without(const Node *n, const Value *number) {
+    for (int i = 0; i < n->input_count; i++)
+        if (n->inputs[i] != number && ir_same_dims(&n->inputs[i]->type, &n->outputs[0]->type)) return true;
+    return number->type.rank == 0;
+}
+
+static int input_register(Chain *c, Value *v) {
+    for (int i = 0; i < c->input_count; i++)
+        if (c->inputs[i] == v) return i;
+    c->inputs[c->input_count] = v;
+    return c->input_count++;
+}
+
+/* Collects the operands first: registers of steps are counted behind all inputs. */
+static bool collect(Chain *c, Node *n) {
+    if (c->node_count == MAX_STEPS) return false;
+    c->nodes[c->node_count++] = n;
+    for (int i = 0; i < n->input_count; i++) {
+        Value *v = n->inputs[i];
+        MapStep number;
+        if (is_number(v, &number) && shape_without(n, v)) continue;
+        int nodes = c->node_count, inputs = c->input_count;
+        if (v->node && joins(v->node, n) && collect(c, v->node)) continue;
+        c->node_count = nodes;
+        c->input_count = inputs;
+        if (c->input_count >= MAX_INPUTS) return false;
+        input_register(c, v);
+    }
+    return true;
+}
+
+static bool collected(const Chain *c, const Node *n) {
+    for (int i = 0; i < c->node_count; i++)
+        if (c->nodes[i] == n) return true;
+    return false;
+}
+
+static int add_step(Chain *c, MapStep step) {
+    c->steps[c->step_count] = step;
+    return c->input_count + c->step_count++;
+}
+
+/* Writes the steps of n and everything collected below it; gives the register of its result, -1 if there is no room. */
+static int write_steps(Chain *c, Node *n) {
+    MapStep step = {.op = n->op, .dtype = n->outputs[0]->type.dtype};
+    for (int i = 0; i < n->input_count; i++) {
+        Value *v = n->inputs[i];
+        MapStep number;
+        if (is_number(v, &number) && shape_without(n, v)) step.args[i] = add_step(c, number);
+        else if (v->node && collected(c, v->node)) step.args[i] = write_steps(c, v->node);
+        else step.args[i] = input_register(c, v);
+        if (step.args[i] < 0 || c->step_count >= MAX_STEPS) return -1;
+    }
+    return add_step(c, step);
+}
+
+static Value *write_map(Graph *g, Chain *c) {
+    g->cursor = c->root;
+    ir_origins_from(g, c->nodes, c->node_count);
+    Node *map = ir_node(g, OP_map, c->input_count, c->inputs);
+    MapBody body = {.count = c->step_count, .steps = c->steps};
+    ir_set_dtype(map, "dtype", c->root->outputs[0]->type.dtype);
+    ir_set_body(map, "body", &body);
+    Value *v = ir_insert(map);
+    ir_origins_from(g, NULL, 0);
+    g->cursor = NULL;
+    return v;
+}
+
+bool pass_fuse_map(Graph *g, Report *r) {
+    bool changed = false;
+    for (Node *n = g->last, *prev; n; n = prev) {
+        prev = n->prev;
+        if (!elementwise(n)) continue;
+        Value *v = n->outputs[0];
+        if (!v->use_count && !ir_is_output(v)) {
+            ir_remove(n);
+            continue;
+        }
+        Chain c = {.root = n};
+        if (!collect(&c, n) || write_steps(&c, n) < 0) {
+            c = (Chain){.root = n, .nodes = {n}, .node_count = 1}; /* too long: this node alone */
+            for (int i = 0; i < n->input_count; i++) {
+                MapStep number;
+                if (!is_number(n->inputs[i], &number) || !shape_without(n, n->inputs[i])) input_register(&c, n->inputs[i]);
+            }
+            write_steps(&c, n);
+        }
+        ir_replace(v, write_map(g, &c));
+        ir_remove(n);
+        report_fired(r, "map");
+        changed = true;
+    }
+    return changed;
+}

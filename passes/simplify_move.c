@@ -1,0 +1,163 @@
+/* Identities of operators that only move elements, and products that take them up.
+ *
+ *     view(view(x)) -> view(x)                       transpose(transpose(x)) -> transpose(x)
+ *     slice(slice(x)) -> slice(x)                    gather(x, one constant index) -> view(slice(x))
+ *     matmul(a, transpose(b)) -> matmul{tb}(a, b)    f(view(x)) -> view(f(x)) where the view merges leading axes only
+ */
+#include "passes/canon.h"
+
+static Node *producer(const Value *v, OpKind op) {
+    return v->node && v->node->op == op ? v->node : NULL;
+}
+
+static Value *simplify_view(Node *n) {
+    Value *x = n->inputs[0];
+    const Type *t = &n->outputs[0]->type;
+    if (ir_same_dims(&x->type, t)) return x;
+    Node *inner = producer(x, OP_view);
+    return inner ? ir_view(n->graph, inner->inputs[0], t->rank, t->dims) : NULL;
+}
+
+/* A transposition that moves only axes of length 1 past others is a view. */
+static bool keeps_order(const Node *n) {
+    const IntList *perm = attr_ints(n, "perm");
+    int64_t last = -1;
+    for (int i = 0; i < perm->count; i++) {
+        if (ex_is(n->inputs[0]->type.dims[perm->v[i]], 1)) continue;
+        if (perm->v[i] < last) return false;
+        last = perm->v[i];
+    }
+    return true;
+}
+
+static Value *simplify_transpose(Node *n) {
+    Value *x = n->inputs[0];
+    const IntList *perm = attr_ints(n, "perm");
+    if (keeps_order(n)) return ir_view(n->graph, x, n->outputs[0]->type.rank, n->outputs[0]->type.dims);
+    Node *inner = producer(x, OP_transpose);
+    if (!inner) return NULL;
+    const IntList *first = attr_ints(inner, "perm");
+    int both[TN_MAX_RANK];
+    for (int i = 0; i < perm->count; i++) both[i] = (int)first->v[perm->v[i]];
+    return ir_transpose(n->graph, inner->inputs[0], both);
+}
+
+static Value *simplify_expand(Node *n) {
+    Value *x = n->inputs[0];
+    const Type *t = &n->outputs[0]->type;
+    if (ir_same_dims(&x->type, t)) return x;
+    Node *inner = producer(x, OP_expand);
+    return inner ? ir_expand(n->graph, inner->inputs[0], t->rank, t->dims) : NULL;
+}
+
+static Value *simplify_slice(Node *n) {
+    Value *x = n->inputs[0];
+    Module *m = n->graph->module;
+    int axis = (int)attr_int(n, "axis");
+    const Expr *start = attr_dim(n, "start"), *length = attr_dim(n, "length");
+    int64_t step = attr_int(n, "step");
+    if (step == 1 && ex_norm(m->ex, length) == x->type.dims[axis]) return x;
+    Node *inner = producer(x, OP_slice);
+    if (!inner || attr_int(inner, "axis") != axis) return NULL;
+    int64_t inner_step = attr_int(inner, "step"), total;
+    if (__builtin_mul_overflow(step, inner_step, &total)) return NULL;
+    const Expr *offset = ex_scale(m->ex, start, inner_step, 1);
+    return ir_slice(n->graph, inner->inputs[0], axis, ex_add(m->ex, attr_dim(inner, "start"), offset), length, total);
+}
+
+static Value *simplify_concat(Node *n) {
+    int axis = (int)attr_int(n, "axis"), count = 0;
+    Value **kept = ARENA_ARRAY(&n->graph->module->cx->arena, Value *, (size_t)n->input_count);
+    for (int i = 0; i < n->input_count; i++)
+        if (!ex_is(n->inputs[i]->type.dims[axis], 0)) kept[count++] = n->inputs[i];
+    if (count == 1) return kept[0];
+    return count && count < n->input_count ? ir_concat(n->graph, count, kept, axis) : NULL;
+}
+
+/* One element picked at a known place is a slice. */
+static Value *simplify_gather(Node *n) {
+    Value *x = n->inputs[0], *index = n->inputs[1];
+    Module *m = n->graph->module;
+    int axis = (int)attr_int(n, "axis");
+    int64_t k;
+    if (index->facts.count != 1 || !index->facts.values || !ex_const(index->facts.values[0], &k)) return NULL;
+    const Expr *start = ex_int(m->ex, k);
+    if (k < 0) start = ex_add(m->ex, start, x->type.dims[axis]);
+    Value *s = ir_slice(n->graph, x, axis, start, ex_int(m->ex, 1), 1);
+    return ir_view(n->graph, s, n->outputs[0]->type.rank, n->outputs[0]->type.dims);
+}
+
+/* A view that keeps the last axis and merges or splits the ones before it: every row stays a row. */
+static bool keeps_rows(const Node *view) {
+    const Type *from = &view->inputs[0]->type, *to = &view->outputs[0]->type;
+    return from->rank >= 2 && to->rank >= 2 && from->dims[from->rank - 1] == to->dims[to->rank - 1];
+}
+
+static bool swaps_last(const Node *n) {
+    const IntList *perm = attr_ints(n, "perm");
+    int r = perm->count;
+    for (int i = 0; i < r - 2; i++)
+        if (perm->v[i] != i) return false;
+    return r >= 2 && perm->v[r - 1] == r - 2;
+}
+
+static Value *simplify_matmul(Node *n) {
+    Graph *g = n->graph;
+    Value *operand[2] = {n->inputs[0], n->inputs[1]};
+    bool flag[2] = {attr_bool(n, "ta"), attr_bool(n, "tb")}, changed = false;
+    for (int i = 0; i < 2; i++) {
+        Node *t = producer(operand[i], OP_transpose);
+        if (!t || !swaps_last(t)) continue;
+        operand[i] = t->inputs[0];
+        flag[i] = !flag[i];
+        changed = true;
+    }
+    if (changed) return ir_matmul(g, operand[0], operand[1], flag[0], flag[1]);
+    Node *view = producer(operand[0], OP_view);
+    if (!view || flag[0] || operand[1]->type.rank != 2 || !operand[1]->constant || !keeps_rows(view)) return NULL;
+    Value *y = ir_matmul(g, view->inputs[0], operand[1], false, flag[1]);
+    return ir_view(g, y, n->outputs[0]->type.rank, n->outputs[0]->type.dims);
+}
+
+/* Whether operand `v` is the same for every row: a vector over the last axis, or one number. */
+static bool per_column(const Value *v) {
+    for (int i = 0; i + 1 < v->type.rank; i++)
+        if (!ex_is(v->type.dims[i], 1)) return false;
+    return v->type.rank <= 1;
+}
+
+/* Row-wise operators commute with views that keep rows; afterwards the views meet and cancel. */
+static Value *sink_view(Node *n) {
+    bool rowwise = (ir_op_info(n->op)->flags & OPF_ELEMENTWISE) || n->op == OP_layer_norm || n->op == OP_rms_norm;
+    if (!rowwise || !n->input_count) return NULL;
+    Value *inputs[3];
+    Node *view = NULL;
+    if (n->input_count > 3) return NULL;
+    for (int i = 0; i < n->input_count; i++) {
+        inputs[i] = n->inputs[i];
+        Node *v = inputs[i] ? producer(inputs[i], OP_view) : NULL;
+        if (v && !view && keeps_rows(v) && v->inputs[0]->type.rank > v->outputs[0]->type.rank) {
+            view = v;
+            inputs[i] = v->inputs[0];
+        } else if (inputs[i] && !per_column(inputs[i])) {
+            return NULL;
+        }
+    }
+    if (!view || !ir_same_dims(&view->outputs[0]->type, &n->outputs[0]->type)) return NULL;
+    Node *inner = ir_node(n->graph, n->op, n->input_count, inputs);
+    for (int i = 0; i < ir_attr_count(n->op); i++) inner->attrs[i] = n->attrs[i];
+    return ir_view(n->graph, ir_insert(inner), n->outputs[0]->type.rank, n->outputs[0]->type.dims);
+}
+
+Value *canon_simplify_move(Node *n) {
+    switch (n->op) {
+    case OP_view: return simplify_view(n);
+    case OP_transpose: return simplify_transpose(n);
+    case OP_expand: return simplify_expand(n);
+    case OP_slice: return simplify_slice(n);
+    case OP_concat: return simplify_concat(n);
+    case OP_gather: return simplify_gather(n);
+    case OP_matmul: return simplify_matmul(n);
+    default: return sink_view(n);
+    }
+}

@@ -1,0 +1,49 @@
+/* Escaping of text for messages. Works in place at the end of a fixed buffer and never allocates.
+ */
+#include "runtime/base/text.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Bytes of the printable UTF-8 character at `s`; 0 if its first byte must be escaped. */
+static size_t printable_length(const unsigned char *s, size_t n) {
+    if (s[0] < 0x80) return s[0] >= 0x20 && s[0] != 0x7f;
+    size_t length = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+    if (s[0] < 0xc2 || s[0] > 0xf4 || length > n) return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((s[i] & 0xc0) != 0x80) return 0;
+    if (s[0] == 0xc2 && s[1] < 0xa0) return 0;  /* C1 controls */
+    if (s[0] == 0xe0 && s[1] < 0xa0) return 0;  /* overlong */
+    if (s[0] == 0xed && s[1] >= 0xa0) return 0; /* surrogates */
+    if (s[0] == 0xf0 && s[1] < 0x90) return 0;
+    if (s[0] == 0xf4 && s[1] >= 0x90) return 0;
+    return length;
+}
+
+void tn_append_escaped(char *buffer, size_t size, const char *s, size_t n, size_t max) {
+    static const char dots[] = "...";
+    size_t at = strlen(buffer), end = max < size - 1 - at ? at + max : size - 1;
+    size_t mark = at; /* where the dots go if the rest does not fit */
+    for (size_t i = 0; i < n;) {
+        char escape[8];
+        const char *piece = s + i;
+        size_t length = printable_length((const unsigned char *)piece, n - i), bytes = length;
+        if (!length) {
+            bytes = (size_t)snprintf(escape, sizeof escape, "\\x%02x", (unsigned char)s[i]);
+            piece = escape;
+            length = 1;
+        }
+        if (at + sizeof dots - 1 <= end) mark = at;
+        if (at + bytes > end) {
+            size_t room = end - mark < sizeof dots - 1 ? end - mark : sizeof dots - 1;
+            memcpy(buffer + mark, dots, room);
+            at = mark + room;
+            break;
+        }
+        memcpy(buffer + at, piece, bytes);
+        at += bytes;
+        i += length;
+    }
+    buffer[at] = 0;
+}

@@ -1,0 +1,88 @@
+/* The pool of threads.h over pthreadpool.
+ *
+ * pthreadpool starts its threads when it is created, so it is created at the first region with more
+ * than one task. It is asked for one item per lane; a lane then takes tasks from the region's
+ * counter. The counters are acquired and released by every lane, which orders the caller's writes
+ * before the tasks and the tasks' writes before the return. */
+#include "runtime/base/threads.h"
+
+#include <pthread.h>
+#include <pthreadpool.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "runtime/base/cpu.h"
+
+#define MAX_THREADS 1024
+
+struct TnPool {
+    int threads;
+    pid_t owner;                 /* the process whose threads these are */
+    pthread_mutex_t lock;        /* held during a region */
+    struct pthreadpool *workers; /* NULL before the first region */
+};
+
+typedef struct Region {
+    _Atomic(int64_t) next; /* first task not yet taken */
+    _Atomic(int) finished; /* lanes that are through */
+    int64_t tasks;
+    TnTaskFn *fn;
+    void *user;
+} Region;
+
+TnPool *tn_pool_new(int threads) {
+    TnPool *p = calloc(1, sizeof *p);
+    if (!p) return NULL;
+    if (threads <= 0) threads = tn_cpu_count();
+    p->threads = threads < MAX_THREADS ? threads : MAX_THREADS;
+    p->owner = getpid();
+    if (pthread_mutex_init(&p->lock, NULL) != 0) {
+        free(p);
+        return NULL;
+    }
+    return p;
+}
+
+void tn_pool_free(TnPool *p) {
+    if (!p) return;
+    if (p->owner == getpid()) { /* a child cannot join threads that it does not have */
+        if (p->workers) pthreadpool_destroy(p->workers);
+        pthread_mutex_destroy(&p->lock);
+    }
+    free(p);
+}
+
+int tn_pool_threads(const TnPool *p) {
+    return p ? p->threads : 1;
+}
+
+static void run_lane(void *context, size_t lane) {
+    Region *r = context;
+    for (;;) {
+        int64_t task = atomic_fetch_add_explicit(&r->next, 1, memory_order_acq_rel);
+        if (task >= r->tasks) break;
+        r->fn(r->user, task, (int)lane);
+    }
+    atomic_fetch_add_explicit(&r->finished, 1, memory_order_release);
+}
+
+void tn_pool_run(TnPool *p, int64_t tasks, TnTaskFn *fn, void *user, bool last) {
+    bool alone = !p || p->threads == 1 || tasks <= 1 || p->owner != getpid();
+    if (!alone) {
+        pthread_mutex_lock(&p->lock);
+        if (!p->workers) p->workers = pthreadpool_create((size_t)p->threads);
+        if (p->workers) {
+            Region r = {.tasks = tasks, .fn = fn, .user = user};
+            atomic_store_explicit(&r.next, 0, memory_order_release);
+            size_t lanes = tasks < p->threads ? (size_t)tasks : (size_t)p->threads;
+            pthreadpool_parallelize_1d(p->workers, run_lane, &r, lanes,
+                                       last ? PTHREADPOOL_FLAG_YIELD_WORKERS : 0);
+            (void)atomic_load_explicit(&r.finished, memory_order_acquire);
+        } else {
+            alone = true;
+        }
+        pthread_mutex_unlock(&p->lock);
+    }
+    if (alone)
+        for (int64_t task = 0; task < tasks; task++) fn(user, task, 0);
+}

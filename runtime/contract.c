@@ -1,0 +1,254 @@
+/* The input contract: symbols from the dims of bound inputs, expressions from symbols, then what
+ * must hold.
+ *
+ * A dim of an input that is a bare symbol sets that symbol; every other dim is a claim about
+ * symbols, checked once all are set. An expression that cannot be computed is TN_UNKNOWN, so a
+ * requirement that guards it is reported before anything that uses it. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include "runtime/base/checked.h"
+#include "runtime/runtime.h"
+
+#define MAX_NAMED  6  /* symbols or inputs that a message lists */
+#define MAX_VISITS 64 /* expressions looked at for one message */
+
+static void mark_view(const tenon_plan *p, const PlanView *v, bool *used) {
+    used[v->offset] = true;
+    for (uint32_t i = 0; i < v->rank; i++)
+        used[p->ids[v->dims + i]] = used[p->ids[v->strides + i]] = true;
+}
+
+static void mark_function(const tenon_session *s, bool *used) {
+    const tenon_plan *p = s->plan;
+    const PlanFunction *f = s->function;
+    for (uint32_t i = 0; i < f->input_count + f->output_count; i++)
+        mark_view(p, &p->views[session_port(s, i)->view], used);
+    for (uint32_t i = f->first_buffer; i < f->first_buffer + f->buffer_count; i++)
+        if (p->buffers[i].kind != TN_BUFFER_CONSTANT) used[p->buffers[i].elements] = true;
+    for (uint32_t i = f->first_instruction; i < f->first_instruction + f->instruction_count; i++) {
+        const PlanInstruction *instruction = &p->instructions[i];
+        for (int k = 0; k < instruction->inputs + instruction->outputs; k++) {
+            const PlanView *v = plan_operand(p, instruction, k);
+            if (v) mark_view(p, v, used);
+        }
+        for (uint32_t k = 0; k < instruction->scalar_count; k++)
+            used[p->ids[instruction->scalars + k]] = true;
+    }
+    for (uint32_t i = 0; i < p->requirements_count; i++)
+        if (&p->functions[p->requirements[i].function] == f)
+            used[p->requirements[i].left] = used[p->requirements[i].right] = true;
+}
+
+bool contract_collect(tenon_session *s) {
+    const tenon_plan *p = s->plan;
+    bool *used = arena_alloc(&s->memory, p->exprs_count);
+    if (!used) return false;
+    mark_function(s, used);
+    for (uint32_t i = p->exprs_count; i-- > 0;) { /* operands have lower ids */
+        const PlanExpr *e = &p->exprs[i];
+        if (!used[i]) continue;
+        s->needed_count++;
+        if (e->op != TN_EXPR_CONST && e->op != TN_EXPR_SYMBOL) used[e->a] = used[e->b] = true;
+    }
+    s->needed = ARENA_ARRAY(&s->memory, uint32_t, s->needed_count);
+    if (!s->needed) return false;
+    for (uint32_t i = 0, n = 0; i < p->exprs_count; i++)
+        if (used[i]) s->needed[n++] = i;
+    return true;
+}
+
+/* Quotient rounded down and remainder in [0, b), for b > 0. */
+static int64_t floor_div(int64_t a, int64_t b) {
+    return a / b - (a % b < 0);
+}
+
+static int64_t evaluate(const PlanExpr *e, const SymbolState *symbols, const int64_t *values) {
+    int64_t r = TN_UNKNOWN;
+    if (e->op == TN_EXPR_CONST) return e->value;
+    if (e->op == TN_EXPR_SYMBOL) return symbols[e->a].value;
+    int64_t a = values[e->a], b = values[e->b];
+    if (a == TN_UNKNOWN || b == TN_UNKNOWN) return TN_UNKNOWN;
+    bool ok = true;
+    switch ((PlanExprOp)e->op) {
+    case TN_EXPR_ADD: ok = tn_add_i64(a, b, &r); break;
+    case TN_EXPR_MUL: ok = tn_mul_i64(a, b, &r); break;
+    case TN_EXPR_FLOORDIV: r = b > 0 ? floor_div(a, b) : TN_UNKNOWN; break;
+    case TN_EXPR_MOD: r = b > 0 ? a - b * floor_div(a, b) : TN_UNKNOWN; break;
+    case TN_EXPR_MIN: r = a < b ? a : b; break;
+    case TN_EXPR_MAX: r = a > b ? a : b; break;
+    default: break;
+    }
+    return ok ? r : TN_UNKNOWN;
+}
+
+static const char *port_name(const tenon_session *s, int32_t port) {
+    return plan_string(s->plan, session_port(s, (uint32_t)port)->name);
+}
+
+static tenon_status check_bound(const tenon_session *s, tenon_error *err) {
+    char names[300] = "";
+    size_t n = 0;
+    int missing = 0;
+    for (uint32_t i = 0; i < s->function->input_count; i++) {
+        if (s->bindings[i].bound || session_port(s, i)->fill != TN_DEFAULT_NONE) continue;
+        if (missing++ < MAX_NAMED)
+            n += (size_t)snprintf(names + n, sizeof names - n, "%s'%.32s'", missing > 1 ? ", " : "",
+                                  port_name(s, (int32_t)i));
+    }
+    if (!missing) return TENON_OK;
+    return tn_error(err, TENON_E_ARGUMENT, "%s %s%s not bound", missing > 1 ? "inputs" : "input",
+                    names,
+                    missing > MAX_NAMED ? ", ... are"
+                    : missing > 1       ? " are"
+                                        : " is");
+}
+
+/* The symbol that a dim consists of, or NULL. */
+static SymbolState *bare_symbol(const tenon_session *s, uint32_t expr) {
+    const PlanExpr *e = &s->plan->exprs[expr];
+    return e->op == TN_EXPR_SYMBOL ? &s->symbols[e->a] : NULL;
+}
+
+static tenon_status set_symbols(tenon_session *s, tenon_error *err) {
+    const tenon_plan *p = s->plan;
+    for (uint32_t i = 0; i < p->symbols_count; i++)
+        s->symbols[i] = (SymbolState){TN_UNKNOWN, -1, -1};
+    for (uint32_t i = 0; i < s->function->input_count; i++) {
+        if (!s->bindings[i].bound) continue;
+        const PlanView *v = &p->views[session_port(s, i)->view];
+        for (int axis = 0; axis < v->rank; axis++) {
+            uint32_t expr = p->ids[v->dims + (uint32_t)axis];
+            int64_t found = s->bindings[i].tensor.dims[axis];
+            SymbolState *state = bare_symbol(s, expr);
+            if (!state || state->value != TN_UNKNOWN) continue;
+            const PlanSymbol *symbol = &p->symbols[p->exprs[expr].a];
+            if (found < symbol->min || found > symbol->max)
+                return tn_error(err, TENON_E_SHAPE,
+                                "input '%.80s' axis %d is %" PRId64
+                                ", the model wants %.80s from %" PRId64 " to %" PRId64,
+                                port_name(s, (int32_t)i), axis, found, plan_string(p, symbol->name),
+                                symbol->min, symbol->max);
+            *state = (SymbolState){found, (int32_t)i, axis};
+        }
+    }
+    return TENON_OK;
+}
+
+static tenon_status wrong_dim(const tenon_session *s, uint32_t input, int axis, uint32_t expr,
+                              tenon_error *err) {
+    char text[TN_TEXT_MAX], setter[200] = "";
+    int64_t found = s->bindings[input].tensor.dims[axis], wanted = s->values[expr];
+    const SymbolState *state = bare_symbol(s, expr);
+    if (state)
+        snprintf(setter, sizeof setter, " (set by input '%.80s' axis %d)",
+                 port_name(s, state->port), state->axis);
+    plan_expr_text(s->plan, expr, text);
+    if (s->plan->exprs[expr].op == TN_EXPR_CONST)
+        return tn_error(err, TENON_E_SHAPE,
+                        "input '%.80s' axis %d is %" PRId64 ", the model wants %" PRId64,
+                        port_name(s, (int32_t)input), axis, found, wanted);
+    if (wanted == TN_UNKNOWN)
+        return tn_error(err, TENON_E_SHAPE,
+                        "input '%.80s' axis %d is %" PRId64
+                        ", the model wants %s, which cannot be computed",
+                        port_name(s, (int32_t)input), axis, found, text);
+    return tn_error(err, TENON_E_SHAPE,
+                    "input '%.80s' axis %d is %" PRId64 ", the model wants %s = %" PRId64 "%s",
+                    port_name(s, (int32_t)input), axis, found, text, wanted, setter);
+}
+
+/* Dims of bound inputs are what the contract says; those of inputs left out are known. */
+static tenon_status check_inputs(const tenon_session *s, tenon_error *err) {
+    const tenon_plan *p = s->plan;
+    for (uint32_t i = 0; i < s->function->input_count; i++) {
+        const PlanView *v = &p->views[session_port(s, i)->view];
+        for (int axis = 0; axis < v->rank; axis++) {
+            uint32_t expr = p->ids[v->dims + (uint32_t)axis];
+            int64_t wanted = s->values[expr];
+            char text[TN_TEXT_MAX];
+            if (s->bindings[i].bound && s->bindings[i].tensor.dims[axis] != wanted)
+                return wrong_dim(s, i, axis, expr, err);
+            if (!s->bindings[i].bound && wanted == TN_UNKNOWN)
+                return tn_error(err, TENON_E_ARGUMENT,
+                                "input '%.80s' is left out but its axis %d, %s, does not follow "
+                                "from the others",
+                                port_name(s, (int32_t)i), axis, plan_expr_text(p, expr, text));
+        }
+    }
+    return TENON_OK;
+}
+
+/* Up to MAX_NAMED distinct symbols of an expression. */
+typedef struct SymbolList {
+    uint32_t ids[MAX_NAMED];
+    int count, visits;
+} SymbolList;
+
+static void list_symbols(const tenon_plan *p, uint32_t expr, SymbolList *list) {
+    const PlanExpr *e = &p->exprs[expr];
+    if (list->visits++ >= MAX_VISITS || e->op == TN_EXPR_CONST) return;
+    if (e->op != TN_EXPR_SYMBOL) {
+        list_symbols(p, e->a, list);
+        list_symbols(p, e->b, list);
+        return;
+    }
+    for (int i = 0; i < list->count; i++)
+        if (list->ids[i] == e->a) return;
+    if (list->count < MAX_NAMED) list->ids[list->count++] = e->a;
+}
+
+static tenon_status broken_requirement(const tenon_session *s, const PlanRequirement *r,
+                                       tenon_error *err) {
+    const tenon_plan *p = s->plan;
+    SymbolList list = {.count = 0};
+    char values[300] = "", origin[160] = "";
+    size_t n = 0;
+    list_symbols(p, r->left, &list);
+    list_symbols(p, r->right, &list);
+    for (int i = 0; i < list.count; i++)
+        n += (size_t)snprintf(values + n, sizeof values - n, "%s%.24s = %" PRId64, i ? ", " : ": ",
+                              plan_string(p, p->symbols[list.ids[i]].name),
+                              s->symbols[list.ids[i]].value);
+    const char *node = plan_string(p, r->origin);
+    if (node[0]) snprintf(origin, sizeof origin, " (needed by node '%.100s')", node);
+    tn_error(err, TENON_E_SHAPE, "%.120s does not hold%s%s", plan_string(p, r->text), values,
+             origin);
+    tn_error_at(err, -1, node);
+    return TENON_E_SHAPE;
+}
+
+static tenon_status check_requirements(const tenon_session *s, tenon_error *err) {
+    const tenon_plan *p = s->plan;
+    for (uint32_t i = 0; i < p->requirements_count; i++) {
+        const PlanRequirement *r = &p->requirements[i];
+        if (&p->functions[r->function] != s->function) continue;
+        int64_t left = s->values[r->left], right = s->values[r->right];
+        bool holds = r->relation == TN_RELATION_EQ ? left == right : left <= right;
+        if (!holds || left == TN_UNKNOWN || right == TN_UNKNOWN)
+            return broken_requirement(s, r, err);
+    }
+    return TENON_OK;
+}
+
+tenon_status contract_solve(tenon_session *s, tenon_error *err) {
+    const tenon_plan *p = s->plan;
+    tenon_status status = check_bound(s, err);
+    if (!status) status = set_symbols(s, err);
+    if (status) return status;
+    for (uint32_t i = 0; i < s->needed_count; i++)
+        s->values[s->needed[i]] = evaluate(&p->exprs[s->needed[i]], s->symbols, s->values);
+    status = check_inputs(s, err);
+    return status ? status : check_requirements(s, err);
+}
+
+bool contract_dims(const tenon_session *s, const PlanView *v, int64_t *dims, int *axis) {
+    int64_t bound = 1;
+    for (*axis = 0; *axis < v->rank; ++*axis) {
+        int64_t dim = s->values[s->plan->ids[v->dims + (uint32_t)*axis]];
+        dims[*axis] = dim;
+        if (dim < 0 || !tn_mul_i64(bound, dim > 0 ? dim : 1, &bound) || bound > TN_MAX_ELEMENTS)
+            return false;
+    }
+    return true;
+}

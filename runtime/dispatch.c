@@ -1,0 +1,74 @@
+/* The tables of instructions and kernels, expanded from instrs.def: the only place that knows which
+ * ISAs are built.
+ *
+ * A missing kernel or extent rule is a link error. */
+#include "runtime/instrs.h"
+#include "runtime/kernels.h"
+#include "runtime/params.h"
+
+#define INDEX       TN_INSTR_INDEX
+#define INPLACE(i)  (1u << (i))
+#define INPLACE_ANY TN_INPLACE_MASK
+
+#define INSTR(name, opcode, min_in, max_in, out, min_sc, max_sc, record, rule, flags, synopsis) \
+    TnExtentFn extent_##rule;
+#include "runtime/instrs.def"
+#undef INSTR
+
+static const TnInstr rows[TN_OP_COUNT] = {
+#define INSTR(name, opcode, min_in, max_in, out, min_sc, max_sc, record, rule, flags, synopsis) \
+    [opcode] = {#name,  min_in, max_in,         out,           min_sc,                          \
+                max_sc, flags,  sizeof(record), extent_##rule, synopsis},
+#include "runtime/instrs.def"
+#undef INSTR
+};
+
+const TnInstr *tn_instr(int opcode) {
+    return opcode > 0 && opcode < TN_OP_COUNT && rows[opcode].name ? &rows[opcode] : NULL;
+}
+
+#define KERNELS_OF(isa, name)   \
+    TnPlanFn name##_plan_##isa; \
+    TnRunFn name##_run_##isa;
+
+#define INSTR(name, ...) KERNELS_OF(scalar, name)
+#include "runtime/instrs.def"
+#undef INSTR
+static const TnKernel scalar_kernels[TN_OP_COUNT] = {
+#define INSTR(name, opcode, ...) [opcode] = {name##_plan_scalar, name##_run_scalar},
+#include "runtime/instrs.def"
+#undef INSTR
+};
+
+#ifndef TN_ONLY_SCALAR
+#define INSTR(name, ...) KERNELS_OF(avx2, name) KERNELS_OF(avx512, name)
+#include "runtime/instrs.def"
+#undef INSTR
+static const TnKernel avx2_kernels[TN_OP_COUNT] = {
+#define INSTR(name, opcode, ...) [opcode] = {name##_plan_avx2, name##_run_avx2},
+#include "runtime/instrs.def"
+#undef INSTR
+};
+static const TnKernel avx512_kernels[TN_OP_COUNT] = {
+#define INSTR(name, opcode, ...) [opcode] = {name##_plan_avx512, name##_run_avx512},
+#include "runtime/instrs.def"
+#undef INSTR
+};
+static const TnKernel *const tables[TN_ISA_COUNT] = {scalar_kernels, avx2_kernels, avx512_kernels};
+#else
+static const TnKernel *const tables[TN_ISA_COUNT] = {scalar_kernels, scalar_kernels,
+                                                     scalar_kernels};
+#endif
+
+const TnKernel *tn_kernel(TnIsa isa, int opcode) {
+    if ((unsigned)isa >= TN_ISA_COUNT || !tn_instr(opcode)) return NULL;
+    return &tables[isa][opcode];
+}
+
+void tn_fault(const TnCall *call, int64_t index, int64_t bound) {
+    TnFault *f = call->fault;
+    if (atomic_exchange(&f->raised, 1)) return; /* another task was first */
+    f->instruction = call->index;
+    f->index = index;
+    f->bound = bound;
+}

@@ -1,0 +1,112 @@
+/* The interpreter: one indexed call per instruction. Nothing here allocates or locks, apart from
+ * the pool.
+ *
+ * A call with several tasks and enough work becomes a parallel region; the others run on the
+ * calling thread. Scratch is one slice per lane. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+#include "runtime/runtime.h"
+
+typedef struct Region {
+    const TnCall *call;
+    unsigned char *scratch;
+    uint64_t lane_bytes;
+} Region;
+
+static void run_task(void *user, int64_t task, int lane) {
+    const Region *r = user;
+    r->call->run(r->call, task, r->scratch + (uint64_t)lane * r->lane_bytes);
+}
+
+static void run_call(const tenon_session *s, const TnCall *call, unsigned char *scratch) {
+    if (session_is_parallel(s, call)) {
+        Region region = {call, scratch, s->lane_scratch};
+        tn_pool_run(s->pool, call->tasks, run_task, &region, call->index == s->last_parallel);
+        return;
+    }
+    for (int64_t task = 0; task < call->tasks; task++) call->run(call, task, scratch);
+}
+
+static int64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static const char *origin_of(const tenon_session *s, const TnCall *call) {
+    return plan_origin(s->plan, s->function->first_instruction + (uint32_t)call->index);
+}
+
+/* The dense tensor that an operand is; data is NULL if it is strided. */
+static tenon_tensor describe(const TnTensor *t) {
+    tenon_tensor out = {.dtype = (tenon_dtype)t->dtype, .rank = t->rank, .data = t->data};
+    int64_t elements = 1;
+    bool dense = true;
+    for (int i = t->rank - 1; i >= 0; i--) {
+        out.dims[i] = t->dims[i];
+        if (t->dims[i] > 1 && t->strides[i] != elements) dense = false;
+        elements *= t->dims[i];
+    }
+    if (!dense && elements > 0) out.data = NULL;
+    out.bytes = (size_t)elements * tn_dtype_size((TnDType)t->dtype);
+    return out;
+}
+
+static void run_traced(const tenon_session *s, const TnCall *call, unsigned char *scratch) {
+    tenon_tensor outputs[TN_MAX_OPERANDS];
+    int64_t start = now_ns();
+    run_call(s, call, scratch);
+    tenon_event event = {.instruction = call->index,
+                         .opcode = tn_instr(call->opcode)->name,
+                         .node = origin_of(s, call),
+                         .nanoseconds = now_ns() - start,
+                         .outputs = outputs};
+    for (int i = 0; i < call->outputs; i++) {
+        const TnTensor *t = &call->operands[call->inputs + i];
+        if (t->dtype != TN_NONE) outputs[event.output_count++] = describe(t);
+    }
+    s->trace(s->trace_user, &event);
+}
+
+/* The name of the input that an operand views, or NULL. */
+static const char *input_of(const tenon_session *s, const TnCall *call, int operand) {
+    const tenon_plan *p = s->plan;
+    const PlanInstruction *instruction =
+        &p->instructions[s->function->first_instruction + (uint32_t)call->index];
+    const PlanBuffer *b = &p->buffers[plan_operand(p, instruction, operand)->buffer];
+    return b->kind == TN_BUFFER_INPUT ? plan_string(p, session_port(s, b->index)->name) : NULL;
+}
+
+static tenon_status bad_index(const tenon_session *s, const TnCall *call, tenon_error *err) {
+    const char *input = input_of(s, call, 1), *node = origin_of(s, call);
+    char found[200];
+    if (input)
+        snprintf(found, sizeof found, "input '%.100s' holds %" PRId64 ",", input, s->fault.index);
+    else
+        snprintf(found, sizeof found, "index %" PRId64 " is", s->fault.index);
+    tn_error(err, TENON_E_RANGE, "%s outside the table of %" PRId64 " rows%s%.100s%s", found,
+             s->fault.bound, node[0] ? " (node '" : "", node, node[0] ? "')" : "");
+    tn_error_at(err, call->index, node);
+    return TENON_E_RANGE;
+}
+
+tenon_status session_run(tenon_session *s, tenon_error *err) {
+    unsigned char *scratch = s->arena ? s->arena + s->scratch_offset : NULL;
+    atomic_store(&s->cancelled, false);
+    atomic_store(&s->fault.raised, 0);
+    for (uint32_t i = 0; i < s->function->instruction_count; i++) {
+        const TnCall *call = &s->calls[i];
+        if (s->trace)
+            run_traced(s, call, scratch);
+        else
+            run_call(s, call, scratch);
+        if (atomic_load_explicit(&s->fault.raised, memory_order_acquire))
+            return bad_index(s, call, err);
+        if (atomic_load_explicit(&s->cancelled, memory_order_relaxed))
+            return tn_error(err, TENON_E_CANCELLED,
+                            "cancelled after instruction %" PRIu32 " of %" PRIu32, i + 1,
+                            s->function->instruction_count);
+    }
+    return TENON_OK;
+}

@@ -1,0 +1,346 @@
+/* Extent rules: do the real dims of an instruction's operands fit together? One rule per name in
+ * instrs.def, run at prepare, before the kernel's plan function sees the operands.
+ *
+ * What holds already: ranks <= 8, dims >= 0, element types and layouts, no view leaves its buffer,
+ * strides >= 0. A product of an operand's dims, empty axes counted as 1, is at most
+ * TN_MAX_ELEMENTS. Rules add which dims are equal, which operands must be dense in their last axis,
+ * and that the innermost steps of an instruction are at most TN_MAX_LOOPS, so that kernels may
+ * multiply dims without care. An absent operand has element type TN_NONE.
+ *
+ * Broadcast operands either have dims equal to the result's under strides of 0, or, where a rule
+ * says `broadcast`, extents of 1 and missing leading axes. */
+#include <inttypes.h>
+#include <stdio.h>
+#include "runtime/base/checked.h"
+#include "runtime/pack.h"
+#include "runtime/params.h"
+#include "runtime/runtime.h"
+
+#define INSTR(name, opcode, min_in, max_in, out, min_sc, max_sc, record, rule, flags, synopsis) \
+    TnExtentFn extent_##rule;
+#include "runtime/instrs.def"
+#undef INSTR
+
+/* Where a rule explains itself. */
+typedef struct Why {
+    char *text;
+    size_t size;
+} Why;
+
+__attribute__((format(printf, 2, 3))) static bool misfit(const Why *w, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(w->text, w->size, fmt, ap);
+    va_end(ap);
+    return false;
+}
+
+static const TnTensor *input(const TnCall *c, int i) {
+    return i < c->inputs && c->operands[i].dtype != TN_NONE ? &c->operands[i] : NULL;
+}
+
+static const TnTensor *output(const TnCall *c, int i) {
+    return c->operands[c->inputs + i].dtype != TN_NONE ? &c->operands[c->inputs + i] : NULL;
+}
+
+/* "[2, 5, 768]" */
+static const char *dims_text(const TnTensor *t, char text[200]) {
+    size_t n = 0;
+    text[n++] = '[';
+    for (int i = 0; i < t->rank; i++)
+        n += (size_t)snprintf(text + n, 200 - n, "%s%" PRId64, i ? ", " : "", t->dims[i]);
+    snprintf(text + n, 200 - n, "]");
+    return text;
+}
+
+static bool misfit_pair(const Why *w, const char *what, const TnTensor *a, const TnTensor *b) {
+    char x[200], y[200];
+    return misfit(w, "%s: %s against %s", what, dims_text(a, x), dims_text(b, y));
+}
+
+static bool is_empty(const TnTensor *t) {
+    for (int i = 0; i < t->rank; i++)
+        if (t->dims[i] == 0) return true;
+    return false;
+}
+
+static bool last_axis_dense(const Why *w, const TnTensor *t, const char *name) {
+    int last = t->rank - 1;
+    if (t->rank == 0 || t->dims[last] <= 1 || t->strides[last] == 1 || is_empty(t)) return true;
+    return misfit(w, "%s has stride %" PRId64 " in its last axis, which must be dense", name,
+                  t->strides[last]);
+}
+
+static bool same_dims(const Why *w, const TnTensor *a, const TnTensor *b, const char *what) {
+    bool same = a->rank == b->rank;
+    for (int i = 0; same && i < a->rank; i++) same = a->dims[i] == b->dims[i];
+    return same || misfit_pair(w, what, a, b);
+}
+
+/* x can be read at every index of y: axes match from the right, an extent of 1 stands for any. */
+static bool broadcasts(const Why *w, const TnTensor *x, const TnTensor *y, const char *what) {
+    int missing = y->rank - x->rank;
+    bool fits = missing >= 0;
+    for (int i = 0; fits && i < x->rank; i++)
+        fits = x->dims[i] == 1 || x->dims[i] == y->dims[i + missing];
+    return fits || misfit_pair(w, what, x, y);
+}
+
+static bool has_dims(const Why *w, const TnTensor *t, int rank, const int64_t *dims,
+                     const char *what) {
+    TnTensor wanted = {.rank = rank};
+    for (int i = 0; i < rank; i++) wanted.dims[i] = dims[i];
+    return same_dims(w, t, &wanted, what);
+}
+
+/* [n], dense */
+static bool is_vector(const Why *w, const TnTensor *t, int64_t n, const char *name) {
+    return has_dims(w, t, 1, &n, name) && last_axis_dense(w, t, name);
+}
+
+static bool loops_ok(const Why *w, const int64_t *extents, int count) {
+    int64_t product = 1;
+    for (int i = 0; i < count; i++) {
+        int64_t extent = extents[i] > 0 ? extents[i] : 1;
+        if (!tn_mul_i64(product, extent, &product) || product > TN_MAX_LOOPS)
+            return misfit(w, "more than 2^52 steps");
+    }
+    return true;
+}
+
+static int64_t product(const TnTensor *t, int first, int last) {
+    int64_t p = 1;
+    for (int i = first; i < last; i++) p *= t->dims[i] > 0 ? t->dims[i] : 1;
+    return p;
+}
+
+bool extent_gemm(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const TnTensor *a = input(c, 0), *b = input(c, 1), *bias = input(c, 2), *residual = input(c, 3),
+                   *y = output(c, 0);
+    if (a->rank < 1 || a->rank != y->rank) return misfit_pair(&w, "ranks of a and c", a, y);
+    int last = a->rank - 1;
+    for (int i = 0; i < last; i++)
+        if (a->dims[i] != y->dims[i]) return misfit_pair(&w, "rows of a and c", a, y);
+    if (a->dims[last] != b->dims[0]) return misfit_pair(&w, "inner dims of a and b", a, b);
+    if (y->dims[last] != b->dims[1]) return misfit_pair(&w, "columns of b and c", b, y);
+    if (!last_axis_dense(&w, a, "a") || !last_axis_dense(&w, y, "c")) return false;
+    if (bias && !is_vector(&w, bias, b->dims[1], "bias")) return false;
+    if (residual && !(same_dims(&w, residual, y, "residual and c") &&
+                      last_axis_dense(&w, residual, "residual")))
+        return false;
+    return loops_ok(&w, (int64_t[]){product(a, 0, last), b->dims[0], b->dims[1]}, 3);
+}
+
+bool extent_matmul(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const TnTensor *a = input(c, 0), *b = input(c, 1), *y = output(c, 0);
+    int r = y->rank;
+    if (r < 2 || a->rank != r || b->rank != r) return misfit_pair(&w, "ranks of a and b", a, b);
+    for (int i = 0; i < r - 2; i++)
+        if (a->dims[i] != y->dims[i] || b->dims[i] != y->dims[i])
+            return misfit_pair(&w, "batch axes of a and b", a, b);
+    if (a->dims[r - 1] != b->dims[r - 2]) return misfit_pair(&w, "inner dims of a and b", a, b);
+    if (a->dims[r - 2] != y->dims[r - 2]) return misfit_pair(&w, "rows of a and c", a, y);
+    if (b->dims[r - 1] != y->dims[r - 1]) return misfit_pair(&w, "columns of b and c", b, y);
+    return loops_ok(&w, (int64_t[]){product(a, 0, r - 1), a->dims[r - 1], b->dims[r - 1]}, 3);
+}
+
+bool extent_attention(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const TnTensor *q = input(c, 0), *k = input(c, 1), *v = input(c, 2), *o = output(c, 0);
+    const TnTensor *key_mask = input(c, 3), *query_mask = input(c, 4), *bias = input(c, 5);
+    if (q->rank != 4 || k->rank != 4 || v->rank != 4 || o->rank != 4)
+        return misfit(&w, "q, k, v and o must have rank 4");
+    int64_t b = q->dims[0], s = q->dims[1], h = q->dims[2], d = q->dims[3];
+    int64_t t = k->dims[1], g = k->dims[2], e = v->dims[3];
+    if (!has_dims(&w, k, 4, (int64_t[]){b, t, g, d}, "k and [b, t, g, d]") ||
+        !has_dims(&w, v, 4, (int64_t[]){b, t, g, e}, "v and [b, t, g, e]") ||
+        !has_dims(&w, o, 4, (int64_t[]){b, s, h, e}, "o and [b, s, h, e]"))
+        return false;
+    if (h > 0 && (g == 0 || h % g))
+        return misfit(&w, "%" PRId64 " key heads do not divide %" PRId64 " heads", g, h);
+    if (key_mask && !has_dims(&w, key_mask, 2, (int64_t[]){b, t}, "key_mask and [b, t]"))
+        return false;
+    if (query_mask && !has_dims(&w, query_mask, 2, (int64_t[]){b, s}, "query_mask and [b, s]"))
+        return false;
+    if (bias && !has_dims(&w, bias, 4, (int64_t[]){b, h, s, t}, "bias and [b, h, s, t]"))
+        return false;
+    if (!last_axis_dense(&w, q, "q") || !last_axis_dense(&w, k, "k") ||
+        !last_axis_dense(&w, v, "v") || !last_axis_dense(&w, o, "o"))
+        return false;
+    if (c->scalars[0] > TN_MAX_ELEMENTS || c->scalars[0] < -TN_MAX_ELEMENTS)
+        return misfit(&w, "offset %" PRId64, c->scalars[0]);
+    return loops_ok(&w, (int64_t[]){b, h, s, t, d > e ? d : e}, 5);
+}
+
+bool extent_same(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    return same_dims(&w, input(c, 0), output(c, 0), "x and y");
+}
+
+bool extent_norm(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const TnTensor *x = input(c, 0), *residual = input(c, 1), *gamma = input(c, 2),
+                   *beta = input(c, 3);
+    const TnTensor *y = output(c, 0), *s = output(c, 1);
+    if (x->rank < 1) return misfit(&w, "x has no axis");
+    int64_t n = x->dims[x->rank - 1];
+    if (!same_dims(&w, x, y, "x and y") || !last_axis_dense(&w, x, "x") ||
+        !last_axis_dense(&w, y, "y"))
+        return false;
+    if (residual) {
+        if (!broadcasts(&w, residual, x, "residual and x") ||
+            !last_axis_dense(&w, residual, "residual"))
+            return false;
+        if (residual->rank < 1 || residual->dims[residual->rank - 1] != n)
+            return misfit_pair(&w, "last axes of residual and x", residual, x);
+    }
+    if (gamma && !is_vector(&w, gamma, n, "gamma")) return false;
+    if (beta && !is_vector(&w, beta, n, "beta")) return false;
+    return !s || (same_dims(&w, x, s, "x and s") && last_axis_dense(&w, s, "s"));
+}
+
+bool extent_map(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    for (int i = 0; i < c->inputs; i++)
+        if (!broadcasts(&w, input(c, i), output(c, 0), "an input and the result")) return false;
+    return true;
+}
+
+bool extent_reduce(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const ParamsReduce *p = c->params;
+    const TnTensor *x = input(c, 0), *y = output(c, 0);
+    TnTensor wanted = *x;
+    for (int i = 0; i < x->rank; i++)
+        if (p->axes >> i & 1) wanted.dims[i] = 1;
+    return same_dims(&w, y, &wanted, "y and x with reduced axes of 1");
+}
+
+bool extent_copy(const TnCall *c, char *why, size_t why_size) {
+    return extent_same(c, why, why_size);
+}
+
+bool extent_any(const TnCall *c, char *why, size_t why_size) {
+    (void)c, (void)why, (void)why_size;
+    return true;
+}
+
+bool extent_gather(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const ParamsGather *p = c->params;
+    TnTensor x = *input(c, 0);
+    const TnTensor *index = input(c, 1), *y = output(c, 0);
+    if (x.layout == TN_LAYOUT_PANELS16) { /* the table's rows are the columns of the panels */
+        if (p->axis != 0 || p->batch_dims != 0)
+            return misfit(&w, "panels are looked up by row only");
+        int64_t k = x.dims[0];
+        x.dims[0] = x.dims[1];
+        x.dims[1] = k;
+    }
+    int axis = (int)p->axis, batch = (int)p->batch_dims, n = 0;
+    int64_t dims[2 * TN_MAX_RANK];
+    for (int i = 0; i < batch; i++)
+        if (x.dims[i] != index->dims[i])
+            return misfit_pair(&w, "batch axes of x and index", &x, index);
+    for (int i = 0; i < axis; i++) dims[n++] = x.dims[i];
+    for (int i = batch; i < index->rank; i++) dims[n++] = index->dims[i];
+    for (int i = axis + 1; i < x.rank; i++) dims[n++] = x.dims[i];
+    if (n != y->rank) return misfit(&w, "y has rank %d, x and index give %d", y->rank, n);
+    return has_dims(&w, y, n, dims, "y and what x and index give");
+}
+
+bool extent_gather_elements(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const ParamsGather *p = c->params;
+    const TnTensor *x = input(c, 0), *index = input(c, 1);
+    for (int i = 0; i < x->rank; i++)
+        if (i != (int)p->axis && index->dims[i] > x->dims[i])
+            return misfit_pair(&w, "index and x", index, x);
+    return same_dims(&w, index, output(c, 0), "index and y");
+}
+
+bool extent_gather_nd(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const ParamsGather *p = c->params;
+    const TnTensor *x = input(c, 0), *index = input(c, 1), *y = output(c, 0);
+    int batch = (int)p->batch_dims, last = index->rank - 1, n = 0;
+    int64_t dims[2 * TN_MAX_RANK], axes = index->dims[last];
+    if (axes < 1 || axes > x->rank - batch)
+        return misfit_pair(&w, "last axis of index and axes of x", index, x);
+    for (int i = 0; i < batch; i++)
+        if (x->dims[i] != index->dims[i])
+            return misfit_pair(&w, "batch axes of x and index", x, index);
+    for (int i = 0; i < last; i++) dims[n++] = index->dims[i];
+    for (int i = batch + (int)axes; i < x->rank; i++) dims[n++] = x->dims[i];
+    if (n != y->rank) return misfit(&w, "y has rank %d, x and index give %d", y->rank, n);
+    return has_dims(&w, y, n, dims, "y and what x and index give");
+}
+
+bool extent_iota(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const TnTensor *y = output(c, 0);
+    int64_t last;
+    if (y->rank != 1) return misfit(&w, "y must have rank 1");
+    if (y->dims[0] == 0) return true;
+    if (!tn_mul_i64(c->scalars[1], y->dims[0] - 1, &last) ||
+        !tn_add_i64(c->scalars[0], last, &last))
+        return misfit(&w, "the last value overflows");
+    return true;
+}
+
+bool extent_scalars(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const TnTensor *y = output(c, 0);
+    if (y->rank > 1) return misfit(&w, "y must have rank 0 or 1");
+    if ((y->rank ? y->dims[0] : 1) != c->scalar_count)
+        return misfit(&w, "%" PRId32 " scalars for %" PRId64 " elements", c->scalar_count,
+                      y->rank ? y->dims[0] : 1);
+    return true;
+}
+
+/* Row-major without gaps. */
+static bool wholly_dense(const Why *w, const TnTensor *t, const char *name) {
+    int64_t stride = 1;
+    for (int i = t->rank - 1; i >= 0 && !is_empty(t); i--) {
+        if (t->dims[i] > 1 && t->strides[i] != stride) return misfit(w, "%s must be dense", name);
+        stride *= t->dims[i];
+    }
+    return true;
+}
+
+/* Extent of a convolution's result along one axis; < 1 if the kernel is larger than the padded
+ * input. */
+static int64_t conv_extent(const ParamsConv *p, int axis, int64_t in, int64_t kernel) {
+    int64_t padded = in + p->pad_begin[axis] + p->pad_end[axis];
+    int64_t reach;
+    if (!tn_mul_i64(kernel - 1, p->dilation[axis], &reach) || reach >= padded) return 0;
+    return (padded - reach - 1) / p->stride[axis] + 1;
+}
+
+bool extent_conv(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const ParamsConv *p = c->params;
+    const TnTensor *x = input(c, 0), *k = input(c, 1), *bias = input(c, 2), *y = output(c, 0);
+    int64_t channels;
+    if (y->rank != x->rank || y->dims[0] != x->dims[0] || y->dims[1] != k->dims[0])
+        return misfit_pair(&w, "batch and channels of x and y", x, y);
+    if (!tn_mul_i64(k->dims[1], p->groups, &channels) || channels != x->dims[1] ||
+        k->dims[0] % p->groups)
+        return misfit_pair(&w, "channels of x and w", x, k);
+    for (int i = 0; i < (int)p->spatial; i++) {
+        if (k->dims[2 + i] < 1) return misfit_pair(&w, "kernel", x, k);
+        int64_t out = conv_extent(p, i, x->dims[2 + i], k->dims[2 + i]);
+        if (out < 1 || y->dims[2 + i] != out)
+            return misfit(&w, "axis %d of y is %" PRId64 ", stride and padding give %" PRId64,
+                          2 + i, y->dims[2 + i], out);
+    }
+    if (!wholly_dense(&w, k, "w") || (bias && !is_vector(&w, bias, k->dims[0], "bias")))
+        return false;
+    int64_t padded[4] = {x->dims[1], 1, 1, 1}; /* bounds what a kernel may copy of x */
+    for (int i = 0; i < (int)p->spatial; i++)
+        padded[1 + i] = x->dims[2 + i] + p->pad_begin[i] + p->pad_end[i] + p->stride[i];
+    return loops_ok(&w, padded, 4) &&
+           loops_ok(&w, (int64_t[]){product(y, 0, y->rank), product(k, 1, k->rank)}, 2);
+}

@@ -1,0 +1,53 @@
+/* What attention.c (blocks, packing, products) and attention_softmax.c (masks, one row of scores)
+ * share. */
+#ifndef TENON_RUNTIME_KERNELS_ATTENTION_H
+#define TENON_RUNTIME_KERNELS_ATTENTION_H
+
+#include <stdbool.h>
+#include "runtime/kernels/family.h"
+#include "runtime/params.h"
+
+enum { Q, K, V, KEY_MASK, QUERY_MASK, BIAS };
+
+/* A mask_value this small beside an allowed x this large leaves a masked key a probability of
+ * exactly 0. */
+#define MASKED_BELOW  -1e30f
+#define ALLOWED_ABOVE -1e29f
+
+typedef struct Attention {
+    int64_t batch, queries, heads, depth; /* b, s, h, d */
+    int64_t keys, kv_heads, width;        /* t, g, e */
+    TnTensor in[6], out; /* strides are 0 along axes of extent 1; absent ones have no data */
+    ParamsAttention p;
+    int64_t offset;
+    bool ranged;    /* which keys a row may see depends on its position: causal or window */
+    bool skippable; /* mask_value is at most MASKED_BELOW */
+} Attention;
+
+/* Which keys the key mask of one batch entry allows. */
+typedef struct Keys {
+    int64_t first, end; /* none outside [first, end) */
+    bool gaps;          /* nor some inside */
+    float *allowed;     /* 1 or 0 per key, zeros beyond; set if there are gaps or the mask must be
+                           applied in full */
+} Keys;
+
+/* A row of scores. */
+typedef struct Row {
+    int64_t b, h, i;    /* batch entry, head, query */
+    int64_t first, end; /* keys it may see, if any: those outside are masked */
+    bool blind;         /* the query mask or an empty range masks them all */
+} Row;
+
+Keys TN_FN(attention_keys)(const Attention *a, int64_t b, float *allowed);
+Row TN_FN(attention_row)(const Attention *a, const Keys *keys, int64_t b, int64_t h, int64_t i);
+
+/* Turns scores q k' of keys [t0, t1) into exp(score - maximum) and returns 1 / sum through
+ * `inverse`. With `full`, masks are applied as written and t0 = 0, t1 = all keys; else masked keys
+ * count as impossible, and the result is false (and the scores lost) if the row turns out to need
+ * `full`. scores[t] is key t; VF_WIDTH floats beyond t1 are scratch. `bias` is room for a row of
+ * bias. */
+bool TN_FN(attention_softmax)(const Attention *a, const Keys *keys, const Row *row, float *scores,
+                              int64_t t0, int64_t t1, bool full, float *bias, float *inverse);
+
+#endif

@@ -1,0 +1,158 @@
+/* Masks and softmax of attention, one row of scores at a time, in cache.
+ *
+ *     x[t] = cap tanh(scale score[t] / cap) + bias[t]          (without a cap: scale score[t])
+ *     masked x[t]:  x[t] + mask_value,  or mask_value itself (TN_ATTENTION_SELECT)
+ *     p[t] = exp(x[t] - max x),  inverse = 1 / sum p
+ *
+ * A row in which every key is masked is no special case: mask_value decides (-FLT_MAX added
+ * swallows every score: the mean; -1e4: an ordinary softmax; -inf: NaN). Masked keys are skipped
+ * only where that is exact: beside an allowed key so much larger that exp underflows (MASKED_BELOW,
+ * ALLOWED_ABOVE). */
+#include <math.h>
+#include "runtime/kernels/attention.h"
+#include "runtime/kernels/simd.h"
+
+static int64_t clamp(int64_t x, int64_t low, int64_t high) {
+    return x < low ? low : x > high ? high : x;
+}
+
+Keys TN_FN(attention_keys)(const Attention *a, int64_t b, float *allowed) {
+    Keys keys = {.end = a->keys};
+    if (!a->in[KEY_MASK].data) return keys;
+    const int64_t *stride = a->in[KEY_MASK].strides;
+    const uint8_t *mask = (const uint8_t *)a->in[KEY_MASK].data + b * stride[0];
+    int64_t count = 0;
+    keys.allowed = allowed;
+    keys.first = a->keys;
+    keys.end = 0;
+    for (int64_t t = 0; t < a->keys; t++) {
+        bool ok = mask[t * stride[1]] != 0;
+        allowed[t] = ok ? 1 : 0;
+        if (!ok) continue;
+        if (count++ == 0) keys.first = t;
+        keys.end = t + 1;
+    }
+    for (int i = 0; i < VF_WIDTH; i++) allowed[a->keys + i] = 0;
+    keys.gaps = count < keys.end - keys.first;
+    return keys;
+}
+
+Row TN_FN(attention_row)(const Attention *a, const Keys *keys, int64_t b, int64_t h, int64_t i) {
+    Row row = {.b = b, .h = h, .i = i, .end = a->keys};
+    if (a->ranged) {
+        int64_t p = i + a->offset;
+        if (a->p.flags & TN_ATTENTION_CAUSAL) row.end = p + 1;
+        if (a->p.window_right >= 0 && row.end > p + a->p.window_right + 1)
+            row.end = p + a->p.window_right + 1;
+        if (a->p.window_left >= 0) row.first = p - a->p.window_left;
+    }
+    row.first = clamp(row.first, keys->first, a->keys);
+    row.end = clamp(row.end, 0, keys->end);
+    row.blind = row.first >= row.end;
+    const TnTensor *mask = &a->in[QUERY_MASK];
+    if (mask->data)
+        row.blind |= !((const uint8_t *)mask->data)[b * mask->strides[0] + i * mask->strides[1]];
+    return row;
+}
+
+/* Lanes first-t .. end-t-1 of the vector at key t. */
+static inline vm lanes_between(int64_t t, int64_t first, int64_t end) {
+    return vm_and(vm_first(clamp(end - t, 0, VF_WIDTH)),
+                  vm_not(vm_first(clamp(first - t, 0, VF_WIDTH))));
+}
+
+/* A row of bias with stride 1. */
+static const float *bias_row(const Attention *a, const Row *row, int64_t t0, int64_t t1,
+                             float *room) {
+    const TnTensor *bias = &a->in[BIAS];
+    if (!bias->data) return NULL;
+    const int64_t *s = bias->strides;
+    const float *from = (const float *)bias->data + row->b * s[0] + row->h * s[1] + row->i * s[2];
+    if (s[3] == 1) return from;
+    for (int64_t t = t0; t < t1; t++) room[t] = from[t * s[3]];
+    return room;
+}
+
+/* scores[t] := x[t] for t0 <= t < t1, -inf for the lanes that follow; returns the maximum. */
+static float finish_scores(const Attention *a, const Keys *keys, const Row *row, float *scores,
+                           int64_t t0, int64_t t1, bool full, float *room) {
+    const float *bias = bias_row(a, row, t0, t1, room);
+    const float *allowed = full || keys->gaps ? keys->allowed : NULL;
+    const vf scale = vf_set1(a->p.scale), cap = vf_set1(a->p.softcap),
+             uncap = vf_set1(1 / a->p.softcap);
+    const vf nothing = vf_set1(-INFINITY), mask = vf_set1(full ? a->p.mask_value : -INFINITY);
+    const bool capped = a->p.softcap != 0, add = full && !(a->p.flags & TN_ATTENTION_SELECT);
+    vf top = nothing;
+    for (int64_t t = t0; t < t1; t += VF_WIDTH) {
+        int64_t n = t1 - t < VF_WIDTH ? t1 - t : VF_WIDTH;
+        vf x = vf_mul(vf_load(scores + t), scale);
+        if (capped) x = vf_mul(cap, vf_tanh(vf_mul(x, uncap)));
+        if (bias) x = vf_add(x, n == VF_WIDTH ? vf_load(bias + t) : vf_load_n(bias + t, n));
+        vm ok = full && row->blind ? vm_first(0) : lanes_between(t, row->first, row->end);
+        if (allowed) ok = vm_and(ok, vf_lt(vf_zero(), vf_load(allowed + t)));
+        x = vf_select(ok, x, add ? vf_add(x, mask) : mask);
+        if (n < VF_WIDTH) x = vf_select(vm_first(n), x, nothing);
+        vf_store(scores + t, x);
+        top = vf_max(top, x);
+    }
+    return vf_max_lane(top);
+}
+
+/* Without bias, cap or mask there is nothing to do but find the maximum: scaling is left to the
+ * next pass. */
+static float find_maximum(float *scores, int64_t t0, int64_t t1) {
+    vf top = vf_set1(-INFINITY), other = top;
+    int64_t t = t0;
+    for (; t + 2 * VF_WIDTH <= t1; t += 2 * VF_WIDTH) {
+        top = vf_max(top, vf_load(scores + t));
+        other = vf_max(other, vf_load(scores + t + VF_WIDTH));
+    }
+    for (; t < t1; t += VF_WIDTH) {
+        vf x = vf_load(scores + t);
+        if (t1 - t < VF_WIDTH) {
+            x = vf_select(vm_first(t1 - t), x, vf_set1(-INFINITY));
+            vf_store(scores + t, x);
+        }
+        top = vf_max(top, x);
+    }
+    return vf_max_lane(vf_max(other, top));
+}
+
+/* scores[t] := exp(scale scores[t] - top); returns their sum. */
+static float exponentials(float *scores, int64_t t0, int64_t t1, float scale, float top) {
+    const vf factor = vf_set1(scale), shift = vf_set1(-top);
+    vf sum = vf_zero(), other = sum;
+    int64_t t = t0;
+    for (; t + 2 * VF_WIDTH <= t1; t += 2 * VF_WIDTH) {
+        vf x = vf_exp(vf_fma(vf_load(scores + t), factor, shift));
+        vf y = vf_exp(vf_fma(vf_load(scores + t + VF_WIDTH), factor, shift));
+        vf_store(scores + t, x);
+        vf_store(scores + t + VF_WIDTH, y);
+        sum = vf_add(sum, x);
+        other = vf_add(other, y);
+    }
+    for (; t < t1; t += VF_WIDTH) {
+        vf x = vf_exp(vf_fma(vf_load(scores + t), factor, shift));
+        vf_store(scores + t, x);
+        sum = vf_add(sum, x);
+    }
+    return vf_sum(vf_add(sum, other));
+}
+
+bool TN_FN(attention_softmax)(const Attention *a, const Keys *keys, const Row *row, float *scores,
+                              int64_t t0, int64_t t1, bool full, float *bias, float *inverse) {
+    int64_t first = full ? t0 : row->first, end = full ? t1 : row->end;
+    bool masked = row->first > 0 || row->end < a->keys || keys->gaps || row->blind;
+    bool plain = !a->in[BIAS].data && a->p.softcap == 0 && a->p.scale > 0 && !keys->gaps &&
+                 !(full && masked);
+    float top, scale = plain ? a->p.scale : 1;
+    if (plain)
+        top = scale * find_maximum(scores, first, end);
+    else
+        top = finish_scores(a, keys, row, scores, first, end, full, bias);
+    if (!full && masked && !(top >= ALLOWED_ABOVE)) return false;
+    *inverse = 1 / exponentials(scores, first, end, scale, top);
+    for (int64_t t = t0; t < first; t++) scores[t] = 0;
+    for (int64_t t = end; t < t1; t++) scores[t] = 0;
+    return true;
+}

@@ -1,0 +1,87 @@
+/* cumsum: y[i] = x[0] + .. + x[i] along one axis; `exclusive` leaves x[i] out, `reverse` sums from
+ * the end.
+ *
+ * Floats are summed in double and rounded once per result; integers wrap to their type. */
+#include "runtime/kernels/family.h"
+#include "runtime/kernels/loop.h"
+#include "runtime/kernels/map.h"
+
+TN_FAMILY(cumsum);
+
+#define TASK_ELEMENTS 8192
+
+void TN_FN(cumsum_plan)(TnCall *call) {
+    const ParamsCumsum *params = call->params;
+    const TnTensor *x = &call->operands[0];
+    int64_t elements = tensor_elements(x), n = x->dims[params->axis];
+    call->tile[0] = n > 0 && n < TASK_ELEMENTS ? TASK_ELEMENTS / n : 1;
+    call->tasks = elements == 0 ? 0 : TN_CEIL_DIV(elements / n, call->tile[0]);
+    call->work = elements * 2;
+    call->scratch_bytes = MAP_BLOCK * sizeof(int64_t);
+}
+
+/* Replaces a block of a register by running sums that continue from *carry. */
+#define RUNNING_SUM(name, type, total)                                  \
+    static void name(type *x, total *carry, int64_t n, int exclusive) { \
+        total sum = *carry;                                             \
+        for (int64_t i = 0; i < n; i++) {                               \
+            total next = sum + (total)x[i];                             \
+            x[i] = (type)(exclusive ? sum : next);                      \
+            sum = next;                                                 \
+        }                                                               \
+        *carry = sum;                                                   \
+    }
+
+RUNNING_SUM(sum_floats, float, double)
+RUNNING_SUM(sum_doubles, double, double)
+RUNNING_SUM(sum_ints, int64_t, uint64_t)
+
+typedef struct Line {
+    int64_t n, x_stride, y_stride;
+    TnDType dtype;
+    int exclusive;
+} Line;
+
+static void sum_line(const Line *l, char *y, const char *x, void *block) {
+    int64_t size = (int64_t)tn_dtype_size(l->dtype);
+    double real = 0;
+    uint64_t whole = 0;
+    for (int64_t i = 0; i < l->n; i += MAP_BLOCK) {
+        int64_t n = l->n - i < MAP_BLOCK ? l->n - i : MAP_BLOCK;
+        TN_FN(map_load)(block, x + i * l->x_stride * size, l->dtype, l->x_stride, n);
+        switch (map_class(l->dtype)) {
+        case MAP_FLOAT: sum_floats(block, &real, n, l->exclusive); break;
+        case MAP_DOUBLE: sum_doubles(block, &real, n, l->exclusive); break;
+        default: sum_ints(block, &whole, n, l->exclusive); break;
+        }
+        TN_FN(map_fit)(block, l->dtype, n);
+        TN_FN(map_store)(y + i * l->y_stride * size, l->dtype, l->y_stride, block, n);
+    }
+}
+
+void TN_FN(cumsum_run)(const TnCall *call, int64_t task, void *scratch) {
+    const ParamsCumsum *params = call->params;
+    const TnTensor *x = &call->operands[0], *y = &call->operands[1];
+    int axis = (int)params->axis;
+    int64_t size = (int64_t)tn_dtype_size((TnDType)x->dtype), x_begin = 0, y_begin = 0;
+    Line line = {x->dims[axis], x->strides[axis], y->strides[axis], (TnDType)x->dtype, 0};
+    line.exclusive = (params->flags & TN_CUMSUM_EXCLUSIVE) != 0;
+    if (params->flags & TN_CUMSUM_REVERSE) {
+        x_begin = (line.n - 1) * line.x_stride;
+        y_begin = (line.n - 1) * line.y_stride;
+        line.x_stride = -line.x_stride;
+        line.y_stride = -line.y_stride;
+    }
+    Loop l = loop_over(x);
+    loop_add(&l, x);
+    loop_add(&l, y);
+    l.dims[axis] = 1;
+    loop_collapse(&l);
+    int64_t lines = loop_points(&l, l.rank), i = task * call->tile[0];
+    int64_t last = i + call->tile[0] < lines ? i + call->tile[0] : lines;
+    LoopAt at;
+    loop_seek(&l, l.rank, i, &at);
+    for (; i < last; i++, loop_next(&l, l.rank, &at))
+        sum_line(&line, (char *)y->data + (at.offset[1] + y_begin) * size,
+                 (const char *)x->data + (at.offset[0] + x_begin) * size, scratch);
+}

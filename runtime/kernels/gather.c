@@ -1,0 +1,199 @@
+/* gather, gather_elements, gather_nd: elements of x at positions read from an integer tensor.
+ *
+ *     gather           y[..a, ..i, ..b] = x[..a, index[..i], ..b]
+ *     gather_elements  y[i] = x[i with its component along `axis` replaced by index[i]]
+ *     gather_nd        y[..c, ..i, ..r] = x[..c, index[..c, ..i, 0], index[..c, ..i, 1], .., ..r]
+ *
+ * All three are one loop over y: x has a stride of 0 along axes that an index stands for, the index
+ * tensor a stride of 0 along those it does not depend on, and every point adds index * stride for
+ * each of `depth` looked-up axes of x. Where the innermost axis does not touch the index, a whole
+ * run is copied per look-up. A negative index counts from the end; one outside [-bound, bound) is
+ * reported by tn_fault and yields 0.
+ *
+ * gather reads x also from TN_LAYOUT_PANELS16: a table of N rows with K elements stored as view [K,
+ * N]. */
+#include <string.h>
+#include "runtime/kernels/family.h"
+#include "runtime/kernels/loop.h"
+#include "runtime/pack.h"
+#include "runtime/params.h"
+
+TN_FAMILY(gather);
+TN_FAMILY(gather_elements);
+TN_FAMILY(gather_nd);
+
+#define TASK_BYTES 32768
+
+enum { X, INDEX, Y };
+
+typedef struct Lookup {
+    Loop loop; /* operands X, INDEX, Y */
+    int depth;
+    int64_t bound[TN_MAX_RANK],
+        stride[TN_MAX_RANK]; /* extents and strides of the looked-up axes of x */
+    int64_t index_stride;    /* between the components of one look-up */
+    int panels;              /* x is PANELS16 with K = panel_rows */
+    int64_t panel_rows;
+} Lookup;
+
+typedef void LookupFn(const TnCall *call, Lookup *l);
+
+/* Strides of operand `which` of the loop along y's axes [axis, axis + count), from axis `from` of
+ * t. */
+static void follow(Lookup *l, int which, int axis, const TnTensor *t, int from, int count) {
+    for (int i = 0; i < count; i++) l->loop.strides[which][axis + i] = t->strides[from + i];
+}
+
+static void look_up_axis(Lookup *l, const TnTensor *x, int axis) {
+    l->bound[l->depth] = x->dims[axis];
+    l->stride[l->depth++] = x->strides[axis];
+}
+
+static void lookup_gather(const TnCall *call, Lookup *l) {
+    const TnTensor *x = &call->operands[X], *index = &call->operands[INDEX];
+    int axis = (int)((const ParamsGather *)call->params)->axis, after = axis + index->rank;
+    follow(l, INDEX, axis, index, 0, index->rank);
+    if (x->layout == TN_LAYOUT_PANELS16) {
+        l->panels = 1;
+        l->panel_rows = x->dims[0];
+        l->depth = 1;
+        l->bound[0] = x->dims[1];
+        l->loop.strides[X][after] = TN_PANEL;
+        return;
+    }
+    follow(l, X, 0, x, 0, axis);
+    follow(l, X, after, x, axis + 1, x->rank - axis - 1);
+    look_up_axis(l, x, axis);
+}
+
+static void lookup_gather_elements(const TnCall *call, Lookup *l) {
+    const TnTensor *x = &call->operands[X], *index = &call->operands[INDEX];
+    int axis = (int)((const ParamsGather *)call->params)->axis;
+    follow(l, INDEX, 0, index, 0, index->rank);
+    follow(l, X, 0, x, 0, x->rank);
+    l->loop.strides[X][axis] = 0;
+    look_up_axis(l, x, axis);
+}
+
+static void lookup_gather_nd(const TnCall *call, Lookup *l) {
+    const TnTensor *x = &call->operands[X], *index = &call->operands[INDEX];
+    int batch = (int)((const ParamsGather *)call->params)->batch_dims, points = index->rank - 1;
+    int depth = (int)index->dims[points];
+    follow(l, INDEX, 0, index, 0, points);
+    follow(l, X, 0, x, 0, batch);
+    follow(l, X, points, x, batch + depth, x->rank - batch - depth);
+    for (int i = 0; i < depth; i++) look_up_axis(l, x, batch + i);
+    l->index_stride = index->strides[points];
+}
+
+static void plan(TnCall *call) {
+    const TnTensor *y = &call->operands[Y];
+    int64_t elements = tensor_elements(y), size = (int64_t)tn_dtype_size((TnDType)y->dtype);
+    call->tile[0] = TASK_BYTES / size;
+    call->tasks = TN_CEIL_DIV(elements, call->tile[0]);
+    call->work = elements;
+    call->scratch_bytes = 0;
+}
+
+static int64_t index_at(const TnTensor *t, int64_t offset) {
+    return t->dtype == TN_I32 ? ((const int32_t *)t->data)[offset]
+                              : ((const int64_t *)t->data)[offset];
+}
+
+/* Element offset that the indices at `offset` of the index tensor add in x; -1 if one is out of
+ * range. */
+static int64_t resolve(const TnCall *call, const Lookup *l, int64_t offset) {
+    int64_t sum = 0;
+    for (int k = 0; k < l->depth; k++) {
+        int64_t found = index_at(&call->operands[INDEX], offset + k * l->index_stride);
+        int64_t i = found < 0 ? found + l->bound[k] : found;
+        if (i < 0 || i >= l->bound[k]) {
+            tn_fault(call, found, l->bound[k]);
+            return -1;
+        }
+        sum += l->panels ? tn_panels_index(l->panel_rows, 0, i) : i * l->stride[k];
+    }
+    return sum;
+}
+
+static void copy_strided(char *y, int64_t sy, const char *x, int64_t sx, int64_t n, size_t size) {
+    if (sy == 1 && sx == 1) {
+        memcpy(y, x, (size_t)n * size);
+    } else if (size == 4) {
+        for (int64_t i = 0; i < n; i++) memcpy(y + i * sy * 4, x + i * sx * 4, 4);
+    } else {
+        int64_t step = (int64_t)size;
+        for (int64_t i = 0; i < n; i++) memcpy(y + i * sy * step, x + i * sx * step, size);
+    }
+}
+
+static void zero_strided(char *y, int64_t sy, int64_t n, size_t size) {
+    for (int64_t i = 0; i < n; i++) memset(y + i * sy * (int64_t)size, 0, size);
+}
+
+/* n elements of one row from column `column` on. */
+static void gather_row(const TnCall *call, const Lookup *l, const LoopAt *at, int64_t column,
+                       int64_t n) {
+    int last = l->loop.rank - 1;
+    size_t size = tn_dtype_size((TnDType)call->operands[Y].dtype);
+    int64_t sx = l->loop.strides[X][last], si = l->loop.strides[INDEX][last];
+    int64_t sy = l->loop.strides[Y][last], run = si == 0 ? n : 1;
+    const char *x = call->operands[X].data;
+    char *y = call->operands[Y].data;
+    for (int64_t i = column; i < column + n; i += run) {
+        char *to = y + (at->offset[Y] + i * sy) * (int64_t)size;
+        int64_t found = resolve(call, l, at->offset[INDEX] + i * si);
+        if (found < 0)
+            zero_strided(to, sy, run, size);
+        else
+            copy_strided(to, sy, x + (at->offset[X] + found + i * sx) * (int64_t)size, sx, run,
+                         size);
+    }
+}
+
+static void run(const TnCall *call, int64_t task, LookupFn *look_up) {
+    const TnTensor *y = &call->operands[Y];
+    Lookup l = {.loop = loop_over(y)};
+    l.loop.operands = 3;
+    follow(&l, Y, 0, y, 0, y->rank);
+    look_up(call, &l);
+    loop_collapse(&l.loop);
+
+    int outer = l.loop.rank - 1;
+    int64_t columns = l.loop.dims[outer], elements = loop_points(&l.loop, l.loop.rank);
+    int64_t i = task * call->tile[0], column = i % columns;
+    int64_t last = i + call->tile[0] < elements ? i + call->tile[0] : elements;
+    LoopAt at;
+    loop_seek(&l.loop, outer, i / columns, &at);
+    for (int64_t n; i < last; i += n, column = 0, loop_next(&l.loop, outer, &at)) {
+        n = columns - column < last - i ? columns - column : last - i;
+        gather_row(call, &l, &at, column, n);
+    }
+}
+
+void TN_FN(gather_plan)(TnCall *call) {
+    plan(call);
+}
+
+void TN_FN(gather_run)(const TnCall *call, int64_t task, void *scratch) {
+    (void)scratch;
+    run(call, task, lookup_gather);
+}
+
+void TN_FN(gather_elements_plan)(TnCall *call) {
+    plan(call);
+}
+
+void TN_FN(gather_elements_run)(const TnCall *call, int64_t task, void *scratch) {
+    (void)scratch;
+    run(call, task, lookup_gather_elements);
+}
+
+void TN_FN(gather_nd_plan)(TnCall *call) {
+    plan(call);
+}
+
+void TN_FN(gather_nd_run)(const TnCall *call, int64_t task, void *scratch) {
+    (void)scratch;
+    run(call, task, lookup_gather_nd);
+}

@@ -1,0 +1,219 @@
+/* gemm: c[.., n] = act(a[.., k] b[k, n] + bias[n]) + residual[.., n]   with b a packed constant
+ * (pack.h).
+ *
+ * M = product of the leading dims. A stays where it is; a task owns some rows and a contiguous run
+ * of B's panels:
+ *
+ *     for each group of 2 or 3 panels              stays in L2 for all rows; the next group is
+ * prefetched meanwhile for each tile of up to 12 or 8 rows      all of K at once, C in registers
+ * (gemm.h) bias, activation, residual           while the tile is in L1, then one store to C
+ *
+ * With few rows (M <= 4) B passes by once, panel after panel, as one linear stream: memory is the
+ * bound. Every element of C is one sum in an order that depends on K and M only, so neither tasks
+ * nor threads change a bit of it. */
+#include <string.h>
+#include "runtime/kernels/gemm.h"
+#include "runtime/kernels/loop.h"
+#include "runtime/kernels/simd.h"
+
+TN_FAMILY(gemm);
+
+enum { A, C, RESIDUAL, MATRICES };               /* operands that have rows */
+enum { ROWS, PANELS, ROW_BLOCKS, PANEL_BLOCKS }; /* call->tile[] */
+
+typedef struct Gemm {
+    int64_t m, n, k;
+    const float *b, *bias; /* bias: NULL if absent */
+    float *base[MATRICES]; /* residual: NULL if absent */
+    TnActivation activation;
+    Loop rows; /* the leading axes, merged where all strides allow it; the longest is last and tiled
+                */
+    int64_t row[MATRICES]; /* strides of that one */
+} Gemm;
+
+static void longest_axis_last(Loop *l) {
+    int last = l->rank - 1, longest = last;
+    for (int i = 0; i < last; i++)
+        if (l->dims[i] > l->dims[longest]) longest = i;
+    int64_t dim = l->dims[longest];
+    l->dims[longest] = l->dims[last];
+    l->dims[last] = dim;
+    for (int o = 0; o < l->operands; o++) {
+        int64_t stride = l->strides[o][longest];
+        l->strides[o][longest] = l->strides[o][last];
+        l->strides[o][last] = stride;
+    }
+}
+
+static Gemm gemm_of(const TnCall *call) {
+    const TnTensor *b = &call->operands[1], *c = &call->operands[call->inputs], absent = {0};
+    const TnTensor *bias = call->inputs > 2 ? &call->operands[2] : &absent;
+    const TnTensor *residual = call->inputs > 3 ? &call->operands[3] : &absent;
+    TnTensor leading[MATRICES] = {
+        [A] = call->operands[0], [C] = *c, [RESIDUAL] = residual->data ? *residual : *c};
+    Gemm g = {.n = b->dims[1], .k = b->dims[0], .b = b->data, .bias = bias->data};
+    g.activation = (TnActivation)((const ParamsGemm *)call->params)->activation;
+    g.base[A] = call->operands[0].data;
+    g.base[C] = c->data;
+    g.base[RESIDUAL] = residual->data;
+    for (int i = 0; i < MATRICES; i++) leading[i].rank--;
+    g.rows = loop_over(&leading[C]);
+    for (int i = 0; i < MATRICES; i++) loop_add(&g.rows, &leading[i]);
+    loop_collapse(&g.rows);
+    longest_axis_last(&g.rows);
+    g.m = loop_points(&g.rows, g.rows.rank);
+    for (int i = 0; i < MATRICES; i++) g.row[i] = g.rows.strides[i][g.rows.rank - 1];
+    return g;
+}
+
+static bool is_stream(const Gemm *g) {
+    return g->rows.rank == 1 && g->m <= TN_FN(tile_kernels).stream_rows;
+}
+
+void TN_FN(gemm_plan)(TnCall *call) {
+    Gemm g = gemm_of(call);
+    call->tasks = 0;
+    if (g.m == 0 || g.n == 0) return;
+    TileShape shape = tile_shape(g.m, g.row[A]);
+    int64_t groups = TN_CEIL_DIV(g.n, TN_PANEL * shape.panels);
+    double flops = 2.0 * (double)g.m * (double)g.n * (double)g.k,
+           bytes = 4.0 * (double)g.n * (double)g.k;
+    double ns = flops / TILE_FLOPS_PER_NS + bytes / 20 + 1000;
+    int64_t want = tile_tasks(ns);
+    int64_t row_blocks = g.m >= 512 ? TN_CEIL_DIV(g.m, 256) : 1;
+    int64_t panel_blocks = TN_CEIL_DIV(want, row_blocks);
+    if (panel_blocks > groups) {
+        panel_blocks = groups;
+        int64_t most = TN_CEIL_DIV(g.m, 4 * shape.rows), more = TN_CEIL_DIV(want, groups);
+        if (more > most) more = most;
+        if (more > row_blocks) row_blocks = more;
+    }
+    call->tile[ROWS] = shape.rows;
+    call->tile[PANELS] = shape.panels;
+    call->tile[ROW_BLOCKS] = row_blocks;
+    call->tile[PANEL_BLOCKS] = panel_blocks;
+    call->tasks = row_blocks * panel_blocks;
+    call->work = (int64_t)ns;
+}
+
+/* C = act(tile + bias) + residual for one tile; columns 0..cols-1 of it exist. */
+ALWAYS_INLINE void finish_as(const Gemm *g, const float *tile, int64_t tile_row, int64_t rows,
+                             int64_t column, int64_t cols, const int64_t offset[MATRICES],
+                             TnActivation act) {
+    const float *bias = g->bias ? g->bias + column : NULL;
+    for (int64_t i = 0; i < rows; i++) {
+        const float *from = tile + i * tile_row;
+        float *c = g->base[C] + offset[C] + i * g->row[C] + column;
+        const float *residual =
+            g->base[RESIDUAL] ? g->base[RESIDUAL] + offset[RESIDUAL] + i * g->row[RESIDUAL] + column
+                              : NULL;
+        int64_t n = 0;
+        for (; n + VF_WIDTH <= cols; n += VF_WIDTH) {
+            vf x = vf_load(from + n);
+            if (bias) x = vf_add(x, vf_load(bias + n));
+            x = vf_activate(x, act);
+            if (residual) x = vf_add(x, vf_load(residual + n));
+            vf_store(c + n, x);
+        }
+        if (n < cols) {
+            vf x = vf_load(from + n);
+            if (bias) x = vf_add(x, vf_load_n(bias + n, cols - n));
+            x = vf_activate(x, act);
+            if (residual) x = vf_add(x, vf_load_n(residual + n, cols - n));
+            vf_store_n(c + n, x, cols - n);
+        }
+    }
+}
+
+static void finish(const Gemm *g, const float *tile, int64_t tile_row, int64_t rows, int64_t column,
+                   int64_t cols, const int64_t offset[MATRICES]) {
+    switch (g->activation) {
+#define X(upper, lower, number)                                                   \
+    case TN_ACT_##upper:                                                          \
+        finish_as(g, tile, tile_row, rows, column, cols, offset, TN_ACT_##upper); \
+        break;
+        TN_ACTIVATIONS(X)
+#undef X
+    default: break;
+    }
+}
+
+/* One tile: `rows` rows from those at offset[], `panels` panels from column `column`. */
+static void run_tile(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int panels,
+                     int64_t column, const int64_t offset[MATRICES]) {
+    _Alignas(64) float buffer[TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
+    int64_t cols = g->n - column < panels * TN_PANEL ? g->n - column : panels * TN_PANEL;
+    bool plain =
+        !g->bias && !g->base[RESIDUAL] && g->activation == TN_ACT_NONE && cols == panels * TN_PANEL;
+    t->a = g->base[A] + offset[A];
+    t->c = plain ? g->base[C] + offset[C] + column : buffer;
+    t->c_row = plain ? g->row[C] : panels * TN_PANEL;
+    kernel(t);
+    if (!plain) finish(g, buffer, t->c_row, rows, column, cols, offset);
+}
+
+/* Rows [r0, r1) of one group of panels. Fetching the next group is shared out over the tiles. */
+static void run_group(const Gemm *g, const TnCall *call, Tile *t, int64_t r0, int64_t r1, int64_t p,
+                      int panels) {
+    int64_t max_rows = call->tile[ROWS], tiles_in_all = TN_CEIL_DIV(r1 - r0, max_rows);
+    int64_t most = panels > 1 ? 128 : 64, step = TN_CEIL_DIV(64 * panels, tiles_in_all);
+    TileFn *const *kernel = TN_FN(tile_kernels).tile[panels];
+    const int last = g->rows.rank - 1;
+    t->b = g->b + p * t->b_panel;
+    t->prefetch = (const char *)(t->b + panels * t->b_panel);
+    t->prefetch_step = step < most ? step : most;
+    while (r0 < r1) {
+        LoopAt at;
+        loop_seek(&g->rows, last + 1, r0, &at);
+        int64_t count = g->rows.dims[last] - at.index[last];
+        if (count > r1 - r0) count = r1 - r0;
+        int64_t tiles = TN_CEIL_DIV(count, max_rows);
+        for (int64_t i = 0; i < tiles; i++) {
+            int64_t rows = deal(count, tiles, i + 1) - deal(count, tiles, i);
+            run_tile(g, kernel[rows], t, rows, panels, p * TN_PANEL, at.offset);
+            t->prefetch += g->k * t->prefetch_step;
+            for (int j = 0; j < MATRICES; j++) at.offset[j] += rows * g->row[j];
+        }
+        r0 += count;
+    }
+}
+
+void TN_FN(gemm_run)(const TnCall *call, int64_t task, void *scratch) {
+    (void)scratch;
+    Gemm g = gemm_of(call);
+    int64_t panels = TN_CEIL_DIV(g.n, TN_PANEL), group = call->tile[PANELS],
+            groups = TN_CEIL_DIV(panels, group);
+    int64_t row_block = task % call->tile[ROW_BLOCKS], panel_block = task / call->tile[ROW_BLOCKS];
+    int64_t r0 = deal(g.m, call->tile[ROW_BLOCKS], row_block),
+            r1 = deal(g.m, call->tile[ROW_BLOCKS], row_block + 1);
+    int64_t p = deal(groups, call->tile[PANEL_BLOCKS], panel_block) * group;
+    int64_t end = deal(groups, call->tile[PANEL_BLOCKS], panel_block + 1) * group;
+    if (end > panels) end = panels;
+    Tile t = {.k = g.k, .a_row = g.row[A], .b_row = TN_PANEL, .b_panel = g.k * TN_PANEL};
+
+    if (is_stream(&g)) {
+        const int64_t offset[MATRICES] = {0};
+        for (; p < end; p++) {
+            t.b = g.b + p * t.b_panel;
+            run_tile(&g, TN_FN(tile_kernels).stream[g.m], &t, g.m, 1, p * TN_PANEL, offset);
+        }
+        return;
+    }
+    for (; p < end; p += group)
+        run_group(&g, call, &t, r0, r1, p, (int)(end - p < group ? end - p : group));
+}
+
+void TN_FN(tile_pack)(float *to, const float *b, int64_t b_k, int64_t b_n, int64_t k, int64_t n) {
+    if (b_k == 1) {
+        TN_FN(tile_kernels).transpose(to, TN_PANEL, b, b_n, n, k, TN_PANEL);
+        return;
+    }
+    if (b_n == 1 && n == TN_PANEL) {
+        for (int64_t i = 0; i < k; i++)
+            memcpy(to + i * TN_PANEL, b + i * b_k, TN_PANEL * sizeof *to);
+        return;
+    }
+    for (int64_t i = 0; i < k; i++)
+        for (int64_t j = 0; j < TN_PANEL; j++)
+            to[i * TN_PANEL + j] = j < n ? b[i * b_k + j * b_n] : 0;
+}

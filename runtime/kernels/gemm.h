@@ -1,0 +1,106 @@
+/* Micro-kernels of matrix products: what gemm.c, matmul.c and attention.c share with gemm_<isa>.c.
+ *
+ * A micro-kernel computes one tile C[m, 16 p] = A[m, K] B[K, 16 p] with all of C in registers, K in
+ * one go. A is read in place, row by row; B lies in panels of 16 columns; there is one exact kernel
+ * for each pair (m, p). It always writes whole panels: a caller whose C ends inside a panel lets it
+ * write to a buffer of its own and copies from there.
+ *
+ *               panel 0   panel 1
+ *            k +---------+---------+
+ *            | |  b_row  |         |       B[k, 16 j + n]  =  b[j * b_panel + k * b_row + n]
+ *            v +---------+---------+
+ *     +------+ +---------+---------+
+ *     | A    | |   acc   |   acc   |  m    A[i, k]  =  a[i * a_row + k]
+ *     +------+ +---------+---------+       C[i, 16 j + n]  =  c[i * c_row + 16 j + n]
+ *
+ * Nothing is assumed about alignment. Other element types get tables of their own: only the type of
+ * `b` changes. */
+#ifndef TENON_RUNTIME_KERNELS_GEMM_H
+#define TENON_RUNTIME_KERNELS_GEMM_H
+
+#include <stdbool.h>
+#include "runtime/kernels/family.h"
+#include "runtime/pack.h"
+
+#define TILE_MAX_ROWS   12
+#define TILE_MAX_PANELS 4
+#define STREAM_MAX_ROWS 4
+
+/* Bodies are written once with loops over rows and panels; inlined with constants, the loops must
+ * vanish completely. */
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* What one core does, roughly; from it follow the number of tasks and their cost. */
+#if defined(TN_ISA_scalar)
+#define TILE_FLOPS_PER_NS 8.0
+#else
+#define TILE_FLOPS_PER_NS 100.0
+#endif
+
+/* Tasks for `ns` of work: powers of two, for even shares; 50 us or more each, and finer only to
+ * absorb stalls. */
+static inline int64_t tile_tasks(double ns) {
+    int64_t tasks = 1;
+    while (tasks < 8 && ns > 1e5 * (double)tasks) tasks *= 2;
+    while (tasks < 64 && ns > 4e5 * (double)tasks) tasks *= 2;
+    return tasks;
+}
+
+typedef struct Tile {
+    int64_t k;
+    const float *a, *b;
+    float *c;
+    int64_t a_row, b_row, b_panel, c_row;
+    const char *prefetch;  /* fetched into L2 meanwhile, for a later tile ... */
+    int64_t prefetch_step; /* ... this many bytes per k, at most 64 per panel and 128 in all */
+} Tile;
+
+typedef void TileFn(const Tile *t);
+
+/* to[j, i] = from[i, j] for i < rows <= 16, j < cols; columns rows..width-1 of `to` become zero,
+ * width <= 16. */
+typedef void TransposeFn(float *to, int64_t to_row, const float *from, int64_t from_row,
+                         int64_t rows, int64_t cols, int64_t width);
+
+/* Largest tile of one shape. Every smaller one exists too. */
+typedef struct TileShape {
+    int rows, panels;
+} TileShape;
+
+typedef struct TileKernels {
+    TileShape tall;   /* the usual choice */
+    TileShape square; /* fewer rows: for rows of A that fall into the same set of an 8-way L1 */
+    TileShape wide;   /* few rows, many columns: B is used in place and its rows are long */
+    int stream_rows;  /* rows that `stream` can do */
+    TileFn *tile[TILE_MAX_PANELS + 1][TILE_MAX_ROWS + 1]; /* [panels][rows] */
+    TileFn *stream[STREAM_MAX_ROWS +
+                   1]; /* [rows]: one panel, read once from memory as one linear stream */
+    TransposeFn *transpose;
+} TileKernels;
+
+extern const TileKernels TN_FN(tile_kernels);
+
+/* Packs B[0..k-1, 0..n-1], n <= 16, of any strides into one panel at `to`: k rows of 16, zeros
+ * beyond column n. */
+void TN_FN(tile_pack)(float *to, const float *b, int64_t b_k, int64_t b_n, int64_t k, int64_t n);
+
+/* Rows of A at a multiple of 2 KiB share few sets of L1: 12 of them don't fit the 8 ways that many
+ * CPUs have. */
+static inline TileShape tile_shape(int64_t rows, int64_t a_row) {
+    const TileKernels *kernels = &TN_FN(tile_kernels);
+    bool crowded = a_row * (int64_t)sizeof(float) % 2048 == 0;
+    return crowded && rows > kernels->tall.rows ? kernels->square : kernels->tall;
+}
+
+/* Rows `count` are dealt out to as few tiles as possible, as evenly as possible: tile t of `tiles`
+ * starts at row ... */
+static inline int64_t deal(int64_t count, int64_t tiles, int64_t t) {
+    return count / tiles * t + (t < count % tiles ? t : count % tiles);
+}
+
+#endif

@@ -1,0 +1,150 @@
+/* Micro-kernels of matrix products for AVX2: tiles of up to 6 rows x 1 panel, a panel being two
+ * vectors.
+ *
+ * 12 accumulators, two vectors of B and a broadcast of A use 15 of 16 registers. */
+#include <immintrin.h>
+#include "runtime/kernels/gemm.h"
+
+enum { ROWS = 6, HALF = TN_PANEL / 2 };
+
+/* acc[i] += A[i, k] B[k, ..] for all rows i, then on to the next k. */
+ALWAYS_INLINE void step(__m256 acc[ROWS][2], const float *a[2], int64_t a_row, const float *b,
+                        int rows) {
+    __m256 low = _mm256_loadu_ps(b), high = _mm256_loadu_ps(b + HALF);
+    UNROLL for (int i = 0; i < rows; i++) {
+        __m256 av = _mm256_broadcast_ss(a[i / 3] + i % 3 * a_row);
+        acc[i][0] = _mm256_fmadd_ps(av, low, acc[i][0]);
+        acc[i][1] = _mm256_fmadd_ps(av, high, acc[i][1]);
+    }
+    a[0]++, a[1]++;
+}
+
+ALWAYS_INLINE void tile(const Tile *t, int rows) {
+    const int64_t a_row = t->a_row, b_row = t->b_row, depth = t->k;
+    const float *a[2] = {t->a, t->a + 3 * a_row}, *b = t->b;
+    const char *next = t->prefetch;
+    __m256 acc[ROWS][2];
+    UNROLL for (int i = 0; i < rows; i++) {
+        acc[i][0] = acc[i][1] = _mm256_setzero_ps();
+    }
+    for (int64_t k = 0; k < depth; k++, b += b_row, next += t->prefetch_step) {
+        _mm_prefetch(next, _MM_HINT_T1);
+        step(acc, a, a_row, b, rows);
+    }
+    UNROLL for (int i = 0; i < rows; i++) {
+        _mm256_storeu_ps(t->c + i * t->c_row, acc[i][0]);
+        _mm256_storeu_ps(t->c + i * t->c_row + HALF, acc[i][1]);
+    }
+}
+
+/* One panel, prefetched 4 KiB ahead of itself; k is dealt out to `sets` accumulators per row. */
+ALWAYS_INLINE void stream(const Tile *t, int rows, int sets) {
+    const float *a = t->a, *b = t->b;
+    const int64_t a_row = t->a_row, b_row = t->b_row, depth = t->k;
+    __m256 acc[STREAM_MAX_ROWS][4][2];
+    UNROLL for (int i = 0; i < rows; i++) {
+        UNROLL for (int s = 0; s < sets; s++) {
+            acc[i][s][0] = acc[i][s][1] = _mm256_setzero_ps();
+        }
+    }
+    int64_t k = 0;
+    for (; k + 4 <= depth; k += 4) {
+        UNROLL for (int u = 0; u < 4; u++, b += b_row) {
+            _mm_prefetch((const char *)b + 4096, _MM_HINT_T0);
+            __m256 low = _mm256_loadu_ps(b), high = _mm256_loadu_ps(b + HALF);
+            UNROLL for (int i = 0; i < rows; i++) {
+                __m256 av = _mm256_broadcast_ss(a + i * a_row + k + u);
+                acc[i][u % sets][0] = _mm256_fmadd_ps(av, low, acc[i][u % sets][0]);
+                acc[i][u % sets][1] = _mm256_fmadd_ps(av, high, acc[i][u % sets][1]);
+            }
+        }
+    }
+    for (; k < depth; k++, b += b_row) {
+        __m256 low = _mm256_loadu_ps(b), high = _mm256_loadu_ps(b + HALF);
+        UNROLL for (int i = 0; i < rows; i++) {
+            __m256 av = _mm256_broadcast_ss(a + i * a_row + k);
+            acc[i][0][0] = _mm256_fmadd_ps(av, low, acc[i][0][0]);
+            acc[i][0][1] = _mm256_fmadd_ps(av, high, acc[i][0][1]);
+        }
+    }
+    UNROLL for (int i = 0; i < rows; i++) {
+        UNROLL for (int s = 1; s < sets; s++) {
+            acc[i][0][0] = _mm256_add_ps(acc[i][0][0], acc[i][s][0]);
+            acc[i][0][1] = _mm256_add_ps(acc[i][0][1], acc[i][s][1]);
+        }
+        _mm256_storeu_ps(t->c + i * t->c_row, acc[i][0][0]);
+        _mm256_storeu_ps(t->c + i * t->c_row + HALF, acc[i][0][1]);
+    }
+}
+
+/* Lanes 0..n-1 of 8; n may be anything. */
+static __m256i first(int64_t n) {
+    int32_t bounded = n > 8 ? 8 : (int32_t)n;
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(bounded),
+                              _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+/* A block of 8 x 8 in registers: rows are interleaved by 1, 2 and 4 elements. */
+ALWAYS_INLINE void transpose_8(float *to, int64_t to_row, const float *from, int64_t from_row,
+                               int64_t rows, int64_t cols, __m256i stored) {
+    const __m256i loaded = first(cols);
+    __m256 r[8], t[8];
+    UNROLL for (int i = 0; i < 8; i++) {
+        r[i] = _mm256_setzero_ps();
+        if (i < rows) r[i] = _mm256_maskload_ps(from + i * from_row, loaded);
+    }
+    UNROLL for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    UNROLL for (int i = 0; i < 8; i++) {
+        /* r[4 q + c], 128-bit lane l: column 4 l + c of rows 4 q .. 4 q + 3 */
+        int q = i / 4 * 4, c = i % 4;
+        __m256d x = _mm256_castps_pd(t[q + c / 2]), y = _mm256_castps_pd(t[q + c / 2 + 2]);
+        r[i] = _mm256_castpd_ps(c % 2 ? _mm256_unpackhi_pd(x, y) : _mm256_unpacklo_pd(x, y));
+    }
+    UNROLL for (int c = 0; c < 4; c++) {
+        t[c] = _mm256_permute2f128_ps(r[c], r[c + 4], 0x20);
+        t[c + 4] = _mm256_permute2f128_ps(r[c], r[c + 4], 0x31);
+    }
+    UNROLL for (int i = 0; i < 8; i++) {
+        if (i < cols) _mm256_maskstore_ps(to + i * to_row, stored, t[i]);
+    }
+}
+
+static void transpose(float *to, int64_t to_row, const float *from, int64_t from_row, int64_t rows,
+                      int64_t cols, int64_t width) {
+    for (int64_t i = 0; i < width; i += 8) {
+        const __m256i stored = first(width - i);
+        for (int64_t j = 0; j < cols; j += 8)
+            transpose_8(to + j * to_row + i, to_row, from + i * from_row + j, from_row, rows - i,
+                        cols - j, stored);
+    }
+}
+
+#define TILES(X)   X(1) X(2) X(3) X(4) X(5) X(6)
+#define STREAMS(X) X(1, 4) X(2, 2) X(3, 2) X(4, 1)
+
+#define TILE(m)                           \
+    static void tile_##m(const Tile *t) { \
+        tile(t, m);                       \
+    }
+#define STREAM(m, sets)                     \
+    static void stream_##m(const Tile *t) { \
+        stream(t, m, sets);                 \
+    }
+#define TILE_ENTRY(m)         [m] = tile_##m,
+#define STREAM_ENTRY(m, sets) [m] = stream_##m,
+
+TILES(TILE)
+STREAMS(STREAM)
+
+const TileKernels tile_kernels_avx2 = {
+    .tall = {ROWS, 1},
+    .square = {ROWS, 1},
+    .wide = {ROWS, 1},
+    .stream_rows = STREAM_MAX_ROWS,
+    .tile = {[1] = {TILES(TILE_ENTRY)}},
+    .stream = {STREAMS(STREAM_ENTRY)},
+    .transpose = transpose,
+};

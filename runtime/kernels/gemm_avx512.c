@@ -1,0 +1,157 @@
+/* Micro-kernels of matrix products for AVX-512: tiles of up to 12 x 2, 8 x 3 and 6 x 4 panels, all
+ * accumulators in registers.
+ *
+ * 24 accumulators, up to 4 vectors of B and a broadcast of A use 29 of 32 registers. Loads per k
+ * are rows + panels against rows x panels multiplications, so the multipliers stay busy from about
+ * 8 accumulators on. */
+#include <immintrin.h>
+#include "runtime/kernels/gemm.h"
+
+/* acc[i][j] += A[i, k] B[k, 16 j ..] for all rows i and panels j; then on to the next k. Row i of A
+ * is found at a[i / 3] + (i % 3) * a_row: one addressing mode away from one of four pointers, so
+ * that no address is spilled. */
+ALWAYS_INLINE void step(__m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS], const float *a[4],
+                        int64_t a_row, const float *b, int64_t b_panel, int rows, int panels) {
+    __m512 bv[TILE_MAX_PANELS];
+    UNROLL for (int j = 0; j < panels; j++) {
+        bv[j] = _mm512_loadu_ps(b + j * b_panel);
+    }
+    UNROLL for (int i = 0; i < rows; i++) {
+        __m512 av = _mm512_set1_ps(a[i / 3][i % 3 * a_row]);
+        UNROLL for (int j = 0; j < panels; j++) {
+            acc[i][j] = _mm512_fmadd_ps(av, bv[j], acc[i][j]);
+        }
+    }
+    UNROLL for (int i = 0; i < 4; i++) {
+        a[i]++;
+    }
+}
+
+ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
+    const int64_t a_row = t->a_row, b_row = t->b_row, b_panel = t->b_panel, depth = t->k;
+    const float *a[4] = {t->a, t->a + 3 * a_row, t->a + 6 * a_row, t->a + 9 * a_row}, *b = t->b;
+    const char *next = t->prefetch;
+    __m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS];
+    UNROLL for (int i = 0; i < rows; i++) {
+        UNROLL for (int j = 0; j < panels; j++) {
+            acc[i][j] = _mm512_setzero_ps();
+        }
+    }
+    for (int64_t k = 0; k < depth; k++, b += b_row, next += t->prefetch_step) {
+        _mm_prefetch(next, _MM_HINT_T1);
+        _mm_prefetch(next + 64, _MM_HINT_T1);
+        step(acc, a, a_row, b, b_panel, rows, panels);
+    }
+    UNROLL for (int i = 0; i < rows; i++) {
+        UNROLL for (int j = 0; j < panels; j++) {
+            _mm512_storeu_ps(t->c + i * t->c_row + TN_PANEL * j, acc[i][j]);
+        }
+    }
+}
+
+/* One panel, prefetched 4 KiB ahead of itself. Few rows have few accumulators, too few to hide the
+ * latency of a multiplication, so k is dealt out to `sets` of them. */
+ALWAYS_INLINE void stream(const Tile *t, int rows, int sets) {
+    const float *a = t->a, *b = t->b;
+    const int64_t a_row = t->a_row, b_row = t->b_row, depth = t->k;
+    __m512 acc[STREAM_MAX_ROWS][4];
+    UNROLL for (int i = 0; i < rows; i++) {
+        UNROLL for (int s = 0; s < sets; s++) {
+            acc[i][s] = _mm512_setzero_ps();
+        }
+    }
+    int64_t k = 0;
+    for (; k + 4 <= depth; k += 4) {
+        UNROLL for (int u = 0; u < 4; u++, b += b_row) {
+            _mm_prefetch((const char *)b + 4096, _MM_HINT_T0);
+            __m512 bv = _mm512_loadu_ps(b);
+            UNROLL for (int i = 0; i < rows; i++) {
+                __m512 av = _mm512_set1_ps(a[i * a_row + k + u]);
+                acc[i][u % sets] = _mm512_fmadd_ps(av, bv, acc[i][u % sets]);
+            }
+        }
+    }
+    for (; k < depth; k++, b += b_row) {
+        __m512 bv = _mm512_loadu_ps(b);
+        UNROLL for (int i = 0; i < rows; i++) {
+            acc[i][0] = _mm512_fmadd_ps(_mm512_set1_ps(a[i * a_row + k]), bv, acc[i][0]);
+        }
+    }
+    UNROLL for (int i = 0; i < rows; i++) {
+        UNROLL for (int s = 1; s < sets; s++) {
+            acc[i][0] = _mm512_add_ps(acc[i][0], acc[i][s]);
+        }
+        _mm512_storeu_ps(t->c + i * t->c_row, acc[i][0]);
+    }
+}
+
+/* A block of 16 x 16 in registers: pairs of rows are interleaved by 1, 2, 4 and 8 elements. */
+static void transpose(float *to, int64_t to_row, const float *from, int64_t from_row, int64_t rows,
+                      int64_t cols, int64_t width) {
+    const __mmask16 stored = (__mmask16)((1u << width) - 1);
+    for (int64_t j = 0; j < cols; j += 16, from += 16, to += 16 * to_row) {
+        int64_t n = cols - j < 16 ? cols - j : 16;
+        const __mmask16 loaded = (__mmask16)((1u << n) - 1);
+        __m512 r[16], t[16];
+        UNROLL for (int i = 0; i < 16; i++) {
+            r[i] = _mm512_setzero_ps();
+            if (i < rows) r[i] = _mm512_maskz_loadu_ps(loaded, from + i * from_row);
+        }
+        UNROLL for (int i = 0; i < 16; i += 2) {
+            t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+            t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+        }
+        UNROLL for (int i = 0; i < 16; i++) {
+            /* r[4 q + c], 128-bit lane l: column 4 l + c of rows 4 q .. 4 q + 3 */
+            int q = i / 4 * 4, c = i % 4;
+            __m512d x = _mm512_castps_pd(t[q + c / 2]), y = _mm512_castps_pd(t[q + c / 2 + 2]);
+            r[i] = _mm512_castpd_ps(c % 2 ? _mm512_unpackhi_pd(x, y) : _mm512_unpacklo_pd(x, y));
+        }
+        UNROLL for (int c = 0; c < 4; c++) {
+            t[c] = _mm512_shuffle_f32x4(r[c], r[c + 4], 0x88);
+            t[c + 4] = _mm512_shuffle_f32x4(r[c], r[c + 4], 0xdd);
+            t[c + 8] = _mm512_shuffle_f32x4(r[c + 8], r[c + 12], 0x88);
+            t[c + 12] = _mm512_shuffle_f32x4(r[c + 8], r[c + 12], 0xdd);
+        }
+        UNROLL for (int c = 0; c < 8; c++) {
+            r[c] = _mm512_shuffle_f32x4(t[c], t[c + 8], 0x88);
+            r[c + 8] = _mm512_shuffle_f32x4(t[c], t[c + 8], 0xdd);
+        }
+        UNROLL for (int i = 0; i < 16; i++) {
+            if (i < n) _mm512_mask_storeu_ps(to + i * to_row, stored, r[i]);
+        }
+    }
+}
+
+#define TILES_6(X, p)  X(1, p) X(2, p) X(3, p) X(4, p) X(5, p) X(6, p)
+#define TILES_8(X, p)  TILES_6(X, p) X(7, p) X(8, p)
+#define TILES_12(X, p) TILES_8(X, p) X(9, p) X(10, p) X(11, p) X(12, p)
+#define STREAMS(X)     X(1, 4) X(2, 4) X(3, 4) X(4, 2)
+
+#define TILE(m, p)                              \
+    static void tile_##m##x##p(const Tile *t) { \
+        tile(t, m, p);                          \
+    }
+#define STREAM(m, sets)                     \
+    static void stream_##m(const Tile *t) { \
+        stream(t, m, sets);                 \
+    }
+#define TILE_ENTRY(m, p)      [p][m] = tile_##m##x##p,
+#define STREAM_ENTRY(m, sets) [m] = stream_##m,
+
+TILES_12(TILE, 1)
+TILES_12(TILE, 2)
+TILES_8(TILE, 3)
+TILES_6(TILE, 4)
+STREAMS(STREAM)
+
+const TileKernels tile_kernels_avx512 = {
+    .tall = {12, 2},
+    .square = {8, 3},
+    .wide = {6, 4},
+    .stream_rows = STREAM_MAX_ROWS,
+    .tile = {TILES_12(TILE_ENTRY, 1) TILES_12(TILE_ENTRY, 2) TILES_8(TILE_ENTRY, 3)
+                 TILES_6(TILE_ENTRY, 4)},
+    .stream = {STREAMS(STREAM_ENTRY)},
+    .transpose = transpose,
+};

@@ -1,0 +1,50 @@
+/* Micro-kernels of matrix products for any CPU: tiles of up to 3 rows x 1 panel in the compiler's
+ * 16-byte vectors, which are the baseline's registers (SSE2, NEON) or plain floats. Products and
+ * sums are rounded one by one. */
+#include <string.h>
+#include "runtime/kernels/gemm.h"
+
+enum { ROWS = 3, QUADS = TN_PANEL / 4 };
+
+typedef float Quad __attribute__((vector_size(16)));
+
+ALWAYS_INLINE void tile(const Tile *t, int rows) {
+    const float *a = t->a, *b = t->b;
+    const int64_t a_row = t->a_row, b_row = t->b_row, depth = t->k;
+    Quad acc[ROWS][QUADS] = {{{0}}};
+    for (int64_t k = 0; k < depth; k++, a++, b += b_row) {
+        Quad bv[QUADS];
+        memcpy(bv, b, sizeof bv);
+        UNROLL for (int i = 0; i < rows; i++) {
+            UNROLL for (int j = 0; j < QUADS; j++) {
+                acc[i][j] += a[i * a_row] * bv[j];
+            }
+        }
+    }
+    for (int i = 0; i < rows; i++) memcpy(t->c + i * t->c_row, acc[i], sizeof acc[i]);
+}
+
+static void transpose(float *to, int64_t to_row, const float *from, int64_t from_row, int64_t rows,
+                      int64_t cols, int64_t width) {
+    for (int64_t j = 0; j < cols; j++) {
+        for (int64_t i = 0; i < width; i++)
+            to[j * to_row + i] = i < rows ? from[i * from_row + j] : 0;
+    }
+}
+
+#define TILES(X) X(1) X(2) X(3)
+#define TILE(m)                           \
+    static void tile_##m(const Tile *t) { \
+        tile(t, m);                       \
+    }
+#define TILE_ENTRY(m) [m] = tile_##m,
+
+TILES(TILE)
+
+const TileKernels tile_kernels_scalar = {
+    .tall = {ROWS, 1},
+    .square = {ROWS, 1},
+    .wide = {ROWS, 1},
+    .tile = {[1] = {TILES(TILE_ENTRY)}},
+    .transpose = transpose,
+};

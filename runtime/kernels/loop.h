@@ -1,0 +1,125 @@
+/* Nested loops over operands of one index space but different strides.
+ *
+ * loop_over + loop_add lay the operands side by side (right-aligned, stride 0 where one is
+ * broadcast), loop_collapse drops axes of extent 1 and merges neighbours that every operand walks
+ * as one. Afterwards rank >= 1. A walk divides once, in loop_seek; loop_next only adds.
+ *
+ *     Loop l = loop_over(y);
+ *     loop_add(&l, x); loop_add(&l, y); loop_collapse(&l);
+ *     LoopAt at;                                               every row but the innermost axis
+ *     loop_seek(&l, l.rank - 1, first, &at);
+ *     for (i = first; i < last; i++, loop_next(&l, l.rank - 1, &at)) use(at.offset[0],
+ * at.offset[1]);
+ */
+#ifndef TENON_RUNTIME_KERNELS_LOOP_H
+#define TENON_RUNTIME_KERNELS_LOOP_H
+
+#include "runtime/kernels.h"
+
+#define LOOP_MAX 17 /* 16 inputs of a map and its result */
+
+typedef struct Loop {
+    int32_t rank, operands;
+    int64_t dims[TN_MAX_RANK];
+    int64_t strides[LOOP_MAX][TN_MAX_RANK]; /* in elements */
+} Loop;
+
+typedef struct LoopAt {
+    int64_t index[TN_MAX_RANK];
+    int64_t offset[LOOP_MAX]; /* of each operand, in elements */
+} LoopAt;
+
+static inline int64_t tensor_elements(const TnTensor *t) {
+    int64_t count = 1;
+    for (int i = 0; i < t->rank; i++) count *= t->dims[i];
+    return count;
+}
+
+/* Product of dims [first, last). */
+static inline int64_t tensor_extent(const TnTensor *t, int first, int last) {
+    int64_t count = 1;
+    for (int i = first; i < last; i++) count *= t->dims[i];
+    return count;
+}
+
+static inline Loop loop_over(const TnTensor *shape) {
+    Loop l = {.rank = shape->rank};
+    for (int i = 0; i < shape->rank; i++) l.dims[i] = shape->dims[i];
+    return l;
+}
+
+static inline void loop_add(Loop *l, const TnTensor *t) {
+    int64_t *strides = l->strides[l->operands++];
+    int missing = l->rank - t->rank;
+    for (int i = 0; i < l->rank; i++)
+        strides[i] = i < missing || t->dims[i - missing] == 1 ? 0 : t->strides[i - missing];
+}
+
+static inline void loop_drop_axis(Loop *l, int axis) {
+    l->rank--;
+    for (int i = axis; i < l->rank; i++) {
+        l->dims[i] = l->dims[i + 1];
+        for (int o = 0; o < l->operands; o++) l->strides[o][i] = l->strides[o][i + 1];
+    }
+}
+
+/* Whether one step along `axis` is, for every operand, a full run of the axis after it. */
+static inline int loop_joint(const Loop *l, int axis) {
+    for (int o = 0; o < l->operands; o++)
+        if (l->strides[o][axis] != l->strides[o][axis + 1] * l->dims[axis + 1]) return 0;
+    return 1;
+}
+
+static inline void loop_collapse(Loop *l) {
+    for (int i = l->rank - 1; i >= 0; i--)
+        if (l->dims[i] == 1) loop_drop_axis(l, i);
+    for (int i = l->rank - 2; i >= 0; i--) {
+        if (!loop_joint(l, i)) continue;
+        l->dims[i + 1] *= l->dims[i];
+        loop_drop_axis(l, i);
+    }
+    if (l->rank > 0) return;
+    l->rank = 1;
+    l->dims[0] = 1;
+    for (int o = 0; o < l->operands; o++) l->strides[o][0] = 1;
+}
+
+/* Points of the first `axes` axes. */
+static inline int64_t loop_points(const Loop *l, int axes) {
+    int64_t count = 1;
+    for (int i = 0; i < axes; i++) count *= l->dims[i];
+    return count;
+}
+
+/* Whether operand `o` is visited in memory order without gaps. */
+static inline int loop_dense(const Loop *l, int o) {
+    int64_t expected = 1;
+    for (int i = l->rank - 1; i >= 0; i--) {
+        if (l->strides[o][i] != expected && l->dims[i] != 1) return 0;
+        expected *= l->dims[i];
+    }
+    return 1;
+}
+
+/* Goes to point number `point` of the first `axes` axes, the last of them fastest. */
+static inline void loop_seek(const Loop *l, int axes, int64_t point, LoopAt *at) {
+    for (int o = 0; o < l->operands; o++) at->offset[o] = 0;
+    for (int i = axes - 1; i >= 0; i--) {
+        at->index[i] = point % l->dims[i];
+        point /= l->dims[i];
+        for (int o = 0; o < l->operands; o++) at->offset[o] += at->index[i] * l->strides[o][i];
+    }
+}
+
+static inline void loop_next(const Loop *l, int axes, LoopAt *at) {
+    for (int i = axes - 1; i >= 0; i--) {
+        if (++at->index[i] < l->dims[i]) {
+            for (int o = 0; o < l->operands; o++) at->offset[o] += l->strides[o][i];
+            return;
+        }
+        at->index[i] = 0;
+        for (int o = 0; o < l->operands; o++) at->offset[o] -= (l->dims[i] - 1) * l->strides[o][i];
+    }
+}
+
+#endif

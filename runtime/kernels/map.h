@@ -1,0 +1,42 @@
+/* Inner interface of the map family: what a register is and how steps act on blocks of them.
+ *
+ * A register holds MAP_BLOCK elements as float (f32, f16 and bf16), double (f64) or int64_t
+ * (integers and bool; u64 as its bit pattern). Its values always lie in its element type: f16 and
+ * bf16 are rounded, integers wrapped, bool is 0 or 1. */
+#ifndef TENON_RUNTIME_KERNELS_MAP_H
+#define TENON_RUNTIME_KERNELS_MAP_H
+
+#include "runtime/kernels/family.h"
+#include "runtime/params.h"
+
+#define MAP_BLOCK 256
+
+typedef enum MapClass { MAP_FLOAT, MAP_DOUBLE, MAP_INT } MapClass;
+
+static inline MapClass map_class(TnDType t) {
+    if (t == TN_F64) return MAP_DOUBLE;
+    return t == TN_F32 || t == TN_F16 || t == TN_BF16 ? MAP_FLOAT : MAP_INT;
+}
+
+static inline size_t map_register_bytes(TnDType t) {
+    return MAP_BLOCK * (map_class(t) == MAP_FLOAT ? sizeof(float) : sizeof(int64_t));
+}
+
+/* y[i] = op(x[0][i], x[1][i], x[2][i]) for i < n; y may be one of x. */
+typedef void MapFn(void *y, const void *const *x, int64_t n);
+
+/* The function of an op whose operands (for WHERE: the last two) are floats, doubles or integers
+ * of type t; NULL if the op means nothing there. CONST and CAST are not among them. */
+MapFn *TN_FN(map_float_op)(int op);
+MapFn *TN_FN(map_double_op)(int op);
+MapFn *TN_FN(map_int_op)(int op, TnDType t);
+
+/* Register y of type `to` from register x of type `from`. */
+void TN_FN(map_cast)(void *y, TnDType to, const void *x, TnDType from, int64_t n);
+/* Brings results of arithmetic in a register back into type t. */
+void TN_FN(map_fit)(void *y, TnDType t, int64_t n);
+/* n elements in memory to or from a register, `stride` elements apart. */
+void TN_FN(map_load)(void *y, const void *data, TnDType t, int64_t stride, int64_t n);
+void TN_FN(map_store)(void *data, TnDType t, int64_t stride, const void *x, int64_t n);
+
+#endif

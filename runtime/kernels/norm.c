@@ -1,0 +1,159 @@
+/* norm: layer norm and RMS norm over the last axis (N elements), with an optional addition before
+ * it.
+ *
+ *     s = x + residual
+ *     y = (s - mean s) / sqrt(mean (s - mean s)^2 + epsilon) * gamma + beta     layer norm
+ *     y = s / sqrt(mean s^2 + epsilon) * gamma + beta                           rms
+ *
+ * Inputs x, residual?, gamma?, beta?; outputs y, s?. f32; the last axis is dense, gamma and beta
+ * are [N]. Leading axes have any strides; residual may be broadcast over them. A row is summed,
+ * then its squared deviations are (two passes over L1), so the variance does not cancel. y or s may
+ * lie on x: each row is read before it is overwritten, and s goes to y's row meanwhile when the
+ * caller does not want it. */
+#include "runtime/kernels/family.h"
+#include "runtime/kernels/loop.h"
+#include "runtime/kernels/simd.h"
+#include "runtime/params.h"
+
+TN_FAMILY(norm);
+
+#define TASK_ELEMENTS 12288
+
+enum { X, RESIDUAL, GAMMA, BETA, Y, S, OPERANDS };
+
+typedef struct Row {
+    const float *x, *residual, *gamma, *beta;
+    float *y, *s;
+} Row;
+
+/* The operand by name; NULL when absent. */
+static const TnTensor *operand(const TnCall *call, int which) {
+    int output = which >= Y;
+    int i = output ? which - Y : which;
+    if (i >= (output ? call->outputs : call->inputs)) return NULL;
+    const TnTensor *t = &call->operands[output ? call->inputs + i : i];
+    return t->data ? t : NULL;
+}
+
+void TN_FN(norm_plan)(TnCall *call) {
+    const TnTensor *y = &call->operands[call->inputs];
+    int64_t n = y->dims[y->rank - 1], rows = tensor_extent(y, 0, y->rank - 1);
+    call->tile[0] = n < TASK_ELEMENTS && n > 0 ? TASK_ELEMENTS / n : 1;
+    call->tasks = n == 0 ? 0 : TN_CEIL_DIV(rows, call->tile[0]);
+    call->work = rows * n / 6;
+    call->scratch_bytes = 0;
+}
+
+/* s = x + residual and its sum. */
+static float add_row(float *s, const float *x, const float *residual, int64_t n) {
+    vf sum = vf_zero();
+    int64_t i = 0;
+    for (; i + VF_WIDTH <= n; i += VF_WIDTH) {
+        vf v = vf_add(vf_load(x + i), vf_load(residual + i));
+        vf_store(s + i, v);
+        sum = vf_add(sum, v);
+    }
+    if (i < n) {
+        vf v = vf_add(vf_load_n(x + i, n - i), vf_load_n(residual + i, n - i));
+        vf_store_n(s + i, v, n - i);
+        sum = vf_add(sum, v);
+    }
+    return vf_sum(sum);
+}
+
+static float sum_row(const float *x, int64_t n) {
+    vf sum = vf_zero();
+    int64_t i = 0;
+    for (; i + VF_WIDTH <= n; i += VF_WIDTH) sum = vf_add(sum, vf_load(x + i));
+    if (i < n) sum = vf_add(sum, vf_load_n(x + i, n - i));
+    return vf_sum(sum);
+}
+
+/* Sum of (x - mean)^2. */
+static float sum_squares(const float *x, float mean, int64_t n) {
+    vf m = vf_set1(mean), even = vf_zero(), odd = vf_zero();
+    int64_t i = 0;
+    for (; i + 2 * VF_WIDTH <= n; i += 2 * VF_WIDTH) {
+        vf a = vf_sub(vf_load(x + i), m), b = vf_sub(vf_load(x + i + VF_WIDTH), m);
+        even = vf_fma(a, a, even);
+        odd = vf_fma(b, b, odd);
+    }
+    for (; i < n; i += VF_WIDTH) {
+        int64_t rest = n - i < VF_WIDTH ? n - i : VF_WIDTH;
+        vf a = vf_select(vm_first(rest), vf_sub(vf_load_n(x + i, rest), m), vf_zero());
+        even = vf_fma(a, a, even);
+    }
+    return vf_sum(vf_add(even, odd));
+}
+
+static void scale_row(const Row *r, const float *s, float mean, float scale, int64_t n) {
+    for (int64_t i = 0; i < n; i += VF_WIDTH) {
+        int64_t rest = n - i < VF_WIDTH ? n - i : VF_WIDTH;
+        vf v = vf_mul(vf_sub(vf_load_n(s + i, rest), vf_set1(mean)), vf_set1(scale));
+        if (r->gamma) v = vf_mul(v, vf_load_n(r->gamma + i, rest));
+        if (r->beta) v = vf_add(v, vf_load_n(r->beta + i, rest));
+        vf_store_n(r->y + i, v, rest);
+    }
+}
+
+/* The usual row, with gamma and beta. */
+static void scale_row_affine(const Row *r, const float *s, float mean, float scale, int64_t n) {
+    vf m = vf_set1(mean), f = vf_set1(scale);
+    int64_t i = 0;
+    for (; i + VF_WIDTH <= n; i += VF_WIDTH) {
+        vf v = vf_mul(vf_sub(vf_load(s + i), m), f);
+        vf_store(r->y + i, vf_fma(v, vf_load(r->gamma + i), vf_load(r->beta + i)));
+    }
+    if (i == n) return;
+    vf v = vf_mul(vf_sub(vf_load_n(s + i, n - i), m), f);
+    v = vf_fma(v, vf_load_n(r->gamma + i, n - i), vf_load_n(r->beta + i, n - i));
+    vf_store_n(r->y + i, v, n - i);
+}
+
+static void norm_row(const Row *r, const ParamsNorm *params, int64_t n) {
+    const float *s = r->x;
+    float total;
+    if (r->residual) {
+        float *sum = r->s ? r->s : r->y;
+        total = add_row(sum, r->x, r->residual, n);
+        s = sum;
+    } else {
+        if (r->s && r->s != r->x) memcpy(r->s, r->x, (size_t)n * sizeof(float));
+        total = params->rms ? 0 : sum_row(s, n);
+    }
+    float mean = params->rms ? 0 : total / (float)n;
+    float variance = sum_squares(s, mean, n) / (float)n;
+    float scale = 1 / sqrtf(variance + params->epsilon);
+    if (r->gamma && r->beta)
+        scale_row_affine(r, s, mean, scale, n);
+    else
+        scale_row(r, s, mean, scale, n);
+}
+
+void TN_FN(norm_run)(const TnCall *call, int64_t task, void *scratch) {
+    (void)scratch;
+    static const uint8_t walked[] = {X, RESIDUAL, Y, S};
+    const TnTensor *t[OPERANDS];
+    for (int i = 0; i < OPERANDS; i++) t[i] = operand(call, i);
+    int64_t n = t[Y]->dims[t[Y]->rank - 1];
+
+    Loop l = loop_over(t[Y]);
+    for (int i = 0; i < 4; i++) loop_add(&l, t[walked[i]] ? t[walked[i]] : t[Y]);
+    l.rank--; /* rows only */
+    loop_collapse(&l);
+    int64_t rows = loop_points(&l, l.rank), first = task * call->tile[0];
+    int64_t last = first + call->tile[0] < rows ? first + call->tile[0] : rows;
+    LoopAt at;
+    loop_seek(&l, l.rank, first, &at);
+    for (int64_t i = first; i < last; i++, loop_next(&l, l.rank, &at)) {
+        Row r = {
+            .x = (const float *)t[X]->data + at.offset[0],
+            .residual = t[RESIDUAL] ? (const float *)t[RESIDUAL]->data + at.offset[1] : NULL,
+            .gamma = t[GAMMA] ? t[GAMMA]->data : NULL,
+            .beta = t[BETA] ? t[BETA]->data : NULL,
+            .y = (float *)t[Y]->data + at.offset[2],
+            .s = t[S] ? (float *)t[S]->data + at.offset[3] : NULL,
+        };
+        norm_row(&r, call->params, n);
+    }
+}

@@ -1,0 +1,245 @@
+/* Functions of real numbers over the vocabulary of simd.h (which includes this file).
+ *
+ * Polynomials are minimax fits (Remez exchange, coefficients rounded to float from the lowest up,
+ * each rounding followed by a new fit of the rest). exp, log, erf and tanh stay within 2 ulp, GELU
+ * within 4e-7 max(1, |x|); infinities, NaN, denormals and overflow come out as IEEE 754 has them.
+ * tests/kernels/test_simd.c holds the bounds. */
+#ifndef TENON_RUNTIME_KERNELS_SIMD_MATH_H
+#define TENON_RUNTIME_KERNELS_SIMD_MATH_H
+
+#include "runtime/kernels/simd.h"
+#include "runtime/params.h"
+
+#define VF_LOG2_E 1.44269504f
+/* ln 2 in two parts; the first has 9 trailing zero bits, so its product with an exponent is exact.
+ */
+#define VF_LN2_HIGH 0.693145752f
+#define VF_LN2_LOW  1.42860677e-6f
+
+/* c[0] + c[1] x + .. + c[degree] x^degree; with a constant degree the loop unrolls. */
+static inline vf vf_polynomial(vf x, const float *c, int degree) {
+    vf sum = vf_set1(c[degree]);
+    for (int i = degree - 1; i >= 0; i--) sum = vf_fma(sum, x, vf_set1(c[i]));
+    return sum;
+}
+
+/* exp for -104 <= x <= 89 or NaN: 2^n e^r with n = round(x / ln 2), e^r = 1 + r + r^2 q(r). */
+static inline vf vf_exp_bounded(vf x) {
+    static const float q[] = {0.49999994f, 0.166665167f, 0.0416681059f, 0.00836914033f,
+                              0.00138367142f};
+    vf n = vf_round(vf_mul(x, vf_set1(VF_LOG2_E)));
+    vf r = vf_fnma(n, vf_set1(VF_LN2_HIGH), x);
+    r = vf_fnma(n, vf_set1(VF_LN2_LOW), r);
+    vf tail = vf_fma(vf_mul(r, r), vf_polynomial(r, q, 4), r);
+    return vf_ldexp(vf_add(tail, vf_set1(1)), n);
+}
+
+/* Beyond the bounds e^x is 0 or infinity in float. */
+static inline vf vf_exp(vf x) {
+    return vf_exp_bounded(vf_min(vf_set1(89), vf_max(vf_set1(-104), x)));
+}
+
+/* x = 2^e (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)): e ln 2 + f - f^2 / 2 + f^3 p(f). */
+static inline vf vf_log(vf x) {
+    static const float p[] = {0.333333135f, -0.250001669f, 0.200022221f,
+                              -0.16659373f, 0.14209637f,   -0.125492096f,
+                              0.121004954f, -0.109372281f, 0.0543397404f};
+    const float smallest_normal = 0x1p-126f;
+    vm denormal = vf_lt(x, vf_set1(smallest_normal));
+    vf scaled = vf_select(denormal, vf_mul(x, vf_set1(0x1p23f)), x);
+    vi bits = vi_of_bits(scaled);
+    vi e = vi_sra(vi_sub(bits, vi_set1(0x3f3504f3)), 23); /* the bits of sqrt(1/2) */
+    vf f = vf_sub(vf_of_bits(vi_sub(bits, vi_shl(e, 23))), vf_set1(1));
+    vf n = vf_sub(vf_of_int(e), vf_select(denormal, vf_set1(23), vf_zero()));
+    vf square = vf_mul(f, f);
+    vf tail = vf_mul(vf_mul(square, f), vf_polynomial(f, p, 8));
+    tail = vf_fma(n, vf_set1(VF_LN2_LOW), tail);
+    tail = vf_fnma(vf_set1(0.5f), square, tail);
+    vf y = vf_fma(n, vf_set1(VF_LN2_HIGH), vf_add(f, tail));
+    y = vf_select(vf_eq(x, vf_zero()), vf_set1(-INFINITY), y);
+    y = vf_select(vf_eq(x, vf_set1(INFINITY)), x, y);
+    return vf_select(vf_le(vf_zero(), x), y, vf_set1(NAN));
+}
+
+/* x + x p(x^2) up to 0.875; 1 - exp(q(|x|)) beyond, where q = log(erfc) and from 4 on the result
+ * is 1. */
+static inline vf vf_erf(vf x) {
+    static const float p[] = {0.128379151f,   -0.376125038f,  0.112819217f,
+                              -0.0267704856f, 0.00499892794f, -0.000602049113f};
+    static const float q[] = {-0.000133576992f, -1.12793612f,    -0.636737227f,  -0.104327507f,
+                              0.0224202164f,    -0.00309228944f, 0.000200995244f};
+    vf size = vf_abs(x), bounded = vf_min(vf_set1(4), size);
+    vf near = vf_fma(x, vf_polynomial(vf_mul(x, x), p, 5), x);
+    vf far = vf_sub(vf_set1(1), vf_exp_bounded(vf_polynomial(bounded, q, 6)));
+    return vf_copysign(vf_select(vf_lt(size, vf_set1(0.875f)), near, far), x);
+}
+
+/* x + x^3 p(x^2) up to 0.625; 1 - 2 / (e^2|x| + 1) beyond. */
+static inline vf vf_tanh(vf x) {
+    static const float p[] = {-0.333332807f, 0.133314058f, -0.0537365153f, 0.0206281673f,
+                              -0.0056922962f};
+    vf size = vf_abs(x), bounded = vf_min(vf_set1(10), size), square = vf_mul(x, x);
+    vf near = vf_fma(vf_mul(x, square), vf_polynomial(square, p, 4), x);
+    vf e = vf_exp_bounded(vf_add(bounded, bounded));
+    vf far = vf_sub(vf_set1(1), vf_div(vf_set1(2), vf_add(e, vf_set1(1))));
+    return vf_copysign(vf_select(vf_lt(size, vf_set1(0.625f)), near, far), x);
+}
+
+/* 1 / (1 + e) or e / (1 + e) with e = exp(-|x|): exact in the tails and without overflow. */
+static inline vf vf_sigmoid(vf x) {
+    vf one = vf_set1(1), e = vf_exp(vf_neg(vf_abs(x)));
+    return vf_div(vf_select(vf_lt(x, vf_zero()), e, one), vf_add(one, e));
+}
+
+static inline vf vf_relu(vf x) {
+    return vf_max(vf_zero(), x);
+}
+
+/* GELU, x Phi(x) = max(x, 0) - u(|x|) with u(t) = t (1 - Phi(t)), which is below 6e-9 from 6 on. */
+#if defined(TN_ISA_avx512)
+/* u in 32 intervals of 3/16, degree 4: column i holds the coefficients in t * 16/3 - i. */
+static const float vf_gelu_table[5][32] = {
+    {0.0f,
+     0.0798064247f,
+     0.132686332f,
+     0.161374316f,
+     0.169970497f,
+     0.163360029f,
+     0.146581322f,
+     0.124261916f,
+     0.100210801f,
+     0.0772092491f,
+     0.0569931827f,
+     0.0403839163f,
+     0.0275050662f,
+     0.018024357f,
+     0.011372678f,
+     0.00691284752f,
+     0.0040496937f,
+     0.00228716573f,
+     0.0012456394f,
+     0.0006543239f,
+     0.000331564544f,
+     0.000162096709f,
+     7.64639262e-05f,
+     3.48058747e-05f,
+     1.52894863e-05f,
+     6.48191553e-06f,
+     2.65219455e-06f,
+     1.04741059e-06f,
+     3.99257772e-07f,
+     1.46901996e-07f,
+     5.21736183e-08f,
+     1.78868014e-08f},
+    {0.093750082f,     0.0660258457f,    0.040197596f,     0.0178727396f,    0.000145654412f,
+     -0.0125164203f,   -0.0202623326f,   -0.0237380136f,   -0.0239005871f,   -0.0218158402f,
+     -0.0184835624f,   -0.0147189004f,   -0.0110982172f,   -0.00796111207f,  -0.00545039447f,
+     -0.00356943649f,  -0.00223980099f,  -0.00134834275f,  -0.000779455237f, -0.00043302399f,
+     -0.000231327256f, -0.000118891439f, -5.88112343e-05f, -2.80093791e-05f, -1.28470783e-05f,
+     -5.67634288e-06f, -2.41649968e-06f, -9.91372644e-07f, -3.92001056e-07f, -1.49416024e-07f,
+     -5.4905918e-08f,  -1.94535801e-08f},
+    {-0.0140260505f,  -0.0135413576f,  -0.0121577168f,   -0.0100831771f,  -0.00761315459f,
+     -0.00506888237f, -0.00273655099f, -0.000822069414f, 0.000570046541f, 0.00143280497f,
+     0.00183423108f,  0.00188553962f,  0.00170977681f,   0.00141774851f,  0.00109424873f,
+     0.000794094289f, 0.00054526719f,  0.000355765893f,  0.000221223134f, 0.000131388195f,
+     7.46550577e-05f, 4.06346226e-05f, 2.12084742e-05f,  1.06232155e-05f, 5.11009694e-06f,
+     2.36196115e-06f, 1.04952369e-06f, 4.48499748e-07f,  1.84387986e-07f, 7.29513516e-08f,
+     2.77828978e-08f, 1.01874278e-08f},
+    {1.95010489e-06f,  0.000327391579f,  0.000601999811f,  0.000787237019f,  0.000863828347f,
+     0.000834412524f,  0.000720316486f,  0.000554209691f,  0.000371185044f,  0.000201170216f,
+     6.40485014e-05f,  -3.15447323e-05f, -8.65998227e-05f, -0.000108449793f, -0.000107173444f,
+     -9.26733046e-05f, -7.28907908e-05f, -5.31489168e-05f, -3.63178842e-05f, -2.34156596e-05f,
+     -1.43101497e-05f, -8.31665056e-06f, -4.6074947e-06f,  -2.43776344e-06f, -1.23354164e-06f,
+     -5.97656992e-07f, -2.77519888e-07f, -1.23599804e-07f, -5.28331121e-08f, -2.16870113e-08f,
+     -8.55272031e-09f, -3.24188809e-09f},
+    {8.0454367e-05f,   6.80393205e-05f,  4.61347336e-05f,  1.94035292e-05f,  -6.78103152e-06f,
+     -2.78068728e-05f, -4.08445812e-05f, -4.52371314e-05f, -4.22089433e-05f, -3.42065177e-05f,
+     -2.39916899e-05f, -1.39507511e-05f, -5.6740223e-06f,  1.32186528e-07f,  3.48767094e-06f,
+     4.86204499e-06f,  4.89694912e-06f,  4.20018705e-06f,  3.23518657e-06f,  2.29272746e-06f,
+     1.51495453e-06f,  9.40985842e-07f,  5.52400536e-07f,  3.07655995e-07f,  1.63016125e-07f,
+     8.23516046e-08f,  3.97292617e-08f,  1.83282864e-08f,  8.09422485e-09f,  3.42498718e-09f,
+     1.38962819e-09f,  5.40966993e-10f},
+};
+
+static inline vf vf_gelu(vf x) {
+    vf t = vf_mul(vf_min(vf_set1(6), vf_abs(x)), vf_set1(16.0f / 3));
+    vf cell = vf_min(vf_set1(31), vf_floor(t));
+    vi index = vf_to_int(cell);
+    vf r = vf_sub(t, cell), u = vf_lookup32(vf_gelu_table[4], index);
+    for (int i = 3; i >= 0; i--) u = vf_fma(u, r, vf_lookup32(vf_gelu_table[i], index));
+    return vf_sub(vf_relu(x), u);
+}
+#else
+/* u = t exp(q(t)), q fitted so that the error of u is uniform. */
+static inline vf vf_gelu(vf x) {
+    static const float q[] = {-0.693142354f,  -0.797952414f,    -0.317995071f,  -0.0370236114f,
+                              0.00560200354f, -0.000533493177f, 2.29793859e-05f};
+    vf t = vf_min(vf_set1(6), vf_abs(x));
+    vf u = vf_mul(t, vf_exp_bounded(vf_polynomial(t, q, 6)));
+    return vf_sub(vf_relu(x), u);
+}
+#endif
+
+/* x sigmoid(y). Where exp(-y) overflows the result is 0 instead of a denormal. */
+static inline vf vf_gate(vf x, vf y) {
+    return vf_div(x, vf_add(vf_set1(1), vf_exp(vf_neg(y))));
+}
+
+static inline vf vf_silu(vf x) {
+    return vf_gate(x, x);
+}
+
+static inline vf vf_gelu_quick(vf x) {
+    return vf_gate(x, vf_mul(vf_set1(1.702f), x));
+}
+
+/* 0.5 x (1 + tanh(y)) = x sigmoid(2 y), y = sqrt(2 / pi) (x + 0.044715 x^3). */
+static inline vf vf_gelu_tanh(vf x) {
+    const float two_c = 1.59576912f;
+    vf inner = vf_fma(vf_mul(x, x), vf_set1(two_c * 0.044715f), vf_set1(two_c));
+    return vf_gate(x, vf_mul(x, inner));
+}
+
+/* Rare functions go lane by lane through libm. */
+static inline vf vf_lanes1(vf x, float (*f)(float)) {
+    float lane[VF_WIDTH];
+    vf_store(lane, x);
+    for (int i = 0; i < VF_WIDTH; i++) lane[i] = f(lane[i]);
+    return vf_load(lane);
+}
+
+static inline vf vf_lanes2(vf x, vf y, float (*f)(float, float)) {
+    float lane[VF_WIDTH], other[VF_WIDTH];
+    vf_store(lane, x);
+    vf_store(other, y);
+    for (int i = 0; i < VF_WIDTH; i++) lane[i] = f(lane[i], other[i]);
+    return vf_load(lane);
+}
+
+static inline vf vf_sin(vf x) {
+    return vf_lanes1(x, sinf);
+}
+
+static inline vf vf_cos(vf x) {
+    return vf_lanes1(x, cosf);
+}
+
+static inline vf vf_pow(vf x, vf y) {
+    return vf_lanes2(x, y, powf);
+}
+
+/* Call with a constant `act`, so that the switch is decided outside the caller's loops. */
+static inline __attribute__((always_inline)) vf vf_activate(vf x, TnActivation act) {
+    switch (act) {
+    case TN_ACT_RELU: return vf_relu(x);
+    case TN_ACT_GELU: return vf_gelu(x);
+    case TN_ACT_GELU_TANH: return vf_gelu_tanh(x);
+    case TN_ACT_GELU_QUICK: return vf_gelu_quick(x);
+    case TN_ACT_SILU: return vf_silu(x);
+    case TN_ACT_TANH: return vf_tanh(x);
+    case TN_ACT_SIGMOID: return vf_sigmoid(x);
+    default: return x;
+    }
+}
+
+#endif

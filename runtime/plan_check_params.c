@@ -1,0 +1,229 @@
+/* Verification of parameter records: every field of every struct of params.h, against the operands'
+ * types and ranks where they matter. Extents are not known yet; what depends on them is in
+ * extents.c. */
+#include <math.h>
+#include "runtime/params.h"
+#include "runtime/runtime.h"
+
+static int rank_of(const PlanCheck *c, const PlanInstruction *i, int operand) {
+    return plan_operand(c->plan, i, operand)->rank;
+}
+
+static bool check_ParamsNone(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    (void)c, (void)i, (void)record;
+    return true;
+}
+
+static bool check_ParamsGemm(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsGemm *p = record;
+    (void)i;
+    return p->activation < TN_ACT_COUNT || plan_invalid(c, "activation %u", p->activation);
+}
+
+static bool check_ParamsMatmul(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsMatmul *p = record;
+    (void)i;
+    return isfinite(p->alpha) || plan_invalid(c, "alpha %g", (double)p->alpha);
+}
+
+static bool check_ParamsAttention(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsAttention *p = record;
+    (void)i;
+    if (!isfinite(p->scale) || isnan(p->mask_value) || !isfinite(p->softcap) || p->softcap < 0)
+        return plan_invalid(c, "scale %g, mask value %g, cap %g", (double)p->scale,
+                            (double)p->mask_value, (double)p->softcap);
+    if (p->flags & ~(TN_ATTENTION_CAUSAL | TN_ATTENTION_SELECT))
+        return plan_invalid(c, "flags 0x%x", p->flags);
+    if (p->window_left < -1 || p->window_right < -1)
+        return plan_invalid(c, "window %d, %d", p->window_left, p->window_right);
+    return true;
+}
+
+static bool check_ParamsSoftmax(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsSoftmax *p = record;
+    if (p->log > 1) return plan_invalid(c, "log %u", p->log);
+    return p->axis < (uint32_t)rank_of(c, i, 0) ||
+           plan_invalid(c, "axis %u of rank %d", p->axis, rank_of(c, i, 0));
+}
+
+static bool check_ParamsNorm(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsNorm *p = record;
+    (void)i;
+    if (p->rms > 1) return plan_invalid(c, "rms %u", p->rms);
+    return (isfinite(p->epsilon) && p->epsilon >= 0) ||
+           plan_invalid(c, "epsilon %g", (double)p->epsilon);
+}
+
+static bool check_ParamsReduce(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsReduce *p = record;
+    if (p->kind >= TN_REDUCE_COUNT) return plan_invalid(c, "reduction %u", p->kind);
+    return p->axes >> rank_of(c, i, 0) == 0 ||
+           plan_invalid(c, "axes 0x%x of rank %d", p->axes, rank_of(c, i, 0));
+}
+
+static bool check_ParamsFill(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    (void)c, (void)i, (void)record;
+    return true; /* any value */
+}
+
+static bool check_ParamsGather(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsGather *p = record;
+    uint32_t x = (uint32_t)rank_of(c, i, 0), index = (uint32_t)rank_of(c, i, 1);
+    if (p->axis >= x) return plan_invalid(c, "axis %u of rank %u", p->axis, x);
+    bool fits = p->batch_dims <= index && p->batch_dims <= x;
+    if (i->opcode == TN_OP_gather) fits = fits && p->batch_dims <= p->axis;
+    if (i->opcode == TN_OP_gather_elements) fits = p->batch_dims == 0 && index == x;
+    if (i->opcode == TN_OP_gather_nd)
+        fits = p->axis == 0 && p->batch_dims < index && p->batch_dims < x;
+    return fits || plan_invalid(c, "%u batch axes, ranks %u and %u", p->batch_dims, x, index);
+}
+
+static bool check_ParamsCumsum(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsCumsum *p = record;
+    if (p->flags & ~(TN_CUMSUM_EXCLUSIVE | TN_CUMSUM_REVERSE))
+        return plan_invalid(c, "flags 0x%x", p->flags);
+    return p->axis < (uint32_t)rank_of(c, i, 0) ||
+           plan_invalid(c, "axis %u of rank %d", p->axis, rank_of(c, i, 0));
+}
+
+static bool check_ParamsConv(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsConv *p = record;
+    if (p->spatial < 1 || p->spatial > 3 || p->groups < 1)
+        return plan_invalid(c, "%u spatial axes, %u groups", p->spatial, p->groups);
+    if (rank_of(c, i, 0) != (int)p->spatial + 2 || rank_of(c, i, 1) != (int)p->spatial + 2)
+        return plan_invalid(c, "%u spatial axes for ranks %d and %d", p->spatial, rank_of(c, i, 0),
+                            rank_of(c, i, 1));
+    for (uint32_t a = 0; a < p->spatial; a++) {
+        if (p->stride[a] < 1 || p->dilation[a] < 1 || p->stride[a] > INT32_MAX ||
+            p->dilation[a] > INT32_MAX)
+            return plan_invalid(c, "stride %u, dilation %u", p->stride[a], p->dilation[a]);
+        if (p->pad_begin[a] > INT32_MAX || p->pad_end[a] > INT32_MAX)
+            return plan_invalid(c, "padding %u, %u", p->pad_begin[a], p->pad_end[a]);
+    }
+    return true;
+}
+
+/* What a map's operation reads and gives. */
+typedef enum MapKind {
+    MAP_UNKNOWN,
+    MAP_CONSTANT,
+    MAP_CAST,
+    MAP_ANY,
+    MAP_FLOATS,
+    MAP_COMPARE,
+    MAP_LOGIC,
+    MAP_SELECT
+} MapKind;
+
+static MapKind map_kind(int op) {
+    switch ((TnMapOp)op) {
+    case TN_MAP_CONST: return MAP_CONSTANT;
+    case TN_MAP_CAST: return MAP_CAST;
+    case TN_MAP_COPY:
+    case TN_MAP_ADD:
+    case TN_MAP_SUB:
+    case TN_MAP_MUL:
+    case TN_MAP_DIV:
+    case TN_MAP_MOD:
+    case TN_MAP_POW:
+    case TN_MAP_MIN:
+    case TN_MAP_MAX:
+    case TN_MAP_FMOD:
+    case TN_MAP_NEG:
+    case TN_MAP_ABS:
+    case TN_MAP_FLOOR:
+    case TN_MAP_CEIL:
+    case TN_MAP_ROUND:
+    case TN_MAP_SIGN:
+    case TN_MAP_RELU: return MAP_ANY;
+    case TN_MAP_SQRT:
+    case TN_MAP_RECIPROCAL:
+    case TN_MAP_EXP:
+    case TN_MAP_LOG:
+    case TN_MAP_ERF:
+    case TN_MAP_TANH:
+    case TN_MAP_SIGMOID:
+    case TN_MAP_SIN:
+    case TN_MAP_COS:
+    case TN_MAP_GELU:
+    case TN_MAP_GELU_TANH:
+    case TN_MAP_GELU_QUICK:
+    case TN_MAP_SILU: return MAP_FLOATS;
+    case TN_MAP_EQ:
+    case TN_MAP_LT:
+    case TN_MAP_LE: return MAP_COMPARE;
+    case TN_MAP_AND:
+    case TN_MAP_OR:
+    case TN_MAP_XOR:
+    case TN_MAP_NOT: return MAP_LOGIC;
+    case TN_MAP_WHERE: return MAP_SELECT;
+    case TN_MAP_OP_COUNT: break;
+    }
+    return MAP_UNKNOWN;
+}
+
+static int map_arity(int op) {
+    if (op == TN_MAP_CONST) return 0;
+    if (op == TN_MAP_WHERE) return 3;
+    bool arithmetic = op >= TN_MAP_ADD && op <= TN_MAP_FMOD,
+         relation = op >= TN_MAP_EQ && op <= TN_MAP_XOR;
+    return arithmetic || relation ? 2 : 1;
+}
+
+/* Whether an operation of this kind takes and gives these types. */
+static bool map_types_ok(MapKind kind, const TnMapStep *s) {
+    TnDType from = (TnDType)s->arg_dtype, to = (TnDType)s->dtype;
+    switch (kind) {
+    case MAP_CONSTANT:
+    case MAP_CAST: return true;
+    case MAP_ANY:
+    case MAP_SELECT: return from == to;
+    case MAP_FLOATS: return from == to && tn_is_float(from);
+    case MAP_COMPARE: return to == TN_BOOL;
+    case MAP_LOGIC: return from == TN_BOOL && to == TN_BOOL;
+    case MAP_UNKNOWN: break;
+    }
+    return false;
+}
+
+static bool check_ParamsMap(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsMap *p = record; /* its length was checked */
+    uint8_t types[TN_MAX_MAP_INPUTS + TN_MAX_MAP_STEPS];
+    for (int k = 0; k < i->inputs; k++) types[k] = plan_operand(c->plan, i, k)->dtype;
+    for (uint32_t k = 0; k < p->steps; k++) {
+        const TnMapStep *s = &p->step[k];
+        uint32_t registers = i->inputs + k;
+        MapKind kind = map_kind(s->op);
+        int arity = map_arity(s->op);
+        if (kind == MAP_UNKNOWN) return plan_invalid(c, "map: step %u: operation %d", k, s->op);
+        if (!tn_dtype_size((TnDType)s->dtype) || (arity && !tn_dtype_size((TnDType)s->arg_dtype)) ||
+            !map_types_ok(kind, s))
+            return plan_invalid(c, "map: step %u: operation %d from type %d to %d", k, s->op,
+                                s->arg_dtype, s->dtype);
+        for (int a = 0; a < arity; a++) {
+            uint8_t wanted = kind == MAP_SELECT && a == 0 ? TN_BOOL : s->arg_dtype;
+            if (s->args[a] >= registers || types[s->args[a]] != wanted)
+                return plan_invalid(
+                    c, "map: step %u: operand %d is register %d, not defined or of another type", k,
+                    a, s->args[a]);
+        }
+        types[registers] = s->dtype;
+    }
+    uint8_t given = plan_operand(c->plan, i, i->inputs)->dtype,
+            result = types[i->inputs + p->steps - 1];
+    return given == result ||
+           plan_invalid(c, "map: the result is %s, its operand %s", tn_dtype_name((TnDType)result),
+                        tn_dtype_name((TnDType)given));
+}
+
+bool plan_check_params(PlanCheck *c, const PlanInstruction *instruction, const void *record) {
+    switch ((TnOpcode)instruction->opcode) {
+#define INSTR(name, opcode, min_in, max_in, out, min_sc, max_sc, params, ...) \
+    case TN_OP_##name:                                                        \
+        return check_##params(c, instruction, record);
+#include "runtime/instrs.def"
+#undef INSTR
+    case TN_OP_COUNT: break;
+    }
+    return false;
+}

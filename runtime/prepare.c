@@ -1,0 +1,296 @@
+/* Prepare: from bindings to calls that cannot fail.
+ *
+ *   1. contract.c turns dims into the values of all expressions.
+ *   2. Buffers get sizes, operands real dims. Every operand lies inside its buffer; a result
+ *      overlaps neither itself nor another operand, except in place where the instruction's row
+ *      says so. Extents fit; kernels choose tiles.
+ *   3. place.c turns lifetimes into one arena and gives every operand its address.
+ *
+ * For the same shapes again only the addresses are done. The only allocation is the arena, when it
+ * has to grow. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include "runtime/base/checked.h"
+#include "runtime/pack.h"
+#include "runtime/runtime.h"
+
+/* A region costs about this much when its threads have to be woken. */
+#define MIN_PARALLEL_NS 5000
+
+__attribute__((format(printf, 5, 6))) static tenon_status call_error(const tenon_session *s,
+                                                                     int32_t call, tenon_error *err,
+                                                                     tenon_status code,
+                                                                     const char *fmt, ...) {
+    const char *node = plan_origin(s->plan, s->function->first_instruction + (uint32_t)call);
+    char prefix[200];
+    va_list ap;
+    va_start(ap, fmt);
+    tn_verror(err, code, fmt, ap);
+    va_end(ap);
+    const char *name = tn_instr(s->calls[call].opcode)->name;
+    if (node[0])
+        snprintf(prefix, sizeof prefix, "node '%.120s' (%s)", node, name);
+    else
+        snprintf(prefix, sizeof prefix, "instruction %" PRId32 " (%s)", call, name);
+    tn_error_prefix(err, prefix);
+    tn_error_at(err, call, node);
+    return code;
+}
+
+/* --- buffers --- */
+
+static tenon_status size_buffers(tenon_session *s, tenon_error *err) {
+    const tenon_plan *p = s->plan;
+    const PlanFunction *f = s->function;
+    for (uint32_t i = 0; i < f->buffer_count; i++) {
+        const PlanBuffer *b = &p->buffers[f->first_buffer + i];
+        BufferState *state = &s->buffers[i];
+        state->item = TN_NO_ID;
+        if (b->kind == TN_BUFFER_CONSTANT) continue;
+        int64_t elements = s->values[b->elements];
+        if (elements < 0 || elements > TN_MAX_ELEMENTS)
+            return tn_error(err, TENON_E_SHAPE, "buffer %" PRIu32 " would have %s elements", i,
+                            elements == TN_UNKNOWN ? "an unknown number of"
+                            : elements < 0         ? "less than 0"
+                                                   : "too many");
+        state->elements = elements;
+        state->bytes = (uint64_t)elements * tn_dtype_size((TnDType)b->dtype);
+    }
+    return TENON_OK;
+}
+
+/* A port's view covers its buffer exactly, in row-major order: that is what callers see. */
+static tenon_status check_ports(const tenon_session *s, tenon_error *err) {
+    const tenon_plan *p = s->plan;
+    for (uint32_t i = 0; i < s->function->input_count + s->function->output_count; i++) {
+        const PlanPort *port = session_port(s, i);
+        const PlanView *v = &p->views[port->view];
+        int64_t dims[TN_MAX_RANK], elements = 1;
+        int bad;
+        char text[TN_TEXT_MAX];
+        const char *name = plan_string(p, port->name);
+        if (!contract_dims(s, v, dims, &bad))
+            return tn_error(err, TENON_E_SHAPE,
+                            "axis %d of '%.80s', %s, would be %" PRId64 " or the tensor too large",
+                            bad, name, plan_expr_text(p, p->ids[v->dims + (uint32_t)bad], text),
+                            dims[bad]);
+        bool dense = s->values[v->offset] == 0;
+        for (int axis = v->rank - 1; axis >= 0; axis--) {
+            int64_t stride = s->values[p->ids[v->strides + (uint32_t)axis]];
+            if (dims[axis] > 1) dense = dense && stride == elements;
+            elements *= dims[axis];
+            if (elements == 0) break; /* an empty tensor is dense under any strides */
+        }
+        if (elements != s->buffers[v->buffer - s->function->first_buffer].elements ||
+            (!dense && elements))
+            return tn_error(err, TENON_E_INVALID, "port '%.80s' does not cover its buffer", name);
+    }
+    return TENON_OK;
+}
+
+/* --- operands --- */
+
+/* Fills dims and strides of an operand and its offset; checks that it lies inside its storage. */
+static tenon_status load_operand(tenon_session *s, const PlanView *v, int32_t call, int operand,
+                                 TnTensor *t, int64_t *offset, tenon_error *err) {
+    const tenon_plan *p = s->plan;
+    const PlanBuffer *b = &p->buffers[v->buffer];
+    const PlanConstant *constant = b->kind == TN_BUFFER_CONSTANT ? &p->constants[b->index] : NULL;
+    int64_t available, last;
+    int bad;
+    bool empty = false;
+    *t = (TnTensor){.data = s->operands, .rank = v->rank, .dtype = v->dtype, .layout = v->layout};
+    if (!contract_dims(s, v, t->dims, &bad))
+        return call_error(s, call, err, TENON_E_SHAPE,
+                          "axis %d of operand %d would be %" PRId64 " or the tensor too large", bad,
+                          operand, t->dims[bad]);
+    for (int i = 0; i < v->rank; i++) empty = empty || t->dims[i] == 0;
+    *offset = last = s->values[v->offset];
+    if (constant)
+        plan_constant_elements(constant, &available);
+    else
+        available = s->buffers[v->buffer - s->function->first_buffer].elements;
+    if (v->layout == TN_LAYOUT_PANELS16) {
+        if (last != 0 || t->dims[0] != constant->dims[0] || t->dims[1] != constant->dims[1])
+            return call_error(s, call, err, TENON_E_INVALID,
+                              "operand %d is a part of a packed constant", operand);
+        return TENON_OK;
+    }
+    if (empty) {
+        *offset = 0;
+        return TENON_OK; /* strides stay 0 */
+    }
+    bool inside = last >= 0 && last < available;
+    for (int i = 0; inside && i < v->rank; i++) {
+        int64_t stride = s->values[p->ids[v->strides + (uint32_t)i]], reach;
+        inside = stride >= 0 && stride <= TN_MAX_ELEMENTS &&
+                 tn_mul_i64(t->dims[i] - 1, stride, &reach) && tn_add_i64(last, reach, &last) &&
+                 last < available;
+        t->strides[i] = stride;
+    }
+    return inside ? TENON_OK
+                  : call_error(s, call, err, TENON_E_INVALID,
+                               "operand %d reaches outside its buffer of %" PRId64 " elements",
+                               operand, available);
+}
+
+/* No element of a result is written twice: with axes by rising stride, each stride exceeds the
+ * reach of those before. */
+static bool is_injective(const TnTensor *t) {
+    int64_t strides[TN_MAX_RANK], dims[TN_MAX_RANK], reach = 0;
+    int n = 0;
+    for (int i = 0; i < t->rank; i++) {
+        int at = n;
+        if (t->dims[i] == 0) return true;
+        if (t->dims[i] == 1) continue;
+        for (; at > 0 && strides[at - 1] > t->strides[i]; at--) {
+            strides[at] = strides[at - 1];
+            dims[at] = dims[at - 1];
+        }
+        strides[at] = t->strides[i];
+        dims[at] = t->dims[i];
+        n++;
+    }
+    for (int i = 0; i < n; i++) {
+        if (strides[i] <= reach) return false;
+        reach += (dims[i] - 1) * strides[i];
+    }
+    return true;
+}
+
+/* Elements [*first, *end) of the buffer that an operand touches; empty if it has none. */
+static void touched(const TnTensor *t, int64_t offset, int64_t *first, int64_t *end) {
+    *first = offset;
+    *end = offset + 1;
+    for (int i = 0; i < t->rank; i++) {
+        if (t->dims[i] == 0) {
+            *end = offset;
+            return;
+        }
+        *end += (t->dims[i] - 1) * t->strides[i];
+    }
+}
+
+static bool same_place(const TnTensor *a, int64_t a_offset, const TnTensor *b, int64_t b_offset) {
+    if (a_offset != b_offset || a->rank != b->rank) return false;
+    for (int i = 0; i < a->rank; i++)
+        if (a->dims[i] != b->dims[i] || (a->dims[i] > 1 && a->strides[i] != b->strides[i]))
+            return false;
+    return true;
+}
+
+/* A result shares no element with another operand, unless the row allows in-place and they are the
+ * same elements. */
+static tenon_status check_aliases(tenon_session *s, const TnCall *c,
+                                  const PlanInstruction *instruction, tenon_error *err) {
+    const TnInstr *row = tn_instr(c->opcode);
+    const int64_t *offsets = s->offsets + (c->operands - s->operands);
+    for (int o = c->inputs; o < c->inputs + c->outputs; o++) {
+        const PlanView *result = plan_operand(s->plan, instruction, o);
+        if (!result) continue;
+        if (!is_injective(&c->operands[o]))
+            return call_error(s, c->index, err, TENON_E_INVALID,
+                              "operand %d is written to itself twice", o);
+        for (int i = 0; i < o; i++) {
+            const PlanView *other = plan_operand(s->plan, instruction, i);
+            int64_t first, end, other_first, other_end;
+            if (!other || other->buffer != result->buffer) continue;
+            touched(&c->operands[o], offsets[o], &first, &end);
+            touched(&c->operands[i], offsets[i], &other_first, &other_end);
+            if (first >= other_end || other_first >= end || first == end ||
+                other_first == other_end)
+                continue;
+            bool in_place =
+                o == c->inputs && i < c->inputs && (row->flags & TN_INPLACE_MASK & 1u << i);
+            if (!in_place || !same_place(&c->operands[o], offsets[o], &c->operands[i], offsets[i]))
+                return call_error(s, c->index, err, TENON_E_INVALID, "operands %d and %d overlap",
+                                  i, o);
+        }
+    }
+    return TENON_OK;
+}
+
+bool session_is_parallel(const tenon_session *s, const TnCall *call) {
+    return call->tasks > 1 && call->work >= MIN_PARALLEL_NS && tn_pool_threads(s->pool) > 1;
+}
+
+static tenon_status prepare_call(tenon_session *s, TnCall *c, tenon_error *err) {
+    const tenon_plan *p = s->plan;
+    const PlanInstruction *instruction =
+        &p->instructions[s->function->first_instruction + (uint32_t)c->index];
+    int64_t *offsets = s->offsets + (c->operands - s->operands),
+            *scalars = s->scalars + (c->scalars - s->scalars);
+    for (int i = 0; i < c->inputs + c->outputs; i++) {
+        const PlanView *v = plan_operand(p, instruction, i);
+        c->operands[i] = (TnTensor){.dtype = TN_NONE};
+        tenon_status status =
+            v ? load_operand(s, v, c->index, i, &c->operands[i], &offsets[i], err) : TENON_OK;
+        if (status) return status;
+    }
+    for (int i = 0; i < c->scalar_count; i++) {
+        scalars[i] = s->values[p->ids[instruction->scalars + (uint32_t)i]];
+        if (scalars[i] == TN_UNKNOWN)
+            return call_error(s, c->index, err, TENON_E_SHAPE, "scalar %d cannot be computed", i);
+    }
+    tenon_status status = check_aliases(s, c, instruction, err);
+    if (status) return status;
+    char why[sizeof err->text];
+    if (!tn_instr(c->opcode)->extents(c, why, sizeof why))
+        return call_error(s, c->index, err, TENON_E_SHAPE, "%s", why);
+    c->tasks = c->work = 0;
+    c->scratch_bytes = 0;
+    tn_kernel(p->isa, c->opcode)->plan(c);
+    return TENON_OK;
+}
+
+static tenon_status prepare_calls(tenon_session *s, tenon_error *err) {
+    uint64_t scratch = 0;
+    s->last_parallel = -1;
+    for (uint32_t i = 0; i < s->function->instruction_count; i++) {
+        TnCall *c = &s->calls[i];
+        tenon_status status = prepare_call(s, c, err);
+        if (status) return status;
+        if (c->scratch_bytes > scratch) scratch = c->scratch_bytes;
+        if (session_is_parallel(s, c)) s->last_parallel = (int32_t)i;
+    }
+    s->lane_scratch = (scratch + TN_MEM_ALIGN - 1) / TN_MEM_ALIGN * TN_MEM_ALIGN;
+    return TENON_OK;
+}
+
+/* Whether the layout was made for these inputs and for the same set of outputs in the caller's
+ * memory. */
+static bool same_shapes(const tenon_session *s) {
+    const PlanFunction *f = s->function;
+    for (uint32_t i = 0; i < f->input_count + f->output_count; i++) {
+        const Binding *now = &s->bindings[i], *then = &s->shapes[i];
+        if (now->bound != then->bound) return false;
+        if (!now->bound || i >= f->input_count) continue;
+        for (int axis = 0; axis < now->tensor.rank; axis++)
+            if (now->tensor.dims[axis] != then->tensor.dims[axis]) return false;
+    }
+    return true;
+}
+
+static tenon_status make_layout(tenon_session *s, tenon_error *err) {
+    s->laid_out = false;
+    tenon_status status = contract_solve(s, err);
+    if (!status) status = size_buffers(s, err);
+    if (!status) status = check_ports(s, err);
+    if (!status) status = prepare_calls(s, err);
+    if (!status) status = place_arena(s, err);
+    if (status) return status;
+    memcpy(s->shapes, s->bindings,
+           (s->function->input_count + (size_t)s->function->output_count) * sizeof *s->shapes);
+    s->laid_out = true;
+    return TENON_OK;
+}
+
+tenon_status session_prepare(tenon_session *s, tenon_error *err) {
+    if (s->prepared) return TENON_OK;
+    tenon_status status = s->laid_out && same_shapes(s) ? TENON_OK : make_layout(s, err);
+    if (!status) status = place_addresses(s, err);
+    if (status) return status;
+    s->prepared = true;
+    return TENON_OK;
+}

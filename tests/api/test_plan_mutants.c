@@ -1,0 +1,146 @@
+/* Mutated plans with right checksums: every one is refused with a message or runs safely. The
+ * sanitizers are the judge.
+ *
+ * Mutants: every byte set to several values, then random fields of all program sections set to
+ * small, large and special values, up to four at a time. Each mutant that opens runs with tiny
+ * inputs under a small memory limit. A mutant may compute for long only if its dims are large; dims
+ * of inputs stay small and the arena is bounded, so the rest is what constants give. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include "runtime/tenon.h"
+#include "tests/support/tiny_plan.h"
+
+enum { RANDOM_MUTANTS = 20000, MEMORY_LIMIT = 1 << 20 };
+
+static uint64_t seed = 1;
+static long opened, ran;
+
+static uint32_t next(uint32_t bound) {
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)((seed >> 33) % bound);
+}
+
+/* Binds all required inputs with dims of 2 (or what the port says) and runs. */
+static void run_function(tenon_plan *plan, const char *function) {
+    static _Alignas(64) unsigned char data[1 << 14];
+    tenon_session *s = NULL;
+    tenon_error err;
+    tenon_session_options o = {
+        .struct_size = sizeof o, .function = function, .memory_limit = MEMORY_LIMIT};
+    if (tenon_session_create(plan, &o, &s, &err)) return;
+    tenon_port port;
+    bool fits = true;
+    for (int i = 0; fits && tenon_plan_port(plan, function, i, &port, &err) == TENON_OK; i++) {
+        tenon_tensor t = {.dtype = port.dtype, .rank = port.rank, .data = data};
+        int64_t elements = 1;
+        if (port.is_output || (port.is_optional && next(2))) continue;
+        for (int axis = 0; axis < port.rank; axis++) {
+            t.dims[axis] = port.dims[axis] >= 0 ? port.dims[axis] : 2;
+            if (t.dims[axis] > 64) fits = false;
+            if (fits) elements *= t.dims[axis];
+        }
+        fits = fits && elements <= 512;
+        if (fits) tenon_session_bind(s, port.name, &t, &err);
+    }
+    tenon_status status = tenon_session_run(s, &err);
+    if (status == TENON_OK) ran++;
+    if (status != TENON_OK) assert_true(err.text[0] && err.code == status);
+    tenon_session_destroy(s);
+}
+
+static void try_plan(unsigned char *bytes, size_t size) {
+    tenon_plan *plan = NULL;
+    tenon_error err;
+    plan_rehash(bytes, size);
+    if (tenon_plan_open_memory(bytes, size, NULL, &plan, &err)) {
+        assert_true(err.text[0] != 0);
+        return;
+    }
+    opened++;
+    run_function(plan, NULL);
+    run_function(plan, "double");
+    tenon_plan_close(plan);
+}
+
+static uint64_t special(void) {
+    static const uint64_t values[] = {0,          1,
+                                      2,          3,
+                                      7,          8,
+                                      9,          15,
+                                      16,         63,
+                                      64,         65,
+                                      255,        256,
+                                      0x7fff,     0xffff,
+                                      0x7fffffff, 0x80000000,
+                                      0xffffffff, (uint64_t)1 << 40,
+                                      INT64_MAX,  (uint64_t)INT64_MAX + 1,
+                                      UINT64_MAX, UINT64_MAX - 63};
+    return next(2) ? values[next(sizeof values / sizeof *values)] : next(64);
+}
+
+/* Changes a field; where fields are is looked up in the unchanged plan. */
+static void mutate(unsigned char *bytes, unsigned char *original, size_t size) {
+    const PlanHeader *h = (const PlanHeader *)original;
+    size_t width = (size_t)1 << next(4), at;
+    uint64_t value = special();
+    if (next(20) == 0) {
+        at = next((uint32_t)(sizeof *h + h->section_count * sizeof(PlanSection)));
+    } else {
+        const PlanSection *s = plan_sections(original) + next(h->section_count);
+        at =
+            s->offset + next((uint32_t)(s->bytes < size - s->offset ? s->bytes : size - s->offset));
+    }
+    at -= at % width;
+    if (at + width > size) return;
+    if (next(4) == 0) {
+        bytes[at] ^= (unsigned char)(1u << next(8));
+    } else if (next(3) == 0) { /* near the present value */
+        uint64_t old = 0;
+        memcpy(&old, bytes + at, width);
+        value = old + next(5) - 2;
+    }
+    memcpy(bytes + at, &value, width);
+}
+
+static void every_byte(void **state) {
+    (void)state;
+    static const unsigned char values[] = {0, 1, 0x7f, 0x80, 0xff};
+    size_t size;
+    unsigned char *bytes = tiny_plan(4, 3, &size);
+    unsigned char *mutant = aligned_alloc(64, (size + 64) / 64 * 64);
+    for (size_t i = 0; i < size; i++)
+        for (size_t v = 0; v < sizeof values; v++) {
+            memcpy(mutant, bytes, size);
+            mutant[i] = values[v];
+            try_plan(mutant, size);
+        }
+    free(mutant);
+    free(bytes);
+}
+
+static void random_fields(void **state) {
+    (void)state;
+    size_t size;
+    unsigned char *bytes = tiny_plan(4, 3, &size);
+    unsigned char *mutant = aligned_alloc(64, (size + 64) / 64 * 64);
+    for (int i = 0; i < RANDOM_MUTANTS; i++) {
+        seed = (uint64_t)i + 1; /* so that a mutant can be repeated alone */
+        memcpy(mutant, bytes, size);
+        for (uint32_t k = next(4) + 1; k > 0; k--) mutate(mutant, bytes, size);
+        try_plan(mutant, size);
+    }
+    print_message("%ld mutants opened, %ld functions ran\n", opened, ran);
+    assert_true(opened > RANDOM_MUTANTS / 20 && ran > RANDOM_MUTANTS / 20);
+    free(mutant);
+    free(bytes);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_byte),
+                                       cmocka_unit_test(random_fields)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,165 @@
+/* gemm and matmul on every ISA against plain loops in double precision: sizes around all tile and
+ * panel edges, strided views, every epilogue, and guard words around C that must survive. */
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include "tests/kernels/kernel_call.h"
+
+#define GUARD 12345.678f
+
+static double activate(double x, uint32_t act) {
+    switch (act) {
+    case TN_ACT_RELU: return x > 0 ? x : 0;
+    case TN_ACT_GELU: return 0.5 * x * (1 + erf(x / sqrt(2)));
+    case TN_ACT_GELU_TANH: return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case TN_ACT_GELU_QUICK: return x / (1 + exp(-1.702 * x));
+    case TN_ACT_SILU: return x / (1 + exp(-x));
+    case TN_ACT_TANH: return tanh(x);
+    case TN_ACT_SIGMOID: return 1 / (1 + exp(-x));
+    default: return x;
+    }
+}
+
+typedef struct Case {
+    int64_t batch, rows, n, k;
+    int64_t a_gap, c_gap;             /* extra floats after each row */
+    int64_t a_batch_gap, c_batch_gap; /* ... and after each batch */
+    bool bias, residual;
+    uint32_t act;
+} Case;
+
+static float *pack(const float *b, int64_t k, int64_t n) {
+    float *p = calloc((size_t)tn_panels_elements(k, n) + 1, sizeof *p);
+    assert_non_null(p);
+    for (int64_t i = 0; i < k; i++)
+        for (int64_t j = 0; j < n; j++) p[tn_panels_index(k, i, j)] = b[i * n + j];
+    return p;
+}
+
+static TnTensor rows_view(float *data, const Case *s, int64_t cols, int64_t gap,
+                          int64_t batch_gap) {
+    TnTensor t = dense(data, TN_F32, 3, (int64_t[]){s->batch, s->rows, cols});
+    t.strides[1] = cols + gap;
+    t.strides[0] = s->rows * t.strides[1] + batch_gap;
+    return t;
+}
+
+static void check_gemm(TnIsa isa, const Case *s) {
+    int64_t a_size = s->batch * (s->rows * (s->k + s->a_gap) + s->a_batch_gap);
+    int64_t c_size = s->batch * (s->rows * (s->n + s->c_gap) + s->c_batch_gap);
+    float *a = noise_array(a_size, 1), *b = noise_array(s->k * s->n, 2),
+          *bias = noise_array(s->n, 3);
+    float *residual = noise_array(c_size, 4), *panels = pack(b, s->k, s->n);
+    float *c = malloc((size_t)(c_size + 32) * sizeof *c);
+    for (int64_t i = 0; i < c_size + 32; i++) c[i] = GUARD;
+
+    TnTensor operands[5] = {
+        rows_view(a, s, s->k, s->a_gap, s->a_batch_gap),
+        dense(panels, TN_F32, 2, (int64_t[]){s->k, s->n}),
+        dense(s->bias ? bias : NULL, TN_F32, 1, &s->n),
+        rows_view(s->residual ? residual : NULL, s, s->n, s->c_gap, s->c_batch_gap),
+        rows_view(c + 16, s, s->n, s->c_gap, s->c_batch_gap)};
+    operands[1].layout = TN_LAYOUT_PANELS16;
+    ParamsGemm params = {s->act};
+    call_kernel(isa, OP_gemm, &params, operands, 4, 1, NULL, 0);
+
+    const TnTensor *ta = &operands[0], *tc = &operands[4];
+    for (int64_t o = 0; o < s->batch; o++) {
+        for (int64_t i = 0; i < s->rows; i++) {
+            for (int64_t j = 0; j < s->n; j++) {
+                int64_t at = o * tc->strides[0] + i * tc->strides[1] + j;
+                double sum = s->bias ? bias[j] : 0, size = fabs(sum);
+                for (int64_t k = 0; k < s->k; k++) {
+                    double x =
+                        (double)a[o * ta->strides[0] + i * ta->strides[1] + k] * b[k * s->n + j];
+                    sum += x;
+                    size += fabs(x);
+                }
+                double want = activate(sum, s->act) + (s->residual ? residual[at] : 0);
+                if (!(fabs(want - c[16 + at]) <= 2e-6 * size + 1e-6))
+                    fail_msg("%s: %lld x %lld rows, n %lld, k %lld, activation %u: c[%lld, %lld, "
+                             "%lld] = %g, not %g",
+                             tn_isa_name(isa), (long long)s->batch, (long long)s->rows,
+                             (long long)s->n, (long long)s->k, s->act, (long long)o, (long long)i,
+                             (long long)j, (double)c[16 + at], want);
+                c[16 + at] = GUARD;
+            }
+        }
+    }
+    for (int64_t i = 0; i < c_size + 32; i++)
+        if (c[i] != GUARD)
+            fail_msg("%s: wrote outside C, %lld floats from its start", tn_isa_name(isa),
+                     (long long)i - 16);
+    free(a), free(b), free(bias), free(residual), free(panels), free(c);
+}
+
+/* Every row count of every kernel, columns around panel edges. */
+static void sizes(void **state) {
+    (void)state;
+    static const int64_t ns[] = {1, 7, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 70};
+    static const int64_t ks[] = {0, 1, 2, 3, 4, 5, 7, 8, 16, 33, 130};
+    FOR_EACH_ISA(isa) {
+        for (int64_t m = 0; m <= 33; m++)
+            for (size_t i = 0; i < sizeof ns / sizeof *ns; i++)
+                for (size_t j = 0; j < sizeof ks / sizeof *ks; j++)
+                    check_gemm(isa, &(Case){.batch = 1,
+                                            .rows = m,
+                                            .n = ns[i],
+                                            .k = ks[j],
+                                            .bias = (m + ns[i]) % 2,
+                                            .residual = (m + ks[j]) % 3 == 0});
+    }
+}
+
+static void epilogues(void **state) {
+    (void)state;
+    FOR_EACH_ISA(isa) {
+        for (uint32_t act = 0; act < TN_ACT_COUNT; act++)
+            for (int bits = 0; bits < 4; bits++)
+                for (int64_t m = 1; m <= 25; m += 12)
+                    check_gemm(isa, &(Case){.batch = 1,
+                                            .rows = m,
+                                            .n = 53,
+                                            .k = 29,
+                                            .bias = bits & 1,
+                                            .residual = bits & 2,
+                                            .act = act});
+    }
+}
+
+/* Rows with gaps, batches with gaps, rows at multiples of 2 KiB (the square tile), rows more or
+ * fewer than batches. */
+static void views(void **state) {
+    (void)state;
+    static const Case cases[] = {
+        {.batch = 1, .rows = 19, .n = 37, .k = 21, .a_gap = 3, .c_gap = 5},
+        {.batch = 3, .rows = 14, .n = 37, .k = 21, .a_batch_gap = 7, .residual = true},
+        {.batch = 3, .rows = 14, .n = 37, .k = 21, .c_batch_gap = 7, .residual = true},
+        {.batch = 9,
+         .rows = 2,
+         .n = 50,
+         .k = 40,
+         .a_gap = 1,
+         .c_gap = 2,
+         .a_batch_gap = 4,
+         .c_batch_gap = 9,
+         .bias = true},
+        {.batch = 2, .rows = 2, .n = 50, .k = 40, .a_gap = 1, .a_batch_gap = 4},
+        {.batch = 1, .rows = 37, .n = 100, .k = 512, .residual = true, .act = TN_ACT_GELU},
+        {.batch = 2, .rows = 37, .n = 100, .k = 500, .a_gap = 12, .a_batch_gap = 5},
+        {.batch = 2, .rows = 400, .n = 33, .k = 5, .c_batch_gap = 1},
+        {.batch = 1, .rows = 1100, .n = 40, .k = 3, .bias = true},
+        {.batch = 0, .rows = 5, .n = 40, .k = 3},
+        {.batch = 3, .rows = 5, .n = 0, .k = 3},
+        {.batch = 1, .rows = 4, .n = 1000, .k = 1000},
+        {.batch = 1, .rows = 30, .n = 1000, .k = 1024, .bias = true},
+    };
+    FOR_EACH_ISA(isa)
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check_gemm(isa, &cases[i]);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(sizes), cmocka_unit_test(epilogues),
+                                       cmocka_unit_test(views)};
+    return cmocka_run_group_tests_name("gemm", tests, NULL, NULL);
+}

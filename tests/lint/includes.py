@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Who may include whom. Includes within the project are written from its root, third-party headers each have one home."""
+import re
+
+from tree import CODE, ROOT, files, report
+
+BASE = "runtime/base/"
+# The first row that matches a file's path decides. "" allows every header of the project.
+MAY_INCLUDE = [
+    (BASE, (BASE,)),
+    ("runtime/", ("runtime/",)),
+    ("ir/", ("ir/", BASE)),
+    ("passes/", ("passes/", "ir/", BASE)),
+    ("frontend/", ("frontend/", "ir/", BASE)),
+    ("models/", ("models/", "ir/", "frontend/weights.h", "frontend/hf/config.h", BASE)),
+    ("backend/", ("backend/", "models/", "frontend/", "passes/", "ir/", BASE, "runtime/tenon.h", "runtime/plan_format.h",
+                  "runtime/instrs.def", "runtime/instrs.h", "runtime/params.h", "runtime/pack.h", "runtime/kernels.h", "runtime/memplan.h")),
+    ("examples/", ("runtime/tenon.h",)),
+    ("tests/install/", ()),
+    ("", ("",)),
+]
+# Third-party headers and the folders that may know them. The tests may know all.
+THIRD_PARTY = [
+    (r"protobuf-c/", ("frontend/onnx/",)),
+    (r"cjson/", ("frontend/hf/",)),
+    (r"xxhash\.h", ("runtime/", "ir/", "frontend/", "backend/")),
+    (r"pthreadpool\.h", (BASE,)),
+    (r"cblas\.h", ("runtime/kernels/",)),
+    (r"(imm|x86|cpuid)[a-z0-9]*\.h", ("runtime/kernels/", BASE)),
+    (r"cmocka\.h", ()),
+    (r"tenonc?\.h", ("tests/install/",)),
+]
+C_AND_POSIX = set("""assert ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic stdbool
+stddef stdint stdio stdlib stdnoreturn string strings threads time wchar dirent fcntl fnmatch getopt libgen poll pthread sched termios
+unistd sys/auxv sys/ioctl sys/mman sys/resource sys/stat sys/time sys/types sys/uio sys/wait sys/random""".split())
+GENERATED = {"onnx.pb-c.h": "frontend/onnx/"}
+INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>|(\w+))')
+
+
+def quoted(path, target):
+    if target in GENERATED:
+        return None if path.startswith((GENERATED[target], "tests/")) else f"only {GENERATED[target]} may include {target}"
+    if not (ROOT / target).is_file():
+        return f'"{target}" is no file of the project as seen from its root'
+    allowed = next(row[1] for row in MAY_INCLUDE if path.startswith(row[0]))
+    return None if target.startswith(tuple(allowed)) else f'may not include "{target}"'
+
+
+def angled(path, target):
+    for pattern, homes in THIRD_PARTY:
+        if re.match(pattern, target):
+            return None if path.startswith((*homes, "tests/", "bench/")) else f"may not include <{target}>"
+    return None if target.removesuffix(".h") in C_AND_POSIX else f"<{target}> is neither in C or POSIX nor a listed library"
+
+
+def main():
+    problems, seen = [], 0
+    for path, file in files(CODE, ".c", ".h", ".def"):
+        for number, line in enumerate(file.read_text().splitlines(), 1):
+            match = INCLUDE.match(line)
+            if not match or match[3]:
+                continue
+            seen += 1
+            wrong = quoted(path, match[1]) if match[1] else angled(path, match[2])
+            if wrong:
+                problems.append(f"{path}:{number}: {wrong}")
+    report(problems, f"{seen} includes")
+
+
+if __name__ == "__main__":
+    main()

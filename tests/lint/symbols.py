@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""What the built libraries show and need.
+
+    symbols.py libtenon.so ARCHIVE...
+
+The shared runtime exports tenon_* and nothing else and needs only libc, libm, libpthreadpool and libxxhash. Neither it nor the
+archives call what ends the process, prints, or reads the environment.
+"""
+import re
+import subprocess
+import sys
+
+from tree import report
+
+FORBIDDEN = {"abort", "exit", "_exit", "_Exit", "quick_exit", "printf", "fprintf", "vprintf", "vfprintf", "dprintf", "puts", "putchar", "perror",
+             "getenv", "secure_getenv", "setenv", "system", "signal", "sigaction", "stdout", "stderr",
+             "__printf_chk", "__fprintf_chk", "__vprintf_chk", "__vfprintf_chk", "__assert_fail"}
+LIBRARIES = re.compile(r"^(libc|libm|libdl|libpthread|libpthreadpool|libxxhash|ld-linux-x86-64|ld-linux-aarch64|libgcc_s)\.so")
+FOREIGN = re.compile(r"^(pthreadpool_|XXH|_ITM_|__gmon_start__$|__cxa_finalize$)")
+
+
+def run(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def shared(path):
+    for line in run("nm", "-D", "--defined-only", path).splitlines():
+        name = line.split()[-1].split("@")[0]
+        if not name.startswith("tenon_"):
+            yield f"{path}: exports {name}"
+    for line in run("nm", "-D", "--undefined-only", path).splitlines():
+        name, _, version = line.split()[-1].partition("@")
+        if name in FORBIDDEN:
+            yield f"{path}: uses {name}"
+        elif not version and not FOREIGN.match(name):
+            yield f"{path}: needs {name}, which is not in libc, libm, pthreadpool or xxHash"
+    for needed in re.findall(r"\(NEEDED\).*\[(.*)\]", run("readelf", "-d", path)):
+        if not LIBRARIES.match(needed):
+            yield f"{path}: needs {needed}"
+    if re.search(r"GNU_STACK.*RWE", run("readelf", "-lW", path)):
+        yield f"{path}: asks for an executable stack"
+
+
+def archive(path):
+    member = "?"
+    for line in run("nm", "--undefined-only", path).splitlines():
+        if line.endswith(":"):
+            member = line[:-1]
+        elif line.split() and line.split()[-1] in FORBIDDEN:
+            yield f"{path}({member}): uses {line.split()[-1]}"
+
+
+def main():
+    problems = []
+    for path in sys.argv[1:]:
+        problems += shared(path) if ".so" in path else archive(path)
+    report(problems, f"{len(sys.argv) - 1} libraries")
+
+
+if __name__ == "__main__":
+    main()

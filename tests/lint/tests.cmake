@@ -1,0 +1,20 @@
+# House rules as tests, label `lint`: python3 and binutils only.
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+function(lint_test name)
+    add_test(NAME lint_${name} COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_SOURCE_DIR}/tests/lint/${name}.py ${ARGN})
+    set_tests_properties(lint_${name} PROPERTIES LABELS lint TIMEOUT 120)
+endfunction()
+
+lint_test(selftest)
+lint_test(includes)
+lint_test(source)
+lint_test(format)
+set_tests_properties(lint_format PROPERTIES SKIP_RETURN_CODE 77)
+# Sanitizers and debug builds bring calls of their own; the rule is about the library that ships.
+if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT TENON_SANITIZE)
+    set(ARCHIVES $<TARGET_FILE:tenon_static>)
+    if(TARGET tenonc)
+        list(APPEND ARCHIVES $<TARGET_FILE:tenonc>)
+    endif()
+    lint_test(symbols $<TARGET_FILE:tenon_shared> ${ARCHIVES})
+endif()

@@ -1,0 +1,338 @@
+/* Tensors of ONNX files: every place and type of elements, and each way in which they can be wrong.
+ */
+#include "frontend/onnx/tensor.h"
+#include "tests/support/expect_fail.h"
+#include "tests/support/onnx_bytes.h"
+#include "tests/support/scratch.h"
+
+#define FILE_NAME "m.onnx"
+
+enum {
+    FLOAT = 1,
+    UINT8,
+    INT8,
+    UINT16,
+    INT16,
+    INT32,
+    INT64,
+    STRING,
+    BOOL,
+    FLOAT16,
+    DOUBLE,
+    UINT32,
+    UINT64,
+    BFLOAT16 = 16,
+    FLOAT8E4M3FN,
+    UINT4 = 21
+};
+/* field numbers of TensorProto */
+enum {
+    FLOAT_DATA = 4,
+    INT32_DATA = 5,
+    STRING_DATA = 6,
+    INT64_DATA = 7,
+    RAW_DATA = 9,
+    DOUBLE_DATA = 10,
+    UINT64_DATA = 11
+};
+
+static Bytes head(int type, int64_t d0, int64_t d1) {
+    return onnx_tensor_head("w", type, 2, (int64_t[]){d0, d1});
+}
+
+/* Writes a model with this one initializer, which it frees. */
+static void save(Bytes *tensor) {
+    Bytes graph = {0};
+    bytes_field_message(&graph, 5, tensor);
+    Bytes model = onnx_model(&graph);
+    write_file(FILE_NAME, model.data, model.size);
+    bytes_free(&model);
+}
+
+static void read_tensor(Cx *cx, const void *arg) {
+    OnnxModel *m = onnx_open(cx, FILE_NAME);
+    OnnxTensor t;
+    (void)arg;
+    onnx_tensor(m, m->proto->graph->initializer[0], &t);
+}
+
+static void refuse(Bytes tensor, TnStatus code, const char *text) {
+    char message[700];
+    save(&tensor);
+    snprintf(message, sizeof message, "tensor 'w': %s", text);
+    expect_fail(read_tensor, NULL, code, message);
+}
+
+typedef struct Expected {
+    TnDType dtype;
+    const void *data;
+    size_t bytes;
+    bool borrowed;
+} Expected;
+
+static void check_tensor(Cx *cx, const void *arg) {
+    const Expected *e = arg;
+    OnnxModel *m = onnx_open(cx, FILE_NAME);
+    OnnxTensor t;
+    onnx_tensor(m, m->proto->graph->initializer[0], &t);
+    assert_int_equal(t.dtype, e->dtype);
+    assert_int_equal(t.bytes, e->bytes);
+    assert_int_equal(t.borrowed, e->borrowed);
+    if (e->bytes) assert_memory_equal(t.data, e->data, e->bytes);
+}
+
+static void accept(Bytes tensor, TnDType dtype, const void *data, size_t bytes, bool borrowed) {
+    save(&tensor);
+    expect_ok(check_tensor, &(Expected){dtype, data, bytes, borrowed});
+}
+
+static Bytes with_raw(Bytes tensor, const void *data, size_t size) {
+    bytes_field_bytes(&tensor, RAW_DATA, data, size);
+    return tensor;
+}
+
+/* Numbers as one packed field. */
+static Bytes with_varints(Bytes tensor, uint32_t field, int count, const int64_t *values) {
+    Bytes packed = {0};
+    for (int i = 0; i < count; i++) bytes_varint(&packed, (uint64_t)values[i]);
+    bytes_field_message(&tensor, field, &packed);
+    return tensor;
+}
+
+static const unsigned char sixteen[16] = "abcdefghijklmnop";
+
+static void test_raw(void **state) {
+    (void)state;
+    accept(with_raw(head(FLOAT, 2, 2), sixteen, 16), TN_F32, sixteen, 16, true);
+    accept(with_raw(head(BFLOAT16, 2, 4), sixteen, 16), TN_BF16, sixteen, 16, true);
+    accept(with_raw(head(FLOAT, 0, 5), "", 0), TN_F32, NULL, 0, false);
+    accept(head(FLOAT, 0, 5), TN_F32, NULL, 0, false);
+    accept(with_raw(head(BOOL, 1, 4), "\0\1\2\xff", 4), TN_BOOL, "\0\1\1\1", 4, false);
+    accept(with_raw(head(BOOL, 1, 2), "\1\0", 2), TN_BOOL, "\1\0", 2, true);
+    refuse(with_raw(head(FLOAT, 2, 2), sixteen, 12), TN_E_MODEL,
+           "raw_data has 12 bytes, shape [2, 2] of f32 wants 16");
+    refuse(with_raw(head(INT64, 1, 1), sixteen, 16), TN_E_MODEL,
+           "raw_data has 16 bytes, shape [1, 1] of i64 wants 8");
+    refuse(with_raw(head(FLOAT, 0, 2), sixteen, 4), TN_E_MODEL,
+           "raw_data has 4 bytes, shape [0, 2] of f32 wants 0");
+    refuse(head(FLOAT, 2, 2), TN_E_MODEL, "no data, shape [2, 2] of f32 wants 16 bytes");
+}
+
+static void test_fields(void **state) {
+    (void)state;
+    Bytes t = head(FLOAT, 2, 2);
+    bytes_field_bytes(&t, FLOAT_DATA, sixteen, 16);
+    accept(t, TN_F32, sixteen, 16, false);
+    t = head(DOUBLE, 2, 1);
+    bytes_field_bytes(&t, DOUBLE_DATA, sixteen, 16);
+    accept(t, TN_F64, sixteen, 16, false);
+    accept(with_varints(head(INT64, 1, 2), INT64_DATA, 2, (int64_t[]){-2, INT64_MAX}), TN_I64,
+           (int64_t[]){-2, INT64_MAX}, 16, false);
+    accept(with_varints(head(INT32, 1, 2), INT32_DATA, 2, (int64_t[]){-2, INT32_MAX}), TN_I32,
+           (int32_t[]){-2, INT32_MAX}, 8, false);
+    accept(with_varints(head(INT8, 1, 2), INT32_DATA, 2, (int64_t[]){-128, 127}), TN_I8, "\x80\x7f",
+           2, false);
+    accept(with_varints(head(UINT8, 1, 2), INT32_DATA, 2, (int64_t[]){0, 255}), TN_U8, "\0\xff", 2,
+           false);
+    accept(with_varints(head(INT16, 1, 1), INT32_DATA, 1, (int64_t[]){-2}), TN_I16, "\xfe\xff", 2,
+           false);
+    accept(with_varints(head(UINT16, 1, 1), INT32_DATA, 1, (int64_t[]){65535}), TN_U16, "\xff\xff",
+           2, false);
+    accept(with_varints(head(FLOAT16, 1, 2), INT32_DATA, 2, (int64_t[]){0x3c00, 0xbc00}), TN_F16,
+           "\0\x3c\0\xbc", 4, false);
+    accept(with_varints(head(BFLOAT16, 1, 1), INT32_DATA, 1, (int64_t[]){0x3f80}), TN_BF16,
+           "\x80\x3f", 2, false);
+    accept(with_varints(head(BOOL, 1, 3), INT32_DATA, 3, (int64_t[]){0, 1, 256}), TN_BOOL, "\0\1\1",
+           3, false);
+    accept(with_varints(head(UINT32, 1, 1), UINT64_DATA, 1, (int64_t[]){UINT32_MAX}), TN_U32,
+           "\xff\xff\xff\xff", 4, false);
+    accept(with_varints(head(UINT64, 1, 1), UINT64_DATA, 1, (int64_t[]){-1}), TN_U64,
+           "\xff\xff\xff\xff\xff\xff\xff\xff", 8, false);
+    t = head(INT32, 1, 2); /* not packed, and raw_data set to nothing */
+    bytes_field_int(&t, INT32_DATA, 5);
+    bytes_field_int(&t, INT32_DATA, 6);
+    accept(with_raw(t, "", 0), TN_I32, (int32_t[]){5, 6}, 8, false);
+}
+
+static void test_bad_fields(void **state) {
+    (void)state;
+    refuse(with_varints(head(INT64, 1, 3), INT64_DATA, 2, (int64_t[]){1, 2}), TN_E_MODEL,
+           "int64_data has 2 elements, shape [1, 3] of i64 wants 3");
+    refuse(with_varints(head(FLOAT, 1, 2), INT64_DATA, 2, (int64_t[]){1, 2}), TN_E_MODEL,
+           "elements of f32 in int64_data, wanted in float_data");
+    refuse(with_varints(head(UINT8, 1, 2), INT32_DATA, 2, (int64_t[]){1, 300}), TN_E_MODEL,
+           "int32_data[1] is 300, beyond the range of u8");
+    refuse(with_varints(head(FLOAT16, 1, 1), INT32_DATA, 1, (int64_t[]){-1}), TN_E_MODEL,
+           "int32_data[0] is -1, beyond the range of f16");
+    refuse(with_varints(head(UINT32, 1, 1), UINT64_DATA, 1, (int64_t[]){1LL << 32}), TN_E_MODEL,
+           "uint64_data[0] is 4294967296, beyond the range of u32");
+    refuse(with_raw(with_varints(head(INT32, 1, 1), INT32_DATA, 1, (int64_t[]){1}), "1234", 4),
+           TN_E_MODEL, "elements both in raw_data and in int32_data");
+    refuse(with_varints(with_varints(head(INT32, 1, 1), INT32_DATA, 1, (int64_t[]){1}), INT64_DATA,
+                        1, (int64_t[]){1}),
+           TN_E_MODEL, "elements both in int32_data and in int64_data");
+}
+
+static void test_types(void **state) {
+    (void)state;
+    refuse(head(0, 1, 1), TN_E_MODEL, "the element type is missing");
+    refuse(head(99, 1, 1), TN_E_MODEL, "element type 99 is unsupported");
+    refuse(head(-1, 1, 1), TN_E_MODEL, "element type -1 is unsupported");
+    refuse(head(STRING, 1, 1), TN_E_UNSUPPORTED, "STRING is unsupported");
+    refuse(head(FLOAT8E4M3FN, 1, 1), TN_E_UNSUPPORTED, "FLOAT8E4M3FN is unsupported");
+    refuse(head(UINT4, 1, 3), TN_E_UNSUPPORTED, "UINT4 is unsupported");
+    Bytes t = head(FLOAT, 1, 1), segment = {0};
+    bytes_field_message(&t, 3, &segment);
+    refuse(t, TN_E_UNSUPPORTED, "tensors in segments are unsupported");
+}
+
+static void test_dims(void **state) {
+    (void)state;
+    refuse(head(FLOAT, 2, -1), TN_E_MODEL, "dim 1 is -1");
+    refuse(head(FLOAT, INT64_MIN, 1), TN_E_MODEL, "dim 0 is -9223372036854775808");
+    refuse(head(FLOAT, 1LL << 32, 1LL << 32), TN_E_MODEL,
+           "the size of shape [4294967296, 4294967296] of f32 overflows");
+    refuse(with_raw(head(FLOAT, (1LL << 62) + 4, 1), sixteen, 16), TN_E_MODEL,
+           "the size of shape [4611686018427387908, 1] of f32 overflows");
+    refuse(head(FLOAT, 1LL << 42, 1), TN_E_MODEL,
+           "no data, shape [4398046511104, 1] of f32 wants 17592186044416 bytes");
+    refuse(onnx_tensor_head("w", FLOAT, 9, (int64_t[]){1, 1, 1, 1, 1, 1, 1, 1, 1}), TN_E_LIMIT,
+           "9 axes, more than the 8 allowed");
+    accept(with_raw(onnx_tensor_head("w", UINT8, 0, NULL), "x", 1), TN_U8, "x", 1, true);
+    accept(with_raw(onnx_tensor_head("w", UINT8, 8, (int64_t[]){1, 1, 1, 1, 1, 1, 1, 1}), "x", 1),
+           TN_U8, "x", 1, true);
+}
+
+static Bytes external(int type, int64_t d0, const char *location, const char *offset,
+                      const char *length) {
+    Bytes t = head(type, d0, 1);
+    if (location) onnx_put_external(&t, "location", location);
+    if (offset) onnx_put_external(&t, "offset", offset);
+    if (length) onnx_put_external(&t, "length", length);
+    bytes_field_int(&t, 14, 1);
+    return t;
+}
+
+static void test_external(void **state) {
+    (void)state;
+    write_file("w.bin", sixteen, 16);
+    assert_int_equal(mkdir("sub", 0700), 0);
+    write_file("sub/w.bin", sixteen, 16);
+    accept(external(FLOAT, 4, "w.bin", NULL, NULL), TN_F32, sixteen, 16, true);
+    accept(external(FLOAT, 3, "sub/w.bin", "4", "12"), TN_F32, sixteen + 4, 12, true);
+    accept(external(FLOAT, 0, "w.bin", "16", "0"), TN_F32, NULL, 0, false);
+    refuse(external(FLOAT, 4, "w.bin", "1", NULL), TN_E_MODEL,
+           "external data 'w.bin': offset 1 and length 16 in a file of 16 bytes");
+    refuse(external(FLOAT, 1, "w.bin", "9223372036854775807", NULL), TN_E_MODEL,
+           "external data 'w.bin': offset 9223372036854775807 and length 4 in a file of 16 bytes");
+    refuse(external(FLOAT, 1, "w.bin", "18446744073709551615", NULL), TN_E_MODEL,
+           "external data 'w.bin': offset 18446744073709551615 and length 4 in a file of 16 bytes");
+    refuse(external(FLOAT, 1, "w.bin", "18446744073709551616", NULL), TN_E_MODEL,
+           "offset of external data is '18446744073709551616', wanted a number of bytes");
+    refuse(external(FLOAT, 1, "w.bin", "-1", NULL), TN_E_MODEL,
+           "offset of external data is '-1', wanted a number of bytes");
+    refuse(external(FLOAT, 1, "w.bin", "12abc", NULL), TN_E_MODEL,
+           "offset of external data is '12abc', wanted a number of bytes");
+    refuse(external(FLOAT, 1, "w.bin", "", NULL), TN_E_MODEL,
+           "offset of external data is '', wanted a number of bytes");
+    refuse(external(FLOAT, 1, "w.bin", "0", "8"), TN_E_MODEL,
+           "length of external data is 8, shape [1, 1] of f32 wants 4 bytes");
+    refuse(external(FLOAT, 1, NULL, "0", "4"), TN_E_MODEL, "external data without a location");
+    Bytes t = external(FLOAT, 1, "w.bin", "0", "4");
+    onnx_put_external(&t, "offset", "4");
+    refuse(t, TN_E_MODEL, "external_data has two entries 'offset'");
+    refuse(with_raw(external(FLOAT, 1, "w.bin", "0", "4"), "1234", 4), TN_E_MODEL,
+           "elements both in the model and in external data");
+    t = with_raw(head(FLOAT, 1, 1), "1234", 4);
+    onnx_put_external(&t, "location", "w.bin");
+    refuse(t, TN_E_MODEL, "external_data of a tensor whose data_location is not external");
+    t = with_raw(head(FLOAT, 1, 1), "1234", 4);
+    bytes_field_int(&t, 14, 2);
+    refuse(t, TN_E_MODEL, "data_location is 2, wanted 0 or 1");
+}
+
+static void refuse_location(const char *location, const char *why) {
+    char text[600];
+    snprintf(text, sizeof text, "external data '%s': %s", location, why);
+    refuse(external(FLOAT, 1, location, NULL, NULL), TN_E_IO, text);
+}
+
+static void test_locations(void **state) {
+    (void)state;
+    refuse_location("../w.bin", "'..' leads out of the folder");
+    refuse_location("sub/../../w.bin", "'..' leads out of the folder");
+    refuse_location("/etc/passwd", "an absolute path; names must be relative to the folder");
+    refuse_location("file:///etc/passwd", "a URL, not a file name");
+    refuse_location("sub\\w.bin", "a backslash in the file name");
+    refuse_location("", "an empty file name");
+    refuse_location("sub", "a folder, not a file");
+    refuse_location("none.bin", "No such file or directory");
+    assert_int_equal(mkfifo("fifo", 0600), 0);
+    refuse_location("fifo", "not a regular file");
+    assert_int_equal(symlink("w.bin", "link"), 0);
+    refuse_location("link", "a symbolic link");
+    assert_int_equal(symlink("sub", "linked"), 0);
+    save(&(Bytes){0});
+    Bytes t = external(FLOAT, 1, "linked/w.bin", NULL, NULL);
+    save(&t);
+    expect_any_fail(read_tensor, NULL);
+    assert_int_equal(symlink("loop", "loop"), 0);
+    refuse_location("loop", "a symbolic link");
+    Bytes entry = {0}, nul = head(FLOAT, 1, 1);
+    bytes_field_text(&entry, 1, "location");
+    bytes_field_bytes(&entry, 2, "w.bin\0x", 7);
+    bytes_field_message(&nul, 13, &entry);
+    save(&nul);
+    expect_fail(read_tensor, NULL, TN_E_FORMAT,
+                FILE_NAME ": offset 27: 'value' of StringStringEntryProto contains a NUL");
+}
+
+/* A name with an escape sequence is shown escaped and cut. */
+static void test_names_in_messages(void **state) {
+    (void)state;
+    Bytes t = onnx_tensor_head("\x1b[31m%s%n", FLOAT, 1, (int64_t[]){1});
+    save(&t);
+    expect_fail(read_tensor, NULL, TN_E_MODEL,
+                "tensor '\\x1b[31m%s%n': no data, shape [1] of f32 wants 4 bytes");
+    char *name = calloc(1, 60001);
+    memset(name, 'n', 60000);
+    t = onnx_tensor_head(name, FLOAT, 1, (int64_t[]){1});
+    save(&t);
+    expect_any_fail(read_tensor, NULL);
+    free(name);
+}
+
+/* Big raw data is not copied: opening and reading takes far less memory than the tensor. */
+static void read_big(Cx *cx, const void *arg) {
+    OnnxModel *m = onnx_open(cx, FILE_NAME);
+    OnnxTensor t;
+    onnx_tensor(m, m->proto->graph->initializer[0], &t);
+    assert_true(t.borrowed);
+    assert_int_equal(t.bytes, *(const size_t *)arg);
+    assert_true(cx->arena.total < 256 << 10);
+    assert_memory_equal(t.data, "start", 5);
+    assert_memory_equal((const char *)t.data + t.bytes - 3, "end", 3);
+}
+
+static void test_big(void **state) {
+    (void)state;
+    size_t size = 64 << 20;
+    char *data = calloc(1, size);
+    memcpy(data, "start", 5);
+    memcpy(data + size - 3, "end", 3);
+    Bytes t = with_raw(head(UINT8, (int64_t)size, 1), data, size);
+    save(&t);
+    free(data);
+    expect_ok(read_big, &size);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_raw),        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_bad_fields), cmocka_unit_test(test_types),
+        cmocka_unit_test(test_dims),       cmocka_unit_test(test_external),
+        cmocka_unit_test(test_locations),  cmocka_unit_test(test_names_in_messages),
+        cmocka_unit_test(test_big),
+    };
+    return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
+}
