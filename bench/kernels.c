@@ -7,22 +7,19 @@
  * `roof`: the least time that peak and bandwidth allow, over the best time seen. "cold" kernels
  * take their weights from 512 MB in turn, as a model does; "hot" ones use the same weights again
  * and again. Kernels are called as the interpreter calls them. */
-#include <immintrin.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "runtime/base/threads.h"
+#include "runtime/instrs.h"
 #include "runtime/kernels.h"
 #include "runtime/pack.h"
 #include "runtime/params.h"
-
-enum {
-#define INSTR(name, opcode, ...) OP_##name = opcode,
-#include "runtime/instrs.def"
-#undef INSTR
-};
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 enum { MAX_LANES = 64 };
 static const size_t POOL_FLOATS = (512u << 20) / sizeof(float);
@@ -45,11 +42,11 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* --- what the machine can do
- * ------------------------------------------------------------------------------------ */
-
+/* Peak arithmetic: independent multiplications and additions in registers. Each returns its
+ * operations. */
 enum { PEAK_STEPS = 20000, ACCUMULATORS = 24 };
 
+#if defined(__x86_64__)
 __attribute__((target("avx512f"))) static double fma_avx512(void) {
     __m512 acc[ACCUMULATORS], x = _mm512_set1_ps(1.0001f), y = _mm512_set1_ps(0.5f);
     for (int i = 0; i < ACCUMULATORS; i++) acc[i] = _mm512_set1_ps((float)i);
@@ -79,6 +76,8 @@ __attribute__((target("avx2,fma"))) static double fma_avx2(void) {
     return 16.0 * ACCUMULATORS * PEAK_STEPS;
 }
 
+#endif
+
 static double madd_scalar(void) {
     float acc[32];
     for (int i = 0; i < 32; i++) acc[i] = (float)i;
@@ -100,9 +99,15 @@ typedef struct Probe {
 static void probe_peak(void *user, int64_t task, int lane) {
     Probe *p = user;
     (void)lane;
-    double flops = p->bench->isa == TN_ISA_AVX512 ? fma_avx512()
-                   : p->bench->isa == TN_ISA_AVX2 ? fma_avx2()
-                                                  : madd_scalar();
+    double flops;
+#if defined(__x86_64__)
+    if (p->bench->isa == TN_ISA_AVX512)
+        flops = fma_avx512();
+    else if (p->bench->isa == TN_ISA_AVX2)
+        flops = fma_avx2();
+    else
+#endif
+        flops = madd_scalar();
     if (task == 0) p->flops = flops;
 }
 
@@ -142,9 +147,6 @@ static void probe(const Bench *b, Roof *roof) {
     at += (size_t)reads * READ_FLOATS;
     if (at + (size_t)reads * READ_FLOATS > POOL_FLOATS) at = 0;
 }
-
-/* --- calling kernels
- * -------------------------------------------------------------------------------------------- */
 
 typedef struct Region {
     TnCall call;
@@ -214,23 +216,26 @@ static bool wanted(const Bench *b, const char *name) {
     return b->filter_count == 0;
 }
 
-/* Best time of one run. A round is long enough to be timed; each rotates `operand` through `copies`
- * of `floats` weights. */
+/* Best time of one run; short ones are timed several at once. With copies, run after run takes the
+ * next `floats` weights as `operand`. */
 static double best_time(const Bench *b, Region *r, Roof *roof, int operand, size_t floats,
                         size_t copies) {
     double best = 1e9, end = now() + b->seconds, once = 1e-3;
     size_t copy = 0;
     for (int round = 0; round < 4 || now() < end; round++) {
         probe(b, roof);
-        int64_t runs = (int64_t)(0.02 / once) + 1;
-        double t = now();
-        for (int64_t i = 0; i < runs; i++) {
-            if (copies) r->call.operands[operand].data = b->weights + floats * copy;
-            copy = copy + 1 < copies ? copy + 1 : 0;
-            tn_pool_run(b->pool, r->call.tasks, run_task, r, false);
+        int64_t batch = (int64_t)(2e-4 / once) + 1;
+        for (double start = now(), t = start; t - start < 0.02;) {
+            for (int64_t i = 0; i < batch; i++) {
+                if (copies) r->call.operands[operand].data = b->weights + floats * copy;
+                copy = copy + 1 < copies ? copy + 1 : 0;
+                tn_pool_run(b->pool, r->call.tasks, run_task, r, false);
+            }
+            double after = now();
+            once = (after - t) / (double)batch;
+            if (round && once < best) best = once;
+            t = after;
         }
-        once = (now() - t) / (double)runs;
-        if (round && once < best) best = once;
     }
     return best;
 }
@@ -247,7 +252,7 @@ static void bench_gemm(Bench *b, int64_t m, int64_t n, int64_t k, bool cold, TnA
     if (act == TN_ACT_NONE) operands[2].data = NULL;
     ParamsGemm params = {act};
     Region r;
-    if (!region_open(&r, b, OP_gemm, &params, operands, 4, NULL, 0)) return;
+    if (!region_open(&r, b, TN_OP_gemm, &params, operands, 4, NULL, 0)) return;
     size_t floats = (size_t)tn_panels_elements(k, n);
     Roof roof = {0};
     double best = best_time(b, &r, &roof, 1, floats, cold ? POOL_FLOATS / floats : 0);
@@ -278,7 +283,7 @@ static void bench_attention(Bench *b, int64_t s, int64_t t, int64_t heads, int64
                               .flags = causal ? TN_ATTENTION_CAUSAL : 0};
     int64_t offset = t - s;
     Region r;
-    if (!region_open(&r, b, OP_attention, &params, operands, 6, &offset, 1)) return;
+    if (!region_open(&r, b, TN_OP_attention, &params, operands, 6, &offset, 1)) return;
     Roof roof = {0};
     double best = best_time(b, &r, &roof, 0, 0, 0), pairs = (double)s * (double)t;
     if (causal) pairs = (double)s * ((double)t + 1 - 0.5 * (double)(s + 1));

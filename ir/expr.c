@@ -1,7 +1,8 @@
 /* Symbolic expressions: hash-consing, symbols, atoms, and what an expression mentions.
  *
- * Invariants: a Mono, Atom, Expr or Pred exists once per content, so pointers compare as values. Ids count up in order of creation
- * and are the only order used; addresses never decide anything. Everything lives in cx->arena and is never changed except for memos.
+ * Invariants: a Mono, Atom, Expr or Pred exists once per content, so pointers compare as values.
+ * Ids count up in order of creation and are the only order used; addresses never decide anything.
+ * Everything lives in cx->arena and is never changed except for memos.
  *
  *     ex_add(x, s, ex_int(x, 0)) == s
  */
@@ -191,8 +192,7 @@ const Atom *atom_intern(ExprCx *x, const Atom *key) {
     a->pub.id = x->atom_count++;
     a->pub.hash = hash;
     if (key->arity)
-        a->pub.args =
-            arena_copy(&x->cx->arena, key->args, (size_t)key->arity * sizeof(*key->args));
+        a->pub.args = arena_copy(&x->cx->arena, key->args, (size_t)key->arity * sizeof(*key->args));
     a->has = atom_traits(&a->pub);
     check_traits(x, &a->has);
     table_set(&x->atoms, slot, hash, a);
@@ -294,8 +294,8 @@ const Expr *ex_symbol(ExprCx *x, const char *name) {
         s->pub = (Symbol){.name = arena_strdup(&x->cx->arena, name), .max = INT64_MAX};
         s->hash = hash;
         table_set(&x->names, slot, hash, s);
-        x->symbols = arena_grow(&x->cx->arena, x->symbols, &x->symbol_capacity,
-                                x->symbol_count + 1, sizeof(*x->symbols));
+        x->symbols = arena_grow(&x->cx->arena, x->symbols, &x->symbol_capacity, x->symbol_count + 1,
+                                sizeof(*x->symbols));
         Atom key = {.kind = ATOM_SYMBOL, .number = (int32_t)x->symbol_count};
         x->symbols[x->symbol_count++] = s;
         s->pub.atom = atom_intern(x, &key);

@@ -13,7 +13,11 @@
  * Both are hash-consed in canonical form: equal pointers if and only if equal normal forms. They are immutable and live in the
  * context's arena. Normalisation knows: exact multiples leave a floordiv, (x//a + k)//c = (x + k a)//(a c), bounds decide
  * min, max, mod and comparisons, and facts (requirements) are used in proofs. Every operation that would overflow 64-bit
- * coefficients raises TN_E_LIMIT.
+ * coefficients, or grow beyond the bounds of expr_internal.h, raises TN_E_LIMIT; proofs never raise.
+ *
+ * Dividing by S says S != 0, since a tensor with a zero extent has no element to ask for: S*i // S is i. A division by the
+ * constant 0 raises TN_E_MODEL, also when a requirement, a range or ex_at turns a divisor into 0. A coordinate exists only where its extent is
+ * at least 1. Every atom is an integer, so an expression with integer coefficients is one (ex_is_integral).
  *
  *     const Expr *q = ex_div(x, ex_mul(x, seq, ex_int(x, 3)), ex_int(x, 3));    // == seq
  */
@@ -131,7 +135,7 @@ typedef enum Ternary { NO = 0, YES = 1, UNKNOWN = 2 } Ternary;
 Ternary ex_equal(ExprCx *x, const Expr *a, const Expr *b);
 Ternary ex_ge(ExprCx *x, const Expr *a, const Expr *b);
 bool ex_bounds(ExprCx *x, const Expr *e, int64_t *lo, int64_t *hi); /* proven constant bounds; INT64_MIN/MAX where none; false if neither */
-bool ex_mentions(const Expr *e, AtomKind kind);    /* anywhere inside, predicates and indices too */
+bool ex_mentions(const Expr *e, AtomKind kind);    /* anywhere inside, predicates and indices too, but not the extents of coordinates */
 bool ex_mentions_coord(const Expr *e, int axis);
 bool pr_mentions(const Pred *p, AtomKind kind);
 bool pr_mentions_coord(const Pred *p, int axis);
@@ -146,7 +150,7 @@ const Pred *pr_at(ExprCx *x, const Pred *p, const Expr *const *map, int n);
 typedef enum RelationKind { REL_EQ, REL_LE } RelationKind;
 typedef struct Requirement {
     RelationKind kind;
-    const Expr *left, *right;  /* as found, over symbols before substitution */
+    const Expr *left, *right;  /* as found, over symbols before this substitution; b*s == b*t is kept as s == t, min(c, s) == s as s <= c */
     const char *origin;        /* node that gave rise to it */
     struct Requirement *next;
 } Requirement;
@@ -154,7 +158,8 @@ typedef struct Requirement {
  * it. Does nothing if it is proven already. Returns false if it is provably false (nothing recorded). Starts a new generation when something
  * was learnt: expressions made before may then be out of date; ex_norm brings one up to date, and inference starts again.
  * Rules: symbol = symbol or expression replaces the symbol that occurs in fewest inputs (ex_note_use counts); quotient = expression
- * replaces the quotient atom, never unifies symbols out of a quotient; min(c, s) = s gives s <= c. */
+ * replaces the quotient atom, never unifies symbols out of a quotient; min(c, s) = s gives s <= c. Requirements are over symbols: one that
+ * mentions a coordinate or a load and is neither proven nor refuted raises TN_E_UNSUPPORTED. */
 bool ex_require_eq(ExprCx *x, const Expr *a, const Expr *b, const char *origin);
 bool ex_require_le(ExprCx *x, const Expr *a, const Expr *b, const char *origin);
 void ex_note_use(ExprCx *x, const char *symbol);   /* counts an occurrence in the declared inputs */

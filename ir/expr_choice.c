@@ -1,4 +1,5 @@
-/* min, max, abs, where and bit: what bounds decide disappears, the rest becomes an atom in canonical form.
+/* min, max, abs, where and bit: what bounds decide disappears, the rest becomes an atom in
+ * canonical form.
  *
  *     min(seq, 512, 600) = min(512, seq)       max(past, 0) = past         where(p, 1, 0) = bit(p)
  *
@@ -9,13 +10,13 @@
 #include <stdlib.h>
 
 typedef struct ArgList {
-    const Expr *items[EX_MAX_ARGS];
+    const Expr *items[EX_MAX_CHOICE];
     int count;
 } ArgList;
 
 static void push(ExprCx *x, ArgList *list, const Expr *e) {
-    if (list->count == EX_MAX_ARGS)
-        tn_fail(x->cx, TN_E_LIMIT, "min or max of more than %d sizes", EX_MAX_ARGS);
+    if (list->count == EX_MAX_CHOICE)
+        tn_fail(x->cx, TN_E_LIMIT, "min or max of more than %d sizes", EX_MAX_CHOICE);
     list->items[list->count++] = e;
 }
 

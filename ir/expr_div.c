@@ -22,10 +22,6 @@ static const Expr *scaled(ExprCx *x, const Expr *e, int64_t num, int64_t den) {
     return poly_scale(x, e, rat_make(x, num, den));
 }
 
-static bool is_constant(const Expr *e) {
-    return e->count == 0 || (e->count == 1 && e->terms[0].degree == 0);
-}
-
 static const Expr *divide_mono(ExprCx *x, const Expr *e, const Mono *d) {
     const Expr *sum = x->zero;
     if (d->degree == 0) return e;
@@ -36,8 +32,8 @@ static const Expr *divide_mono(ExprCx *x, const Expr *e, const Mono *d) {
     return sum;
 }
 
-/* Takes the largest common factor out of a and b, so that both are integral and the leading coefficient of b is positive; returns the
- * factor. b is not zero. */
+/* Takes the largest common factor out of a and b, so that both are integral and the leading
+ * coefficient of b is positive; returns the factor. b is not zero. */
 static const Expr *reduce(ExprCx *x, Ratio *r) {
     int64_t den = poly_denominator(x, r->a), other = poly_denominator(x, r->b);
     Rational common = rat_make(x, den / gcd_i64(den, other), 1);
@@ -52,7 +48,8 @@ static const Expr *reduce(ExprCx *x, Ratio *r) {
     return poly_term(x, rat_div(x, (Rational){sign * g, 1}, common), m);
 }
 
-/* The part of a that is whole multiples of a one-term b, term by term; constants are floored, other coefficients cut towards zero. */
+/* The part of a that is whole multiples of a one-term b, term by term; constants are floored, other
+ * coefficients cut towards zero. */
 static const Expr *term_multiples(ExprCx *x, const Expr *a, const Term *b) {
     const Expr *q = x->zero;
     for (int i = 0; i < a->count; i++) {
@@ -107,8 +104,8 @@ static bool within(ExprCx *x, const Expr *a, const Expr *b) {
     return proven(x, a) && proven(x, poly_sub(x, poly_sub(x, b, a), x->one));
 }
 
-/* For one-term b: finds a common factor g of b and some terms of a, the rest of a being in [0, g). Then for b/g > 0
- * a // b = (high // (b/g)) and a % b = g*(high % (b/g)) + low. */
+/* For one-term b: finds a common factor g of b and some terms of a, the rest of a being in [0, g).
+ * Then for b/g > 0 a // b = (high // (b/g)) and a % b = g*(high % (b/g)) + low. */
 static const Expr *low_part(ExprCx *x, Ratio *r, const Expr **low) {
     if (r->b->count != 1) return NULL;
     const Term *b = &r->b->terms[0];
@@ -133,8 +130,7 @@ static const Expr *low_part(ExprCx *x, Ratio *r, const Expr **low) {
 /* -1 or 0 if a // b is that by bounds, else 1. */
 static int small_quotient(ExprCx *x, const Expr *a, const Expr *b) {
     if (within(x, a, b)) return 0;
-    if (proven(x, poly_sub(x, negate(x, a), x->one)) && proven(x, poly_add(x, a, b)))
-        return -1;
+    if (proven(x, poly_sub(x, negate(x, a), x->one)) && proven(x, poly_add(x, a, b))) return -1;
     return 1;
 }
 
@@ -146,7 +142,7 @@ static const Expr *merge_quotients(ExprCx *x, const Expr *a, const Expr *b) {
         const Term *t = &a->terms[i];
         if (t->degree != 1 || t->coef.num != 1 || t->atoms[0]->kind != ATOM_FLOORDIV) continue;
         const Expr *num = t->atoms[0]->args[0], *den = t->atoms[0]->args[1];
-        if (!is_constant(den)) continue;
+        if (!is_number(den)) continue;
         const Expr *rest = poly_drop_term(x, a, i);
         return quotient(x, poly_add(x, num, poly_mul(x, rest, den)), poly_mul(x, den, b));
     }
@@ -195,7 +191,7 @@ static const Expr *quotient(ExprCx *x, const Expr *a, const Expr *b) {
     if (small <= 0) return poly_int(x, small);
     if (low_part(x, &r, &low)) return quotient(x, r.a, r.b);
     if ((q = quotient_of_mod(x, r.a, r.b))) return q;
-    if (is_constant(r.b) && (q = quotient_by_constant(x, r.a, r.b))) return q;
+    if (is_number(r.b) && (q = quotient_by_constant(x, r.a, r.b))) return q;
     const Expr *args[2] = {r.a, r.b};
     return atom_of(x, ATOM_FLOORDIV, args, 2, NULL);
 }

@@ -1,5 +1,6 @@
-/* The value of an expression for given symbols (and, for tests, coordinates and loads), exactly or not at all: every function
- * returns false on overflow, division by zero, or something without a value. Only the branch a where takes is computed. */
+/* The value of an expression for given symbols (and, for tests, coordinates and loads), exactly or
+ * not at all: every function returns false on overflow, division by zero, or something without a
+ * value. Only the branch a where takes is computed. */
 #include "ir/expr_internal.h"
 
 #include "runtime/base/checked.h"
@@ -13,14 +14,12 @@ static bool reduced(int64_t num, int64_t den, Rational *r) {
 static bool add(Rational a, Rational b, Rational *r) {
     int64_t left, right, num, den;
     return tn_mul_i64(a.num, b.den, &left) && tn_mul_i64(b.num, a.den, &right) &&
-           tn_add_i64(left, right, &num) && tn_mul_i64(a.den, b.den, &den) &&
-           reduced(num, den, r);
+           tn_add_i64(left, right, &num) && tn_mul_i64(a.den, b.den, &den) && reduced(num, den, r);
 }
 
 static bool multiply(Rational a, Rational b, Rational *r) {
     int64_t num, den;
-    return tn_mul_i64(a.num, b.num, &num) && tn_mul_i64(a.den, b.den, &den) &&
-           reduced(num, den, r);
+    return tn_mul_i64(a.num, b.num, &num) && tn_mul_i64(a.den, b.den, &den) && reduced(num, den, r);
 }
 
 static bool subtract(Rational a, Rational b, Rational *r) {

@@ -5,29 +5,33 @@
  *     expr_div.c      floordiv, mod, floor, ceil, trunc
  *     expr_choice.c   min, max, abs, where, bit
  *     expr_pred.c     predicates
- *     expr_prove.c    bounds and proofs
+ *     expr_bounds.c   constant bounds by interval arithmetic
+ *     expr_prove.c    proofs and comparisons
  *     expr_walk.c     applying substitutions of atoms (norm) and of coordinates (at)
  *     expr_require.c  requirements, facts, ranges
  *     expr_text.c, expr_parse.c, expr_eval.c
  *
- * Conventions. Every public building function brings its operands up to date first (ex_norm, one comparison when they are) and
- * returns a normal form of the present generation. Functions named poly_* work on operands as they are and never look at bounds, so
- * the prover may use them; in *quiet* mode they note an overflow in the context instead of raising it.
+ * Conventions. Every public building function brings its operands up to date first (ex_norm, one
+ * comparison when they are) and returns a normal form of the present generation. Functions named
+ * poly_* work on operands as they are and never look at bounds, so the prover may use them; in
+ * *quiet* mode they note an overflow in the context instead of raising it.
  *
- * A division by S says S != 0: no tensor with elements has a zero extent, and the value of a division by zero is never asked
- * for. So S*x // S is x, and in bounds a divisor that is >= 0 counts as >= 1.
+ * A division by S says S != 0: no tensor with elements has a zero extent, and the value of a
+ * division by zero is never asked for. So S*x // S is x, and in bounds a divisor that is >= 0
+ * counts as >= 1.
  */
 #ifndef TENON_IR_EXPR_INTERNAL_H
 #define TENON_IR_EXPR_INTERNAL_H
 
 #include "ir/expr.h"
 
-#define EX_MAX_TERMS  4096 /* of one polynomial */
-#define EX_MAX_DEGREE 64   /* of one term */
-#define EX_MAX_DEPTH  200  /* of atoms in atoms: bounds every recursion */
-#define EX_MAX_ARGS   256  /* of min, max, and, or */
-#define EX_MAX_SIZE   100000 /* atoms in all, each counted wherever it stands: bounds printing and evaluation */
-#define EX_CACHE      4096 /* recent results of the costly operations */
+#define EX_MAX_TERMS  4096   /* of one polynomial */
+#define EX_MAX_DEGREE 64     /* of one term */
+#define EX_MAX_DEPTH  200    /* of atoms in atoms: bounds every recursion */
+#define EX_MAX_ARGS   256    /* of and, or; indices of a load */
+#define EX_MAX_CHOICE 32     /* arguments of min, max: each pair is compared */
+#define EX_MAX_SIZE   100000 /* atoms counted wherever they stand: bounds printing and evaluation */
+#define EX_CACHE      4096   /* recent results of the costly operations */
 
 /* What an object mentions anywhere inside (but not in the extents of coordinates). */
 typedef struct Traits {
@@ -71,7 +75,8 @@ typedef struct PredNode {
     Memo norm, at;
 } PredNode;
 
-/* A product of atoms, hash-consed: terms have the same product if and only if their `atoms` pointers are equal. */
+/* A product of atoms, hash-consed: terms have the same product if and only if their `atoms`
+ * pointers are equal. */
 typedef struct Mono {
     uint64_t hash;
     int degree;
@@ -118,7 +123,6 @@ struct ExprCx {
     int quiet;       /* > 0: overflow is noted, not raised */
     bool overflowed; /* ... here */
     int fuel;        /* steps left of the proof in progress */
-    int proving;     /* nesting of public questions */
 
     uint32_t generation;
     uint32_t at_epoch;
@@ -147,6 +151,10 @@ static inline const PredNode *pred_node(const Pred *p) {
 static inline const Mono *term_mono(const Term *t) {
     return (const Mono *)((const char *)t->atoms - offsetof(Mono, atoms));
 }
+/* A constant, maybe not an integer. */
+static inline bool is_number(const Expr *e) {
+    return e->count == 0 || (e->count == 1 && e->terms[0].degree == 0);
+}
 uint64_t ex_hash(uint64_t h, uint64_t v);
 uint64_t ex_hash_name(const char *name);
 void traits_join(Traits *t, const Traits *o);
@@ -156,14 +164,15 @@ const Expr *expr_intern(ExprCx *x, const Term *terms, int count); /* sorted, no 
 const Expr *atom_expr(ExprCx *x, const Atom *a);
 const Atom *atom_intern(ExprCx *x, const Atom *key);
 const Expr *atom_of(ExprCx *x, AtomKind kind, const Expr *const *args, int arity, const Pred *p);
-const Pred *pred_intern(ExprCx *x, PredKind kind, const Expr *e, const Pred *const *args, int count);
+const Pred *pred_intern(ExprCx *x, PredKind kind, const Expr *e, const Pred *const *args,
+                        int count);
 const Atom *single_atom(const Expr *e); /* the atom if e is 1 * atom, else NULL */
 void ex_too_large(ExprCx *x);           /* raises TN_E_LIMIT, or notes it in quiet mode */
 const Expr *cache_get(ExprCx *x, AtomKind op, const Expr *a, const Expr *b);
 const Expr *cache_put(ExprCx *x, AtomKind op, const Expr *a, const Expr *b, const Expr *result);
 
 /* --- expr_poly.c --- */
-int64_t gcd_i64(int64_t a, int64_t b); /* of the absolute values; saturates at INT64_MAX */
+int64_t gcd_i64(int64_t a, int64_t b);       /* of the absolute values; saturates at INT64_MAX */
 int64_t floor_div_i64(int64_t a, int64_t b); /* b > 0 */
 Rational rat_make(ExprCx *x, int64_t num, int64_t den);
 Rational rat_mul(ExprCx *x, Rational a, Rational b);
@@ -174,26 +183,32 @@ const Expr *poly_scale(ExprCx *x, const Expr *a, Rational c);
 const Expr *poly_mul(ExprCx *x, const Expr *a, const Expr *b);
 const Expr *poly_int(ExprCx *x, int64_t v);
 const Expr *poly_term(ExprCx *x, Rational coef, const Mono *m);
-int term_order(const Term *a, const Term *b); /* < 0: a comes first (higher degree, then lower ids) */
+int term_order(const Term *a,
+               const Term *b); /* < 0: a comes first (higher degree, then lower ids) */
 /* The product without the factors `d`, or NULL if they do not all occur. */
 const Mono *mono_divide(ExprCx *x, const Mono *m, const Mono *d);
 const Mono *mono_gcd(ExprCx *x, const Mono *a, const Mono *b);
 const Mono *mono_without(ExprCx *x, const Mono *m, const Atom *a); /* one occurrence less */
-const Expr *poly_replace(ExprCx *x, const Expr *e, const Atom *a, const Expr *value); /* in the terms, not inside atoms */
+const Expr *poly_replace(ExprCx *x, const Expr *e, const Atom *a,
+                         const Expr *value); /* in the terms, not inside atoms */
 const Expr *poly_drop_term(ExprCx *x, const Expr *e, int i);
-int64_t poly_denominator(ExprCx *x, const Expr *e);                 /* least common denominator of the coefficients */
-int64_t poly_content(const Expr *e, bool with_constant);            /* gcd of the numerators; 0 for none */
-const Mono *poly_common(ExprCx *x, const Expr *a, const Expr *b); /* the atoms that every term of both has */
+int64_t poly_denominator(ExprCx *x,
+                         const Expr *e); /* least common denominator of the coefficients */
+int64_t poly_content(const Expr *e, bool with_constant); /* gcd of the numerators; 0 for none */
+const Mono *poly_common(ExprCx *x, const Expr *a,
+                        const Expr *b); /* the atoms that every term of both has */
 const Expr *poly_constant_free(ExprCx *x, const Expr *e, Rational *constant);
 
 /* --- expr_div.c --- */
 /* Rejoins b*(a // b) + a % b to a wherever that saves terms. */
 const Expr *rejoin_mod(ExprCx *x, const Expr *e);
 
-/* --- expr_prove.c --- */
-bool proven(ExprCx *x, const Expr *e);  /* ex_nonneg of a polynomial that is up to date */
+/* --- expr_bounds.c --- */
 Interval poly_bounds(ExprCx *x, const Expr *e);
 Interval atom_bounds(ExprCx *x, const Atom *a);
+
+/* --- expr_prove.c --- */
+bool proven(ExprCx *x, const Expr *e); /* ex_nonneg of a polynomial that is up to date */
 
 /* --- expr_require.c --- */
 void ex_new_generation(ExprCx *x);

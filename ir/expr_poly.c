@@ -1,7 +1,8 @@
 /* Rationals with checked arithmetic, and polynomials over atoms.
  *
- * Terms stand in graded lexicographic order (degree, then ids of the atoms), which multiplication preserves; so sums are merges
- * and the first term is the leading one that exact division needs. Nothing here knows bounds or substitutions.
+ * Terms stand in graded lexicographic order (degree, then ids of the atoms), which multiplication
+ * preserves; so sums are merges and the first term is the leading one that exact division needs.
+ * Nothing here knows bounds or substitutions.
  */
 #include "ir/expr_internal.h"
 
@@ -163,9 +164,7 @@ const Expr *poly_add(ExprCx *x, const Expr *a, const Expr *b) {
     Term *out = scratch(x, (size_t)a->count + (size_t)b->count);
     int n = 0, i = 0, k = 0;
     while (i < a->count || k < b->count) {
-        int order = i == a->count   ? 1
-                    : k == b->count ? -1
-                                    : term_order(&a->terms[i], &b->terms[k]);
+        int order = i == a->count ? 1 : k == b->count ? -1 : term_order(&a->terms[i], &b->terms[k]);
         Term t = order <= 0 ? a->terms[i++] : b->terms[k++];
         if (order == 0) t.coef = rat_add(x, t.coef, b->terms[k++].coef);
         if (t.coef.num) out[n++] = t;

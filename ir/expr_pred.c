@@ -1,8 +1,9 @@
 /* Predicates over expressions.
  *
- * Canonical form: e >= 0, e == 0, e != 0 have coprime integer coefficients (for == and != the leading one is positive); `not` stands
- * only before xor, everything else absorbs it; and, or are flat, sorted by id, without duplicates, constants, complementary
- * pairs, or members that the others imply; xor has neither constants nor negated members.
+ * Canonical form: e >= 0, e == 0, e != 0 have coprime integer coefficients (for == and != the
+ * leading one is positive); `not` stands only before xor, everything else absorbs it; and, or are
+ * flat, sorted by id, without duplicates, constants, complementary pairs, or members that the
+ * others imply; xor has neither constants nor negated members.
  *
  *     not (i0 - i1 >= 0)   is   -i0 + i1 - 1 >= 0
  */
@@ -37,8 +38,8 @@ static const Pred *decided(ExprCx *x, const Pred *p, bool off, bool on) {
     return on ? p : pr_not(x, p);
 }
 
-/* e scaled to integer coefficients; those besides the constant are made coprime, which rounds the constant down. *rest is what
- * the rounding dropped. e is not a constant. */
+/* e scaled to integer coefficients; those besides the constant are made coprime, which rounds the
+ * constant down. *rest is what the rounding dropped. e is not a constant. */
 static const Expr *tighten(ExprCx *x, const Expr *e, int64_t *rest) {
     Rational c;
     e = poly_scale(x, e, rat_make(x, poly_denominator(x, e), 1));
@@ -47,10 +48,6 @@ static const Expr *tighten(ExprCx *x, const Expr *e, int64_t *rest) {
     int64_t k = floor_div_i64(c.num, g);
     *rest = c.num - k * g;
     return poly_add(x, poly_scale(x, free, rat_make(x, 1, g)), poly_int(x, k));
-}
-
-static bool is_number(const Expr *e) {
-    return e->count == 0 || (e->count == 1 && e->terms[0].degree == 0);
 }
 
 static const Expr *minus_one_minus(ExprCx *x, const Expr *e) {
@@ -88,8 +85,7 @@ static const Pred *not_zero(ExprCx *x, const Expr *e) {
     if (bit) return decided(x, bit, off != 0, on != 0);
     if (e->count == 1 && e->terms[0].degree > 1) return nonzero_product(x, &e->terms[0]);
     const Expr *minus = poly_scale(x, e, (Rational){-1, 1});
-    if (proven(x, poly_sub(x, e, x->one)) || proven(x, minus_one_minus(x, e)))
-        return x->truth[1];
+    if (proven(x, poly_sub(x, e, x->one)) || proven(x, minus_one_minus(x, e))) return x->truth[1];
     if (proven(x, e) && proven(x, minus)) return x->truth[0];
     return pred_intern(x, PRED_NE0, e->terms[0].coef.num < 0 ? minus : e, NULL, 0);
 }
@@ -174,8 +170,8 @@ static bool holds_in(const Conjunction *c, const Pred *p, int but) {
     return false;
 }
 
-/* Whether the member at `at` follows from another: one of its alternatives stands there, or a stronger inequality does. Of two
- * that follow from each other the first stays. */
+/* Whether the member at `at` follows from another: one of its alternatives stands there, or a
+ * stronger inequality does. Of two that follow from each other the first stays. */
 static bool implied(ExprCx *x, const Conjunction *c, int at) {
     const Pred *p = c->items[at];
     if (p->kind == PRED_OR)

@@ -1,174 +1,24 @@
-/* Bounds and proofs. No solver: interval arithmetic, shifting atoms to their lower bounds, facts, and the bounds of atoms by other
- * expressions decide every comparison that real graphs need.
+/* Proofs. No solver: intervals, lower bounds, facts, and the bounds of atoms by other expressions
+ * decide every comparison that real graphs need.
  *
  * proof(p) answers "p >= 0 for all values?". It tries, in this order:
- *     the interval of p; p written in a' = a - min(a) having no negative coefficient;
+ *     the interval of p;
+ *     p written in a' = a - min(a) having no negative coefficient;
  *     a coordinate at the end of its axis that makes p smallest;
  *     p - k*f for a fact f >= 0 that cancels a term;
- *     an atom with a negative factor replaced by an upper bound, with a positive one by a lower bound, e.g. x//3 <= x/3;
+ *     an atom with a negative factor replaced by an upper bound, with a positive one by a lower
+ *     bound, for example x//3 <= x/3;
  *     all arguments of a min, max, abs or where in turn.
- * Steps are limited by depth and by fuel, so "not proven" is the answer to hard questions. Only answers to questions from outside are
- * remembered as "no": within a proof a "no" may mean that depth ran out.
+ *
+ * Steps are limited by depth and by fuel, so "not proven" is the answer to hard questions. A "no"
+ * is remembered for questions from outside only: inside a proof it may mean that depth ran out.
  *
  *     seq*batch - i0*seq - i1 - 1 >= 0      i0 in [0, batch), i1 in [0, seq)
  */
 #include "ir/expr_internal.h"
 
-#include "runtime/base/checked.h"
-
 #define MAX_DEPTH 12
 #define MAX_FUEL  400
-
-/* --- intervals: INT64_MIN and INT64_MAX stand for "no bound" and absorb --- */
-
-static const Interval unbounded = {INT64_MIN, INT64_MAX};
-
-static bool endless(int64_t v) {
-    return v == INT64_MIN || v == INT64_MAX;
-}
-
-static int64_t saturated(__int128 v) {
-    return v <= INT64_MIN ? INT64_MIN : v >= INT64_MAX ? INT64_MAX : (int64_t)v;
-}
-
-/* A bound times a bound; 0 times no bound is 0. */
-static int64_t bound_mul(int64_t a, int64_t b) {
-    if (a == 0 || b == 0) return 0;
-    if (endless(a) || endless(b)) return (a < 0) == (b < 0) ? INT64_MAX : INT64_MIN;
-    return saturated((__int128)a * b);
-}
-
-/* A lower bound beyond 64 bits becomes the largest number that still is one, likewise upwards. */
-static Interval inside(Interval r) {
-    if (r.lo == INT64_MAX) r.lo--;
-    if (r.hi == INT64_MIN) r.hi++;
-    return r;
-}
-
-static Interval interval_mul(Interval a, Interval b) {
-    int64_t v[4] = {bound_mul(a.lo, b.lo), bound_mul(a.lo, b.hi), bound_mul(a.hi, b.lo),
-                    bound_mul(a.hi, b.hi)};
-    Interval r = {v[0], v[0]};
-    for (int i = 1; i < 4; i++) {
-        if (v[i] < r.lo) r.lo = v[i];
-        if (v[i] > r.hi) r.hi = v[i];
-    }
-    return inside(r);
-}
-
-static Interval interval_add(Interval a, Interval b) {
-    Interval r = {INT64_MIN, INT64_MAX};
-    if (a.lo != INT64_MIN && b.lo != INT64_MIN) r.lo = saturated((__int128)a.lo + b.lo);
-    if (a.hi != INT64_MAX && b.hi != INT64_MAX) r.hi = saturated((__int128)a.hi + b.hi);
-    return inside(r);
-}
-
-/* Outward to integers. */
-static Interval interval_div(Interval a, int64_t den) {
-    Interval r = a;
-    if (!endless(a.lo)) r.lo = floor_div_i64(a.lo, den);
-    if (!endless(a.hi)) {
-        r.hi = floor_div_i64(a.hi, den);
-        if (r.hi * den != a.hi) r.hi++;
-    }
-    return r;
-}
-
-static Interval interval_join(Interval a, Interval b) {
-    return (Interval){a.lo < b.lo ? a.lo : b.lo, a.hi > b.hi ? a.hi : b.hi};
-}
-
-/* Floor semantics; a divisor that is >= 0 is >= 1. */
-static Interval floordiv_bounds(Interval a, Interval b) {
-    if (b.lo < 0) return unbounded;
-    int64_t least = b.lo > 1 ? b.lo : 1;
-    Interval r = unbounded;
-    if (a.lo >= 0)
-        r.lo = b.hi == INT64_MAX || b.hi < 1 ? 0 : a.lo / b.hi;
-    else if (a.lo != INT64_MIN)
-        r.lo = floor_div_i64(a.lo, least);
-    if (a.hi < 0)
-        r.hi = -1;
-    else if (a.hi != INT64_MAX)
-        r.hi = a.hi / least;
-    return r;
-}
-
-static Interval mod_bounds(Interval a, Interval b) {
-    if (b.lo < 0) return unbounded;
-    Interval r = {0, b.hi == INT64_MAX || b.hi < 1 ? INT64_MAX : b.hi - 1};
-    if (a.lo >= 0 && a.hi < r.hi) r.hi = a.hi;
-    return r;
-}
-
-static Interval abs_bounds(Interval a) {
-    int64_t up = a.lo == INT64_MIN ? INT64_MAX : a.lo < 0 ? -a.lo : a.lo;
-    int64_t high = a.hi == INT64_MAX ? INT64_MAX : a.hi < 0 ? -a.hi : a.hi;
-    Interval r = {0, up > high ? up : high};
-    if (a.lo > 0) r.lo = a.lo;
-    if (a.hi < 0) r.lo = -a.hi;
-    return r;
-}
-
-static Interval extreme_bounds(ExprCx *x, const Atom *a) {
-    Interval r = poly_bounds(x, a->args[0]);
-    for (int i = 1; i < a->arity; i++) {
-        Interval o = poly_bounds(x, a->args[i]);
-        bool max = a->kind == ATOM_MAX;
-        if (max ? o.lo > r.lo : o.lo < r.lo) r.lo = o.lo;
-        if (max ? o.hi > r.hi : o.hi < r.hi) r.hi = o.hi;
-    }
-    return r;
-}
-
-Interval atom_bounds(ExprCx *x, const Atom *a) {
-    switch (a->kind) {
-    case ATOM_SYMBOL:
-        return (Interval){x->symbols[a->number]->pub.min, x->symbols[a->number]->pub.max};
-    case ATOM_COORD: {
-        int64_t hi = poly_bounds(x, a->args[0]).hi;
-        return (Interval){0, hi == INT64_MAX || hi < 1 ? INT64_MAX : hi - 1};
-    }
-    case ATOM_FLOORDIV:
-        return floordiv_bounds(poly_bounds(x, a->args[0]), poly_bounds(x, a->args[1]));
-    case ATOM_MOD: return mod_bounds(poly_bounds(x, a->args[0]), poly_bounds(x, a->args[1]));
-    case ATOM_MIN:
-    case ATOM_MAX: return extreme_bounds(x, a);
-    case ATOM_ABS: return abs_bounds(poly_bounds(x, a->args[0]));
-    case ATOM_TRUNC: return poly_bounds(x, a->args[0]);
-    case ATOM_WHERE:
-        return interval_join(poly_bounds(x, a->args[0]), poly_bounds(x, a->args[1]));
-    case ATOM_BIT: return (Interval){0, 1};
-    case ATOM_LOAD: break;
-    }
-    return unbounded;
-}
-
-Interval poly_bounds(ExprCx *x, const Expr *e) {
-    ExprNode *n = (ExprNode *)e;
-    if (n->bound_stamp == x->generation) return n->bound;
-    Interval sum = {0, 0};
-    for (int i = 0; i < e->count; i++) {
-        const Term *t = &e->terms[i];
-        Interval term = inside((Interval){t->coef.num, t->coef.num});
-        for (int k = 0; k < t->degree; k++) {
-            /* An even power is not negative. */
-            Interval a = atom_bounds(x, t->atoms[k]);
-            if (k + 1 < t->degree && t->atoms[k + 1] == t->atoms[k] && a.lo < 0) {
-                a = interval_mul(abs_bounds(a), abs_bounds(a));
-                k++;
-            }
-            term = interval_mul(term, a);
-        }
-        if (t->coef.den != 1) term = interval_div(term, t->coef.den);
-        sum = interval_add(sum, term);
-    }
-    n->bound = sum;
-    n->bound_stamp = x->generation;
-    return sum;
-}
-
-/* --- proofs --- */
 
 static bool proof(ExprCx *x, const Expr *p, int depth);
 
@@ -177,10 +27,6 @@ static bool try(ExprCx *x, const Expr *p, int depth) {
     bool sound = !x->overflowed;
     x->overflowed = false;
     return sound && proof(x, p, depth);
-}
-
-static bool is_number(const Expr *e) {
-    return e->count == 0 || (e->count == 1 && e->terms[0].degree == 0);
 }
 
 static bool factors_nonneg(ExprCx *x, const Mono *m) {
@@ -226,7 +72,8 @@ static bool coefficient_of(ExprCx *x, const Expr *p, const Atom *a, const Expr *
     return true;
 }
 
-/* p is linear in a coordinate with a factor of known sign: it is smallest at one end of the axis. */
+/* p is linear in a coordinate with a factor of known sign: it is smallest at one end of the axis.
+ */
 static bool by_coordinate(ExprCx *x, const Expr *p, const Atom *a, int depth) {
     const Expr *factor;
     if (!coefficient_of(x, p, a, &factor)) return false;
@@ -287,8 +134,7 @@ static bool by_quotient(ExprCx *x, const Place *at, int depth) {
             if (with_value(x, &whole, at->coef.num < 0 ? n : low, depth)) return true;
         }
     }
-    return at->coef.num < 0 && !is_number(d) && try(x, n, depth + 1) &&
-           with_value(x, at, n, depth);
+    return at->coef.num < 0 && !is_number(d) && try(x, n, depth + 1) && with_value(x, at, n, depth);
 }
 
 /* The atom replaced by something not smaller, since its factor is negative. */
@@ -459,11 +305,4 @@ Ternary ex_equal(ExprCx *x, const Expr *a, const Expr *b) {
     if (greater(x, a, b, 1) || greater(x, b, a, 1)) return NO;
     if (greater(x, a, b, 0) && greater(x, b, a, 0)) return YES;
     return UNKNOWN;
-}
-
-bool ex_bounds(ExprCx *x, const Expr *e, int64_t *lo, int64_t *hi) {
-    Interval r = poly_bounds(x, ex_norm(x, e));
-    *lo = r.lo;
-    *hi = r.hi;
-    return r.lo != INT64_MIN || r.hi != INT64_MAX;
 }

@@ -1,14 +1,17 @@
 /* Ranges, facts and requirements: what is known beyond algebra.
  *
- * A requirement is recorded as it was found and then *learnt* in the strongest form the algebra can use:
- *     symbol = e           the symbol is replaced, the least used one if there is a choice
- *     n // d = e           the quotient is replaced, never a symbol out of it (d not constant)
- *     min(c, s) = s        s <= c;   max(c, s) = s   c <= s
- *     atom = e             any other atom with factor 1 or -1 is replaced
- *     s <= c               narrows the range of s
- *     anything else        one or two facts p >= 0
- * Whatever is learnt starts a new generation, in which all earlier normal forms are out of date. A replaced symbol leaves its range
- * behind as facts. A replaced composite atom whose arguments change later is equated again under its new form.
+ * A requirement is recorded as it was found, then *learnt* in the strongest form there is:
+ *     symbol = e         the symbol is replaced, the least used one if there is a choice
+ *     n // d = e         the quotient is replaced, never a symbol out of it (d not constant)
+ *     min(c, s) = s      s <= c
+ *     max(c, s) = s      c <= s
+ *     atom = e           any other atom with factor 1 or -1 is replaced
+ *     s <= c             narrows the range of s
+ *     anything else      one or two facts p >= 0
+ *
+ * Whatever is learnt starts a new generation, in which all earlier normal forms are out of date. A
+ * replaced symbol leaves its range behind as facts. A replaced composite atom whose arguments
+ * change later is equated again under its new form.
  */
 #include "ir/expr_internal.h"
 
@@ -16,10 +19,6 @@
 
 static bool learn_zero(ExprCx *x, const Expr *d);
 static bool learn_nonneg(ExprCx *x, const Expr *d);
-
-static bool is_number(const Expr *e) {
-    return e->count == 0 || (e->count == 1 && e->terms[0].degree == 0);
-}
 
 /* Facts are brought up to date with the old ones still in use, hence twice. */
 void ex_new_generation(ExprCx *x) {
@@ -151,7 +150,8 @@ static bool contains(const Expr *e, const Atom *a) {
     return false;
 }
 
-/* If term i of d is 1 or -1 times an atom: that atom, and what it equals if d is zero. NULL if the atom also occurs elsewhere. */
+/* If term i of d is 1 or -1 times an atom: that atom, and what it equals if d is zero. NULL if the
+ * atom also occurs elsewhere. */
 static const Atom *solved_for(ExprCx *x, const Expr *d, int i, const Expr **value) {
     const Term *t = &d->terms[i];
     if (t->degree != 1 || t->coef.den != 1 || (t->coef.num != 1 && t->coef.num != -1)) return NULL;
@@ -193,7 +193,8 @@ static const Atom *choose(ExprCx *x, const Expr *d, Choice what, const Expr **va
     return best;
 }
 
-/* Replaced quotients and the like whose arguments have changed since: their new forms have the same values. */
+/* Replaced quotients and the like whose arguments have changed since: their new forms have the same
+ * values. */
 static bool equate_again(ExprCx *x) {
     for (size_t i = 0; i < x->replaced_count; i++) {
         const Atom *a = x->replaced[i];

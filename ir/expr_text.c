@@ -1,11 +1,12 @@
-/* Printing. The text depends on the content only: terms are sorted by degree, highest first, and then by their text, arguments of min,
- * max, and, or by their text.
+/* Printing. The text depends on the content only: terms are sorted by degree, highest first, and
+ * then by their text, arguments of min, max, and, or by their text.
  *
  *     sum      = ["-"] term { ("+" | "-") term }            3*batch*seq - 1/2*past + 1
  *     term     = [number "*"] factor { "*" factor } | number
- *     factor   = name | i0 | f(sum, ...) | a//b | a % b     in parentheses unless it is the whole term
+ *     factor   = name | i0 | f(sum, ...) | a//b | a % b     a//b in parentheses unless alone
  *     operand  = name | number | f(...) | "(" sum ")"       (seq + 2)//3
- *     bool     = sum ">= 0" | "== 0" | "!= 0" | "not (...)" | joined by and, or, xor
+ *     bool     = sum ">= 0" | sum "== 0" | sum "!= 0" | "not (" bool ")"
+ *              | bool { ("and" | "or" | "xor") bool }
  *
  * ex_parse reads all of it but coordinates and loads.
  */
@@ -101,7 +102,8 @@ static const char *atom_text(Printer *p, const Atom *a) {
     return load_text(p, a);
 }
 
-/* Quotients need parentheses unless they are the whole term; the sum adds them where it writes a leading minus. */
+/* Quotients need parentheses unless they are the whole term; the sum adds them where it writes a
+ * leading minus. */
 static const char *product_text(Printer *p, const Term *t, bool whole) {
     const char *factors[EX_MAX_DEGREE];
     for (int i = 0; i < t->degree; i++) {
@@ -143,8 +145,7 @@ static const char *part_text(Printer *p, const Part *t, bool first) {
     Arena *arena = &p->x->cx->arena;
     const char *text = t->text;
     bool unit = t->size.num == 1 && t->size.den == 1;
-    if (t->degree && !unit)
-        text = arena_printf(arena, "%s*%s", number_text(p, t->size), text);
+    if (t->degree && !unit) text = arena_printf(arena, "%s*%s", number_text(p, t->size), text);
     if (t->size.num == INT64_MIN) return arena_printf(arena, first ? "%s" : " + %s", text);
     if (!first) return arena_printf(arena, t->negative ? " - %s" : " + %s", text);
     if (!t->negative) return text;

@@ -1,7 +1,9 @@
-/* Rebuilding expressions: `norm` applies what requirements taught since they were made, `at` replaces coordinates.
+/* Rebuilding expressions: `norm` applies what requirements taught since they were made, `at`
+ * replaces coordinates.
  *
- * Both are one recursive walk that remembers results in the objects: norm per generation, at per map (the epoch moves on when
- * the map or the generation changes). Depth is bounded by EX_MAX_DEPTH.
+ * Both are one recursive walk that remembers results in the objects: norm per generation, at per
+ * map (the epoch moves on when the map or the generation changes). Depth is bounded by
+ * EX_MAX_DEPTH.
  */
 #include "ir/expr_internal.h"
 
@@ -149,8 +151,8 @@ const Expr *atom_rebuilt(ExprCx *x, const Atom *a) {
 /* A walk with this map; the previous one's results are kept if nothing changed. */
 static Walk walk_at(ExprCx *x, const Expr *const *map, int n) {
     bool same = x->at_map && n == x->at_count && x->at_generation == x->generation;
-    x->at_map = arena_grow(&x->cx->arena, x->at_map, &x->at_capacity, (size_t)n + 1,
-                           sizeof(*x->at_map));
+    x->at_map =
+        arena_grow(&x->cx->arena, x->at_map, &x->at_capacity, (size_t)n + 1, sizeof(*x->at_map));
     for (int i = 0; i < n; i++) {
         const Expr *to = map[i] ? ex_norm(x, map[i]) : NULL;
         same = same && x->at_map[i] == to;

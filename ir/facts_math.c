@@ -62,6 +62,12 @@ static bool only_symbols(const Expr *e) {
     return !ex_mentions(e, ATOM_COORD) && !ex_mentions(e, ATOM_LOAD);
 }
 
+/* Lengths may be divided by: a run in which one is 0 has no elements to be wrong about. Data may be
+ * 0 anywhere. */
+static bool may_divide(ExprCx *x, const Expr *b) {
+    return ex_nonneg(x, only_symbols(b) ? b : ex_sub(x, b, ex_int(x, 1)));
+}
+
 /* a / b truncated towards zero, b >= 0. A length divided by a length is never meant to be negative:
  * where the sign of the numerator is open it is required to be at least 0. */
 static const Expr *truncated_quotient(Module *m, const Expr *a, const Expr *b) {
@@ -84,7 +90,7 @@ static bool divide_integers(const Node *n, const Expr *a, const Expr *b, Elem *r
         a = ex_neg(x, a);
         b = ex_neg(x, b);
     }
-    if (!ex_nonneg(x, b)) return false;
+    if (!may_divide(x, b)) return false;
     r->e = truncated_quotient(n->graph->module, a, b);
     return r->e != NULL;
 }
@@ -106,8 +112,11 @@ static bool divide(const Node *n, const Elem *a, Elem *r) {
 }
 
 static bool modulo(const Node *n, const Elem *a, Elem *r) {
+    ExprCx *x = infer_ex(n);
+    int64_t divisor;
     if (tn_is_float(result_type(n)) || !sum_fits(a[0].e, a[1].e) || ex_is(a[1].e, 0)) return false;
-    r->e = ex_mod(infer_ex(n), a[0].e, a[1].e);
+    if (!ex_const(a[1].e, &divisor) && !may_divide(x, a[1].e)) return false;
+    r->e = ex_mod(x, a[0].e, a[1].e);
     return true;
 }
 

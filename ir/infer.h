@@ -24,7 +24,8 @@ void infer_set_type(Module *m, Value *v, TnDType t, int rank, const Expr *const 
 void infer_output(Node *n, int i, TnDType t, int rank, const Expr *const *dims);
 void infer_make_outputs(Node *n, int count);
 const Type *infer_input(const Node *n, int i);
-bool infer_try_le(Module *m, const Expr *a, const Expr *b); /* a <= b holds from now on; false if it cannot */
+bool infer_try_le(Module *m, const Expr *a,
+                  const Expr *b); /* a <= b holds from now on; false if it cannot */
 /* The same, raising TN_E_MODEL if it cannot; the message: "<what>: <a> > <b>". */
 void infer_require_le(Module *m, const Expr *a, const Expr *b, const char *what);
 void infer_same_dtype(const Node *n); /* of all operands that are there; raises otherwise */

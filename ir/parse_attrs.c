@@ -188,29 +188,37 @@ static bool parse_bool(Lexer *l) {
 }
 
 static void parse_list(Lexer *l, Node *n, const AttrInfo *info) {
+    const char *at = l->token.at;
     const Expr **list;
     int count = parse_exprs(l, n->graph->module->ex, &list);
-    if (info->kind == 'D')
-        ir_set_dims(n, info->name, count, list);
-    else
+    if (info->kind == 'E')
         ir_set_exprs(n, info->name, count, list);
+    else if (count > TN_MAX_RANK)
+        lex_fail(l, at, "%d axes, at most %d", count, TN_MAX_RANK);
+    else
+        ir_set_dims(n, info->name, count, list);
+}
+
+static void parse_word(Lexer *l, Node *n, const char *attr) {
+    const char *place = lex_place(l, l->token.at), *word = lex_word(l, "word");
+    tn_enter(l->cx, "file", place); /* prints as it is */
+    ir_set_string(n, attr, word);
+    tn_leave(l->cx);
 }
 
 static void parse_attr(Lexer *l, Node *n, const AttrInfo *info) {
     const char *name = info->name;
-    tn_enter(l->cx, "file", lex_place(l, l->token.at));
     switch (info->kind) {
     case 'i': ir_set_int(n, name, parse_int(l)); break;
     case 'f': ir_set_float(n, name, parse_float(l)); break;
     case 'b': ir_set_bool(n, name, parse_bool(l)); break;
     case 't': ir_set_dtype(n, name, parse_dtype(l)); break;
-    case 's': ir_set_string(n, name, lex_word(l, "word")); break;
+    case 's': parse_word(l, n, name); break;
     case 'd': ir_set_dim(n, name, parse_expr(l, n->graph->module->ex)); break;
     case 'I': parse_ints(l, n, name); break;
     case 'm': parse_body(l, n, name); break;
     default: parse_list(l, n, info); break;
     }
-    tn_leave(l->cx);
 }
 
 static int find_attr(Lexer *l, const Node *n) {

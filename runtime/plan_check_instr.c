@@ -21,12 +21,13 @@
  *   f  f32                  T  any type
  *   P  f32 in panels        F  any float
  *   i  i32 or i64           R  any type, or f32 in panels
- *   b  bool                 .  any type
+ *   b  bool                 N  any type but bool
+ *   .  any type
  *
- * T, F and R stand for one type wherever they occur in a rule. */
+ * T, F, R and N stand for one type wherever they occur in a rule. */
 static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_gemm] = "fPff>f",
-    [TN_OP_matmul] = "ff>f",
+    [TN_OP_matmul] = "NN>N",
     [TN_OP_attention] = "fffbbf>f",
     [TN_OP_softmax] = "F>F",
     [TN_OP_norm] = "ffff>ff",
@@ -47,7 +48,7 @@ static const char *name_of(const PlanInstruction *i) {
     return tn_instr(i->opcode)->name;
 }
 
-/* Whether a view fits a letter. `same` is the type that T, R and F stand for in this
+/* Whether a view fits a letter. `same` is the type that T, F, R and N stand for in this
  * instruction, 0 before the first. */
 static bool type_fits(const PlanView *v, char letter, uint8_t *same) {
     bool panels = v->layout == TN_LAYOUT_PANELS16;
@@ -60,6 +61,9 @@ static bool type_fits(const PlanView *v, char letter, uint8_t *same) {
     case '.': return true;
     case 'F':
         if (!tn_is_float((TnDType)v->dtype)) return false;
+        break;
+    case 'N':
+        if (v->dtype == TN_BOOL) return false;
         break;
     default: break;
     }
@@ -170,8 +174,9 @@ static bool check_instruction(PlanCheck *c, uint32_t index, uint64_t *ids_used) 
     const PlanInstruction *i = &p->instructions[index];
     if (!check_form(c, i)) return false;
     *ids_used += (uint64_t)i->inputs + i->outputs + i->scalar_count;
-    if (*ids_used > p->ids_count) /* bounds what a session has to hold by the size of the file */
-        return plan_invalid(c, "instructions share slices of IDS");
+    /* What a session holds per operand stays in proportion to the file. */
+    if (*ids_used > 4 * (uint64_t)p->ids_count + 1024)
+        return plan_invalid(c, "instructions share too many slices of IDS");
     for (int k = 0; k < i->inputs + i->outputs; k++)
         if (!check_operand(c, i, k)) return false;
     if (!check_types(c, i) || !check_record(c, i, index)) return false;

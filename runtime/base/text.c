@@ -5,20 +5,12 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include "runtime/base/utf8.h"
 
 /* Bytes of the printable UTF-8 character at `s`; 0 if its first byte must be escaped. */
 static size_t printable_length(const unsigned char *s, size_t n) {
-    if (s[0] < 0x80) return s[0] >= 0x20 && s[0] != 0x7f;
-    size_t length = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-    if (s[0] < 0xc2 || s[0] > 0xf4 || length > n) return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((s[i] & 0xc0) != 0x80) return 0;
-    if (s[0] == 0xc2 && s[1] < 0xa0) return 0;  /* C1 controls */
-    if (s[0] == 0xe0 && s[1] < 0xa0) return 0;  /* overlong */
-    if (s[0] == 0xed && s[1] >= 0xa0) return 0; /* surrogates */
-    if (s[0] == 0xf0 && s[1] < 0x90) return 0;
-    if (s[0] == 0xf4 && s[1] >= 0x90) return 0;
-    return length;
+    bool control = s[0] < 0x20 || s[0] == 0x7f || (s[0] == 0xc2 && n > 1 && s[1] < 0xa0);
+    return control ? 0 : tn_utf8_length(s, n);
 }
 
 void tn_append_escaped(char *buffer, size_t size, const char *s, size_t n, size_t max) {

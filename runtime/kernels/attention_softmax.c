@@ -118,21 +118,26 @@ static float find_maximum(float *scores, int64_t t0, int64_t t1) {
     return vf_max_lane(vf_max(other, top));
 }
 
+/* e^x for x up to 0, give or take a rounding error. */
+static inline vf exp_below(vf x) {
+    return vf_exp_bounded(vf_max(vf_set1(-104), x));
+}
+
 /* scores[t] := exp(scale scores[t] - top); returns their sum. */
 static float exponentials(float *scores, int64_t t0, int64_t t1, float scale, float top) {
     const vf factor = vf_set1(scale), shift = vf_set1(-top);
     vf sum = vf_zero(), other = sum;
     int64_t t = t0;
     for (; t + 2 * VF_WIDTH <= t1; t += 2 * VF_WIDTH) {
-        vf x = vf_exp(vf_fma(vf_load(scores + t), factor, shift));
-        vf y = vf_exp(vf_fma(vf_load(scores + t + VF_WIDTH), factor, shift));
+        vf x = exp_below(vf_fma(vf_load(scores + t), factor, shift));
+        vf y = exp_below(vf_fma(vf_load(scores + t + VF_WIDTH), factor, shift));
         vf_store(scores + t, x);
         vf_store(scores + t + VF_WIDTH, y);
         sum = vf_add(sum, x);
         other = vf_add(other, y);
     }
     for (; t < t1; t += VF_WIDTH) {
-        vf x = vf_exp(vf_fma(vf_load(scores + t), factor, shift));
+        vf x = exp_below(vf_fma(vf_load(scores + t), factor, shift));
         vf_store(scores + t, x);
         sum = vf_add(sum, x);
     }

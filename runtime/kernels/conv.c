@@ -1,15 +1,15 @@
-/* conv: y[b, o, p] = bias[o] + sum over c, k of x[b, g C + c, p stride + k dilation - pad] w[o, c,
- * k], channels first, f32.
+/* conv: direct convolution, channels first, f32, up to three spatial axes, groups g, zero padding.
  *
- * Up to three spatial axes (missing ones count as extent 1), groups g, zero padding. The innermost
- * spatial axis of x and y may have any stride; w is dense [O, C, kernel], bias [O].
+ *     y[b, o, p] = bias[o] + sum over c, k of x[b, g C + c, p stride + k dilation - pad] w[o, c, k]
+ *
+ * x and y may have any strides; w is dense [O, C, kernel], bias dense [O]. Missing spatial axes
+ * count as extent 1.
  *
  * A unit of work is a patch of the result: one batch, one group, one depth, `rows` rows by `width`
  * columns, all channels of the group. The part of x it needs is first copied to scratch with the
- * padding written out, the columns of every row split by their remainder modulo the stride:
+ * padding written out, the columns of every row split by their remainder modulo the stride,
  *
- *     input[c][kernel depth][row][phase][column] = x at depth .., row .., column  column * stride +
- * phase - pad
+ *     input[c][kernel depth][row][phase][i] = x at column i stride + phase - pad
  *
  * so that a tap (c, k) is one offset, and neighbouring results read neighbouring floats at any
  * stride. Then tiles of up to 8 channels by 2 vectors of columns stay in registers over all taps;
@@ -25,8 +25,7 @@ TN_FAMILY(conv);
 #define PATCH          128 /* results per channel in a unit, about */
 #define TILE_CHANNELS  8
 #define TILE_VECTORS   2
-#define SINGLE_VECTORS 8 /* tile of one channel: more columns, so that the FMA latency is hidden \
-                          */
+#define SINGLE_VECTORS 8 /* one channel takes more columns, to hide the latency of additions */
 
 enum { DEPTH, HEIGHT, WIDTH, SPATIAL };
 

@@ -1,13 +1,14 @@
-/* copy: y[i] = x[i] between any two stride patterns of one index space; elements of 1, 2, 4 or 8
- * bytes.
+/* copy: y[i] = x[i] between any two stride patterns; elements of 1, 2, 4 or 8 bytes.
  *
  * After collapsing axes one of three ways applies:
- *   runs   both innermost strides are 1: memcpy of whole runs;
- *   tiles  y is dense along its last axis, x along another one (a transposition of these two):
- * squares of TILE x TILE elements, so that the cache lines of both sides are used whole; single
- * anything else, element by element (stride 0 of x: a fill). The work is cut into units - pieces of
- * COLUMNS along the last axis of one point of the other axes, or, with tiles, bands of TILE along
- * x's dense axis - and tasks take a number of units. */
+ *
+ *     runs     both innermost strides are 1: memcpy of whole runs
+ *     tiles    y is dense along its last axis, x along another (a transposition of these two):
+ *              squares of TILE x TILE elements, so that the cache lines of both are used whole
+ *     single   anything else, element by element (stride 0 of x: a fill)
+ *
+ * The work is cut into units - pieces of COLUMNS along the last axis of one point of the other axes
+ * or, with tiles, bands of TILE along x's dense axis - and a task takes a number of units. */
 #include <string.h>
 #include "runtime/kernels/family.h"
 #include "runtime/kernels/loop.h"

@@ -1,5 +1,4 @@
-/* cumsum: y[i] = x[0] + .. + x[i] along one axis; `exclusive` leaves x[i] out, `reverse` sums from
- * the end.
+/* cumsum: y[i] = x[0] + .. + x[i] along one axis; exclusive: without x[i]; reverse: from the end.
  *
  * Floats are summed in double and rounded once per result; integers wrap to their type. */
 #include "runtime/kernels/family.h"

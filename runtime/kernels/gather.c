@@ -1,17 +1,17 @@
 /* gather, gather_elements, gather_nd: elements of x at positions read from an integer tensor.
  *
- *     gather           y[..a, ..i, ..b] = x[..a, index[..i], ..b]
+ *     gather           y[..c, ..a, ..i, ..b] = x[..c, ..a, index[..c, ..i], ..b]
  *     gather_elements  y[i] = x[i with its component along `axis` replaced by index[i]]
  *     gather_nd        y[..c, ..i, ..r] = x[..c, index[..c, ..i, 0], index[..c, ..i, 1], .., ..r]
  *
- * All three are one loop over y: x has a stride of 0 along axes that an index stands for, the index
- * tensor a stride of 0 along those it does not depend on, and every point adds index * stride for
- * each of `depth` looked-up axes of x. Where the innermost axis does not touch the index, a whole
- * run is copied per look-up. A negative index counts from the end; one outside [-bound, bound) is
- * reported by tn_fault and yields 0.
+ * where c are the batch_dims first axes. All three are one loop over y: x has a stride of 0 along
+ * axes that an index stands for, the index tensor a stride of 0 along those it does not depend on,
+ * and every point adds index * stride for each of `depth` looked-up axes of x. Where the innermost
+ * axis does not touch the index, a whole run is copied per look-up. A negative index counts from
+ * the end; one outside [-bound, bound) is reported by tn_fault and yields 0.
  *
- * gather reads x also from TN_LAYOUT_PANELS16: a table of N rows with K elements stored as view [K,
- * N]. */
+ * gather reads x also from TN_LAYOUT_PANELS16: a table of N rows with K elements each, which is
+ * stored as the view [K, N]. */
 #include <string.h>
 #include "runtime/kernels/family.h"
 #include "runtime/kernels/loop.h"
@@ -51,8 +51,11 @@ static void look_up_axis(Lookup *l, const TnTensor *x, int axis) {
 
 static void lookup_gather(const TnCall *call, Lookup *l) {
     const TnTensor *x = &call->operands[X], *index = &call->operands[INDEX];
-    int axis = (int)((const ParamsGather *)call->params)->axis, after = axis + index->rank;
-    follow(l, INDEX, axis, index, 0, index->rank);
+    const ParamsGather *params = call->params;
+    int axis = (int)params->axis, batch = (int)params->batch_dims;
+    int after = axis + index->rank - batch;
+    follow(l, INDEX, 0, index, 0, batch);
+    follow(l, INDEX, axis, index, batch, index->rank - batch);
     if (x->layout == TN_LAYOUT_PANELS16) {
         l->panels = 1;
         l->panel_rows = x->dims[0];

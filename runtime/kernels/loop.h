@@ -5,11 +5,10 @@
  * as one. Afterwards rank >= 1. A walk divides once, in loop_seek; loop_next only adds.
  *
  *     Loop l = loop_over(y);
- *     loop_add(&l, x); loop_add(&l, y); loop_collapse(&l);
- *     LoopAt at;                                               every row but the innermost axis
- *     loop_seek(&l, l.rank - 1, first, &at);
- *     for (i = first; i < last; i++, loop_next(&l, l.rank - 1, &at)) use(at.offset[0],
- * at.offset[1]);
+ *     loop_add(&l, x), loop_add(&l, y), loop_collapse(&l);
+ *     int outer = l.rank - 1;
+ *     loop_seek(&l, outer, first, &at);
+ *     for (i = first; i < last; i++, loop_next(&l, outer, &at)) row(at.offset[0], at.offset[1]);
  */
 #ifndef TENON_RUNTIME_KERNELS_LOOP_H
 #define TENON_RUNTIME_KERNELS_LOOP_H

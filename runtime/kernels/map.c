@@ -9,14 +9,16 @@
  *
  *     y = gelu(x + bias):  registers 0 = x, 1 = bias; step 0: r2 = ADD r0 r1; step 1: r3 = GELU r2
  *
- * The result may be one of the inputs in place: a block is read before it is written. */
+ * The result may be one of the inputs in place: a block is read before it is written. plan_check
+ * has made sure that registers exist, that operands have the type arg_dtype and that the op exists
+ * for it (map_float_op, map_double_op, map_int_op are the lists). */
 #include "runtime/kernels/loop.h"
 #include "runtime/kernels/map.h"
 
 TN_FAMILY(map);
 
 #define MAP_REGISTERS (TN_MAX_MAP_INPUTS + TN_MAX_MAP_STEPS)
-#define TASK_BLOCKS   64
+#define TASK_BLOCKS   32
 
 typedef enum Access {
     ACCESS_UNIFORM, /* one element for all: its register is filled once */
@@ -32,6 +34,8 @@ typedef struct Program {
     uint8_t access[LOOP_MAX];
     uint8_t dtype[MAP_REGISTERS];
     uint8_t uniform[MAP_REGISTERS];
+    MapFn *fn[TN_MAX_MAP_STEPS];
+    int by_rows; /* some operand has ACCESS_ROWS, so `at` and `column` are needed */
     unsigned char *reg[MAP_REGISTERS];
     const void *value[MAP_REGISTERS]; /* where the current block of a register is */
     LoopAt at;                        /* row of the next element */
@@ -89,7 +93,7 @@ void TN_FN(map_plan)(TnCall *call) {
     const TnTensor *y = &call->operands[call->inputs];
     int64_t elements = tensor_elements(y), picoseconds = 50 * (call->inputs + 1);
     for (uint32_t s = 0; s < params->steps; s++) picoseconds += step_cost(&params->step[s]);
-    int64_t blocks = picoseconds > 4000 ? TASK_BLOCKS / 16 : TASK_BLOCKS;
+    int64_t blocks = picoseconds > 4000 ? TASK_BLOCKS / 8 : TASK_BLOCKS;
     call->tile[0] = blocks * MAP_BLOCK;
     call->tasks = TN_CEIL_DIV(elements, call->tile[0]);
     call->work = elements * picoseconds / 1000;
@@ -107,12 +111,7 @@ static void run_step(Program *p, int s, void *y, int64_t n) {
         TN_FN(map_cast)(y, t, x[0], (TnDType)p->dtype[step->args[0]], n);
         return;
     }
-    TnDType read = (TnDType)step->arg_dtype;
-    MapClass class = map_class(read);
-    MapFn *fn = class == MAP_FLOAT    ? TN_FN(map_float_op)(step->op)
-                : class == MAP_DOUBLE ? TN_FN(map_double_op)(step->op)
-                                      : TN_FN(map_int_op)(step->op, read);
-    fn(y, x, n);
+    p->fn[s](y, x, n);
     TN_FN(map_fit)(y, t, n);
 }
 
@@ -136,6 +135,15 @@ static Access access_of(const Loop *l, int operand) {
     return loop_dense(l, operand) ? ACCESS_LINEAR : ACCESS_ROWS;
 }
 
+static MapFn *function_of(const TnMapStep *step) {
+    TnDType t = (TnDType)step->arg_dtype;
+    switch (map_class(t)) {
+    case MAP_FLOAT: return TN_FN(map_float_op)(step->op);
+    case MAP_DOUBLE: return TN_FN(map_double_op)(step->op);
+    default: return TN_FN(map_int_op)(step->op, t);
+    }
+}
+
 static void set_up(Program *p, const TnCall *call, unsigned char *scratch) {
     p->call = call;
     p->params = call->params;
@@ -144,7 +152,12 @@ static void set_up(Program *p, const TnCall *call, unsigned char *scratch) {
     p->loop = loop_over(&call->operands[call->inputs]);
     for (int i = 0; i <= call->inputs; i++) loop_add(&p->loop, &call->operands[i]);
     loop_collapse(&p->loop);
-    for (int i = 0; i <= call->inputs; i++) p->access[i] = (uint8_t)access_of(&p->loop, i);
+    p->by_rows = 0;
+    for (int i = 0; i <= call->inputs; i++) {
+        p->access[i] = (uint8_t)access_of(&p->loop, i);
+        p->by_rows |= p->access[i] == ACCESS_ROWS;
+    }
+    for (uint32_t s = 0; s < p->params->steps; s++) p->fn[s] = function_of(&p->params->step[s]);
     for (int r = 0; r < p->registers; r++) {
         TnDType t = register_dtype(call, r);
         p->dtype[r] = (uint8_t)t;
@@ -208,13 +221,11 @@ static void walk_rows(Program *p, int64_t n, const unsigned char *result) {
     int64_t stride = p->loop.strides[p->inputs][p->loop.rank - 1];
     for (int64_t done = 0, run; done < n; done += run) {
         run = columns - p->column < n - done ? columns - p->column : n - done;
-        if (result)
-            TN_FN(map_store)
-            (address(y, p->at.offset[p->inputs] + p->column * stride), t, stride,
-             result + (size_t)done * element_bytes(t), run);
-        else
-            for (int i = 0; i < p->inputs; i++)
-                if (p->access[i] == ACCESS_ROWS) load_row(p, i, done, run, run == n);
+        if (result) TN_FN(map_store)
+        (address(y, p->at.offset[p->inputs] + p->column * stride), t, stride,
+         result + (size_t)done * element_bytes(t), run);
+        else for (int i = 0; i < p->inputs; i++) if (p->access[i] == ACCESS_ROWS)
+            load_row(p, i, done, run, run == n);
         p->column += run;
         if (p->column < columns) continue;
         p->column = 0;
@@ -224,22 +235,22 @@ static void walk_rows(Program *p, int64_t n, const unsigned char *result) {
 
 static void run_block(Program *p, int64_t first, int64_t n) {
     const TnTensor *y = &p->call->operands[p->inputs];
-    LoopAt row = p->at;
+    int last = p->registers - 1, result_by_rows = p->access[p->inputs] == ACCESS_ROWS;
+    LoopAt row;
     int64_t column = p->column;
+    if (result_by_rows) row = p->at;
     for (int i = 0; i < p->inputs; i++)
         if (p->access[i] == ACCESS_LINEAR) load_linear(p, i, first, n);
-    walk_rows(p, n, NULL);
+    if (p->by_rows) walk_rows(p, n, NULL);
 
-    int last = p->registers - 1, linear = p->access[p->inputs] != ACCESS_ROWS;
-    int in_place = linear && same_as_register(y->dtype) && !p->uniform[last];
+    int in_place = !result_by_rows && same_as_register(y->dtype) && !p->uniform[last];
     for (int s = 0; s < (int)p->params->steps; s++) {
         int r = p->inputs + s;
         if (p->uniform[r]) continue;
-        void *to = r == last && in_place ? address(y, first) : p->reg[r];
-        run_step(p, s, to, n);
+        run_step(p, s, r == last && in_place ? address(y, first) : p->reg[r], n);
     }
     if (in_place) return;
-    if (linear) {
+    if (!result_by_rows) {
         TN_FN(map_store)(address(y, first), (TnDType)y->dtype, 1, p->value[last], n);
         return;
     }

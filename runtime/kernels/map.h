@@ -9,7 +9,7 @@
 #include "runtime/kernels/family.h"
 #include "runtime/params.h"
 
-#define MAP_BLOCK 256
+#define MAP_BLOCK 512
 
 typedef enum MapClass { MAP_FLOAT, MAP_DOUBLE, MAP_INT } MapClass;
 

@@ -1,8 +1,7 @@
 /* Registers of a map to and from memory and from one element type to another.
  *
- * Conversions: integers wrap; a float becomes an integer by truncation, clamped to the type's
- * range, NaN becoming 0; anything becomes bool by comparing with 0; floats round to nearest even.
- */
+ * Integers wrap; a float becomes an integer by truncation, clamped to the type's range, NaN
+ * becoming 0; anything becomes bool by comparing with 0; floats round to nearest even. */
 #include <string.h>
 #include "runtime/kernels/half.h"
 #include "runtime/kernels/map.h"

@@ -1,5 +1,4 @@
-/* norm: layer norm and RMS norm over the last axis (N elements), with an optional addition before
- * it.
+/* norm: layer norm and RMS norm over the last axis (N elements), after an optional addition.
  *
  *     s = x + residual
  *     y = (s - mean s) / sqrt(mean (s - mean s)^2 + epsilon) * gamma + beta     layer norm
@@ -46,27 +45,35 @@ void TN_FN(norm_plan)(TnCall *call) {
 
 /* s = x + residual and its sum. */
 static float add_row(float *s, const float *x, const float *residual, int64_t n) {
-    vf sum = vf_zero();
+    vf even = vf_zero(), odd = vf_zero();
     int64_t i = 0;
-    for (; i + VF_WIDTH <= n; i += VF_WIDTH) {
-        vf v = vf_add(vf_load(x + i), vf_load(residual + i));
-        vf_store(s + i, v);
-        sum = vf_add(sum, v);
+    for (; i + 2 * VF_WIDTH <= n; i += 2 * VF_WIDTH) {
+        vf a = vf_add(vf_load(x + i), vf_load(residual + i));
+        vf b = vf_add(vf_load(x + i + VF_WIDTH), vf_load(residual + i + VF_WIDTH));
+        vf_store(s + i, a);
+        vf_store(s + i + VF_WIDTH, b);
+        even = vf_add(even, a);
+        odd = vf_add(odd, b);
     }
-    if (i < n) {
-        vf v = vf_add(vf_load_n(x + i, n - i), vf_load_n(residual + i, n - i));
-        vf_store_n(s + i, v, n - i);
-        sum = vf_add(sum, v);
+    for (; i < n; i += VF_WIDTH) {
+        int64_t rest = n - i < VF_WIDTH ? n - i : VF_WIDTH;
+        vf a = vf_add(vf_load_n(x + i, rest), vf_load_n(residual + i, rest));
+        vf_store_n(s + i, a, rest);
+        even = vf_add(even, a);
     }
-    return vf_sum(sum);
+    return vf_sum(vf_add(even, odd));
 }
 
 static float sum_row(const float *x, int64_t n) {
-    vf sum = vf_zero();
+    vf even = vf_zero(), odd = vf_zero();
     int64_t i = 0;
-    for (; i + VF_WIDTH <= n; i += VF_WIDTH) sum = vf_add(sum, vf_load(x + i));
-    if (i < n) sum = vf_add(sum, vf_load_n(x + i, n - i));
-    return vf_sum(sum);
+    for (; i + 2 * VF_WIDTH <= n; i += 2 * VF_WIDTH) {
+        even = vf_add(even, vf_load(x + i));
+        odd = vf_add(odd, vf_load(x + i + VF_WIDTH));
+    }
+    for (; i < n; i += VF_WIDTH)
+        even = vf_add(even, vf_load_n(x + i, n - i < VF_WIDTH ? n - i : VF_WIDTH));
+    return vf_sum(vf_add(even, odd));
 }
 
 /* Sum of (x - mean)^2. */

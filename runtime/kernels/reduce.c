@@ -1,14 +1,14 @@
-/* reduce: sum, mean, maximum, minimum or product of x over the axes of a bit mask; y has extent 1
- * there.
+/* reduce: sum, mean, maximum, minimum or product over the axes of a bit mask; y has extent 1 there.
  *
- * Results are accumulated in double (floats) or int64_t (integers, bool) in a fixed order: f32 rows
- * are first summed by vector over at most MAP_BLOCK elements, then the partial sums in double. A
- * NaN wins in max and min. Over no elements: sum 0, product 1, mean NaN (integers: 0), max and min
- * the identity of the type.
+ * Results are accumulated in double (floats) or int64_t (integers, bool) in a fixed order; rows of
+ * floats are first summed by vector over at most CHUNK elements. A NaN wins in max and min. Over no
+ * elements: sum 0, product 1, mean NaN (integers: 0), max and min the identity of the type.
  *
- * Two shapes of loop: `rows`, where the reduced axes hold x's dense axis (one result at a time),
- * and `columns`, where a kept axis does (a block of neighbouring results at a time): x[4, 7, 768]
- * over axis 2: rows;  over axis 1: columns, y[4, 768] in blocks of 256 */
+ * There are two shapes of loop: `rows`, where the reduced axes hold x's dense axis (one result at a
+ * time), and `columns`, where a kept axis does (a block of neighbouring results at a time).
+ *
+ *     x[4, 7, 768] over axis 2: rows
+ *     x[4, 7, 768] over axis 1: columns, y[4, 1, 768] in blocks of WIDTH */
 #include <math.h>
 #include "runtime/kernels/family.h"
 #include "runtime/kernels/loop.h"
@@ -18,12 +18,14 @@
 TN_FAMILY(reduce);
 
 #define TASK_ELEMENTS 32768
+#define WIDTH         128             /* results of a block in `columns` */
+#define CHUNK         (32 * VF_WIDTH) /* elements of a row at a time; at most MAP_BLOCK */
 
-/* Accumulator of one result: real for floats, whole for integers. */
-typedef union Total {
-    double real;
-    int64_t whole;
-} Total;
+/* Accumulators of a block of results: real for floats, whole for integers. */
+typedef union Totals {
+    double real[WIDTH];
+    int64_t whole[WIDTH];
+} Totals;
 
 typedef struct Reduction {
     Loop kept;                      /* x, y over the axes that stay */
@@ -51,7 +53,7 @@ static Reduction reduction_of(const TnCall *call) {
     int64_t row_stride = r.reduced.strides[0][r.reduced.rank - 1];
     int columns = r.kept.dims[inner] > 1 && r.kept.strides[0][inner] == 1 && row_stride != 1;
     r.columns_per_row = r.kept.dims[inner];
-    r.width = columns ? MAP_BLOCK : 1;
+    r.width = columns ? WIDTH : 1;
     r.blocks_per_row = TN_CEIL_DIV(r.columns_per_row, r.width);
     r.blocks = loop_points(&r.kept, inner) * r.blocks_per_row;
     return r;
@@ -69,18 +71,32 @@ void TN_FN(reduce_plan)(TnCall *call) {
     call->work = tensor_elements(x) / (r.class == MAP_FLOAT ? 8 : 2) + tensor_elements(y);
 }
 
-static Total identity(const Reduction *r) {
-    int real = r->class != MAP_INT, bits = (int)tn_dtype_size(r->dtype) * 8;
-    int is_signed = tn_dtype_class(r->dtype) == TN_CLASS_INT;
-    int64_t most = r->dtype == TN_BOOL ? 1 : (int64_t)(UINT64_MAX >> (64 - bits + is_signed));
-    switch (r->kind) {
-    case TN_REDUCE_PROD: return real ? (Total){.real = 1} : (Total){.whole = 1};
-    case TN_REDUCE_MAX:
-        if (real) return (Total){.real = -INFINITY};
-        return (Total){.whole = is_signed ? -most - 1 : 0};
-    case TN_REDUCE_MIN: return real ? (Total){.real = INFINITY} : (Total){.whole = most};
-    default: return real ? (Total){.real = 0} : (Total){.whole = 0};
+static double identity_real(TnReduction kind) {
+    switch (kind) {
+    case TN_REDUCE_PROD: return 1;
+    case TN_REDUCE_MAX: return -INFINITY;
+    case TN_REDUCE_MIN: return INFINITY;
+    default: return 0;
     }
+}
+
+static int64_t identity_whole(TnReduction kind, TnDType t) {
+    int bits = (int)tn_dtype_size(t) * 8, is_signed = tn_dtype_class(t) == TN_CLASS_INT;
+    int64_t most = t == TN_BOOL ? 1 : (int64_t)(UINT64_MAX >> (64 - bits + is_signed));
+    switch (kind) {
+    case TN_REDUCE_PROD: return 1;
+    case TN_REDUCE_MAX: return is_signed ? -most - 1 : 0;
+    case TN_REDUCE_MIN: return most;
+    default: return 0;
+    }
+}
+
+static void start_totals(const Reduction *r, Totals *t, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        if (r->class == MAP_INT)
+            t->whole[i] = identity_whole(r->kind, r->dtype);
+        else
+            t->real[i] = identity_real(r->kind);
 }
 
 static inline double more(double a, double b) {
@@ -91,7 +107,7 @@ static inline double less(double a, double b) {
     return a < b || a != a ? a : b;
 }
 
-/* Sum of at most MAP_BLOCK floats. */
+/* Sum of at most CHUNK floats. */
 static float sum_floats(const float *x, int64_t n) {
     vf even = vf_zero(), odd = vf_zero();
     int64_t i = 0;
@@ -123,120 +139,101 @@ static float extreme_float(const float *x, int64_t n, float sign) {
     return found ? NAN : largest;
 }
 
-static Total fold_floats(TnReduction kind, Total t, const float *x, int64_t n) {
+static void fold_floats(TnReduction kind, double *t, const float *x, int64_t n) {
     switch (kind) {
-    case TN_REDUCE_MAX: t.real = more(t.real, extreme_float(x, n, 1)); break;
-    case TN_REDUCE_MIN: t.real = less(t.real, -extreme_float(x, n, -1)); break;
+    case TN_REDUCE_MAX: *t = more(*t, extreme_float(x, n, 1)); break;
+    case TN_REDUCE_MIN: *t = less(*t, -extreme_float(x, n, -1)); break;
     case TN_REDUCE_PROD:
-        for (int64_t i = 0; i < n; i++) t.real *= x[i];
+        for (int64_t i = 0; i < n; i++) *t *= x[i];
         break;
-    default: t.real += sum_floats(x, n); break;
+    default: *t += sum_floats(x, n); break;
     }
-    return t;
 }
 
-/* FOLD_ROW takes n elements into one total, FOLD_COLUMNS the i-th element into the i-th. */
-#define FOLD_ROW(name, type, member, max, min)                                \
-    static Total name(TnReduction kind, Total t, const type *x, int64_t n) {  \
-        switch (kind) {                                                       \
-        case TN_REDUCE_MAX:                                                   \
-            for (int64_t i = 0; i < n; i++) t.member = max(t.member, x[i]);   \
-            break;                                                            \
-        case TN_REDUCE_MIN:                                                   \
-            for (int64_t i = 0; i < n; i++) t.member = min(t.member, x[i]);   \
-            break;                                                            \
-        case TN_REDUCE_PROD:                                                  \
-            for (int64_t i = 0; i < n; i++) t.member = TIMES(t.member, x[i]); \
-            break;                                                            \
-        default:                                                              \
-            for (int64_t i = 0; i < n; i++) t.member = PLUS(t.member, x[i]);  \
-            break;                                                            \
-        }                                                                     \
-        return t;                                                             \
-    }
-
-#define FOLD_COLUMNS(name, type, member, max, min)                                  \
-    static void name(TnReduction kind, Total *t, const type *x, int64_t n) {        \
-        switch (kind) {                                                             \
-        case TN_REDUCE_MAX:                                                         \
-            for (int64_t i = 0; i < n; i++) t[i].member = max(t[i].member, x[i]);   \
-            break;                                                                  \
-        case TN_REDUCE_MIN:                                                         \
-            for (int64_t i = 0; i < n; i++) t[i].member = min(t[i].member, x[i]);   \
-            break;                                                                  \
-        case TN_REDUCE_PROD:                                                        \
-            for (int64_t i = 0; i < n; i++) t[i].member = TIMES(t[i].member, x[i]); \
-            break;                                                                  \
-        default:                                                                    \
-            for (int64_t i = 0; i < n; i++) t[i].member = PLUS(t[i].member, x[i]);  \
-            break;                                                                  \
-        }                                                                           \
+/* Folds x[i] into t[at]: at = 0 makes one total of a row, at = i continues a block of totals. */
+#define FOLD(name, type, total, at, max, min)                                         \
+    static void name(TnReduction kind, total *restrict t, const type *x, int64_t n) { \
+        switch (kind) {                                                               \
+        case TN_REDUCE_MAX:                                                           \
+            for (int64_t i = 0; i < n; i++) t[at] = max(t[at], x[i]);                 \
+            break;                                                                    \
+        case TN_REDUCE_MIN:                                                           \
+            for (int64_t i = 0; i < n; i++) t[at] = min(t[at], x[i]);                 \
+            break;                                                                    \
+        case TN_REDUCE_PROD:                                                          \
+            for (int64_t i = 0; i < n; i++) t[at] = TIMES(t[at], x[i]);               \
+            break;                                                                    \
+        default:                                                                      \
+            for (int64_t i = 0; i < n; i++) t[at] = PLUS(t[at], x[i]);                \
+            break;                                                                    \
+        }                                                                             \
     }
 
 #define PLUS(a, b)  ((a) + (b))
 #define TIMES(a, b) ((a) * (b))
-FOLD_ROW(fold_doubles, double, real, more, less)
-FOLD_COLUMNS(fold_float_columns, float, real, more, less)
-FOLD_COLUMNS(fold_double_columns, double, real, more, less)
+FOLD(fold_doubles, double, double, 0, more, less)
+FOLD(fold_float_columns, float, double, i, more, less)
+FOLD(fold_double_columns, double, double, i, more, less)
 #undef PLUS
 #undef TIMES
 
-/* Integers wrap. The order of u64 is that of int64_t with the top bit flipped. */
+/* Integers wrap; u64 lies in int64_t as its bits. */
 #define PLUS(a, b)      ((int64_t)((uint64_t)(a) + (uint64_t)(b)))
 #define TIMES(a, b)     ((int64_t)((uint64_t)(a) * (uint64_t)(b)))
 #define LARGER(a, b)    ((a) > (b) ? (a) : (b))
 #define SMALLER(a, b)   ((a) < (b) ? (a) : (b))
 #define LARGER_U(a, b)  ((uint64_t)(a) > (uint64_t)(b) ? (a) : (b))
 #define SMALLER_U(a, b) ((uint64_t)(a) < (uint64_t)(b) ? (a) : (b))
-FOLD_ROW(fold_ints, int64_t, whole, LARGER, SMALLER)
-FOLD_ROW(fold_u64s, int64_t, whole, LARGER_U, SMALLER_U)
-FOLD_COLUMNS(fold_int_columns, int64_t, whole, LARGER, SMALLER)
-FOLD_COLUMNS(fold_u64_columns, int64_t, whole, LARGER_U, SMALLER_U)
+FOLD(fold_ints, int64_t, int64_t, 0, LARGER, SMALLER)
+FOLD(fold_u64s, int64_t, int64_t, 0, LARGER_U, SMALLER_U)
+FOLD(fold_int_columns, int64_t, int64_t, i, LARGER, SMALLER)
+FOLD(fold_u64_columns, int64_t, int64_t, i, LARGER_U, SMALLER_U)
 
 /* n elements of x with `stride` into one total. */
-static Total fold_row(const Reduction *r, Total t, const char *x, int64_t stride, int64_t n,
-                      void *block) {
+static void fold_row(const Reduction *r, Totals *t, const char *x, int64_t stride, int64_t n,
+                     void *block) {
     int64_t size = (int64_t)tn_dtype_size(r->dtype);
-    for (int64_t done = 0; done < n; done += MAP_BLOCK) {
-        int64_t part = n - done < MAP_BLOCK ? n - done : MAP_BLOCK;
+    for (int64_t done = 0; done < n; done += CHUNK) {
+        int64_t part = n - done < CHUNK ? n - done : CHUNK;
         TN_FN(map_load)(block, x + done * stride * size, r->dtype, stride, part);
         if (r->class == MAP_FLOAT)
-            t = fold_floats(r->kind, t, block, part);
+            fold_floats(r->kind, t->real, block, part);
         else if (r->class == MAP_DOUBLE)
-            t = fold_doubles(r->kind, t, block, part);
+            fold_doubles(r->kind, t->real, block, part);
         else
-            t = (r->dtype == TN_U64 ? fold_u64s : fold_ints)(r->kind, t, block, part);
+            (r->dtype == TN_U64 ? fold_u64s : fold_ints)(r->kind, t->whole, block, part);
     }
-    return t;
 }
 
-static void fold_columns(const Reduction *r, Total *t, const char *x, int64_t n, void *block) {
+/* n neighbouring elements into as many totals. */
+static void fold_columns(const Reduction *r, Totals *t, const char *x, int64_t n, void *block) {
     TN_FN(map_load)(block, x, r->dtype, 1, n);
     if (r->class == MAP_FLOAT)
-        fold_float_columns(r->kind, t, block, n);
+        fold_float_columns(r->kind, t->real, block, n);
     else if (r->class == MAP_DOUBLE)
-        fold_double_columns(r->kind, t, block, n);
+        fold_double_columns(r->kind, t->real, block, n);
     else
-        (r->dtype == TN_U64 ? fold_u64_columns : fold_int_columns)(r->kind, t, block, n);
+        (r->dtype == TN_U64 ? fold_u64_columns : fold_int_columns)(r->kind, t->whole, block, n);
 }
 
-static void store_totals(const Reduction *r, void *y, int64_t stride, Total *t, int64_t n) {
+static void divide_totals(const Reduction *r, Totals *t, int64_t n) {
     int64_t count = loop_points(&r->reduced, r->reduced.rank);
-    if (r->kind == TN_REDUCE_MEAN)
-        for (int64_t i = 0; i < n; i++) {
-            if (r->class != MAP_INT)
-                t[i].real /= (double)count;
-            else if (count == 0)
-                t[i].whole = 0;
-            else if (r->dtype == TN_U64)
-                t[i].whole = (int64_t)((uint64_t)t[i].whole / (uint64_t)count);
-            else
-                t[i].whole /= count;
-        }
-    float floats[MAP_BLOCK];
+    for (int64_t i = 0; i < n; i++)
+        if (r->class != MAP_INT)
+            t->real[i] /= (double)count;
+        else if (count == 0)
+            t->whole[i] = 0;
+        else if (r->dtype == TN_U64)
+            t->whole[i] = (int64_t)((uint64_t)t->whole[i] / (uint64_t)count);
+        else
+            t->whole[i] /= count;
+}
+
+static void store_totals(const Reduction *r, void *y, int64_t stride, Totals *t, int64_t n) {
+    float floats[WIDTH];
     const void *from = t;
     if (r->class == MAP_FLOAT) {
-        for (int64_t i = 0; i < n; i++) floats[i] = (float)t[i].real;
+        for (int64_t i = 0; i < n; i++) floats[i] = (float)t->real[i];
         from = floats;
     } else {
         TN_FN(map_fit)(t, r->dtype, n);
@@ -246,22 +243,22 @@ static void store_totals(const Reduction *r, void *y, int64_t stride, Total *t, 
 
 /* Results [0, n) of a block whose first element of x and y is given. */
 static void reduce_block(const Reduction *r, const char *x, char *y, int64_t n, void *block) {
-    Total totals[MAP_BLOCK];
+    Totals totals;
     int64_t size = (int64_t)tn_dtype_size(r->dtype);
     int rows = r->width == 1, inner = r->reduced.rank - (rows ? 1 : 0);
     int64_t points = loop_points(&r->reduced, inner);
-    for (int64_t i = 0; i < n; i++) totals[i] = identity(r);
+    start_totals(r, &totals, n);
     LoopAt at;
     loop_seek(&r->reduced, inner, 0, &at);
     for (int64_t p = 0; p < points; p++, loop_next(&r->reduced, inner, &at)) {
         const char *from = x + at.offset[0] * size;
         if (rows)
-            totals[0] = fold_row(r, totals[0], from, r->reduced.strides[0][inner],
-                                 r->reduced.dims[inner], block);
+            fold_row(r, &totals, from, r->reduced.strides[0][inner], r->reduced.dims[inner], block);
         else
-            fold_columns(r, totals, from, n, block);
+            fold_columns(r, &totals, from, n, block);
     }
-    store_totals(r, y, r->kept.strides[1][r->kept.rank - 1], totals, n);
+    if (r->kind == TN_REDUCE_MEAN) divide_totals(r, &totals, n);
+    store_totals(r, y, r->kept.strides[1][r->kept.rank - 1], &totals, n);
 }
 
 void TN_FN(reduce_run)(const TnCall *call, int64_t task, void *scratch) {

@@ -1,9 +1,10 @@
-/* softmax: y = exp(x - m) / sum exp(x - m) with m = max x, or its logarithm x - m - log sum exp(x -
- * m), along one axis.
+/* softmax along one axis, m = max x:
  *
- * Rows of f32 with both strides 1 are worked on in place of the result; any other row (strided,
- * f16, bf16, f64) is brought into scratch, computed there as float or double, and written back. A
- * row with a NaN, with +inf, or of nothing but -inf becomes NaN throughout. y may lie on x. */
+ *     y = exp(x - m) / sum exp(x - m)      or its logarithm  x - m - log sum exp(x - m)
+ *
+ * Rows of f32 with both strides 1 are computed where they are; any other row (strided, f16, bf16,
+ * f64) is brought into scratch, computed there as float or double, and written back. A row with a
+ * NaN, with +inf, or of nothing but -inf becomes NaN throughout. y may lie on x. */
 #include "runtime/kernels/family.h"
 #include "runtime/kernels/loop.h"
 #include "runtime/kernels/map.h"

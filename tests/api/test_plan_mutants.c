@@ -14,7 +14,7 @@
 #include "runtime/tenon.h"
 #include "tests/support/tiny_plan.h"
 
-enum { RANDOM_MUTANTS = 20000, MEMORY_LIMIT = 1 << 20 };
+enum { RANDOM_MUTANTS = 60000, MEMORY_LIMIT = 1 << 20 };
 
 static uint64_t seed = 1;
 static long opened, ran;

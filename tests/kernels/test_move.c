@@ -110,27 +110,31 @@ static void check_gather(TnIsa isa, uint32_t seed) {
     uint32_t random = seed;
     TnDType t = types[seed % COUNT(types)];
     int64_t xd[TN_MAX_RANK], id[TN_MAX_RANK], yd[TN_MAX_RANK];
-    int xr = 1 + (int)pick(&random, 3), ir = (int)pick(&random, 3),
-        axis = (int)pick(&random, (uint32_t)xr);
+    int xr = 1 + (int)pick(&random, 3), ir = (int)pick(&random, 3);
+    int axis = (int)pick(&random, (uint32_t)xr),
+        batch = axis > 0 && ir > 0 ? (int)pick(&random, 2) : 0;
+    int own = ir - batch, yr = xr + own - 1; /* axes of the index that are not batch axes */
     random_dims(xd, xr, &random);
     random_dims(id, ir, &random);
-    for (int i = 0; i < xr + ir - 1; i++)
-        yd[i] = i < axis ? xd[i] : i < axis + ir ? id[i - axis] : xd[i - ir + 1];
+    if (batch) id[0] = xd[0];
+    for (int i = 0; i < yr; i++)
+        yd[i] = i < axis ? xd[i] : i < axis + own ? id[batch + i - axis] : xd[i - own + 1];
     View x = view_new(t, xr, xd, pick(&random, 2) ? &random : NULL);
     View index =
         view_new(pick(&random, 2) ? TN_I32 : TN_I64, ir, id, pick(&random, 2) ? &random : NULL);
-    View y = view_new(t, xr + ir - 1, yd, pick(&random, 2) ? &random : NULL);
+    View y = view_new(t, yr, yd, pick(&random, 2) ? &random : NULL);
     view_randomise(&x, &random);
     random_indices(&index, xd[axis], &random);
-    ParamsGather params = {.axis = (uint32_t)axis};
+    ParamsGather params = {.axis = (uint32_t)axis, .batch_dims = (uint32_t)batch};
     TnTensor operands[] = {x.t, index.t, y.t};
     call_kernel(isa, OP_gather, &params, operands, 2, 1, NULL, 0);
     for (int64_t i = 0, n = view_count(&y.t); i < n; i++) {
-        int64_t at[TN_MAX_RANK], from[TN_MAX_RANK];
+        int64_t at[TN_MAX_RANK], from[TN_MAX_RANK], which[TN_MAX_RANK];
         view_index(&y.t, i, at);
-        for (int a = 0; a < xr; a++) from[a] = a < axis ? at[a] : a == axis ? 0 : at[a + ir - 1];
-        from[axis] = index_of(&index, at + axis, xd[axis]);
-        assert_memory_equal(view_at(&y.t, at, y.t.rank), view_at(&x.t, from, xr), tn_dtype_size(t));
+        for (int a = 0; a < xr; a++) from[a] = a < axis ? at[a] : a == axis ? 0 : at[a + own - 1];
+        for (int a = 0; a < ir; a++) which[a] = a < batch ? at[a] : at[axis + a - batch];
+        from[axis] = index_of(&index, which, xd[axis]);
+        assert_memory_equal(view_at(&y.t, at, yr), view_at(&x.t, from, xr), tn_dtype_size(t));
     }
     view_check(&y);
     view_free(&x), view_free(&index), view_free(&y);

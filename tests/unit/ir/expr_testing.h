@@ -37,13 +37,13 @@ static inline int tear_down(void **state) {
 }
 
 /* Runs the statement, which must raise `status`. */
-#define assert_raises(fixture, status, statement)           \
-    do {                                                    \
-        if (setjmp((fixture)->on_fail) == 0) {              \
-            statement;                                      \
-            fail_msg("%s did not raise", #statement);       \
-        }                                                   \
-        assert_int_equal((fixture)->cx.code, status);       \
+#define assert_raises(fixture, status, statement)     \
+    do {                                              \
+        if (setjmp((fixture)->on_fail) == 0) {        \
+            statement;                                \
+            fail_msg("%s did not raise", #statement); \
+        }                                             \
+        assert_int_equal((fixture)->cx.code, status); \
     } while (0)
 
 /* Parses; "i0", "i1", ... stay symbols here. */

@@ -71,9 +71,10 @@ static void test_text_does_not_depend_on_creation_order(void **state) {
 }
 
 static void test_bad_text(void **state) {
-    static const char *const bad[] = {"",    "3 +",    "(a",    "foo(a)",         "-",
-                                      "+ a", "min(a,", "a / b", "where(a, b, c)", "bit(a)",
-                                      "a//0", "99999999999999999999"};
+    static const char *const bad[] = {"",       "3 +",   "(a",
+                                      "foo(a)", "-",     "+ a",
+                                      "min(a,", "a / b", "where(a, b, c)",
+                                      "bit(a)", "a//0",  "99999999999999999999"};
     Fixture *f = *state;
     for (volatile size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         const char *s = bad[i];
@@ -188,7 +189,8 @@ static void test_predicates(void **state) {
     assert_ptr_equal(pr_eq(X, s, ex_int(X, -1)), no);
     assert_ptr_equal(pr_eq(X, parse(X, "2*s"), parse(X, "2*t + 1")), no);
     assert_ptr_equal(pr_eq(X, s, t), pr_eq(X, t, s));
-    assert_ptr_equal(pr_ge(X, parse(X, "2*s"), parse(X, "2*t + 1")), pr_ge(X, s, parse(X, "t + 1")));
+    assert_ptr_equal(pr_ge(X, parse(X, "2*s"), parse(X, "2*t + 1")),
+                     pr_ge(X, s, parse(X, "t + 1")));
     assert_ptr_equal(pr_not(X, p), pr_ge(X, t, parse(X, "s + 1")));
     assert_ptr_equal(pr_not(X, pr_not(X, pr_and(X, p, q))), pr_and(X, q, p));
     assert_ptr_equal(pr_and(X, p, yes), p);
@@ -338,8 +340,7 @@ static void test_quotient_is_replaced(void **state) {
     assert_true(ex_require_eq(X, parse(X, "(s6*s81)//s33"), ex_symbol(X, "s50"), "Reshape"));
     assert_ptr_equal(parse(X, "(s6*s81)//s33"), ex_symbol(X, "s50"));
     static const char *const names[] = {"s6", "s81", "s33", "s50"};
-    for (int i = 0; i < 4; i++)
-        assert_string_equal(ex_text(X, ex_symbol(X, names[i])), names[i]);
+    for (int i = 0; i < 4; i++) assert_string_equal(ex_text(X, ex_symbol(X, names[i])), names[i]);
     assert_string_equal(ex_text(X, ex_requirements(X)->left), "(s6*s81)//s33");
     /* Once the batches are equal, the quotient is s81, which then is s50. */
     assert_true(ex_require_eq(X, ex_symbol(X, "s6"), ex_symbol(X, "s33"), "Add"));
@@ -427,23 +428,25 @@ static void test_limits(void **state) {
     Fixture *f = *state;
     const Expr *big = ex_int(f->x, INT64_MAX), *s = ex_symbol(f->x, "s");
     assert_raises(f, TN_E_LIMIT, ex_add(f->x, big, ex_int(f->x, 1)));
-    assert_raises(f, TN_E_LIMIT, ex_mul(f->x, ex_scale(f->x, s, 1 << 30, 1),
-                                        ex_int(f->x, INT64_C(1) << 40)));
+    assert_raises(f, TN_E_LIMIT,
+                  ex_mul(f->x, ex_scale(f->x, s, 1 << 30, 1), ex_int(f->x, INT64_C(1) << 40)));
     assert_raises(f, TN_E_LIMIT, ex_neg(f->x, ex_int(f->x, INT64_MIN)));
     const Expr *volatile e = ex_add(f->x, s, ex_symbol(f->x, "t"));
     assert_raises(f, TN_E_LIMIT, for (;;) e = ex_mul(f->x, e, e));
     e = s;
-    assert_raises(f, TN_E_LIMIT, for (int i = 0;; i++) {
-        char name[20];
-        snprintf(name, sizeof name, "d%d", i);
-        e = ex_floordiv(f->x, e, ex_symbol(f->x, name));
-    });
+    assert_raises(
+        f, TN_E_LIMIT, for (int i = 0;; i++) {
+            char name[20];
+            snprintf(name, sizeof name, "d%d", i);
+            e = ex_floordiv(f->x, e, ex_symbol(f->x, name));
+        });
     e = s;
-    assert_raises(f, TN_E_LIMIT, for (int i = 0;; i++) {
-        char name[20];
-        snprintf(name, sizeof name, "t%d", i);
-        e = ex_add(f->x, e, ex_symbol(f->x, name));
-    });
+    assert_raises(
+        f, TN_E_LIMIT, for (int i = 0;; i++) {
+            char name[20];
+            snprintf(name, sizeof name, "t%d", i);
+            e = ex_add(f->x, e, ex_symbol(f->x, name));
+        });
     /* A proof does not raise. */
     ex_set_range(f->x, "m", 0, INT64_MAX / 2);
     assert_false(ex_provably_ge(f->x, parse(f->x, "7*s"), parse(f->x, "m*m*m*m")));

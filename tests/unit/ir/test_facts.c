@@ -129,7 +129,7 @@ static void test_integer_division(void **state) {
     Value *data = ir_binary(fx.g, OP_div, input("a", TN_I64, "n"), ir_scalar_int(fx.g, TN_I64, -2));
     assert_string_equal(elem_text(data), "-trunc(1/2*a[i0])");
     assert_string_equal(elem_text(ir_binary(fx.g, OP_mod, input("a", TN_I64, "n"), two)),
-                        "a[i0] mod 2");
+                        "a[i0] % 2");
 }
 
 /* What the TorchScript exporter makes of expand: Where(Equal(shape, ones * -1), ones, shape). */

@@ -193,7 +193,8 @@ static void test_attributes(void **state) {
                 ir_set_string(n, "mode", "sum"));
     int count = ir_attr_count(OP_attention), equal = 0;
     for (int i = 0; i < count; i++)
-        equal += ir_attr_equal(OP_attention, i, &n->attrs[i], &ir_attr_info(OP_attention, i)->value);
+        equal +=
+            ir_attr_equal(OP_attention, i, &n->attrs[i], &ir_attr_info(OP_attention, i)->value);
     assert_int_equal(equal, count - 1);
 
     EXPECT_FAIL(TN_E_MODEL, "attribute 'axis' of concat is missing",
@@ -271,8 +272,21 @@ static uint16_t nearest(TnDType t, double v) {
 
 static void test_half_rounding(void **state) {
     (void)state;
-    static const double samples[] = {0.1,    1.0 / 3, 2049,    2051,   65504,   65519, 1e-7, 5.9e-8, 3.0e-8,
-                                     6.1e-5, 1e-5,    -0.3333, 1.0009765625 + 0.00048828125, 1023.75, 3e38};
+    static const double samples[] = {0.1,
+                                     1.0 / 3,
+                                     2049,
+                                     2051,
+                                     65504,
+                                     65519,
+                                     1e-7,
+                                     5.9e-8,
+                                     3.0e-8,
+                                     6.1e-5,
+                                     1e-5,
+                                     -0.3333,
+                                     1.0009765625 + 0.00048828125,
+                                     1023.75,
+                                     3e38};
     static const TnDType types[] = {TN_F16, TN_BF16};
     for (int k = 0; k < 2; k++)
         for (size_t i = 0; i < sizeof samples / sizeof *samples; i++) {
@@ -328,18 +342,12 @@ static void test_elements(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_build),
-        TEST(test_replace),
-        TEST(test_order),
-        TEST(test_loop_survives_removal),
-        TEST(test_many_uses),
-        TEST(test_origins),
-        TEST(test_modules),
-        TEST(test_attributes),
-        TEST(test_attribute_table),
-        TEST(test_constants),
-        TEST(test_half_rounding),
-        TEST(test_elements),
+        TEST(test_build),           TEST(test_replace),
+        TEST(test_order),           TEST(test_loop_survives_removal),
+        TEST(test_many_uses),       TEST(test_origins),
+        TEST(test_modules),         TEST(test_attributes),
+        TEST(test_attribute_table), TEST(test_constants),
+        TEST(test_half_rounding),   TEST(test_elements),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,120 @@
+/* Every allocation of open, session, prepare and run fails in turn, once or for good: an error
+ * comes back, nothing leaks, and what succeeded before stays usable. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "runtime/tenon.h"
+#include "tests/support/scratch.h"
+#include "tests/support/tiny_plan.h"
+
+typedef struct Counter {
+    int calls, live;
+    int fail_at; /* number of the first call that fails, from 1; 0 = none */
+    int for_good;
+} Counter;
+
+static void *count_allocate(void *user, size_t size, size_t alignment) {
+    Counter *c = user;
+    c->calls++;
+    if (c->fail_at && (c->for_good ? c->calls >= c->fail_at : c->calls == c->fail_at)) return NULL;
+    void *p = aligned_alloc(alignment < sizeof p ? sizeof p : alignment,
+                            (size + alignment - 1) / alignment * alignment);
+    if (p) {
+        memset(p, 0xa5, size); /* nobody may rely on zeros */
+        c->live++;
+    }
+    return p;
+}
+
+static void count_release(void *user, void *memory) {
+    ((Counter *)user)->live--;
+    free(memory);
+}
+
+/* Two runs of different shapes. Returns the first status that is not TENON_OK. */
+static tenon_status scenario(Counter *c, int read_into_memory) {
+    tenon_allocator allocator = {count_allocate, count_release, c};
+    tenon_plan_options o = {
+        .struct_size = sizeof o, .allocator = &allocator, .read_into_memory = read_into_memory};
+    tenon_plan *plan = NULL;
+    tenon_session *s = NULL;
+    tenon_error err = {0};
+    int64_t ids[300] = {0};
+    tenon_status status = tenon_plan_open("m.plan", &o, &plan, &err);
+    if (!status) status = tenon_session_create(plan, NULL, &s, &err);
+    for (int64_t n = 1; !status && n <= 100; n += 99) {
+        tenon_tensor t = {.dtype = TENON_I64, .rank = 2, .dims = {3, n}, .data = ids};
+        status = tenon_session_bind(s, "ids", &t, &err);
+        if (!status) status = tenon_session_run(s, &err);
+    }
+    if (status) {
+        assert_int_equal(status, TENON_E_MEMORY);
+        assert_true(err.text[0] != 0);
+        c->fail_at = 0;
+        if (s) { /* the session is still good */
+            tenon_tensor t = {.dtype = TENON_I64, .rank = 2, .dims = {1, 2}, .data = ids};
+            assert_int_equal(tenon_session_bind(s, "ids", &t, &err), TENON_OK);
+            assert_int_equal(tenon_session_run(s, &err), TENON_OK);
+        }
+    }
+    tenon_session_destroy(s);
+    tenon_plan_close(plan);
+    return status;
+}
+
+static void fails_everywhere(void **state) {
+    (void)state;
+    size_t size;
+    unsigned char *bytes = tiny_plan(16, 16, &size);
+    write_file("m.plan", bytes, size);
+    free(bytes);
+    for (int mode = 0; mode < 4; mode++) {
+        Counter all = {0};
+        assert_int_equal(scenario(&all, mode & 1), TENON_OK);
+        assert_int_equal(all.live, 0);
+        assert_true(all.calls >= 5);
+        for (int n = 1; n <= all.calls; n++) {
+            Counter c = {.fail_at = n, .for_good = mode >> 1};
+            assert_int_equal(scenario(&c, mode & 1), TENON_E_MEMORY);
+            assert_int_equal(c.live, 0);
+        }
+    }
+    scratch_empty();
+}
+
+static void repeated_runs_do_not_allocate(void **state) {
+    (void)state;
+    size_t size;
+    unsigned char *bytes = tiny_plan(16, 16, &size);
+    Counter c = {0};
+    tenon_allocator allocator = {count_allocate, count_release, &c};
+    tenon_plan_options o = {.struct_size = sizeof o, .allocator = &allocator};
+    tenon_plan *plan = NULL;
+    tenon_session *s = NULL;
+    int64_t ids[2][40] = {{0}};
+    assert_int_equal(tenon_plan_open_memory(bytes, size, &o, &plan, NULL), TENON_OK);
+    assert_int_equal(tenon_session_create(plan, NULL, &s, NULL), TENON_OK);
+    int calls = 0;
+    for (int i = 0; i < 10; i++) {
+        tenon_tensor t = {.dtype = TENON_I64,
+                          .rank = 2,
+                          .dims = {4, i < 5 ? 10 : 10 - i % 3},
+                          .data = ids[i % 2]};
+        assert_int_equal(tenon_session_bind(s, "ids", &t, NULL), TENON_OK);
+        assert_int_equal(tenon_session_run(s, NULL), TENON_OK);
+        if (i == 0) calls = c.calls;
+        assert_int_equal(c.calls, calls); /* smaller shapes fit into the arena there is */
+    }
+    tenon_session_destroy(s);
+    tenon_plan_close(plan);
+    assert_int_equal(c.live, 0);
+    free(bytes);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(fails_everywhere),
+                                       cmocka_unit_test(repeated_runs_do_not_allocate)};
+    return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
+}

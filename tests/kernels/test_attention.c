@@ -1,0 +1,343 @@
+/* attention on every ISA against plain loops in double precision: head sizes, lengths, shared kv
+ * heads, strided views, and every kind of mask, above all rows that see no key. */
+#include <float.h>
+#include <math.h>
+#include <stdbool.h>
+#include "tests/kernels/kernel_call.h"
+
+#define GUARD 12345.678f
+
+typedef struct Case {
+    int64_t b, s, h, d, t, g, e;
+    ParamsAttention p;
+    int64_t offset;
+    int key_mask;   /* 0 none, 1 random, 2 a prefix per batch entry, 3 one row for all, 4 nothing
+                       allowed */
+    int query_mask; /* 0 none, 1 random */
+    int bias;   /* 0 none, 1 full, 2 [1, h, 1, t], 3 [b, 1, s, 1], 4 -inf or -FLT_MAX here and there
+                 */
+    bool fused; /* q, k, v inside one [b, s, 3, ..] buffer; else [b, h, s, d] each */
+} Case;
+
+#define PLAIN \
+    { .scale = 0.3f, .mask_value = -FLT_MAX, .window_left = -1, .window_right = -1 }
+
+typedef struct Data {
+    float *q, *k, *v, *bias, *o;
+    uint8_t *key_mask, *query_mask;
+    int64_t o_size;
+    TnTensor t[7];
+} Data;
+
+static TnTensor head_view(float *data, int64_t b, int64_t s, int64_t h, int64_t d, int64_t s_stride,
+                          int64_t h_stride, int64_t b_stride) {
+    TnTensor t = dense(data, TN_F32, 4, (int64_t[]){b, s, h, d});
+    t.strides[0] = b_stride;
+    t.strides[1] = s_stride;
+    t.strides[2] = h_stride;
+    return t;
+}
+
+static TnTensor broadcast_dense(void *data, TnDType dtype, int rank, const int64_t *dims,
+                                const bool *kept) {
+    TnTensor t = dense(data, dtype, rank, dims);
+    int64_t stride = 1;
+    for (int i = rank - 1; i >= 0; i--) {
+        t.strides[i] = kept[i] ? stride : 0;
+        if (kept[i]) stride *= dims[i];
+    }
+    return t;
+}
+
+static void make_masks(Data *x, const Case *c) {
+    uint32_t seed = 99;
+    x->key_mask = calloc((size_t)(c->b * c->t + 1), 1);
+    x->query_mask = calloc((size_t)(c->b * c->s + 1), 1);
+    for (int64_t i = 0; i < c->b * c->t; i++) {
+        bool prefix = i % (c->t ? c->t : 1) < c->t / (i / (c->t ? c->t : 1) + 2) + 1;
+        x->key_mask[i] = c->key_mask == 4 ? 0 : c->key_mask == 2 ? prefix : noise(&seed) > -0.3f;
+    }
+    for (int64_t i = 0; i < c->b * c->s; i++) x->query_mask[i] = noise(&seed) > -0.3f ? 255 : 0;
+    x->t[3] = broadcast_dense(c->key_mask ? x->key_mask : NULL, TN_BOOL, 2, (int64_t[]){c->b, c->t},
+                              (bool[]){c->key_mask != 3, true});
+    x->t[4] = dense(c->query_mask ? x->query_mask : NULL, TN_BOOL, 2, (int64_t[]){c->b, c->s});
+    x->bias = noise_array(c->b * c->h * c->s * c->t, 7);
+    if (c->bias == 4)
+        for (int64_t i = 0; i < c->b * c->h * c->s * c->t; i++)
+            if (noise(&seed) > 0.2f) x->bias[i] = i % 2 ? -FLT_MAX / 2 : -INFINITY;
+    static const bool kept[5][4] = {{0}, {1, 1, 1, 1}, {0, 1, 0, 1}, {1, 0, 1, 0}, {1, 1, 1, 1}};
+    x->t[5] = broadcast_dense(c->bias ? x->bias : NULL, TN_F32, 4,
+                              (int64_t[]){c->b, c->h, c->s, c->t}, kept[c->bias]);
+}
+
+static Data make(const Case *c) {
+    Data x = {0};
+    x.q = noise_array(c->b * c->s * c->h * c->d, 1);
+    x.k = noise_array(c->b * c->t * c->g * c->d, 2);
+    x.v = noise_array(c->b * c->t * c->g * c->e, 3);
+    x.o_size = c->b * c->s * (c->h * c->e + 5);
+    x.o = malloc((size_t)(x.o_size + 32) * sizeof *x.o);
+    for (int64_t i = 0; i < x.o_size + 32; i++) x.o[i] = GUARD;
+    if (c->fused) {
+        x.t[0] = dense(x.q, TN_F32, 4, (int64_t[]){c->b, c->s, c->h, c->d});
+        x.t[1] = dense(x.k, TN_F32, 4, (int64_t[]){c->b, c->t, c->g, c->d});
+        x.t[2] = dense(x.v, TN_F32, 4, (int64_t[]){c->b, c->t, c->g, c->e});
+    } else {
+        x.t[0] = head_view(x.q, c->b, c->s, c->h, c->d, c->d, c->s * c->d, c->h * c->s * c->d);
+        x.t[1] = head_view(x.k, c->b, c->t, c->g, c->d, c->d, c->t * c->d, c->g * c->t * c->d);
+        x.t[2] = head_view(x.v, c->b, c->t, c->g, c->e, c->e, c->t * c->e, c->g * c->t * c->e);
+    }
+    int64_t row = c->h * c->e + 5;
+    x.t[6] = head_view(x.o + 16, c->b, c->s, c->h, c->e, row, c->e, c->s * row);
+    make_masks(&x, c);
+    return x;
+}
+
+static double at4(const TnTensor *t, int64_t a, int64_t b, int64_t c, int64_t d) {
+    return (double)((const float *)t->data)[a * t->strides[0] + b * t->strides[1] +
+                                            c * t->strides[2] + d * t->strides[3]];
+}
+
+static bool is_masked(const Case *c, const Data *x, int64_t b, int64_t i, int64_t j) {
+    int64_t p = i + c->offset;
+    if (c->key_mask && !x->key_mask[b * x->t[3].strides[0] + j]) return true;
+    if (c->query_mask && !x->query_mask[b * c->s + i]) return true;
+    if ((c->p.flags & TN_ATTENTION_CAUSAL) && j > p) return true;
+    if (c->p.window_left >= 0 && j < p - c->p.window_left) return true;
+    return c->p.window_right >= 0 && j > p + c->p.window_right;
+}
+
+/* Scores are rounded to float where masks are added: that -FLT_MAX swallows them is part of the
+ * meaning. */
+static void reference_scores(const Case *c, const Data *x, int64_t b, int64_t h, int64_t i,
+                             double *w) {
+    double top = -INFINITY, sum = 0;
+    for (int64_t j = 0; j < c->t; j++) {
+        double s = 0;
+        for (int64_t d = 0; d < c->d; d++)
+            s += at4(&x->t[0], b, i, h, d) * at4(&x->t[1], b, j, h / (c->h / c->g), d);
+        s *= c->p.scale;
+        if (c->p.softcap != 0) s = c->p.softcap * tanh(s / c->p.softcap);
+        if (c->bias) s = (double)(float)(s + at4(&x->t[5], b, h, i, j));
+        if (is_masked(c, x, b, i, j))
+            s = (double)(c->p.flags & TN_ATTENTION_SELECT ? c->p.mask_value
+                                                          : (float)((float)s + c->p.mask_value));
+        w[j] = s;
+        if (s > top) top = s;
+    }
+    for (int64_t j = 0; j < c->t; j++) sum += w[j] = exp(w[j] - top);
+    for (int64_t j = 0; j < c->t; j++) w[j] /= sum;
+}
+
+static void check(TnIsa isa, const Case *c) {
+    Data x = make(c);
+    call_kernel(isa, OP_attention, &c->p, x.t, 6, 1, &c->offset, 1);
+    double *w = calloc((size_t)(c->t + 1), sizeof *w);
+    for (int64_t b = 0; b < c->b; b++)
+        for (int64_t i = 0; i < c->s; i++)
+            for (int64_t h = 0; h < c->h; h++) {
+                reference_scores(c, &x, b, h, i, w);
+                for (int64_t e = 0; e < c->e; e++) {
+                    double want = 0;
+                    for (int64_t j = 0; j < c->t; j++)
+                        want += w[j] * at4(&x.t[2], b, j, h / (c->h / c->g), e);
+                    float *got = &x.o[16 + (b * c->s + i) * (c->h * c->e + 5) + h * c->e + e];
+                    bool same = isnan(want) ? isnan(*got) : fabs(want - *got) <= 5e-6;
+                    if (!same)
+                        fail_msg("%s: s %lld h %lld/%lld d %lld t %lld e %lld masks %d %d %d: "
+                                 "o[%lld, %lld, %lld, %lld] = %g, not %g",
+                                 tn_isa_name(isa), (long long)c->s, (long long)c->h,
+                                 (long long)c->g, (long long)c->d, (long long)c->t, (long long)c->e,
+                                 c->key_mask, c->query_mask, c->bias, (long long)b, (long long)i,
+                                 (long long)h, (long long)e, (double)*got, want);
+                    *got = GUARD;
+                }
+            }
+    for (int64_t i = 0; i < x.o_size + 32; i++)
+        if (x.o[i] != GUARD)
+            fail_msg("%s: wrote outside o, %lld floats from its start", tn_isa_name(isa),
+                     (long long)i - 16);
+    free(w), free(x.q), free(x.k), free(x.v), free(x.o), free(x.bias), free(x.key_mask),
+        free(x.query_mask);
+}
+
+static void head_sizes(void **state) {
+    (void)state;
+    static const int64_t sizes[] = {1,  2,  7,  8,  11, 15, 16, 17,  31,
+                                    32, 33, 48, 64, 65, 80, 96, 128, 200};
+    const size_t count = sizeof sizes / sizeof *sizes;
+    FOR_EACH_ISA(isa) {
+        for (size_t i = 0; i < count; i++)
+            for (int64_t s = 1; s <= 21; s += 4)
+                check(isa, &(Case){.b = 2,
+                                   .s = s,
+                                   .h = 2,
+                                   .d = sizes[i],
+                                   .t = 19,
+                                   .g = 2,
+                                   .e = sizes[(i * 5 + 2) % count],
+                                   .p = PLAIN,
+                                   .fused = s % 8 == 1});
+    }
+}
+
+static void lengths(void **state) {
+    (void)state;
+    static const int64_t keys[] = {0, 1, 2, 5, 8, 15, 16, 17, 32, 33, 100, 197, 520, 700};
+    FOR_EACH_ISA(isa) {
+        for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+            for (int64_t s = 0; s <= 130; s = s < 4 ? s + 1 : s * 2 + 5)
+                check(isa, &(Case){.b = 1,
+                                   .s = s,
+                                   .h = 1,
+                                   .d = 32,
+                                   .t = keys[i],
+                                   .g = 1,
+                                   .e = 32,
+                                   .p = PLAIN,
+                                   .fused = true});
+    }
+}
+
+static void shared_kv_heads(void **state) {
+    (void)state;
+    FOR_EACH_ISA(isa) {
+        for (int64_t g = 1; g <= 6; g++)
+            for (int64_t s = 1; s <= 40; s += 13)
+                if (6 % g == 0)
+                    check(isa, &(Case){.b = 2,
+                                       .s = s,
+                                       .h = 6,
+                                       .d = 16,
+                                       .t = 30,
+                                       .g = g,
+                                       .e = 24,
+                                       .p = PLAIN,
+                                       .fused = s > 14,
+                                       .key_mask = s > 1 ? 2 : 0,
+                                       .bias = (int)g % 3});
+        check(isa, &(Case){.b = 1,
+                           .s = 300,
+                           .h = 2,
+                           .d = 64,
+                           .t = 300,
+                           .g = 1,
+                           .e = 64,
+                           .p = PLAIN,
+                           .fused = true});
+    }
+}
+
+/* Every combination of mask kind, way of masking and mask value. */
+static void masks(void **state) {
+    (void)state;
+    static const float values[] = {-FLT_MAX, -1e4f, -INFINITY, -1e9f, 0, 5};
+    FOR_EACH_ISA(isa) {
+        for (int key_mask = 0; key_mask <= 4; key_mask++)
+            for (int query_mask = 0; query_mask <= 1; query_mask++)
+                for (int bias = 0; bias <= 4; bias++)
+                    for (uint32_t flags = 0; flags < 4; flags++)
+                        for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
+                            Case c = {.b = 2,
+                                      .s = 9,
+                                      .h = 2,
+                                      .d = 8,
+                                      .t = 21,
+                                      .g = 2,
+                                      .e = 11,
+                                      .p = PLAIN,
+                                      .offset = (int64_t)v * 4 - 6,
+                                      .key_mask = key_mask,
+                                      .query_mask = query_mask,
+                                      .bias = bias,
+                                      .fused = v % 2};
+                            c.p.flags = flags;
+                            c.p.mask_value = values[v];
+                            check(isa, &c);
+                        }
+    }
+}
+
+static void windows(void **state) {
+    (void)state;
+    FOR_EACH_ISA(isa) {
+        for (int32_t left = -1; left <= 40; left = left * 3 + 3)
+            for (int32_t right = -1; right <= 20; right = right * 2 + 2)
+                for (int64_t s = 1; s <= 60; s += 59)
+                    for (int64_t offset = -50; offset <= 100; offset += 30) {
+                        Case c = {.b = 1,
+                                  .s = s,
+                                  .h = 1,
+                                  .d = 16,
+                                  .t = 70,
+                                  .g = 1,
+                                  .e = 16,
+                                  .p = PLAIN,
+                                  .offset = offset,
+                                  .fused = true,
+                                  .key_mask = offset > 20 ? 1 : 0};
+                        c.p.window_left = left;
+                        c.p.window_right = right;
+                        c.p.flags = right < 0 ? TN_ATTENTION_CAUSAL : 0;
+                        check(isa, &c);
+                    }
+    }
+}
+
+static void scores(void **state) {
+    (void)state;
+    FOR_EACH_ISA(isa) {
+        for (int bias = 0; bias <= 3; bias++) {
+            Case c = {.b = 1,
+                      .s = 30,
+                      .h = 2,
+                      .d = 20,
+                      .t = 37,
+                      .g = 1,
+                      .e = 16,
+                      .p = PLAIN,
+                      .bias = bias,
+                      .key_mask = bias % 2};
+            c.p.softcap = 1.5f;
+            check(isa, &c);
+            c.p.softcap = 0;
+            c.p.scale = -0.7f;
+            check(isa, &c);
+            c.p.scale = 0;
+            check(isa, &c);
+            c.p.scale = 40;
+            c.d = 1;
+            check(isa, &c);
+        }
+    }
+}
+
+/* Large enough for several tasks per head, packed values and several blocks. */
+static void long_rows(void **state) {
+    (void)state;
+    FOR_EACH_ISA(isa) {
+        for (int mask = 0; mask < 3; mask++) {
+            Case c = {.b = 1,
+                      .s = 500,
+                      .h = 1,
+                      .d = 64,
+                      .t = 1100,
+                      .g = 1,
+                      .e = 64,
+                      .p = PLAIN,
+                      .offset = 600,
+                      .fused = true,
+                      .key_mask = mask};
+            c.p.flags = mask ? TN_ATTENTION_CAUSAL : 0;
+            check(isa, &c);
+        }
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(head_sizes),      cmocka_unit_test(lengths),
+                                       cmocka_unit_test(shared_kv_heads), cmocka_unit_test(masks),
+                                       cmocka_unit_test(windows),         cmocka_unit_test(scores),
+                                       cmocka_unit_test(long_rows)};
+    return cmocka_run_group_tests_name("attention", tests, NULL, NULL);
+}

@@ -1,0 +1,49 @@
+/* tenon check: a model compiled without writing anything, or a plan verified with the checksum of its weights. */
+#include <string.h>
+#include "runtime/base/mapfile.h"
+#include "runtime/runtime.h"
+#include "tools/tool.h"
+
+static void destroy(void *c) {
+    tenonc_destroy(c);
+}
+
+/* By its first bytes; folders and files that cannot be read are left to the compiler to explain. */
+static bool is_plan(const char *path) {
+    MapFile f;
+    char why[160];
+    if (mapfile_open(&f, path, why, sizeof why)) return false;
+    bool plan = f.size >= sizeof(PlanHeader) && !memcmp(f.data, TN_PLAN_MAGIC, 5);
+    mapfile_close(&f);
+    return plan;
+}
+
+static void check_plan(Tool *t, const char *path) {
+    PlanRun r = tool_open(t, path, NULL, 1);
+    tenon_error err;
+    if (plan_check_weights(r.plan, &err)) tool_fail(t, path, &err);
+    tool_printf(t, "%s: ok, %u instructions, weights %llu bytes\n", path, r.plan->instructions_count, (unsigned long long)r.plan->weights_bytes);
+}
+
+static void check_model(Tool *t, const char *path) {
+    tenonc *c = tenonc_create(NULL);
+    const void *bytes;
+    size_t size;
+    if (!c) tn_fail(&t->cx, TN_E_MEMORY, "out of memory");
+    tn_defer(&t->cx, destroy, c);
+    if (tenonc_add(c, path, NULL) || tenonc_compile_memory(c, &bytes, &size))
+        tn_fail(&t->cx, (TnStatus)tenonc_error(c)->code, "%s", tenonc_error(c)->text);
+    tool_printf(t, "%s: ok, compiles to a plan of %zu bytes\n", path, size);
+}
+
+int cmd_check(Tool *t) {
+    const char *name, *value, *path = NULL;
+    while (tool_next(t, &name, &value)) {
+        if (name || path) tool_usage(t, "unknown argument '%s'", name ? name : value);
+        path = value;
+    }
+    if (!path) tool_usage(t, "a model or a plan is wanted");
+    if (is_plan(path)) check_plan(t, path);
+    else check_model(t, path);
+    return EXIT_DONE;
+}

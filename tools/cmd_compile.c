@@ -1,0 +1,92 @@
+/* tenon compile: a model becomes a plan. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "runtime/runtime.h"
+#include "tools/tool.h"
+
+#define MAX_MODELS 16
+
+typedef struct Compile {
+    const char *model[MAX_MODELS], *function[MAX_MODELS];
+    int models;
+    const char *output, *report;
+    bool want_report, verify;
+} Compile;
+
+_Noreturn static void fail_with(Tool *t, const tenonc *c) {
+    const tenonc_message *m = tenonc_error(c);
+    tn_fail(&t->cx, (TnStatus)m->code, "%s", m->text);
+}
+
+static void show_progress(void *user, const char *stage, int32_t done, int32_t total) {
+    double *start = user;
+    if (tool_now_ms() - *start < 1000) return;
+    fprintf(stderr, done < total ? "\r%s %d/%d " : "\r\x1b[K", stage, done, total);
+}
+
+static void set(Tool *t, tenonc *c, const char *key, const char *value) {
+    tenon_status s = tenonc_set(c, key, value);
+    if (s == TENON_E_ARGUMENT) tool_usage(t, "%s", tenonc_error(c)->text);
+    if (s) fail_with(t, c);
+}
+
+static void parse(Tool *t, Compile *o, tenonc *c) {
+    const char *name, *value;
+    while (tool_next(t, &name, &value)) {
+        if (!name) {
+            if (o->models == MAX_MODELS) tool_usage(t, "more than %d models", MAX_MODELS);
+            o->model[o->models++] = value;
+        } else if (!strcmp(name, "-o") || !strcmp(name, "--output")) {
+            o->output = tool_value(t, name, value);
+        } else if (!strcmp(name, "--function")) {
+            if (!o->models) tool_usage(t, "--function stands behind its model");
+            o->function[o->models - 1] = tool_value(t, name, value);
+        } else if (!strcmp(name, "--report")) {
+            o->want_report = true;
+            o->report = value;
+        } else if (!strcmp(name, "--strip")) {
+            set(t, c, "strip", "1");
+        } else if (!strcmp(name, "--verify")) {
+            o->verify = true;
+        } else if (!strcmp(name, "--dim") || !strcmp(name, "--rename-dim") || !strcmp(name, "--task") || !strcmp(name, "--precision") ||
+                   !strcmp(name, "--require-fusion")) {
+            set(t, c, name + 2, tool_value(t, name, value));
+        } else {
+            tool_usage(t, "unknown option '%s'", name);
+        }
+    }
+    if (!o->models) tool_usage(t, "a model is wanted");
+    if (!o->output) tool_usage(t, "-o OUT.plan is wanted");
+}
+
+static void verify(Tool *t, const char *path) {
+    PlanRun r = tool_open(t, path, NULL, 1);
+    tenon_error err;
+    if (plan_check_weights(r.plan, &err)) tool_fail(t, path, &err);
+}
+
+static void destroy(void *c) {
+    tenonc_destroy(c);
+}
+
+int cmd_compile(Tool *t) {
+    Compile o = {0};
+    double start = tool_now_ms();
+    tenonc_options options = {.struct_size = sizeof options, .progress_user = &start};
+    if (isatty(STDERR_FILENO)) options.progress = show_progress;
+    tenonc *c = tenonc_create(&options);
+    if (!c) tn_fail(&t->cx, TN_E_MEMORY, "out of memory");
+    tn_defer(&t->cx, destroy, c);
+    parse(t, &o, c);
+    for (int i = 0; i < o.models; i++)
+        if (tenonc_add(c, o.model[i], o.function[i])) fail_with(t, c);
+    if (tenonc_compile(c, o.output)) fail_with(t, c);
+    const char *text;
+    if (o.want_report) {
+        if (tenonc_report(c, o.report != NULL, &text)) fail_with(t, c);
+        tool_write(t, o.report, text);
+    }
+    if (o.verify) verify(t, o.output);
+    return EXIT_DONE;
+}

@@ -1,0 +1,69 @@
+/* tenon dump: a model's graph at any stage, or a plan, as text. */
+#include <string.h>
+#include "passes/pass.h"
+#include "runtime/base/mapfile.h"
+#include "tools/plan_text.h"
+#include "tools/tool.h"
+
+typedef struct Dump {
+    const char *path, *after, *output;
+    bool passes, model_option;
+} Dump;
+
+static void destroy(void *c) {
+    tenonc_destroy(c);
+}
+
+static void parse(Tool *t, Dump *d, tenonc *c) {
+    const char *name, *value;
+    while (tool_next(t, &name, &value)) {
+        if (!name && !d->path) d->path = value;
+        else if (!name) tool_usage(t, "one model or plan is wanted");
+        else if (!strcmp(name, "--after")) d->after = tool_value(t, name, value);
+        else if (!strcmp(name, "--passes")) d->passes = true;
+        else if (!strcmp(name, "-o") || !strcmp(name, "--output")) d->output = tool_value(t, name, value);
+        else if (!strcmp(name, "--format")) {
+            const char *format = tool_value(t, name, value);
+            if (strcmp(format, "text")) tool_usage(t, "format '%s' is unknown; text is known", format);
+        } else if (!strcmp(name, "--dim") || !strcmp(name, "--rename-dim") || !strcmp(name, "--task")) {
+            if (tenonc_set(c, name + 2, tool_value(t, name, value))) tool_usage(t, "%s", tenonc_error(c)->text);
+        } else {
+            tool_usage(t, "unknown option '%s'", name);
+        }
+    }
+    if (!d->path && !d->passes) tool_usage(t, "a model or a plan is wanted");
+}
+
+static bool is_plan(const char *path) {
+    MapFile f;
+    char why[160];
+    if (mapfile_open(&f, path, why, sizeof why)) return false;
+    bool plan = f.size >= 5 && !memcmp(f.data, TN_PLAN_MAGIC, 5);
+    mapfile_close(&f);
+    return plan;
+}
+
+static const char *dump_plan(Tool *t, const char *path) {
+    PlanRun r = tool_open(t, path, NULL, 1);
+    TextBuffer text = {.arena = &t->cx.arena};
+    plan_text(r.plan, &text);
+    return text_end(&text);
+}
+
+static const char *dump_model(Tool *t, const Dump *d, tenonc *c) {
+    const char *text;
+    if (tenonc_add(c, d->path, NULL) || tenonc_dump(c, d->after, &text))
+        tn_fail(&t->cx, (TnStatus)tenonc_error(c)->code, "%s", tenonc_error(c)->text);
+    return text;
+}
+
+int cmd_dump(Tool *t) {
+    Dump d = {0};
+    tenonc *c = tenonc_create(NULL);
+    if (!c) tn_fail(&t->cx, TN_E_MEMORY, "out of memory");
+    tn_defer(&t->cx, destroy, c);
+    parse(t, &d, c);
+    for (int i = 0; d.passes && pass_at(i); i++) tool_printf(t, "%-16s %s\n", pass_at(i)->name, pass_at(i)->purpose);
+    if (d.path) tool_write(t, d.output, is_plan(d.path) ? dump_plan(t, d.path) : dump_model(t, &d, c));
+    return EXIT_DONE;
+}

@@ -1,0 +1,50 @@
+/* Opening plans for the commands that run them. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "runtime/base/cpu.h"
+#include "tools/tool.h"
+
+double tool_now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
+}
+
+static tenon_isa wanted_isa(Tool *t) {
+    const char *name = getenv("TENON_ISA");
+    if (!name || !*name) return TENON_ISA_AUTO;
+    if (!strcmp(name, "scalar")) return TENON_ISA_SCALAR;
+    if (!strcmp(name, "avx2")) return TENON_ISA_AVX2;
+    if (!strcmp(name, "avx512")) return TENON_ISA_AVX512;
+    tn_fail(&t->cx, TN_E_ARGUMENT, "TENON_ISA is '%s'; scalar, avx2 or avx512 is wanted", name);
+}
+
+const char *tool_isa_name(Tool *t) {
+    static const char *const names[] = {"auto", "scalar", "avx2", "avx512"};
+    tenon_isa isa = wanted_isa(t);
+    if (isa != TENON_ISA_AUTO) return names[isa];
+    return tn_isa_name(tn_cpu_isa());
+}
+
+static void close_run(void *run) {
+    PlanRun *r = run;
+    tenon_session_destroy(r->session);
+    tenon_pool_destroy(r->pool);
+    tenon_plan_close(r->plan);
+}
+
+PlanRun tool_open(Tool *t, const char *path, const char *function, int threads) {
+    PlanRun *r = ARENA_NEW(&t->cx.arena, PlanRun);
+    tenon_error err;
+    tenon_plan_options options = {.struct_size = sizeof options, .isa = wanted_isa(t)};
+    r->path = path;
+    tn_defer(&t->cx, close_run, r);
+    double start = tool_now_ms();
+    if (tenon_plan_open(path, &options, &r->plan, &err)) tool_fail(t, path, &err);
+    r->load_ms = tool_now_ms() - start;
+    if (threads != 1 && tenon_pool_create(threads, &r->pool, &err)) tool_fail(t, path, &err);
+    tenon_session_options session = {.struct_size = sizeof session, .function = function, .pool = r->pool};
+    if (tenon_session_create(r->plan, &session, &r->session, &err)) tool_fail(t, path, &err);
+    return *r;
+}
