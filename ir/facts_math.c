@@ -62,10 +62,12 @@ static bool only_symbols(const Expr *e) {
     return !ex_mentions(e, ATOM_COORD) && !ex_mentions(e, ATOM_LOAD);
 }
 
-/* Lengths may be divided by: a run in which one is 0 has no elements to be wrong about. Data may be
- * 0 anywhere. */
-static bool may_divide(ExprCx *x, const Expr *b) {
-    return ex_nonneg(x, only_symbols(b) ? b : ex_sub(x, b, ex_int(x, 1)));
+/* Whether b is at least 1. Nobody divides by a length that may be 0, so lengths are required to be;
+ * data may be 0 anywhere. */
+static bool may_divide(const Node *n, const Expr *b) {
+    Module *m = n->graph->module;
+    const Expr *one = ex_int(m->ex, 1);
+    return only_symbols(b) ? infer_try_le(m, one, b) : ex_provably_ge(m->ex, b, one);
 }
 
 /* a / b truncated towards zero, b >= 0. A length divided by a length is never meant to be negative:
@@ -90,7 +92,7 @@ static bool divide_integers(const Node *n, const Expr *a, const Expr *b, Elem *r
         a = ex_neg(x, a);
         b = ex_neg(x, b);
     }
-    if (!may_divide(x, b)) return false;
+    if (!may_divide(n, b)) return false;
     r->e = truncated_quotient(n->graph->module, a, b);
     return r->e != NULL;
 }
@@ -106,7 +108,7 @@ static bool divide(const Node *n, const Elem *a, Elem *r) {
             c.num < 0 ? ex_rational(x, -c.den, -c.num) : ex_rational(x, c.den, c.num);
         return keep(n, ex_mul(x, numerator, inverse), r);
     }
-    if (!denominator->count) return false;
+    if (!denominator->count || !may_divide(n, denominator)) return false;
     r->e = ex_exact_div(x, numerator, denominator);
     return r->e && facts_fits(x, result_type(n), r->e);
 }
@@ -115,7 +117,7 @@ static bool modulo(const Node *n, const Elem *a, Elem *r) {
     ExprCx *x = infer_ex(n);
     int64_t divisor;
     if (tn_is_float(result_type(n)) || !sum_fits(a[0].e, a[1].e) || ex_is(a[1].e, 0)) return false;
-    if (!ex_const(a[1].e, &divisor) && !may_divide(x, a[1].e)) return false;
+    if (!ex_const(a[1].e, &divisor) && !may_divide(n, a[1].e)) return false;
     r->e = ex_mod(x, a[0].e, a[1].e);
     return true;
 }

@@ -172,7 +172,8 @@ static bool apply_clause(Parser *p, const Clause *c) {
     const Symbol *s = ex_as_symbol(x, c->left);
     int64_t bound;
     if (c->relation == '=') return ex_require_eq(x, c->left, c->right, NULL);
-    if (!s || !ex_const(c->right, &bound))
+    bool replaced = s && ex_symbol(x, s->name) != c->left; /* its range says nothing any more */
+    if (!s || replaced || !ex_const(c->right, &bound))
         return c->relation == '<' ? ex_require_le(x, c->left, c->right, NULL)
                                   : ex_require_le(x, c->right, c->left, NULL);
     if (c->relation == '<')

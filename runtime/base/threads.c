@@ -15,13 +15,6 @@
 
 #define MAX_THREADS 1024
 
-struct TnPool {
-    int threads;
-    pid_t owner;                 /* the process whose threads these are */
-    pthread_mutex_t lock;        /* held during a region */
-    struct pthreadpool *workers; /* NULL before the first region */
-};
-
 typedef struct Region {
     _Atomic(int64_t) next; /* first task not yet taken */
     _Atomic(int) finished; /* lanes that are through */
@@ -29,6 +22,14 @@ typedef struct Region {
     TnTaskFn *fn;
     void *user;
 } Region;
+
+struct TnPool {
+    int threads;
+    pid_t owner;                 /* the process whose threads these are */
+    pthread_mutex_t lock;        /* held during a region */
+    struct pthreadpool *workers; /* NULL before the first region */
+    Region region;               /* the present one */
+};
 
 TnPool *tn_pool_new(int threads) {
     TnPool *p = calloc(1, sizeof *p);
@@ -66,18 +67,25 @@ static void run_lane(void *context, size_t lane) {
     atomic_fetch_add_explicit(&r->finished, 1, memory_order_release);
 }
 
+static void run_region(TnPool *p, int64_t tasks, TnTaskFn *fn, void *user, bool last) {
+    Region *r = &p->region;
+    size_t lanes = tasks < p->threads ? (size_t)tasks : (size_t)p->threads;
+    r->tasks = tasks;
+    r->fn = fn;
+    r->user = user;
+    atomic_store_explicit(&r->next, 0, memory_order_release);
+    pthreadpool_parallelize_1d(p->workers, run_lane, r, lanes,
+                               last ? PTHREADPOOL_FLAG_YIELD_WORKERS : 0);
+    (void)atomic_load_explicit(&r->finished, memory_order_acquire);
+}
+
 void tn_pool_run(TnPool *p, int64_t tasks, TnTaskFn *fn, void *user, bool last) {
     bool alone = !p || p->threads == 1 || tasks <= 1 || p->owner != getpid();
     if (!alone) {
         pthread_mutex_lock(&p->lock);
         if (!p->workers) p->workers = pthreadpool_create((size_t)p->threads);
         if (p->workers) {
-            Region r = {.tasks = tasks, .fn = fn, .user = user};
-            atomic_store_explicit(&r.next, 0, memory_order_release);
-            size_t lanes = tasks < p->threads ? (size_t)tasks : (size_t)p->threads;
-            pthreadpool_parallelize_1d(p->workers, run_lane, &r, lanes,
-                                       last ? PTHREADPOOL_FLAG_YIELD_WORKERS : 0);
-            (void)atomic_load_explicit(&r.finished, memory_order_acquire);
+            run_region(p, tasks, fn, user, last);
         } else {
             alone = true;
         }

@@ -87,7 +87,8 @@ void TN_FN(attention_plan)(TnCall *call) {
     int64_t block = SCORES / scores_stride(&a) / MIN_ROWS * MIN_ROWS;
     call->tile[BLOCK_ROWS] = block < MIN_ROWS ? MIN_ROWS : block > MAX_ROWS ? MAX_ROWS : block;
     call->tile[PACK_K] = rows > 2;
-    bool crowded = a.keys > 512 || a.in[V].strides[1] * (int64_t)sizeof(float) % 2048 == 0;
+    bool crowded = a.keys > 128 * TN_FN(tile_kernels).wide.panels ||
+                   a.in[V].strides[1] * (int64_t)sizeof(float) % 2048 == 0;
     call->tile[PACK_V] = a.width % TN_PANEL != 0 || (crowded && rows > MIN_ROWS);
     call->tasks = units * call->tile[SPLITS];
     call->work = (int64_t)ns;

@@ -12,8 +12,8 @@
  *     input[c][kernel depth][row][phase][i] = x at column i stride + phase - pad
  *
  * so that a tap (c, k) is one offset, and neighbouring results read neighbouring floats at any
- * stride. Then tiles of up to 8 channels by 2 vectors of columns stay in registers over all taps;
- * weights are broadcast. */
+ * stride. Then tiles of 8 channels by 2 vectors of results (or 1 by 8) stay in registers over all
+ * taps; weights are broadcast. When there are few patches, their channels are split over tasks. */
 #include <string.h>
 #include "runtime/kernels/family.h"
 #include "runtime/kernels/loop.h"
@@ -22,10 +22,13 @@
 
 TN_FAMILY(conv);
 
-#define PATCH          128 /* results per channel in a unit, about */
-#define TILE_CHANNELS  8
-#define TILE_VECTORS   2
-#define SINGLE_VECTORS 8 /* one channel takes more columns, to hide the latency of additions */
+#define PATCH         128 /* results per channel in a unit, about; fewer where units are few */
+#define PATCH_LEAST   32
+#define PATCH_RESULTS 2048 /* results of all channels in a unit, at least */
+#define TASKS         8    /* wanted at least, so that threads share small images */
+#define TILE_CHANNELS 8
+#define TILE_VECTORS  2
+#define MAX_VECTORS   8 /* of a tile with one channel: enough to hide the latency of additions */
 
 enum { DEPTH, HEIGHT, WIDTH, SPATIAL };
 
@@ -40,6 +43,7 @@ typedef struct Shape {
     int64_t row_patches, column_patches;
     int64_t input_rows, phase_columns; /* of a patch's input */
     int64_t taps;
+    int64_t splits, split_channels; /* tasks per patch and channels of each */
 } Shape;
 
 /* Spreads the spatial axes of a tensor over DEPTH, HEIGHT, WIDTH; missing ones are extent 1. */
@@ -55,6 +59,34 @@ static void spatial_axes(const TnTensor *t, int64_t *dims, int64_t *strides) {
 
 static int64_t smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
+}
+
+static int64_t patches(const Shape *s) {
+    return s->batch * s->groups * s->out[DEPTH] * s->row_patches * s->column_patches;
+}
+
+static void cut_patches(Shape *s, int64_t results) {
+    s->width = smaller(s->out[WIDTH], results);
+    s->rows = smaller(s->out[HEIGHT], TN_CEIL_DIV(results, s->width));
+    s->row_patches = TN_CEIL_DIV(s->out[HEIGHT], s->rows);
+    s->column_patches = TN_CEIL_DIV(s->out[WIDTH], s->width);
+}
+
+/* Large patches read the weights less often; small ones, then fewer channels per task, make more
+ * tasks. */
+static void choose_patch(Shape *s) {
+    int64_t results = PATCH_RESULTS / s->outputs > PATCH ? PATCH_RESULTS / s->outputs : PATCH;
+    cut_patches(s, results);
+    for (; results > PATCH_LEAST && patches(s) < TASKS; results /= 2) cut_patches(s, results / 2);
+    s->input_rows =
+        (s->rows - 1) * s->stride[HEIGHT] + (s->kernel[HEIGHT] - 1) * s->dilation[HEIGHT] + 1;
+    int64_t reach = (s->kernel[WIDTH] - 1) * s->dilation[WIDTH] / s->stride[WIDTH];
+    s->phase_columns = s->width + reach + VF_WIDTH; /* the last vector may reach beyond the patch */
+
+    int64_t blocks = TN_CEIL_DIV(s->outputs, TILE_CHANNELS);
+    int64_t splits = smaller(TN_CEIL_DIV(TASKS, patches(s)), blocks);
+    s->split_channels = TN_CEIL_DIV(blocks, splits) * TILE_CHANNELS;
+    s->splits = TN_CEIL_DIV(s->outputs, s->split_channels);
 }
 
 static Shape shape_of(const TnCall *call) {
@@ -75,17 +107,8 @@ static Shape shape_of(const TnCall *call) {
         s.dilation[i] = from < 0 ? 1 : params->dilation[from];
         s.pad[i] = from < 0 ? 0 : params->pad_begin[from];
     }
-    s.width = smaller(s.out[WIDTH], PATCH);
-    s.rows = s.width > 0 ? smaller(s.out[HEIGHT], TN_CEIL_DIV(PATCH, s.width)) : 1;
-    if (s.rows < 1) s.rows = 1;
-    s.row_patches = TN_CEIL_DIV(s.out[HEIGHT], s.rows);
-    s.column_patches = s.width > 0 ? TN_CEIL_DIV(s.out[WIDTH], s.width) : 0;
-    s.input_rows =
-        (s.rows - 1) * s.stride[HEIGHT] + (s.kernel[HEIGHT] - 1) * s.dilation[HEIGHT] + 1;
-    int64_t reach = (s.kernel[WIDTH] - 1) * s.dilation[WIDTH] / s.stride[WIDTH];
-    s.phase_columns =
-        s.width + reach + SINGLE_VECTORS * VF_WIDTH; /* a tile may read beyond the patch */
     s.taps = s.channels * s.kernel[DEPTH] * s.kernel[HEIGHT] * s.kernel[WIDTH];
+    choose_patch(&s);
     return s;
 }
 
@@ -94,10 +117,12 @@ static int64_t input_floats(const Shape *s) {
 }
 
 void TN_FN(conv_plan)(TnCall *call) {
+    int64_t results = tensor_elements(&call->operands[call->inputs]);
+    call->tasks = call->work = 0;
+    call->scratch_bytes = 0;
+    if (results == 0) return;
     Shape s = shape_of(call);
-    int64_t results = s.batch * s.groups * s.outputs * s.out[DEPTH] * s.out[HEIGHT] * s.out[WIDTH];
-    int64_t units = s.batch * s.groups * s.out[DEPTH] * s.row_patches * s.column_patches;
-    call->tasks = results == 0 ? 0 : units;
+    call->tasks = patches(&s) * s.splits;
     call->work = results * (s.taps + 1) / 16;
     call->scratch_bytes =
         (size_t)input_floats(&s) * sizeof(float) + (size_t)s.taps * sizeof(int64_t);
@@ -173,69 +198,96 @@ static void list_taps(const Shape *s, int64_t *taps) {
             }
 }
 
-/* `channels` x (`vectors` VF_WIDTH) results; both are constants where this is inlined. */
-static inline __attribute__((always_inline)) void tile(const Shape *s, const int64_t *taps,
-                                                       const float *input, const float *w,
-                                                       const float *bias, float *y, int64_t n,
-                                                       int channels, int vectors) {
-    vf sum[TILE_CHANNELS][SINGLE_VECTORS];
+/* Vectors of results that lie next to each other in a row, or below each other when a row is one
+ * vector: from one to the next the input moves by x_step and the result by y_step floats. */
+typedef struct Tile {
+    const float *input, *w, *bias;
+    float *y;
+    int64_t x_step, y_step;
+    int64_t lanes, lanes_step; /* results in the first vector (may exceed it); fewer by lanes_step
+                                  in each next */
+} Tile;
+
+static void store_vector(const Shape *s, float *y, vf sum, int64_t lanes) {
+    int64_t stride = s->y_strides[2 + WIDTH];
+    float lane[VF_WIDTH];
+    if (stride == 1) {
+        vf_store_n(y, sum, lanes);
+        return;
+    }
+    vf_store(lane, sum);
+    for (int64_t i = 0; i < lanes; i++) y[i * stride] = lane[i];
+}
+
+/* `channels` by `vectors` vectors of results; both are constants where this is inlined. */
+static inline __attribute__((always_inline)) void
+run_tile(const Shape *s, const Tile *tile, const int64_t *taps, int channels, int vectors) {
+    vf sum[TILE_CHANNELS][MAX_VECTORS];
     for (int o = 0; o < channels; o++)
-        for (int v = 0; v < vectors; v++) sum[o][v] = vf_set1(bias ? bias[o] : 0);
+        for (int v = 0; v < vectors; v++) sum[o][v] = vf_set1(tile->bias ? tile->bias[o] : 0);
     for (int64_t t = 0; t < s->taps; t++) {
-        const float *from = input + taps[t];
-        vf x[SINGLE_VECTORS];
-        for (int v = 0; v < vectors; v++) x[v] = vf_load(from + v * VF_WIDTH);
+        const float *from = tile->input + taps[t], *w = tile->w + t;
+        vf x[MAX_VECTORS];
+        for (int v = 0; v < vectors; v++) x[v] = vf_load(from + v * tile->x_step);
         for (int o = 0; o < channels; o++) {
-            vf weight = vf_set1(w[o * s->taps + t]);
+            vf weight = vf_set1(w[o * s->taps]);
             for (int v = 0; v < vectors; v++) sum[o][v] = vf_fma(weight, x[v], sum[o][v]);
         }
     }
-    int64_t stride = s->y_strides[2 + WIDTH];
-    for (int o = 0; o < channels; o++, y += s->y_strides[1])
-        for (int v = 0; v < vectors && v * VF_WIDTH < n; v++) {
-            int64_t rest = smaller(n - v * VF_WIDTH, VF_WIDTH);
-            float *to = y + v * VF_WIDTH * stride, lane[VF_WIDTH];
-            if (stride == 1) {
-                vf_store_n(to, sum[o][v], rest);
-                continue;
-            }
-            vf_store(lane, sum[o][v]);
-            for (int64_t i = 0; i < rest; i++) to[i * stride] = lane[i];
-        }
+    for (int o = 0; o < channels; o++)
+        for (int v = 0; v < vectors; v++)
+            store_vector(s, tile->y + o * s->y_strides[1] + v * tile->y_step, sum[o][v],
+                         smaller(tile->lanes - v * tile->lanes_step, VF_WIDTH));
 }
 
-/* One row of the patch for `channels` channels from o on. */
-static void row_of_tiles(const Shape *s, const Patch *p, const int64_t *taps, const float *input,
-                         int64_t row, int64_t o, int channels) {
-    int64_t out = p->g * s->outputs + o;
-    const float *w = s->w + out * s->taps, *bias = s->bias ? s->bias + out : NULL;
-    float *y = s->y + p->b * s->y_strides[0] + out * s->y_strides[1] +
-               p->depth * s->y_strides[2 + DEPTH] + (p->row + row) * s->y_strides[2 + HEIGHT] +
-               p->column * s->y_strides[2 + WIDTH];
-    int64_t vectors = channels == 1 ? SINGLE_VECTORS : TILE_VECTORS;
-    input += row * s->stride[HEIGHT] * s->stride[WIDTH] * s->phase_columns;
-    for (int64_t i = 0; i < p->columns; i += vectors * VF_WIDTH) {
-        float *to = y + i * s->y_strides[2 + WIDTH];
-        int64_t rest = p->columns - i;
-        if (channels == 1)
-            tile(s, taps, input + i, w, bias, to, rest, 1, SINGLE_VECTORS);
-        else if (rest <= VF_WIDTH)
-            tile(s, taps, input + i, w, bias, to, rest, TILE_CHANNELS, 1);
-        else
-            tile(s, taps, input + i, w, bias, to, rest, TILE_CHANNELS, TILE_VECTORS);
+/* The largest tile of at most `left` vectors; returns how many it took. */
+static int64_t run_largest(const Shape *s, const Tile *tile, const int64_t *taps, int channels,
+                           int64_t left) {
+    if (channels == TILE_CHANNELS) {
+        if (left >= TILE_VECTORS)
+            return run_tile(s, tile, taps, TILE_CHANNELS, TILE_VECTORS), TILE_VECTORS;
+        return run_tile(s, tile, taps, TILE_CHANNELS, 1), 1;
     }
+    if (left >= MAX_VECTORS) return run_tile(s, tile, taps, 1, MAX_VECTORS), MAX_VECTORS;
+    if (left >= 4) return run_tile(s, tile, taps, 1, 4), 4;
+    if (left >= 2) return run_tile(s, tile, taps, 1, 2), 2;
+    return run_tile(s, tile, taps, 1, 1), 1;
+}
+
+/* All results of a patch for `channels` channels from o on. */
+static void run_channels(const Shape *s, const Patch *p, const int64_t *taps, const float *input,
+                         int64_t o, int channels) {
+    int64_t out = p->g * s->outputs + o;
+    int64_t x_row = s->stride[HEIGHT] * s->stride[WIDTH] * s->phase_columns;
+    int64_t y_row = s->y_strides[2 + HEIGHT], y_column = s->y_strides[2 + WIDTH];
+    float *y = s->y + p->b * s->y_strides[0] + out * s->y_strides[1] +
+               p->depth * s->y_strides[2 + DEPTH] + p->row * y_row + p->column * y_column;
+    int narrow = p->columns <= VF_WIDTH;
+    int64_t lines = narrow ? 1 : p->rows,
+            vectors = narrow ? p->rows : TN_CEIL_DIV(p->columns, VF_WIDTH);
+    Tile tile = {.w = s->w + out * s->taps, .bias = s->bias ? s->bias + out : NULL};
+    tile.x_step = narrow ? x_row : VF_WIDTH;
+    tile.y_step = narrow ? y_row : VF_WIDTH * y_column;
+    tile.lanes_step = narrow ? 0 : VF_WIDTH;
+    for (int64_t line = 0; line < lines; line++)
+        for (int64_t v = 0; v < vectors;) {
+            tile.input = input + line * x_row + v * tile.x_step;
+            tile.y = y + line * y_row + v * tile.y_step;
+            tile.lanes = p->columns - v * tile.lanes_step;
+            v += run_largest(s, &tile, taps, channels, vectors - v);
+        }
 }
 
 void TN_FN(conv_run)(const TnCall *call, int64_t task, void *scratch) {
     Shape s = shape_of(call);
-    Patch p = patch_of(&s, task);
+    Patch p = patch_of(&s, task / s.splits);
     int64_t *taps = scratch;
     float *input = (float *)(taps + s.taps);
     list_taps(&s, taps);
     copy_input(&s, &p, input);
-    for (int64_t o = 0, step; o < s.outputs; o += step) {
-        step = s.outputs - o >= TILE_CHANNELS ? TILE_CHANNELS : 1;
-        for (int64_t row = 0; row < p.rows; row++)
-            row_of_tiles(&s, &p, taps, input, row, o, (int)step);
+    int64_t o = task % s.splits * s.split_channels, end = smaller(o + s.split_channels, s.outputs);
+    for (int64_t step; o < end; o += step) {
+        step = end - o >= TILE_CHANNELS ? TILE_CHANNELS : 1;
+        run_channels(&s, &p, taps, input, o, (int)step);
     }
 }

@@ -78,8 +78,8 @@ typedef struct TileKernels {
     TileShape wide;   /* few rows, many columns: B is used in place and its rows are long */
     int stream_rows;  /* rows that `stream` can do */
     TileFn *tile[TILE_MAX_PANELS + 1][TILE_MAX_ROWS + 1]; /* [panels][rows] */
-    TileFn *stream[STREAM_MAX_ROWS +
-                   1]; /* [rows]: one panel, read once from memory as one linear stream */
+    /* [rows]: one panel, which comes from memory and is read once, as one linear stream */
+    TileFn *stream[STREAM_MAX_ROWS + 1];
     TransposeFn *transpose;
 } TileKernels;
 

@@ -3,6 +3,7 @@
  *
  * 12 accumulators, two vectors of B and a broadcast of A use 15 of 16 registers. */
 #include <immintrin.h>
+#include <stdbool.h>
 #include "runtime/kernels/gemm.h"
 
 enum { ROWS = 6, HALF = TN_PANEL / 2 };
@@ -84,14 +85,18 @@ static __m256i first(int64_t n) {
                               _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
-/* A block of 8 x 8 in registers: rows are interleaved by 1, 2 and 4 elements. */
+/* A block of 8 x 8 in registers: rows are interleaved by 1, 2 and 4 elements. Masked accesses are
+ * slow, so `whole` blocks (8 rows, 8 columns, 8 wide) do without. */
 ALWAYS_INLINE void transpose_8(float *to, int64_t to_row, const float *from, int64_t from_row,
-                               int64_t rows, int64_t cols, __m256i stored) {
-    const __m256i loaded = first(cols);
+                               int64_t rows, int64_t cols, int64_t width, bool whole) {
+    const __m256i loaded = first(cols), stored = first(width);
     __m256 r[8], t[8];
     UNROLL for (int i = 0; i < 8; i++) {
         r[i] = _mm256_setzero_ps();
-        if (i < rows) r[i] = _mm256_maskload_ps(from + i * from_row, loaded);
+        if (whole)
+            r[i] = _mm256_loadu_ps(from + i * from_row);
+        else if (i < rows)
+            r[i] = _mm256_maskload_ps(from + i * from_row, loaded);
     }
     UNROLL for (int i = 0; i < 8; i += 2) {
         t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
@@ -108,17 +113,24 @@ ALWAYS_INLINE void transpose_8(float *to, int64_t to_row, const float *from, int
         t[c + 4] = _mm256_permute2f128_ps(r[c], r[c + 4], 0x31);
     }
     UNROLL for (int i = 0; i < 8; i++) {
-        if (i < cols) _mm256_maskstore_ps(to + i * to_row, stored, t[i]);
+        if (whole)
+            _mm256_storeu_ps(to + i * to_row, t[i]);
+        else if (i < cols)
+            _mm256_maskstore_ps(to + i * to_row, stored, t[i]);
     }
 }
 
 static void transpose(float *to, int64_t to_row, const float *from, int64_t from_row, int64_t rows,
                       int64_t cols, int64_t width) {
     for (int64_t i = 0; i < width; i += 8) {
-        const __m256i stored = first(width - i);
-        for (int64_t j = 0; j < cols; j += 8)
-            transpose_8(to + j * to_row + i, to_row, from + i * from_row + j, from_row, rows - i,
-                        cols - j, stored);
+        int64_t j = 0;
+        float *block = to + i;
+        const float *source = from + i * from_row;
+        for (; j + 8 <= cols && i + 8 <= rows; j += 8)
+            transpose_8(block + j * to_row, to_row, source + j, from_row, 8, 8, 8, true);
+        for (; j < cols; j += 8)
+            transpose_8(block + j * to_row, to_row, source + j, from_row, rows - i, cols - j,
+                        width - i, false);
     }
 }
 

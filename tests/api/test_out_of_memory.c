@@ -19,8 +19,8 @@ static void *count_allocate(void *user, size_t size, size_t alignment) {
     Counter *c = user;
     c->calls++;
     if (c->fail_at && (c->for_good ? c->calls >= c->fail_at : c->calls == c->fail_at)) return NULL;
-    void *p = aligned_alloc(alignment < sizeof p ? sizeof p : alignment,
-                            (size + alignment - 1) / alignment * alignment);
+    if (alignment < sizeof(void *)) alignment = sizeof(void *);
+    void *p = aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
     if (p) {
         memset(p, 0xa5, size); /* nobody may rely on zeros */
         c->live++;

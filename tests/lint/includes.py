@@ -31,7 +31,7 @@ THIRD_PARTY = [
     (r"tenonc?\.h", ("tests/install/",)),
 ]
 C_AND_POSIX = set("""assert ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic stdbool
-stddef stdint stdio stdlib stdnoreturn string strings threads time wchar dirent fcntl fnmatch getopt libgen poll pthread sched termios
+stddef stdint stdio stdlib stdnoreturn string strings threads time wchar dirent dlfcn fcntl fnmatch getopt libgen poll pthread sched termios
 unistd sys/auxv sys/ioctl sys/mman sys/resource sys/stat sys/time sys/types sys/uio sys/wait sys/random""".split())
 GENERATED = {"onnx.pb-c.h": "frontend/onnx/"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>|(\w+))')
