@@ -1,7 +1,8 @@
 /* What the frontends share: dim options and the rounds of building a graph.
  *
- * A round that learns a requirement leaves expressions behind that were made before it was known, so the graph is built again from nothing;
- * the requirements and substitutions stay. Real exports need at most seven rounds. */
+ * A round that learns a requirement leaves expressions behind that were made before it was known,
+ * so the graph is built again from nothing; the requirements and substitutions stay. Real exports
+ * need at most seven rounds. */
 #include "frontend/frontend.h"
 
 #include <string.h>
@@ -30,7 +31,8 @@ static DimOption *find_option(ImportOptions *o, const char *name, bool rename) {
 }
 
 /* The length of one axis; *declared is its symbol, if it has one. */
-static const Expr *axis_length(Module *m, ImportOptions *o, const char *input, int axis, const FrontendAxis *a, const Symbol **declared) {
+static const Expr *axis_length(Module *m, ImportOptions *o, const char *input, int axis,
+                               const FrontendAxis *a, const Symbol **declared) {
     const char *position = arena_printf(&m->cx->arena, "%s.%d", input, axis);
     if (a->value >= 0) return ex_int(m->ex, a->value);
     const char *symbol = a->symbol ? a->symbol : arena_printf(&m->cx->arena, "%s_%d", input, axis);
@@ -43,15 +45,20 @@ static const Expr *axis_length(Module *m, ImportOptions *o, const char *input, i
     if (range && range->min == range->max) return ex_int(m->ex, range->min);
     const Expr *e = ex_symbol(m->ex, symbol);
     *declared = ex_find_symbol(m->ex, symbol);
-    if (range && (range->min > (*declared)->min || range->max < (*declared)->max)) ex_set_range(m->ex, symbol, range->min, range->max);
+    if (range && (range->min > (*declared)->min || range->max < (*declared)->max))
+        ex_set_range(m->ex, symbol, range->min, range->max);
     return e;
 }
 
-Value *frontend_input(Graph *g, ImportOptions *o, const char *name, TnDType dtype, int rank, const FrontendAxis *axes, InputDefault fill) {
+Value *frontend_input(Graph *g, ImportOptions *o, const char *name, TnDType dtype, int rank,
+                      const FrontendAxis *axes, InputDefault fill) {
     const Expr *dims[TN_MAX_RANK];
     const Symbol **declared = ARENA_ARRAY(&g->module->cx->arena, const Symbol *, TN_MAX_RANK);
-    if (rank > TN_MAX_RANK) tn_fail(g->module->cx, TN_E_UNSUPPORTED, "input '%s' has %d axes; at most %d are supported", name, rank, TN_MAX_RANK);
-    for (int i = 0; i < rank; i++) dims[i] = axis_length(g->module, o, name, i, &axes[i], &declared[i]);
+    if (rank > TN_MAX_RANK)
+        tn_fail(g->module->cx, TN_E_UNSUPPORTED, "input '%s' has %d axes; at most %d are supported",
+                name, rank, TN_MAX_RANK);
+    for (int i = 0; i < rank; i++)
+        dims[i] = axis_length(g->module, o, name, i, &axes[i], &declared[i]);
     Value *v = ir_input(g, name, dtype, rank, dims, fill);
     v->declared = declared;
     return v;

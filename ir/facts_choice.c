@@ -16,7 +16,6 @@ typedef struct Choice {
     double yes, no;
 } Choice;
 
-/* p ? yes : no */
 const Pred *facts_if(ExprCx *x, const Pred *p, const Pred *yes, const Pred *no) {
     if (yes == no) return yes;
     if (yes->kind == PRED_TRUE) return pr_or(x, p, no);
@@ -147,7 +146,7 @@ void choice_binary(Node *n) {
 
 /* --- where, cast --- */
 
-/* Under c, is operand i 0 for sure? True of e selected where e == 0 fails to hold... */
+/* Whether c says that operand i is 0: it is the condition that i's element is not != 0. */
 static bool zero_when(const Node *n, int i, const Pred *c) {
     const Value *v = n->inputs[i];
     if (!v->facts.elem) return false;
@@ -166,7 +165,7 @@ static bool branch_choice(const Node *n, int i, const Pred *condition, Choice *c
     return zero_when(n, i, condition);
 }
 
-/* Where c has this value; `known` = the values seen so far are yes and possibly no. */
+/* Where c has the value `yes`. */
 static const Pred *where_yes(ExprCx *x, const Choice *c, double yes) {
     const Pred *truth[2] = {pr_bool(x, false), pr_bool(x, true)};
     bool if_no = uniform(c) ? same_value(c->yes, yes) : same_value(c->no, yes);

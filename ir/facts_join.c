@@ -24,7 +24,7 @@ static bool too_large(Elem e) {
 
 /* --- concat --- */
 
-/* Elements before `axis`, row-major. */
+/* Of dims[from, to). */
 static int64_t product(const int64_t *dims, int from, int to) {
     int64_t p = 1;
     for (int i = from; i < to; i++) p *= dims[i];

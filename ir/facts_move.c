@@ -47,7 +47,7 @@ static bool pred_divides(const Pred *p) {
     return divides(p->expr);
 }
 
-bool facts_divides_coords(Elem e) {
+static bool divides_coords(Elem e) {
     return divides(e.e) || pred_divides(e.p);
 }
 
@@ -143,7 +143,7 @@ static Elem element_at(const Value *v, const Expr *const *at, int depth) {
         const Expr *map[TN_MAX_RANK];
         if (x && view_map(m, &x->type, &v->type, at, map)) {
             Elem e = element_at(x, map, depth + 1);
-            if (!facts_divides_coords(e)) return e;
+            if (!divides_coords(e)) return e;
         }
     }
     return substitute(m->ex, &v->facts, at, v->type.rank);
@@ -202,7 +202,7 @@ void facts_move(Node *n, const Value *v, const Expr *const *map) {
     if (!n->outputs[0]->facts.values) move_values(n, v, map);
     if (!facts_known(v)) return;
     Elem old = {v->facts.elem, v->facts.pred}, e = facts_at(v, map);
-    if (!facts_divides_coords(e) || facts_divides_coords(old)) facts_set_elem(n->outputs[0], e);
+    if (!divides_coords(e) || divides_coords(old)) facts_set_elem(n->outputs[0], e);
     move_choice(n, v, map);
 }
 

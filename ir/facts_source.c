@@ -16,7 +16,7 @@ static Module *module_of(const Node *n) {
 }
 
 /* v = num / den with a denominator that is a power of two. */
-bool facts_rational(double v, int64_t *num, int64_t *den) {
+static bool rational(double v, int64_t *num, int64_t *den) {
     const double max = (double)((int64_t)1 << 40);
     if (!(fabs(v) < max)) return false;
     for (*den = 1; *den <= 1 << 20; *den *= 2)
@@ -114,7 +114,7 @@ static void constant_values(Value *v, const Table *t) {
     for (int64_t i = 0; i < t->count; i++) {
         int64_t num, den = 1;
         if (tn_is_float(t->dtype)) {
-            if (!facts_rational(ir_element_f64(t->dtype, t->data, i), &num, &den)) return;
+            if (!rational(ir_element_f64(t->dtype, t->data, i), &num, &den)) return;
         } else {
             num = ir_element_i64(t->dtype, t->data, i);
             if (num == INT64_MIN || (t->dtype == TN_U64 && num < 0)) return;
@@ -131,7 +131,7 @@ static void float_table(Value *v, const Table *t) {
     ExprCx *x = v->graph->module->ex;
     if (other == t->count) {
         set_uniform(v, first);
-        if (facts_rational(first, &num, &den)) v->facts.elem = ex_rational(x, num, den);
+        if (rational(first, &num, &den)) v->facts.elem = ex_rational(x, num, den);
         return;
     }
     v->facts.choice = table_triangle(v->graph->module, t, other);
@@ -207,7 +207,7 @@ void facts_splat(Node *n) {
         ir_store_f64(t, data, 0, attr_float(n, "value"));
         double v = ir_element_f64(t, data, 0);
         set_uniform(out, v);
-        if (!facts_rational(v, &num, &den)) return;
+        if (!rational(v, &num, &den)) return;
     } else {
         ir_store_i64(t, data, 0, num);
         num = ir_element_i64(t, data, 0);

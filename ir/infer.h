@@ -24,8 +24,8 @@ void infer_set_type(Module *m, Value *v, TnDType t, int rank, const Expr *const 
 void infer_output(Node *n, int i, TnDType t, int rank, const Expr *const *dims);
 void infer_make_outputs(Node *n, int count);
 const Type *infer_input(const Node *n, int i);
-bool infer_try_le(Module *m, const Expr *a,
-                  const Expr *b); /* a <= b holds from now on; false if it cannot */
+/* a <= b holds from now on; false if it cannot. */
+bool infer_try_le(Module *m, const Expr *a, const Expr *b);
 /* The same, raising TN_E_MODEL if it cannot; the message: "<what>: <a> > <b>". */
 void infer_require_le(Module *m, const Expr *a, const Expr *b, const char *what);
 void infer_same_dtype(const Node *n); /* of all operands that are there; raises otherwise */
@@ -52,29 +52,27 @@ static inline ExprCx *infer_ex(const Node *n) {
 }
 void facts_complete(Value *v);
 bool facts_known(const Value *v); /* any of elem, pred, choice */
-bool facts_static_count(
-    const Type *t, int64_t *n); /* number of elements, if it is constant and at most TN_MAX_FACTS */
-const Expr **facts_coords(Module *m, const Type *t,
-                          const Expr **c); /* coordinates of a tensor of this type */
-Elem facts_value(const Value *v, int k);   /* element k of v's `values` */
+/* Number of elements, if it is constant and at most TN_MAX_FACTS. */
+bool facts_static_count(const Type *t, int64_t *n);
+/* Coordinates of a tensor of this type; returns c. */
+const Expr **facts_coords(Module *m, const Type *t, const Expr **c);
+/* Element k of v's `values`, and setting it in a list for a tensor of type t. */
+Elem facts_value(const Value *v, int k);
 void facts_set_value(ExprCx *x, const Type *t, const Expr **values, int k, Elem e);
 Elem facts_at(const Value *v, const Expr *const *at); /* element of v at these coordinates */
 void facts_set_elem(Value *v, Elem e);                /* unless it has grown too large */
-/* The output's element at its coordinates is the input's at `map` (one per axis of v, in
- * coordinates of output 0). */
+/* The output's element at its coordinates is v's at `map`: one entry per axis of v. */
 void facts_move(Node *n, const Value *v, const Expr *const *map);
-bool facts_divides_coords(Elem e);
+/* Coordinates in `from` of the element of `to` it broadcasts to. */
 void facts_broadcast_map(Module *m, const Type *from, const Type *to, const Expr **map);
-bool facts_rational(double v, int64_t *num,
-                    int64_t *den);         /* v is exactly num / den, both of moderate size */
-bool facts_small(const Expr *e, int bits); /* coefficients are below 2^bits */
+bool facts_small(const Expr *e, int bits);            /* coefficients are below 2^bits */
 bool facts_fits(ExprCx *x, TnDType t, const Expr *e); /* the value survives storing in t */
 
 typedef bool ElemRule(const Node *n, const Elem *a, Elem *r); /* false: nothing known */
 void facts_elementwise(Node *n, ElemRule *rule);
 
 /* --- facts_choice.c: float tensors with two values --- */
-const Pred *facts_if(ExprCx *x, const Pred *p, const Pred *yes, const Pred *no);
+const Pred *facts_if(ExprCx *x, const Pred *p, const Pred *yes, const Pred *no); /* p ? yes : no */
 void choice_unary(Node *n);
 void choice_binary(Node *n);
 void choice_where(Node *n);

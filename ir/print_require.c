@@ -1,10 +1,11 @@
 /* Prints the contract of a module's inputs: ranges of symbols, then requirements.
  *
- * Reading the text back must give the same text, so what is printed is a normal form. Symbols that
- * were replaced (s6 == batch) do not occur, ranges come sorted by name, and the requirements are
- * those that are recorded when ranges and requirements are replayed in a context that knows
- * nothing, as the parser will do: what a range or an earlier requirement implies is gone. Other
- * requirements keep their form; one that replaced a quotient would say nothing in normal form. */
+ * Reading the text back must give the same text, so what is printed is a normal form. Only symbols
+ * of the inputs' types occur, none that was replaced (s6 == batch). Ranges come sorted by name.
+ * The requirements are those that are recorded when ranges and requirements are replayed in a
+ * context that knows nothing, as the parser will do: what a range or an earlier requirement implies
+ * is gone. Other requirements keep their form; one that replaced a quotient would say nothing in
+ * normal form. */
 #include "ir/print.h"
 
 #include <stdlib.h>
@@ -12,17 +13,25 @@
 #include "ir/names.h"
 #include "ir/symbols.h"
 
+#define MAX_REPLAYS 4 /* a replay may turn a requirement into a range, which may imply others */
+
 typedef struct Clause {
     RelationKind kind;
     const char *left, *right;
 } Clause;
 
+typedef struct Range {
+    const char *name;
+    int64_t min, max;
+} Range;
+
 typedef struct Contract {
-    Arena *arena;
-    ExprCx *x;         /* of the module */
-    ExprCx *renamed;   /* knows the replaced symbols only */
-    ExprCx *replay;    /* what reading the clauses back learns */
-    NameMap occurring; /* symbols of input types and requirements */
+    Cx *cx;
+    ExprCx *x;       /* of the module */
+    ExprCx *renamed; /* knows the replaced symbols only */
+    NameMap inputs;  /* the symbols of the inputs' types */
+    Range *ranges;   /* of these, sorted */
+    int range_count;
     Clause *clauses;
     int count;
 } Contract;
@@ -31,30 +40,38 @@ static bool is_replaced(ExprCx *x, const Symbol *s) {
     return ex_as_symbol(x, ex_symbol(x, s->name)) != s;
 }
 
-/* --- which symbols occur --- */
-
-typedef struct Noting {
-    Contract *c;
-    const ExprCx *x;
-} Noting;
+/* --- symbols of the inputs --- */
 
 static void note_symbol(void *user, int symbol) {
-    Noting *n = user;
-    names_add(&n->c->occurring, ex_symbol_at(n->x, symbol)->name, NULL);
-}
-
-static void note_expr(Contract *c, const ExprCx *x, const Expr *e) {
-    ir_each_symbol(e, note_symbol, &(Noting){c, x});
+    Contract *c = user;
+    const Symbol *s = ex_symbol_at(c->x, symbol);
+    if (names_add(&c->inputs, s->name, NULL))
+        c->ranges[c->range_count++] = (Range){s->name, s->min, s->max};
 }
 
 static void note_inputs(Contract *c, const Module *m) {
     for (const Graph *g = m->graphs; g; g = g->next)
         for (int i = 0; i < g->input_count; i++)
             for (int k = 0; k < g->inputs[i]->type.rank; k++)
-                note_expr(c, c->x, g->inputs[i]->type.dims[k]);
+                ir_each_symbol(g->inputs[i]->type.dims[k], note_symbol, c);
+}
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const Range *)a)->name, ((const Range *)b)->name);
 }
 
 /* --- clauses without replaced symbols --- */
+
+typedef struct Search {
+    const Contract *c;
+    const ExprCx *x;
+    bool foreign; /* there is a symbol that no input has */
+} Search;
+
+static void find_foreign(void *user, int symbol) {
+    Search *s = user;
+    s->foreign |= !names_has(&s->c->inputs, ex_symbol_at(s->x, symbol)->name);
+}
 
 /* `e` of the module with replaced symbols replaced, and nothing else. */
 static const Expr *rename(Contract *c, const Expr *e) {
@@ -62,8 +79,13 @@ static const Expr *rename(Contract *c, const Expr *e) {
     return ex_parse(c->renamed, &s);
 }
 
-static void add_clause(Contract *c, RelationKind kind, const Expr *left, const Expr *right) {
-    c->clauses[c->count++] = (Clause){kind, ex_text(c->renamed, left), ex_text(c->renamed, right)};
+/* A relation between symbols of the inputs; others can neither be checked nor matter. */
+static void add_clause(Contract *c, ExprCx *x, RelationKind kind, const Expr *left,
+                       const Expr *right) {
+    Search s = {.c = c, .x = x};
+    ir_each_symbol(left, find_foreign, &s);
+    ir_each_symbol(right, find_foreign, &s);
+    if (!s.foreign) c->clauses[c->count++] = (Clause){kind, ex_text(x, left), ex_text(x, right)};
 }
 
 /* The used symbol of an equation is the one that stays. */
@@ -82,102 +104,99 @@ static void learn_renamings(Contract *c) {
 
 /* The range of a replaced symbol holds for what replaced it. */
 static void add_replaced_ranges(Contract *c) {
+    ExprCx *x = c->renamed;
     for (int i = 0; i < ex_symbol_count(c->x); i++) {
         const Symbol *s = ex_symbol_at(c->x, i);
         if (!is_replaced(c->x, s)) continue;
-        const Expr *now = ex_symbol(c->renamed, s->name);
-        add_clause(c, REL_LE, ex_int(c->renamed, s->min), now);
-        if (s->max < INT64_MAX) add_clause(c, REL_LE, now, ex_int(c->renamed, s->max));
+        const Expr *now = ex_symbol(x, s->name);
+        add_clause(c, x, REL_LE, ex_int(x, s->min), now);
+        if (s->max < INT64_MAX) add_clause(c, x, REL_LE, now, ex_int(x, s->max));
     }
 }
 
 static void find_clauses(Contract *c) {
     size_t n = 2 * (size_t)ex_symbol_count(c->x);
     for (const Requirement *r = ex_requirements(c->x); r; r = r->next) n++;
-    c->clauses = ARENA_ARRAY(c->arena, Clause, n);
+    c->clauses = ARENA_ARRAY(&c->cx->arena, Clause, n);
     learn_renamings(c);
     add_replaced_ranges(c);
     for (const Requirement *r = ex_requirements(c->x); r; r = r->next)
-        add_clause(c, r->kind, rename(c, r->left), rename(c, r->right));
+        add_clause(c, c->renamed, r->kind, rename(c, r->left), rename(c, r->right));
 }
 
-/* As the parser does: uses are noted, all clauses read, ranges set, then the clauses applied. */
-static void replay_clauses(Contract *c, const Module *m) {
-    ExprCx *x = c->replay;
-    const Expr **sides = ARENA_ARRAY(c->arena, const Expr *, 2 * (size_t)c->count);
-    for (const Graph *g = m->graphs; g; g = g->next)
-        for (int i = 0; i < g->input_count; i++)
-            for (int k = 0; k < g->inputs[i]->type.rank; k++) {
-                const Symbol *s = ex_as_symbol(c->x, g->inputs[i]->type.dims[k]);
-                if (s) ex_note_use(x, s->name);
-            }
+/* --- replaying them --- */
+
+/* What reading ranges and clauses back gives, in the parser's order: all clauses are read, ranges
+ * set, then the clauses applied. */
+static ExprCx *replay(Contract *c) {
+    ExprCx *x = ex_new(c->cx);
+    const Expr **sides = ARENA_ARRAY(&c->cx->arena, const Expr *, 2 * (size_t)c->count);
+    for (int i = 0; i < c->range_count; i++) ex_note_use(x, c->ranges[i].name);
     for (int i = 0; i < c->count; i++) {
         const char *left = c->clauses[i].left, *right = c->clauses[i].right;
         sides[2 * i] = ex_parse(x, &left);
         sides[2 * i + 1] = ex_parse(x, &right);
     }
-    for (int i = 0; i < ex_symbol_count(c->x); i++) {
-        const Symbol *s = ex_symbol_at(c->x, i);
-        if (!is_replaced(c->x, s)) ex_set_range(x, s->name, s->min, s->max);
-    }
+    for (int i = 0; i < c->range_count; i++)
+        ex_set_range(x, c->ranges[i].name, c->ranges[i].min, c->ranges[i].max);
     for (int i = 0; i < c->count; i++) {
         if (c->clauses[i].kind == REL_EQ)
             ex_require_eq(x, sides[2 * i], sides[2 * i + 1], NULL);
         else
             ex_require_le(x, sides[2 * i], sides[2 * i + 1], NULL);
     }
+    return x;
+}
+
+/* Takes the ranges and requirements of the replay; whether there are other ones now. */
+static bool take_replay(Contract *c, ExprCx *x) {
+    int count = c->count;
+    bool changed = false;
+    for (int i = 0; i < c->range_count; i++) {
+        Range *r = &c->ranges[i];
+        const Symbol *s = ex_find_symbol(x, r->name);
+        changed |= s->min != r->min || s->max != r->max;
+        r->min = s->min;
+        r->max = s->max;
+    }
+    c->count = 0;
+    for (const Requirement *r = ex_requirements(x); r; r = r->next)
+        add_clause(c, x, r->kind, r->left, r->right);
+    return changed || c->count != count;
 }
 
 /* --- text --- */
 
-static int by_name(const void *a, const void *b) {
-    return strcmp((*(const Symbol *const *)a)->name, (*(const Symbol *const *)b)->name);
-}
-
-static void print_ranges(Contract *c, TextBuffer *t, const char **before) {
-    int n = 0, all = ex_symbol_count(c->x);
-    const Symbol **symbols = ARENA_ARRAY(c->arena, const Symbol *, (size_t)all);
-    for (int i = 0; i < all; i++) {
-        const Symbol *s = ex_symbol_at(c->x, i);
-        if (!is_replaced(c->x, s) && names_has(&c->occurring, s->name)) symbols[n++] = s;
+static void print_range(TextBuffer *t, const Range *r, const char **before) {
+    if (r->min > 0) {
+        text_format(t, "%s%s >= %lld", *before, r->name, (long long)r->min);
+        *before = ", ";
     }
-    if (n) qsort(symbols, (size_t)n, sizeof *symbols, by_name);
-    for (int i = 0; i < n; i++) {
-        const Symbol *s = symbols[i];
-        if (s->min > 0) {
-            text_format(t, "%s%s >= %lld", *before, s->name, (long long)s->min);
-            *before = ", ";
-        }
-        if (s->max < INT64_MAX) {
-            text_format(t, "%s%s <= %lld", *before, s->name, (long long)s->max);
-            *before = ", ";
-        }
+    if (r->max < INT64_MAX) {
+        text_format(t, "%s%s <= %lld", *before, r->name, (long long)r->max);
+        *before = ", ";
     }
 }
 
 void print_require(TextBuffer *t, Graph *g) {
     Module *m = g->module;
     if (g != m->graphs) return;
-    Contract c = {.arena = &m->cx->arena, .x = m->ex, .occurring = {.arena = &m->cx->arena}};
-    const Requirement *recorded = NULL;
-    const char *before = " require ";
+    Arena *a = &m->cx->arena;
+    Contract c = {.cx = m->cx, .x = m->ex, .inputs = {.arena = a}};
+    c.ranges = ARENA_ARRAY(a, Range, (size_t)ex_symbol_count(c.x));
     note_inputs(&c, m);
+    if (c.range_count) qsort(c.ranges, (size_t)c.range_count, sizeof *c.ranges, by_name);
     if (ex_requirements(c.x)) {
         c.renamed = ex_new(m->cx);
-        c.replay = ex_new(m->cx);
         find_clauses(&c);
-        replay_clauses(&c, m);
-        recorded = ex_requirements(c.replay);
+        for (int i = 0; i < MAX_REPLAYS && take_replay(&c, replay(&c)); i++) continue;
     }
-    for (const Requirement *r = recorded; r; r = r->next) {
-        note_expr(&c, c.replay, r->left);
-        note_expr(&c, c.replay, r->right);
-    }
-    print_ranges(&c, t, &before);
-    for (const Requirement *r = recorded; r; r = r->next) {
-        text_format(t, "%s%s %s ", before, ex_text(c.replay, r->left),
-                    r->kind == REL_EQ ? "==" : "<=");
-        text_add(t, ex_text(c.replay, r->right));
+    const char *before = " require ";
+    for (int i = 0; i < c.range_count; i++) print_range(t, &c.ranges[i], &before);
+    for (int i = 0; i < c.count; i++) {
+        const Clause *k = &c.clauses[i];
+        text_format(t, "%s%s %s ", before, k->left, k->kind == REL_EQ ? "==" : "<=");
+        text_add(t, k->right);
         before = ", ";
     }
 }

@@ -270,8 +270,10 @@ tenon_status tenon_session_trace(tenon_session *session, tenon_trace_fn *fn, voi
 tenon_status tenon_pool_create(int32_t threads, tenon_pool **pool, tenon_error *err) {
     if (!pool || threads < 0)
         return tn_error(err, TENON_E_ARGUMENT, "pool is NULL or %d threads", threads);
-    *pool = (tenon_pool *)tn_pool_new(threads);
-    return *pool ? TENON_OK : tn_error(err, TENON_E_MEMORY, "out of memory for a pool");
+    TnPool *p = tn_pool_new(threads);
+    if (!p) return tn_error(err, TENON_E_MEMORY, "out of memory for a pool");
+    *pool = (tenon_pool *)p;
+    return TENON_OK;
 }
 
 void tenon_pool_destroy(tenon_pool *pool) {

@@ -1,7 +1,8 @@
 /* tenon bench: how long a plan takes, and where.
  *
- * Every figure is of whole runs after the warm-up: minimum, percentiles, mean. With --profile the runs are traced, and the table shows the instructions'
- * mean time; tracing costs a clock reading per instruction. */
+ * Every figure is of whole runs after the warm-up: minimum, percentiles, mean. With --profile the
+ * runs are traced, and the table shows the instructions' mean time; tracing costs a clock reading
+ * per instruction. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,24 +19,39 @@ typedef struct Bench {
 
 typedef struct Profile {
     Arena *arena;
-    struct Line { const char *opcode, *node; int64_t nanoseconds; int64_t calls; } *lines;
+    struct Line {
+        const char *opcode, *node;
+        int64_t nanoseconds;
+        int64_t calls;
+    } * lines;
     size_t count, capacity;
 } Profile;
 
 static void parse(Tool *t, Bench *b) {
     const char *name, *value;
     while (tool_next(t, &name, &value)) {
-        if (!name && !b->plan) b->plan = value;
-        else if (!name) tool_usage(t, "one plan is wanted");
-        else if (!strcmp(name, "--inputs")) b->source.file = st_open(&t->cx, tool_value(t, name, value));
-        else if (!strcmp(name, "--dim")) tool_add_dim(t, &b->source, tool_value(t, name, value));
-        else if (!strcmp(name, "--function")) b->function = tool_value(t, name, value);
-        else if (!strcmp(name, "--threads")) b->threads = (int)tool_int(t, name, tool_value(t, name, value), 0, 1024);
-        else if (!strcmp(name, "--runs")) b->runs = (int)tool_int(t, name, tool_value(t, name, value), 1, 1000000);
-        else if (!strcmp(name, "--warmup")) b->warmup = (int)tool_int(t, name, tool_value(t, name, value), 0, 1000000);
-        else if (!strcmp(name, "--profile")) b->profile = true;
-        else if (!strcmp(name, "--json")) b->json = tool_value(t, name, value);
-        else tool_usage(t, "unknown option '%s'", name);
+        if (!name && !b->plan)
+            b->plan = value;
+        else if (!name)
+            tool_usage(t, "one plan is wanted");
+        else if (!strcmp(name, "--inputs"))
+            b->source.file = st_open(&t->cx, tool_value(t, name, value));
+        else if (!strcmp(name, "--dim"))
+            tool_add_dim(t, &b->source, tool_value(t, name, value));
+        else if (!strcmp(name, "--function"))
+            b->function = tool_value(t, name, value);
+        else if (!strcmp(name, "--threads"))
+            b->threads = (int)tool_int(t, name, tool_value(t, name, value), 0, 1024);
+        else if (!strcmp(name, "--runs"))
+            b->runs = (int)tool_int(t, name, tool_value(t, name, value), 1, 1000000);
+        else if (!strcmp(name, "--warmup"))
+            b->warmup = (int)tool_int(t, name, tool_value(t, name, value), 0, 1000000);
+        else if (!strcmp(name, "--profile"))
+            b->profile = true;
+        else if (!strcmp(name, "--json"))
+            b->json = tool_value(t, name, value);
+        else
+            tool_usage(t, "unknown option '%s'", name);
     }
     if (!b->plan) tool_usage(t, "a plan is wanted");
 }
@@ -92,15 +108,23 @@ static void add_json_text(TextBuffer *t, const char *s) {
     }
 }
 
-static const char *json(Tool *t, const Bench *b, const PlanRun *r, const double *ms, const tenon_memory *m, const Profile *p) {
+static const char *json(Tool *t, const Bench *b, const PlanRun *r, const double *ms,
+                        const tenon_memory *m, const Profile *p) {
     TextBuffer x = {.arena = &t->cx.arena};
     int n = b->runs;
-    text_format(&x, "{\"latency_ms\":{\"min\":%.6f,\"p50\":%.6f,\"p90\":%.6f,\"p99\":%.6f,\"mean\":%.6f},", ms[0], percentile(ms, n, 0.5),
-                percentile(ms, n, 0.9), percentile(ms, n, 0.99), mean(ms, n));
-    text_format(&x, "\"runs\":%d,\"threads\":%d,\"isa\":\"%s\",\"arena_bytes\":%" PRIu64 ",\"live_bytes\":%" PRIu64 ",\"scratch_bytes\":%" PRIu64
-                ",\"weight_bytes\":%" PRIu64 ",\"load_ms\":%.6f,\"profile\":[", n, b->threads, tool_isa_name(t), m->arena, m->live, m->scratch, m->weights, r->load_ms);
+    text_format(
+        &x, "{\"latency_ms\":{\"min\":%.6f,\"p50\":%.6f,\"p90\":%.6f,\"p99\":%.6f,\"mean\":%.6f},",
+        ms[0], percentile(ms, n, 0.5), percentile(ms, n, 0.9), percentile(ms, n, 0.99),
+        mean(ms, n));
+    text_format(&x,
+                "\"runs\":%d,\"threads\":%d,\"isa\":\"%s\",\"arena_bytes\":%" PRIu64
+                ",\"live_bytes\":%" PRIu64 ",\"scratch_bytes\":%" PRIu64
+                ",\"weight_bytes\":%" PRIu64 ",\"load_ms\":%.6f,\"profile\":[",
+                n, b->threads, tool_isa_name(t), m->arena, m->live, m->scratch, m->weights,
+                r->load_ms);
     for (size_t i = 0; i < p->count; i++) {
-        text_format(&x, "%s{\"instruction\":%zu,\"opcode\":\"%s\",\"node\":\"", i ? "," : "", i, p->lines[i].opcode ? p->lines[i].opcode : "");
+        text_format(&x, "%s{\"instruction\":%zu,\"opcode\":\"%s\",\"node\":\"", i ? "," : "", i,
+                    p->lines[i].opcode ? p->lines[i].opcode : "");
         add_json_text(&x, p->lines[i].node ? p->lines[i].node : "");
         text_format(&x, "\",\"us\":%.3f}", (double)p->lines[i].nanoseconds / 1e3 / n);
     }
@@ -114,7 +138,9 @@ static void print_profile(Tool *t, const Profile *p, int runs) {
     for (size_t i = 0; i < p->count; i++) {
         const struct Line *l = &p->lines[i];
         if (l->calls)
-            tool_printf(t, "%5zu  %-12s %10.1f us  %5.1f %%  %s\n", i, l->opcode, (double)l->nanoseconds / 1e3 / runs, 100 * (double)l->nanoseconds / total, l->node);
+            tool_printf(t, "%5zu  %-12s %10.1f us  %5.1f %%  %s\n", i, l->opcode,
+                        (double)l->nanoseconds / 1e3 / runs, 100 * (double)l->nanoseconds / total,
+                        l->node);
     }
 }
 
@@ -131,10 +157,15 @@ int cmd_bench(Tool *t) {
     if (tenon_session_memory(r.session, &m, &err)) tool_fail(t, b.plan, &err);
     if (b.json) tool_write(t, b.json, json(t, &b, &r, ms, &m, &p));
     if (b.json && !strcmp(b.json, "-")) return EXIT_DONE;
-    tool_printf(t, "latency  min %.3f  p50 %.3f  p90 %.3f  p99 %.3f  mean %.3f ms over %d runs\n", ms[0], percentile(ms, b.runs, 0.5), percentile(ms, b.runs, 0.9),
+    tool_printf(t, "latency  min %.3f  p50 %.3f  p90 %.3f  p99 %.3f  mean %.3f ms over %d runs\n",
+                ms[0], percentile(ms, b.runs, 0.5), percentile(ms, b.runs, 0.9),
                 percentile(ms, b.runs, 0.99), mean(ms, b.runs), b.runs);
-    tool_printf(t, "threads %d, %s; opened in %.2f ms; weights %.1f MiB, arena %.1f KiB (largest live set %.1f KiB, scratch %.1f KiB)\n", b.threads, tool_isa_name(t),
-                r.load_ms, (double)m.weights / 1048576, (double)(m.arena - m.scratch) / 1024, (double)m.live / 1024, (double)m.scratch / 1024);
+    tool_printf(t,
+                "threads %d, %s; opened in %.2f ms; weights %.1f MiB, arena %.1f KiB (largest live "
+                "set %.1f KiB, scratch %.1f KiB)\n",
+                b.threads, tool_isa_name(t), r.load_ms, (double)m.weights / 1048576,
+                (double)(m.arena - m.scratch) / 1024, (double)m.live / 1024,
+                (double)m.scratch / 1024);
     print_profile(t, &p, b.runs);
     return EXIT_DONE;
 }

@@ -1,6 +1,6 @@
-/* tenon check: a model compiled without writing anything, or a plan verified with the checksum of its weights. */
+/* tenon check: a model compiled without writing anything, or a plan verified with the checksum of
+ * its weights. */
 #include <string.h>
-#include "runtime/base/mapfile.h"
 #include "runtime/runtime.h"
 #include "tools/tool.h"
 
@@ -8,21 +8,12 @@ static void destroy(void *c) {
     tenonc_destroy(c);
 }
 
-/* By its first bytes; folders and files that cannot be read are left to the compiler to explain. */
-static bool is_plan(const char *path) {
-    MapFile f;
-    char why[160];
-    if (mapfile_open(&f, path, why, sizeof why)) return false;
-    bool plan = f.size >= sizeof(PlanHeader) && !memcmp(f.data, TN_PLAN_MAGIC, 5);
-    mapfile_close(&f);
-    return plan;
-}
-
 static void check_plan(Tool *t, const char *path) {
     PlanRun r = tool_open(t, path, NULL, 1);
     tenon_error err;
     if (plan_check_weights(r.plan, &err)) tool_fail(t, path, &err);
-    tool_printf(t, "%s: ok, %u instructions, weights %llu bytes\n", path, r.plan->instructions_count, (unsigned long long)r.plan->weights_bytes);
+    tool_printf(t, "%s: ok, %u instructions, weights %llu bytes\n", path,
+                r.plan->instructions_count, (unsigned long long)r.plan->weights_bytes);
 }
 
 static void check_model(Tool *t, const char *path) {
@@ -43,7 +34,9 @@ int cmd_check(Tool *t) {
         path = value;
     }
     if (!path) tool_usage(t, "a model or a plan is wanted");
-    if (is_plan(path)) check_plan(t, path);
-    else check_model(t, path);
+    if (tool_is_plan(path))
+        check_plan(t, path);
+    else
+        check_model(t, path);
     return EXIT_DONE;
 }

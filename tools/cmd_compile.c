@@ -49,7 +49,8 @@ static void parse(Tool *t, Compile *o, tenonc *c) {
             set(t, c, "strip", "1");
         } else if (!strcmp(name, "--verify")) {
             o->verify = true;
-        } else if (!strcmp(name, "--dim") || !strcmp(name, "--rename-dim") || !strcmp(name, "--task") || !strcmp(name, "--precision") ||
+        } else if (!strcmp(name, "--dim") || !strcmp(name, "--rename-dim") ||
+                   !strcmp(name, "--task") || !strcmp(name, "--precision") ||
                    !strcmp(name, "--require-fusion")) {
             set(t, c, name + 2, tool_value(t, name, value));
         } else {

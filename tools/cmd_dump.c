@@ -1,7 +1,6 @@
 /* tenon dump: a model's graph at any stage, or a plan, as text. */
 #include <string.h>
 #include "passes/pass.h"
-#include "runtime/base/mapfile.h"
 #include "tools/plan_text.h"
 #include "tools/tool.h"
 
@@ -17,30 +16,29 @@ static void destroy(void *c) {
 static void parse(Tool *t, Dump *d, tenonc *c) {
     const char *name, *value;
     while (tool_next(t, &name, &value)) {
-        if (!name && !d->path) d->path = value;
-        else if (!name) tool_usage(t, "one model or plan is wanted");
-        else if (!strcmp(name, "--after")) d->after = tool_value(t, name, value);
-        else if (!strcmp(name, "--passes")) d->passes = true;
-        else if (!strcmp(name, "-o") || !strcmp(name, "--output")) d->output = tool_value(t, name, value);
+        if (!name && !d->path)
+            d->path = value;
+        else if (!name)
+            tool_usage(t, "one model or plan is wanted");
+        else if (!strcmp(name, "--after"))
+            d->after = tool_value(t, name, value);
+        else if (!strcmp(name, "--passes"))
+            d->passes = true;
+        else if (!strcmp(name, "-o") || !strcmp(name, "--output"))
+            d->output = tool_value(t, name, value);
         else if (!strcmp(name, "--format")) {
             const char *format = tool_value(t, name, value);
-            if (strcmp(format, "text")) tool_usage(t, "format '%s' is unknown; text is known", format);
-        } else if (!strcmp(name, "--dim") || !strcmp(name, "--rename-dim") || !strcmp(name, "--task")) {
-            if (tenonc_set(c, name + 2, tool_value(t, name, value))) tool_usage(t, "%s", tenonc_error(c)->text);
+            if (strcmp(format, "text"))
+                tool_usage(t, "format '%s' is unknown; text is known", format);
+        } else if (!strcmp(name, "--dim") || !strcmp(name, "--rename-dim") ||
+                   !strcmp(name, "--task")) {
+            if (tenonc_set(c, name + 2, tool_value(t, name, value)))
+                tool_usage(t, "%s", tenonc_error(c)->text);
         } else {
             tool_usage(t, "unknown option '%s'", name);
         }
     }
     if (!d->path && !d->passes) tool_usage(t, "a model or a plan is wanted");
-}
-
-static bool is_plan(const char *path) {
-    MapFile f;
-    char why[160];
-    if (mapfile_open(&f, path, why, sizeof why)) return false;
-    bool plan = f.size >= 5 && !memcmp(f.data, TN_PLAN_MAGIC, 5);
-    mapfile_close(&f);
-    return plan;
 }
 
 static const char *dump_plan(Tool *t, const char *path) {
@@ -63,7 +61,9 @@ int cmd_dump(Tool *t) {
     if (!c) tn_fail(&t->cx, TN_E_MEMORY, "out of memory");
     tn_defer(&t->cx, destroy, c);
     parse(t, &d, c);
-    for (int i = 0; d.passes && pass_at(i); i++) tool_printf(t, "%-16s %s\n", pass_at(i)->name, pass_at(i)->purpose);
-    if (d.path) tool_write(t, d.output, is_plan(d.path) ? dump_plan(t, d.path) : dump_model(t, &d, c));
+    for (int i = 0; d.passes && pass_at(i); i++)
+        tool_printf(t, "%-16s %s\n", pass_at(i)->name, pass_at(i)->purpose);
+    if (d.path)
+        tool_write(t, d.output, tool_is_plan(d.path) ? dump_plan(t, d.path) : dump_model(t, &d, c));
     return EXIT_DONE;
 }

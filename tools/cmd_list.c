@@ -1,6 +1,6 @@
 /* tenon ops, tenon models: what is supported, from the tables. */
 #include <string.h>
-#include "frontend/onnx/import.h"
+#include "frontend/onnx/ops.h"
 #include "ir/ir.h"
 #include "models/models.h"
 #include "tools/tool.h"
@@ -15,8 +15,10 @@ static void list_ir_ops(Tool *t) {
 static void list_onnx_ops(Tool *t) {
     for (size_t i = 0; i < onnx_op_count(); i++) {
         const OnnxOp *op = onnx_op_at(i);
-        if (op->until) tool_printf(t, "%-24s opset %d to %d\n", op->name, op->since, op->until);
-        else tool_printf(t, "%-24s opset %d and later\n", op->name, op->since);
+        if (op->until)
+            tool_printf(t, "%-24s opset %d to %d\n", op->name, op->since, op->until);
+        else
+            tool_printf(t, "%-24s opset %d and later\n", op->name, op->since);
     }
 }
 
@@ -24,11 +26,15 @@ int cmd_ops(Tool *t) {
     const char *name, *value;
     bool onnx = false;
     while (tool_next(t, &name, &value)) {
-        if (name && !strcmp(name, "--onnx")) onnx = true;
-        else tool_usage(t, "unknown argument '%s'", name ? name : value);
+        if (name && !strcmp(name, "--onnx"))
+            onnx = true;
+        else
+            tool_usage(t, "unknown argument '%s'", name ? name : value);
     }
-    if (onnx) list_onnx_ops(t);
-    else list_ir_ops(t);
+    if (onnx)
+        list_onnx_ops(t);
+    else
+        list_ir_ops(t);
     return EXIT_DONE;
 }
 

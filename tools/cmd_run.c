@@ -15,7 +15,8 @@ static void sum_up(Tool *t, const StTensor *w) {
         high = fmax(high, v);
         sum += v;
     }
-    tool_printf(t, "%s: %s%s", w->name, tn_dtype_name(w->dtype), weights_shape_text(&t->cx, w->rank, w->dims));
+    tool_printf(t, "%s: %s%s", w->name, tn_dtype_name(w->dtype),
+                weights_shape_text(&t->cx, w->rank, w->dims));
     if (n) tool_printf(t, ", from %g to %g, mean %g", low, high, sum / (double)n);
     tool_print(t, "\n");
 }
@@ -25,14 +26,22 @@ int cmd_run(Tool *t) {
     int threads = 0;
     TensorSource source = {0};
     while (tool_next(t, &name, &value)) {
-        if (!name && !plan) plan = value;
-        else if (!name) tool_usage(t, "one plan is wanted");
-        else if (!strcmp(name, "--inputs")) source.file = st_open(&t->cx, tool_value(t, name, value));
-        else if (!strcmp(name, "--input")) tool_add_npy(t, &source, tool_value(t, name, value));
-        else if (!strcmp(name, "--outputs")) outputs = tool_value(t, name, value);
-        else if (!strcmp(name, "--function")) function = tool_value(t, name, value);
-        else if (!strcmp(name, "--threads")) threads = (int)tool_int(t, name, tool_value(t, name, value), 0, 1024);
-        else tool_usage(t, "unknown option '%s'", name);
+        if (!name && !plan)
+            plan = value;
+        else if (!name)
+            tool_usage(t, "one plan is wanted");
+        else if (!strcmp(name, "--inputs"))
+            source.file = st_open(&t->cx, tool_value(t, name, value));
+        else if (!strcmp(name, "--input"))
+            tool_add_npy(t, &source, tool_value(t, name, value));
+        else if (!strcmp(name, "--outputs"))
+            outputs = tool_value(t, name, value);
+        else if (!strcmp(name, "--function"))
+            function = tool_value(t, name, value);
+        else if (!strcmp(name, "--threads"))
+            threads = (int)tool_int(t, name, tool_value(t, name, value), 0, 1024);
+        else
+            tool_usage(t, "unknown option '%s'", name);
     }
     if (!plan) tool_usage(t, "a plan is wanted");
     PlanRun r = tool_open(t, plan, function, threads);

@@ -1,4 +1,5 @@
-/* tenon: compiles, runs and explains transformer models. This file finds the command and is where its errors end. */
+/* tenon: compiles, runs and explains transformer models. This file finds the command and is where
+ * its errors end. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -12,13 +13,17 @@ static const struct {
     const char *purpose, *usage;
 } commands[] = {
     {"compile", cmd_compile, "turn a model into a plan",
-     "usage: tenon compile MODEL [--function NAME] [MODEL --function NAME]... -o OUT.plan [options]\n"
+     "usage: tenon compile MODEL [--function NAME] [MODEL --function NAME]... -o OUT.plan "
+     "[options]\n"
      "MODEL is an .onnx file or a checkpoint folder (config.json and model.safetensors).\n"
      "  -o, --output FILE            the plan; it appears whole or not at all\n"
-     "  --function NAME              name of the function made from the model before it (default: main)\n"
-     "  --dim NAME=N | MIN..MAX      fix or bound a length; NAME may be INPUT.AXIS, as in input_ids.0=1\n"
+     "  --function NAME              name of the function made from the model before it (default: "
+     "main)\n"
+     "  --dim NAME=N | MIN..MAX      fix or bound a length; NAME may be INPUT.AXIS, as in "
+     "input_ids.0=1\n"
      "  --rename-dim OLD=NEW         give a length another name\n"
-     "  --task NAME                  what a checkpoint is compiled as, instead of what its config.json says\n"
+     "  --task NAME                  what a checkpoint is compiled as, instead of what its "
+     "config.json says\n"
      "  --precision f32              element type of weights and activations\n"
      "  --require-fusion KIND=N      fail unless the fusion fired exactly N times\n"
      "  --report[=FILE.json]         print the fusion report, or write it as JSON\n"
@@ -28,20 +33,23 @@ static const struct {
      "usage: tenon run PLAN --inputs IN.safetensors [--outputs OUT.safetensors] [options]\n"
      "  --inputs FILE                tensors named like the model's inputs; others are ignored\n"
      "  --input NAME=FILE.npy        one input from a .npy file\n"
-     "  --outputs FILE               where the outputs go; without it they are summed up on standard output\n"
+     "  --outputs FILE               where the outputs go; without it they are summed up on "
+     "standard output\n"
      "  --function NAME              which function of the plan (default: the first)\n"
      "  --threads N                  default: all processors this process may use\n"
      "TENON_ISA=scalar|avx2|avx512 in the environment forces an instruction set.\n"},
     {"dump", cmd_dump, "print a model or a plan",
      "usage: tenon dump MODEL|PLAN [options]\n"
-     "  --after PASS                 the graph after this pass (import, then see `tenon dump --passes`)\n"
+     "  --after PASS                 the graph after this pass (import, then see `tenon dump "
+     "--passes`)\n"
      "  --passes                     list the passes\n"
      "  --dim NAME=N | MIN..MAX      as for compile, for sizes in a plan's listing too\n"
      "  --format text                output format\n"
      "  -o, --output FILE            default: standard output\n"},
     {"bench", cmd_bench, "time a plan",
      "usage: tenon bench PLAN [--inputs FILE | --dim NAME=N...] [options]\n"
-     "  --inputs FILE                real inputs; otherwise zeros (masks: ones) of the given lengths\n"
+     "  --inputs FILE                real inputs; otherwise zeros (masks: ones) of the given "
+     "lengths\n"
      "  --dim NAME=N                 a length, for example batch=1\n"
      "  --function NAME              which function of the plan\n"
      "  --threads N                  default: all processors this process may use\n"
@@ -50,35 +58,48 @@ static const struct {
      "  --json FILE|-                the figures as JSON\n"},
     {"check", cmd_check, "say everything that is wrong or unsupported",
      "usage: tenon check MODEL|PLAN\n"
-     "A model is compiled without writing anything; a plan is verified with the checksum of its weights.\n"},
+     "A model is compiled without writing anything; a plan is verified with the checksum of its "
+     "weights.\n"},
     {"diff", cmd_diff, "compare a plan's results with expected ones",
-     "usage: tenon diff PLAN --inputs IN.safetensors --expect OUT.safetensors [--rtol R] [--atol A]\n"
+     "usage: tenon diff PLAN --inputs IN.safetensors --expect OUT.safetensors [--rtol R] [--atol "
+     "A]\n"
      "       tenon diff PLAN --inputs IN.safetensors --against MODEL [--rtol R] [--atol A]\n"
-     "Exit status 1 and the worst element where they differ by more than atol + rtol * max|expected|\n"
-     "(defaults 1e-5 and 2e-5). --against computes what is expected from the model's unfused graph with reference kernels.\n"
+     "Exit status 1 and the worst element where they differ by more than atol + rtol * "
+     "max|expected|\n"
+     "(defaults 1e-5 and 2e-5). --against computes what is expected from the model's unfused graph "
+     "with reference kernels.\n"
      "  --function NAME, --threads N\n"},
-    {"ops", cmd_ops, "list the operators", "usage: tenon ops [--onnx]\nLists the operators of the IR, or the ONNX operators that are imported.\n"},
-    {"models", cmd_models, "list the model families that are built from checkpoints", "usage: tenon models\n"},
+    {"ops", cmd_ops, "list the operators",
+     "usage: tenon ops [--onnx]\nLists the operators of the IR, or the ONNX operators that are "
+     "imported.\n"},
+    {"models", cmd_models, "list the model families that are built from checkpoints",
+     "usage: tenon models\n"},
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
 
 static int help(FILE *to, int status) {
     fputs("usage: tenon COMMAND ...\n\n", to);
-    for (size_t i = 0; i < COMMANDS; i++) fprintf(to, "  %-8s  %s\n", commands[i].name, commands[i].purpose);
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(to, "  %-8s  %s\n", commands[i].name, commands[i].purpose);
     fputs("\n`tenon COMMAND --help` explains one. `tenon --version` prints the version.\n", to);
     return fflush(to) ? EXIT_FAULT : status;
 }
 
 static int run_command(size_t which, int argc, char **argv) {
-    Tool t = {.command = commands[which].name, .usage = commands[which].usage, .argc = argc, .argv = argv};
+    Tool t = {.command = commands[which].name,
+              .usage = commands[which].usage,
+              .argc = argc,
+              .argv = argv};
     jmp_buf on_fail;
     cx_init(&t.cx, tn_default_alloc());
     t.cx.on_fail = &on_fail;
     volatile int status;
     if (setjmp(on_fail)) {
         status = tool_status((tenon_status)t.cx.code);
-        if (t.cx.code) fprintf(stderr, "tenon: %s\n", t.cx.message);
-        else status = t.next; /* tool_exit */
+        if (t.cx.code)
+            fprintf(stderr, "tenon: %s\n", t.cx.message);
+        else
+            status = t.next; /* tool_exit */
     } else {
         status = commands[which].run(&t);
     }
@@ -92,7 +113,8 @@ static int run_command(size_t which, int argc, char **argv) {
 
 int main(int argc, char **argv) {
     if (argc < 2) return help(stderr, EXIT_USAGE);
-    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) return help(stdout, EXIT_DONE);
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
+        return help(stdout, EXIT_DONE);
     if (!strcmp(argv[1], "--version")) {
         printf("tenon %s\n", tenon_version());
         return fflush(stdout) ? EXIT_FAULT : EXIT_DONE;

@@ -52,14 +52,16 @@ int64_t tool_int(Tool *t, const char *name, const char *text, int64_t min, int64
     errno = 0;
     long long v = strtoll(text, &end, 10);
     if (end == text || *end || errno || v < min || v > max)
-        tool_usage(t, "option '%s': '%s' is no whole number from %lld to %lld", name, text, (long long)min, (long long)max);
+        tool_usage(t, "option '%s': '%s' is no whole number from %lld to %lld", name, text,
+                   (long long)min, (long long)max);
     return v;
 }
 
 double tool_number(Tool *t, const char *name, const char *text) {
     char *end;
     double v = strtod(text, &end);
-    if (end == text || *end || !(v >= 0)) tool_usage(t, "option '%s': '%s' is no number >= 0", name, text);
+    if (end == text || *end || !(v >= 0))
+        tool_usage(t, "option '%s': '%s' is no number >= 0", name, text);
     return v;
 }
 
@@ -74,7 +76,8 @@ _Noreturn void tool_fail(Tool *t, const char *file, const tenon_error *err) {
 }
 
 void tool_print(Tool *t, const char *text) {
-    if (fputs(text, stdout) == EOF) tn_fail(&t->cx, TN_E_IO, "standard output: %s", strerror(errno));
+    if (fputs(text, stdout) == EOF)
+        tn_fail(&t->cx, TN_E_IO, "standard output: %s", strerror(errno));
 }
 
 void tool_printf(Tool *t, const char *fmt, ...) {

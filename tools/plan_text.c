@@ -1,10 +1,12 @@
 /* A plan as text.
  *
- *     function main(input_ids: i64[batch, sequence], attention_mask: i64[batch, sequence] = ones) -> (logits: f32[batch, 2])
- *       require sequence <= 512                                     // node '/embeddings/Slice'
- *         0  gather     %4: f32[batch, sequence, 32] = bert.embeddings.word_embeddings.weight, input_ids      // /embeddings/Gather
+ *     function main(input_ids: i64[batch, sequence], attention_mask: i64[batch, sequence] = ones)
+ * -> (logits: f32[batch, 2]) require sequence <= 512                                     // node
+ * '/embeddings/Slice' 0  gather     %4: f32[batch, sequence, 32] =
+ * bert.embeddings.word_embeddings.weight, input_ids      // /embeddings/Gather
  *
- * Buffers are %0, %1, ...; views that do not start at their buffer's beginning show their offset behind '@'. */
+ * Buffers are %0, %1, ...; views that do not start at their buffer's beginning show their offset
+ * behind '@'. */
 #include "tools/plan_text.h"
 
 #include <inttypes.h>
@@ -24,18 +26,25 @@ static void add_type(const tenon_plan *p, TextBuffer *t, const PlanView *v) {
     text_add(t, "]");
 }
 
-static void add_operand(const tenon_plan *p, const PlanFunction *f, TextBuffer *t, const PlanView *v) {
+static void add_operand(const tenon_plan *p, const PlanFunction *f, TextBuffer *t,
+                        const PlanView *v) {
     const PlanBuffer *b = &p->buffers[v->buffer];
     char offset[TN_TEXT_MAX];
-    if (b->kind == TN_BUFFER_INPUT) text_add(t, plan_string(p, plan_port(p, f, b->index)->name));
-    else if (b->kind == TN_BUFFER_OUTPUT) text_add(t, plan_string(p, plan_port(p, f, f->input_count + b->index)->name));
-    else if (b->kind == TN_BUFFER_CONSTANT && *plan_string(p, p->constants[b->index].name)) text_add(t, plan_string(p, p->constants[b->index].name));
-    else if (b->kind == TN_BUFFER_CONSTANT) text_format(t, "#%u", b->index);
-    else text_format(t, "%%%u", v->buffer - f->first_buffer);
+    if (b->kind == TN_BUFFER_INPUT)
+        text_add(t, plan_string(p, plan_port(p, f, b->index)->name));
+    else if (b->kind == TN_BUFFER_OUTPUT)
+        text_add(t, plan_string(p, plan_port(p, f, f->input_count + b->index)->name));
+    else if (b->kind == TN_BUFFER_CONSTANT && *plan_string(p, p->constants[b->index].name))
+        text_add(t, plan_string(p, p->constants[b->index].name));
+    else if (b->kind == TN_BUFFER_CONSTANT)
+        text_format(t, "#%u", b->index);
+    else
+        text_format(t, "%%%u", v->buffer - f->first_buffer);
     if (strcmp(plan_expr_text(p, v->offset, offset), "0")) text_format(t, "@%s", offset);
 }
 
-static void add_ports(const tenon_plan *p, const PlanFunction *f, TextBuffer *t, uint32_t first, uint32_t count) {
+static void add_ports(const tenon_plan *p, const PlanFunction *f, TextBuffer *t, uint32_t first,
+                      uint32_t count) {
     text_add(t, "(");
     for (uint32_t i = 0; i < count; i++) {
         const PlanPort *port = plan_port(p, f, first + i);
@@ -49,12 +58,16 @@ static void add_ports(const tenon_plan *p, const PlanFunction *f, TextBuffer *t,
 static void add_requirements(const tenon_plan *p, uint32_t function, TextBuffer *t) {
     for (uint32_t i = 0; i < p->symbols_count; i++) {
         const PlanSymbol *s = &p->symbols[i];
-        if (s->min > 0) text_format(t, "  require %" PRId64 " <= %s\n", s->min, plan_string(p, s->name));
-        if (s->max < INT64_MAX) text_format(t, "  require %s <= %" PRId64 "\n", plan_string(p, s->name), s->max);
+        if (s->min > 0)
+            text_format(t, "  require %" PRId64 " <= %s\n", s->min, plan_string(p, s->name));
+        if (s->max < INT64_MAX)
+            text_format(t, "  require %s <= %" PRId64 "\n", plan_string(p, s->name), s->max);
     }
     for (uint32_t i = 0; i < p->requirements_count; i++) {
         const PlanRequirement *r = &p->requirements[i];
-        if (r->function == function) text_format(t, "  require %s        // %s\n", plan_string(p, r->text), plan_string(p, r->origin));
+        if (r->function == function)
+            text_format(t, "  require %s        // %s\n", plan_string(p, r->text),
+                        plan_string(p, r->origin));
     }
 }
 
@@ -78,8 +91,10 @@ static void add_instruction(const tenon_plan *p, const PlanFunction *f, uint32_t
     for (int k = 0; k < in->inputs; k++) {
         const PlanView *v = plan_operand(p, in, k);
         text_add(t, k ? ", " : " ");
-        if (v) add_operand(p, f, t, v);
-        else text_add(t, "_");
+        if (v)
+            add_operand(p, f, t, v);
+        else
+            text_add(t, "_");
     }
     for (uint32_t k = 0; k < in->scalar_count; k++) {
         text_add(t, k ? ", " : " (");
@@ -90,9 +105,11 @@ static void add_instruction(const tenon_plan *p, const PlanFunction *f, uint32_t
 }
 
 void plan_text(const tenon_plan *p, TextBuffer *t) {
-    text_format(t, "plan version %u.%u, %u constants, %" PRIu64 " bytes of weights\n", p->header.major, p->header.minor, p->constants_count, p->weights_bytes);
+    text_format(t, "plan version %u.%u, %u constants, %" PRIu64 " bytes of weights\n",
+                p->header.major, p->header.minor, p->constants_count, p->weights_bytes);
     for (uint32_t i = 0; i < p->metadata_count; i++)
-        text_format(t, "  %s: %s\n", plan_string(p, p->metadata[i].key), plan_string(p, p->metadata[i].value));
+        text_format(t, "  %s: %s\n", plan_string(p, p->metadata[i].key),
+                    plan_string(p, p->metadata[i].value));
     for (uint32_t i = 0; i < p->functions_count; i++) {
         const PlanFunction *f = &p->functions[i];
         text_format(t, "function %s", plan_string(p, f->name));

@@ -3,6 +3,8 @@
 #include <string.h>
 #include <time.h>
 #include "runtime/base/cpu.h"
+#include "runtime/base/mapfile.h"
+#include "runtime/plan_format.h"
 #include "tools/tool.h"
 
 double tool_now_ms(void) {
@@ -34,6 +36,15 @@ static void close_run(void *run) {
     tenon_plan_close(r->plan);
 }
 
+bool tool_is_plan(const char *path) {
+    MapFile f;
+    char why[160];
+    if (mapfile_open(&f, path, why, sizeof why)) return false;
+    bool plan = f.size >= 5 && !memcmp(f.data, TN_PLAN_MAGIC, 5);
+    mapfile_close(&f);
+    return plan;
+}
+
 PlanRun tool_open(Tool *t, const char *path, const char *function, int threads) {
     PlanRun *r = ARENA_NEW(&t->cx.arena, PlanRun);
     tenon_error err;
@@ -44,7 +55,8 @@ PlanRun tool_open(Tool *t, const char *path, const char *function, int threads) 
     if (tenon_plan_open(path, &options, &r->plan, &err)) tool_fail(t, path, &err);
     r->load_ms = tool_now_ms() - start;
     if (threads != 1 && tenon_pool_create(threads, &r->pool, &err)) tool_fail(t, path, &err);
-    tenon_session_options session = {.struct_size = sizeof session, .function = function, .pool = r->pool};
+    tenon_session_options session = {
+        .struct_size = sizeof session, .function = function, .pool = r->pool};
     if (tenon_session_create(r->plan, &session, &r->session, &err)) tool_fail(t, path, &err);
     return *r;
 }

@@ -1,7 +1,8 @@
 /* What the commands of `tenon` share: options, exit codes, errors, tensors in files.
  *
- * Exit status: 0 done; 1 the input or the environment is at fault; 2 wrong usage; 3 valid but not supported. A command prints its result on standard output and
- * everything else on standard error. */
+ * Exit status: 0 done; 1 the input or the environment is at fault; 2 wrong usage; 3 valid but not
+ * supported. A command prints its result on standard output and everything else on standard error.
+ */
 #ifndef TENON_TOOLS_TOOL_H
 #define TENON_TOOLS_TOOL_H
 
@@ -20,22 +21,24 @@ typedef struct Tool {
     const char *command; /* "compile" */
     const char *usage;   /* text of --help */
     int argc;
-    char **argv;         /* arguments after the command */
-    int next;            /* the next one to read */
+    char **argv; /* arguments after the command */
+    int next;    /* the next one to read */
 } Tool;
 
 typedef int Command(Tool *t);
 Command cmd_compile, cmd_run, cmd_dump, cmd_bench, cmd_check, cmd_diff, cmd_ops, cmd_models;
 
 /* --- options.c --- */
-/* Reads the next argument: true and *name = "--threads" for an option (its value in *value if written --name=value), *name = NULL for a plain
- * argument in *value. False at the end. `--` ends options. --help prints the usage and exits. */
+/* Reads the next argument: true and *name = "--threads" for an option (its value in *value if
+ * written --name=value), *name = NULL for a plain argument in *value. False at the end. `--` ends
+ * options. --help prints the usage and exits. */
 bool tool_next(Tool *t, const char **name, const char **value);
 /* The value of an option: what followed '=', or the next argument. */
 const char *tool_value(Tool *t, const char *name, const char *value);
 int64_t tool_int(Tool *t, const char *name, const char *text, int64_t min, int64_t max);
 double tool_number(Tool *t, const char *name, const char *text);
-_Noreturn void tool_usage(Tool *t, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* exits 2 */
+_Noreturn void tool_usage(Tool *t, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3))); /* exits 2 */
 _Noreturn void tool_exit(Tool *t, int status);
 int tool_status(tenon_status s); /* exit status of a code */
 /* Raises an error of the runtime under the file's name. */
@@ -54,9 +57,12 @@ typedef struct PlanRun {
     const char *path;
     double load_ms;
 } PlanRun;
-/* Opens a plan and a session on it, closed when the command ends. ISA from TENON_ISA. threads 0 = as many as allowed, 1 = the caller's only. */
+/* Opens a plan and a session on it, closed when the command ends. ISA from TENON_ISA. threads 0 =
+ * as many as allowed, 1 = the caller's only. */
 PlanRun tool_open(Tool *t, const char *path, const char *function, int threads);
 const char *tool_isa_name(Tool *t);
+/* By its first bytes; folders and files that cannot be read are left to others to explain. */
+bool tool_is_plan(const char *path);
 double tool_now_ms(void);
 
 /* --- tensors.c --- */
@@ -66,14 +72,16 @@ typedef struct DimSetting {
     struct DimSetting *next;
 } DimSetting;
 typedef struct TensorSource {
-    SafeTensors *file;               /* --inputs */
-    struct NpyInput *npy;            /* --input NAME=FILE.npy */
-    DimSetting *dims;                /* --dim NAME=N, for inputs made up */
+    SafeTensors *file;    /* --inputs */
+    struct NpyInput *npy; /* --input NAME=FILE.npy */
+    DimSetting *dims;     /* --dim NAME=N, for inputs made up */
 } TensorSource;
 void tool_add_npy(Tool *t, TensorSource *s, const char *text);
 void tool_add_dim(Tool *t, TensorSource *s, const char *text);
-/* Binds every input of the session that the source has; with `make_up`, inputs it lacks are made of zeros (masks: ones) with the given dims. */
-void tool_bind(Tool *t, const PlanRun *r, const TensorSource *s, const char *function, bool make_up);
+/* Binds every input of the session that the source has; with `make_up`, inputs it lacks are made of
+ * zeros (masks: ones) with the given dims. */
+void tool_bind(Tool *t, const PlanRun *r, const TensorSource *s, const char *function,
+               bool make_up);
 /* The session's outputs, after a run. */
 StTensor *tool_outputs(Tool *t, const PlanRun *r, const char *function, size_t *count);
 /* "0/in/input_ids" -> "input_ids" where a recording has several cases; see tensors.c. */

@@ -16,8 +16,8 @@
 #define MAX_THREADS 1024
 
 typedef struct Region {
-    _Atomic(int64_t) next; /* first task not yet taken */
-    _Atomic(int) finished; /* lanes that are through */
+    _Atomic(int64_t) next;      /* first task not yet taken */
+    _Atomic(unsigned) finished; /* lanes that are through */
     int64_t tasks;
     TnTaskFn *fn;
     void *user;
@@ -67,6 +67,26 @@ static void run_lane(void *context, size_t lane) {
     atomic_fetch_add_explicit(&r->finished, 1, memory_order_release);
 }
 
+static void *wait_for(void *mutex) {
+    pthread_mutex_lock(mutex);
+    pthread_mutex_unlock(mutex);
+    return NULL;
+}
+
+/* How many of `wanted` threads, the caller among them, the system lets this process have at once.
+ * pthreadpool does not notice a thread that could not be started and would wait for it forever. */
+static size_t startable(int wanted) {
+    pthread_t threads[MAX_THREADS];
+    pthread_mutex_t hold = PTHREAD_MUTEX_INITIALIZER;
+    int started = 0;
+    pthread_mutex_lock(&hold);
+    while (started < wanted - 1 && pthread_create(&threads[started], NULL, wait_for, &hold) == 0)
+        started++;
+    pthread_mutex_unlock(&hold);
+    for (int i = 0; i < started; i++) pthread_join(threads[i], NULL);
+    return (size_t)started + 1;
+}
+
 static void run_region(TnPool *p, int64_t tasks, TnTaskFn *fn, void *user, bool last) {
     Region *r = &p->region;
     size_t lanes = tasks < p->threads ? (size_t)tasks : (size_t)p->threads;
@@ -83,12 +103,9 @@ void tn_pool_run(TnPool *p, int64_t tasks, TnTaskFn *fn, void *user, bool last) 
     bool alone = !p || p->threads == 1 || tasks <= 1 || p->owner != getpid();
     if (!alone) {
         pthread_mutex_lock(&p->lock);
-        if (!p->workers) p->workers = pthreadpool_create((size_t)p->threads);
-        if (p->workers) {
-            run_region(p, tasks, fn, user, last);
-        } else {
-            alone = true;
-        }
+        if (!p->workers) p->workers = pthreadpool_create(startable(p->threads));
+        alone = !p->workers;
+        if (!alone) run_region(p, tasks, fn, user, last);
         pthread_mutex_unlock(&p->lock);
     }
     if (alone)

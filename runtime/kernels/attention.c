@@ -1,13 +1,15 @@
-/* attention: o[b,s,h,e] = softmax(scale q[b,s,h,d] k[b,t,g,d]' + bias, masked) v[b,t,g,e], heads
- * sharing kv heads in groups of h / g. The exact meaning of masks: attention_softmax.c.
+/* attention: o[b,s,h,e] = softmax(scale q[b,s,h,d] k[b,t,g,d]' + bias, masked) v[b,t,g,e]; h / g
+ * heads share a kv head. The exact meaning of masks: attention_softmax.c.
  *
- *     task = (batch entry, kv head, run of rows); its rows are the queries of all heads that share
- * the kv head k' is packed into panels of 16 keys once per task; v too, unless its rows serve in
- * place for each block of 12..96 rows: scores[rows][t] = q k'        gemm.h's tiles softmax row by
- * row            in cache o = scores v / sum            wide tiles: few rows, all of e
+ *     task = (batch entry, kv head, run of rows), rows = queries of all heads sharing the kv head
  *
- *     scratch:  panels of k | panels of v | scores of a block | bias of a row | allowed keys | 1 /
- * sum of a block
+ *     k' is packed into panels of 16 keys once per task; v too, unless its rows serve in place
+ *     for each block of 12 .. 96 rows:
+ *         scores[rows, t] = q k'        tiles of gemm.h
+ *         softmax, row by row           in cache
+ *         o = scores v / sum            wide tiles: few rows, all of e
+ *
+ *     scratch = panels of k | of v | scores of a block | a row of bias | allowed keys | 1 / sums
  *
  * Only keys that some row of the block may see are packed and multiplied, where skipping the others
  * is exact. One or two rows (decoding) take k in place by dot products: packing would cost more

@@ -28,8 +28,7 @@ typedef struct Attention {
 typedef struct Keys {
     int64_t first, end; /* none outside [first, end) */
     bool gaps;          /* nor some inside */
-    float *allowed;     /* 1 or 0 per key, zeros beyond; set if there are gaps or the mask must be
-                           applied in full */
+    float *allowed;     /* 1 or 0 per key, zeros beyond; NULL without a key mask */
 } Keys;
 
 /* A row of scores. */

@@ -1,8 +1,9 @@
 /* Names of functions that exist once per ISA: a family's file is compiled once per ISA, each time
  * with another TN_SUFFIX.
  *
- *     void TN_FN(gemm_run)(const TnCall *call, int64_t task, void *scratch)      is
- * gemm_run_scalar, gemm_run_avx2, ... */
+ *     void TN_FN(gemm_run)(const TnCall *call, int64_t task, void *scratch);
+ *
+ * declares gemm_run_scalar, gemm_run_avx2 or gemm_run_avx512. */
 #ifndef TENON_RUNTIME_KERNELS_FAMILY_H
 #define TENON_RUNTIME_KERNELS_FAMILY_H
 

@@ -1,12 +1,11 @@
-/* gemm: c[.., n] = act(a[.., k] b[k, n] + bias[n]) + residual[.., n]   with b a packed constant
- * (pack.h).
+/* gemm: c[.., n] = act(a[.., k] b[k, n] + bias[n]) + residual[.., n], b a packed constant (pack.h).
  *
- * M = product of the leading dims. A stays where it is; a task owns some rows and a contiguous run
- * of B's panels:
+ * M = product of the leading dims. A stays where it is. A task owns a block of rows and a run of
+ * B's panels, contiguous in memory:
  *
- *     for each group of 2 or 3 panels              stays in L2 for all rows; the next group is
- * prefetched meanwhile for each tile of up to 12 or 8 rows      all of K at once, C in registers
- * (gemm.h) bias, activation, residual           while the tile is in L1, then one store to C
+ *     for each group of 2 or 3 panels         in L2 for all rows; the next one is prefetched
+ *         for each tile of 8 or 12 rows       all of K at once, C in registers (gemm.h)
+ *             bias, activation, residual      the tile is in L1; one store to C
  *
  * With few rows (M <= 4) B passes by once, panel after panel, as one linear stream: memory is the
  * bound. Every element of C is one sum in an order that depends on K and M only, so neither tasks
@@ -26,9 +25,8 @@ typedef struct Gemm {
     const float *b, *bias; /* bias: NULL if absent */
     float *base[MATRICES]; /* residual: NULL if absent */
     TnActivation activation;
-    Loop rows; /* the leading axes, merged where all strides allow it; the longest is last and tiled
-                */
-    int64_t row[MATRICES]; /* strides of that one */
+    Loop rows; /* leading axes, merged where strides allow; the longest, tiled, is last */
+    int64_t row[MATRICES]; /* its strides */
 } Gemm;
 
 static void longest_axis_last(Loop *l) {
@@ -152,7 +150,8 @@ static void run_tile(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int p
     if (!plain) finish(g, buffer, t->c_row, rows, column, cols, offset);
 }
 
-/* Rows [r0, r1) of one group of panels. Fetching the next group is shared out over the tiles. */
+/* Rows [r0, r1) of one group of panels. Fetching the next group is shared out over the tiles; it
+ * may be the next task's or, after the last, what follows in the plan: the next weights. */
 static void run_group(const Gemm *g, const TnCall *call, Tile *t, int64_t r0, int64_t r1, int64_t p,
                       int panels) {
     int64_t max_rows = call->tile[ROWS], tiles_in_all = TN_CEIL_DIV(r1 - r0, max_rows);

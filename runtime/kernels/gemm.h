@@ -1,17 +1,18 @@
 /* Micro-kernels of matrix products: what gemm.c, matmul.c and attention.c share with gemm_<isa>.c.
  *
- * A micro-kernel computes one tile C[m, 16 p] = A[m, K] B[K, 16 p] with all of C in registers, K in
- * one go. A is read in place, row by row; B lies in panels of 16 columns; there is one exact kernel
- * for each pair (m, p). It always writes whole panels: a caller whose C ends inside a panel lets it
+ * A micro-kernel computes one tile C[m, 16 p] = A[m, K] B[K, 16 p], all of C in registers, K in one
+ * go. A is read in place, row by row; B lies in panels of 16 columns; there is one exact kernel for
+ * each pair (m, p). It always writes whole panels: a caller whose C ends inside a panel lets it
  * write to a buffer of its own and copies from there.
  *
- *               panel 0   panel 1
- *            k +---------+---------+
- *            | |  b_row  |         |       B[k, 16 j + n]  =  b[j * b_panel + k * b_row + n]
- *            v +---------+---------+
+ *                panel 0   panel 1
+ *              +---------+---------+
+ *            k |  b_row  |         |     B[k, 16 j + n]  =  b[j * b_panel + k * b_row + n]
+ *              |         |         |
+ *       k      +---------+---------+
  *     +------+ +---------+---------+
- *     | A    | |   acc   |   acc   |  m    A[i, k]  =  a[i * a_row + k]
- *     +------+ +---------+---------+       C[i, 16 j + n]  =  c[i * c_row + 16 j + n]
+ *   m |  A   | |   acc   |   acc   |     A[i, k]         =  a[i * a_row + k]
+ *     +------+ +---------+---------+     C[i, 16 j + n]  =  c[i * c_row + 16 j + n]
  *
  * Nothing is assumed about alignment. Other element types get tables of their own: only the type of
  * `b` changes. */

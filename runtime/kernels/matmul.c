@@ -1,15 +1,13 @@
-/* matmul: c[.., m, n] = alpha * a[.., m, k] b[.., k, n]   over broadcast batch axes, any strides;
+/* matmul: c[.., m, n] = alpha * a[.., m, k] b[.., k, n] over broadcast batch axes, any strides;
  * both operands are activations.
  *
  * f32: B is packed group by group (2 or 3 panels, all of K) into scratch, right before all rows of
  * the task pass over it with the micro-kernels of gemm.h. Few rows take B's rows in place where
- * they can. A is read in place if its rows are dense, else the task's rows are copied first. Other
- * types: matmul_plain.c.
+ * they can. A is read in place if its rows are dense, else the task's rows are copied first. A
+ * result that is stored by columns is computed as C' = B' A'. Other types: matmul_blas.c.
  *
- *     task = (run of batch entries) x (block of rows) x (run of panel groups);  scratch = rows of A
- * | one group of B
- *
- * A product whose result is stored by columns is computed as C' = B' A'. */
+ *     task = (run of batch entries) x (block of rows) x (run of panel groups)
+ *     scratch = rows of A | one group of B */
 #include <stdbool.h>
 #include <string.h>
 #include "runtime/kernels/gemm.h"
@@ -19,8 +17,7 @@
 
 TN_FAMILY(matmul);
 
-/* call->tile[] */
-enum { ENTRY_BLOCKS, ROW_BLOCKS, PANEL_BLOCKS, GROUP_PANELS };
+enum { ENTRY_BLOCKS, ROW_BLOCKS, PANEL_BLOCKS }; /* call->tile[] */
 
 /* Strides along axes of extent 1 mean nothing: make them dense. */
 static void settle_strides(Matmul *p) {
@@ -82,7 +79,6 @@ static void plan_f32(TnCall *call) {
     call->tile[ENTRY_BLOCKS] = want < entries ? want : entries;
     call->tile[ROW_BLOCKS] = row_blocks;
     call->tile[PANEL_BLOCKS] = panel_blocks;
-    call->tile[GROUP_PANELS] = shape.panels;
     call->tasks = call->tile[ENTRY_BLOCKS] * row_blocks * panel_blocks;
     call->work = (int64_t)ns;
     int64_t floats = copied_rows(&p, row_blocks) * p.k + shape.panels * TN_PANEL * p.k;

@@ -1,8 +1,9 @@
 /* Calls one kernel as the interpreter does: plan, scratch of exactly the size asked for, then every
  * task in turn.
  *
- *     TnTensor operands[] = {dense(x, TN_F32, 2, (int64_t[]){3, 5}), dense(y, TN_F32, 2,
- * (int64_t[]){3, 5})}; call_kernel(isa, OP_softmax, &params, operands, 1, 1, NULL, 0);
+ *     const int64_t dims[] = {3, 5};
+ *     TnTensor operands[] = {dense(x, TN_F32, 2, dims), dense(y, TN_F32, 2, dims)};
+ *     call_kernel(isa, OP_softmax, &params, operands, 1, 1, NULL, 0);
  *
  * Tests run for every ISA this CPU has (FOR_EACH_ISA) and compare with plain loops in double
  * precision. */

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "runtime/base/cpu.h"
@@ -92,6 +93,26 @@ static void after_fork(void **state) {
     tn_pool_free(p);
 }
 
+/* With no room for the stacks of eight threads, the pool makes do with fewer. */
+static void threads_that_do_not_start(void **state) {
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip(); /* they need address space of their own */
+#endif
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(20);
+        struct rlimit limit = {.rlim_cur = (rlim_t)64 << 20, .rlim_max = (rlim_t)64 << 20};
+        TnPool *p = tn_pool_new(60);
+        int ok = p && setrlimit(RLIMIT_AS, &limit) == 0 && run_and_check(p, 100, true);
+        tn_pool_free(p);
+        _exit(!ok);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 static void cpu_facts(void **state) {
     (void)state;
     TnIsa isa;
@@ -124,8 +145,8 @@ static void element_types(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_task_once), cmocka_unit_test(several_callers),
-        cmocka_unit_test(after_fork),      cmocka_unit_test(cpu_facts),
-        cmocka_unit_test(element_types),
+        cmocka_unit_test(after_fork),      cmocka_unit_test(threads_that_do_not_start),
+        cmocka_unit_test(cpu_facts),       cmocka_unit_test(element_types),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -310,13 +310,24 @@ static void test_growth_is_cut(void **state) {
     GUARD();
     Value *v = input("x", TN_I64, "n");
     for (int i = 0; i < 12; i++) {
-        const Expr *map = ex_int(fx.x, i);
-        Value *c = ir_splat(fx.g, TN_I64, 1, &map, 1);
-        (void)c;
-        v = ir_binary(fx.g, OP_max, ir_binary(fx.g, OP_mul, v, v),
-                      ir_binary(fx.g, OP_add, v, input("y", TN_I64, "n")));
+        Value *sum = ir_binary(fx.g, OP_add, v, input("y", TN_I64, "n"));
+        v = ir_binary(fx.g, OP_max, ir_binary(fx.g, OP_mul, v, v), sum);
         assert_true(ex_size(v->facts.elem) <= 200);
     }
+}
+
+/* Graphs on which facts of data were once wrong: a quotient x / x is not 1 where x is 0. */
+static void test_division_by_data(void **state) {
+    (void)state;
+    GUARD();
+    Value *x = input("x", TN_I64, "n"), *f = ir_cast(fx.g, x, TN_F32);
+    assert_string_equal(elem_text(ir_binary(fx.g, OP_div, x, x)), "value[i0]");
+    assert_string_equal(elem_text(ir_binary(fx.g, OP_mod, x, x)), "value[i0]");
+    assert_string_equal(elem_text(ir_binary(fx.g, OP_div, f, f)), "none");
+    Value *n = ir_scalars(fx.g, TN_I64, 1, (const Expr *[]){dim("n")});
+    Value *twice = ir_binary(fx.g, OP_add, n, n);
+    assert_string_equal(values_text(ir_binary(fx.g, OP_div, twice, n)), "2");
+    assert_string_equal(requirements(), "1 <= n");
 }
 
 int main(void) {
@@ -337,6 +348,7 @@ int main(void) {
         TEST(test_moves),
         TEST(test_narrow_types),
         TEST(test_growth_is_cut),
+        TEST(test_division_by_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* Facts against the reference evaluator: random graphs over integer, boolean and float tensors are run on
- * random data, and every element of every value is compared with what its facts say. */
+/* Facts against the reference evaluator: random graphs over integer, boolean and float tensors are
+ * run on random data, and every element of every value is compared with what its facts say. */
 #include "tests/unit/ir/fixture.h"
 
 #include <math.h>
@@ -80,7 +80,8 @@ static Number atom_value(const Atom *a) {
     if (a->kind == ATOM_TRUNC) return number(v.num / v.den, 1);
     Number d = expr_value(a->args[1]);
     if (!d.den || !d.num) return undefined;
-    Number q = d.num < 0 ? number(-v.num * d.den, -v.den * d.num) : number(v.num * d.den, v.den * d.num);
+    Number q =
+        d.num < 0 ? number(-v.num * d.den, -v.den * d.num) : number(v.num * d.den, v.den * d.num);
     __int128 down = floor_of(q);
     if (a->kind == ATOM_FLOORDIV) return number(down, 1);
     return number(v.num * d.den - down * d.num * v.den, v.den * d.den);
@@ -127,8 +128,8 @@ static int compared, skipped;
 
 static void wrong(const Value *v, const char *what, double fact, double found) {
     fail_msg("%s of %s (%s): %g, but the element is %g\n  elem %s\n  pred %s\n  choice %s", what,
-             v->node ? ir_op_info(v->node->op)->name : "source", type_of(v), fact, found, elem_text(v),
-             pred_text(v), choice_text(v));
+             v->node ? ir_op_info(v->node->op)->name : "source", type_of(v), fact, found,
+             elem_text(v), pred_text(v), choice_text(v));
 }
 
 static void compare(const Value *v, const char *what, bool defined, double fact, double found) {
@@ -172,7 +173,8 @@ static void check_value(const Value *v, const Tensor *t) {
     }
 }
 
-/* Facts take numbers to stay within their type; a run whose products grow past that says nothing. */
+/* Facts take numbers to stay within their type; a run whose products grow past that says nothing.
+ */
 static bool grew;
 
 static void watch(void *user, const Value *v, const Tensor *t) {
@@ -297,7 +299,8 @@ static Value *make_slice(void) {
 
 static Value *make_concat(void) {
     Value *a = any(), *b = any();
-    if (a->type.dtype != b->type.dtype || a->type.rank != b->type.rank || a->type.rank < 1) return NULL;
+    if (a->type.dtype != b->type.dtype || a->type.rank != b->type.rank || a->type.rank < 1)
+        return NULL;
     int axis = below(a->type.rank);
     for (int i = 0; i < a->type.rank; i++)
         if (i != axis && a->type.dims[i] != b->type.dims[i]) return NULL;
@@ -382,8 +385,9 @@ static Value *make_source(void) {
 
 static Value *make_any(void) {
     static Value *(*const makers[])(void) = {
-        make_binary, make_binary, make_unary,  make_where,  make_view,        make_view,      make_transpose, make_expand,
-        make_slice,  make_concat, make_pad,    make_gather, make_flat_gather, make_gather_nd, make_reduce,    make_source,
+        make_binary,      make_binary,    make_unary,  make_where,  make_view, make_view,
+        make_transpose,   make_expand,    make_slice,  make_concat, make_pad,  make_gather,
+        make_flat_gather, make_gather_nd, make_reduce, make_source,
     };
     return makers[below((int)(sizeof makers / sizeof *makers))]();
 }
@@ -428,7 +432,9 @@ static void run(Arena *a) {
     for (size_t i = 0; i < fx.g->constant_capacity; i++) {
         const Value *v = fx.g->constant_values[i];
         if (!v) continue;
-        Tensor t = {.dtype = v->constant->dtype, .rank = v->constant->rank, .data = (void *)v->constant->data};
+        Tensor t = {.dtype = v->constant->dtype,
+                    .rank = v->constant->rank,
+                    .data = (void *)v->constant->data};
         memcpy(t.dims, v->constant->dims, sizeof t.dims);
         known[v->id] = t;
     }
@@ -463,12 +469,15 @@ static void test_facts_hold(void **state) {
             ran++;
             for (const Node *n = fx.g->first; n; n = n->next)
                 for (int i = 0; i < n->output_count; i++)
-                    if (known[n->outputs[i]->id].dtype) check_value(n->outputs[i], &known[n->outputs[i]->id]);
-        } else if (getenv("SHOW")) print_message("round %d: %s\n", round, fx.cx.message);
+                    if (known[n->outputs[i]->id].dtype)
+                        check_value(n->outputs[i], &known[n->outputs[i]->id]);
+        } else if (getenv("SHOW"))
+            print_message("round %d: %s\n", round, fx.cx.message);
         arena_free(&a);
         fixture_teardown(NULL);
     }
-    print_message("%d of %d graphs ran, %d elements compared, %d undefined\n", ran, GRAPHS, compared, skipped);
+    print_message("%d of %d graphs ran, %d elements compared, %d undefined\n", ran, GRAPHS,
+                  compared, skipped);
     assert_true(ran > GRAPHS / 4 && compared > 20000);
     assert_true(skipped < compared / 20);
 }

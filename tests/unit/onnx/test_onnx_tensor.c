@@ -326,13 +326,45 @@ static void test_big(void **state) {
     expect_ok(read_big, &size);
 }
 
+/* An allocator whose `left`-th call and all after it fail. */
+static void *allocate_some(void *left, size_t bytes, size_t alignment) {
+    TnAlloc real = tn_default_alloc();
+    if (*(int *)left == 0) return NULL;
+    --*(int *)left;
+    return real.allocate(real.user, bytes, alignment);
+}
+
+static void release_some(void *left, void *memory) {
+    (void)left;
+    free(memory);
+}
+
+static void test_out_of_memory(void **state) {
+    (void)state;
+    Bytes t = with_varints(head(INT8, 1, 2), INT32_DATA, 2, (int64_t[]){1, 2});
+    save(&t);
+    int failures = 0;
+    for (TnStatus code = TN_E_MEMORY; code == TN_E_MEMORY; failures++) {
+        int left = failures;
+        Cx cx;
+        jmp_buf on_fail;
+        cx_init(&cx, (TnAlloc){allocate_some, release_some, &left});
+        cx.on_fail = &on_fail;
+        if (setjmp(on_fail) == 0) read_tensor(&cx, NULL);
+        code = cx.code;
+        cx_free(&cx);
+        assert_true(code == TN_OK || code == TN_E_MEMORY);
+    }
+    assert_in_range(failures, 3, 100);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_raw),        cmocka_unit_test(test_fields),
         cmocka_unit_test(test_bad_fields), cmocka_unit_test(test_types),
         cmocka_unit_test(test_dims),       cmocka_unit_test(test_external),
         cmocka_unit_test(test_locations),  cmocka_unit_test(test_names_in_messages),
-        cmocka_unit_test(test_big),
+        cmocka_unit_test(test_big),        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }

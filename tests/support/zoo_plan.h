@@ -1,0 +1,155 @@
+/* A plan with every instruction, for mutants: the kernels must be safe for whatever the verifier
+ * and the extent rules let through. x[b, s, 8], index[b, s] and mask[b, s] go in; the values that
+ * come out mean nothing. */
+#ifndef TENON_TESTS_SUPPORT_ZOO_PLAN_H
+#define TENON_TESTS_SUPPORT_ZOO_PLAN_H
+
+#include "tests/support/tiny_plan.h"
+
+typedef struct Zoo {
+    PlanBuilder *b;
+    uint32_t batch, seq, n[25]; /* expressions; n[i] is the constant i */
+    uint32_t x, index, mask;    /* views */
+} Zoo;
+
+static inline uint32_t zoo_buffer(const Zoo *z, uint32_t view) {
+    return ((const PlanView *)z->b->section[TN_SECTION_VIEWS].data)[view].buffer;
+}
+
+static inline uint32_t zoo_times(const Zoo *z, uint32_t x, uint32_t y) {
+    return pb_expr(z->b, TN_EXPR_MUL, x, y);
+}
+
+/* Another view of the same buffer. */
+static inline uint32_t zoo_view(const Zoo *z, uint32_t of, TnDType dtype, int rank,
+                                const uint32_t *dims, const uint32_t *strides, uint32_t offset) {
+    return pb_view(z->b, zoo_buffer(z, of), dtype, TN_LAYOUT_STRIDED, rank, dims, strides, offset);
+}
+
+static inline void zoo_one(const Zoo *z, TnOpcode op, int inputs, const uint32_t *in, uint32_t out,
+                           const void *params, size_t bytes) {
+    pb_instruction(z->b, op, inputs, in, 1, &out, params, bytes, NULL, 0, tn_instr(op)->name);
+}
+
+/* Attention over one packed projection; returns o[b, s, 2, 4]. */
+static inline uint32_t zoo_attention(const Zoo *z, uint32_t scores) {
+    PlanBuilder *b = z->b;
+    const uint32_t *n = z->n, bt = z->batch, s = z->seq;
+    uint32_t w = tiny_constant(b, "wqkv", TN_LAYOUT_PANELS16, 2, 8, 24, 7);
+    uint32_t qkv = pb_arena(b, TN_F32, 3, (uint32_t[]){bt, s, n[24]}), part[3];
+    uint32_t o = pb_arena(b, TN_F32, 4, (uint32_t[]){bt, s, n[2], n[4]});
+    for (uint32_t i = 0; i < 3; i++)
+        part[i] = zoo_view(z, qkv, TN_F32, 4, (uint32_t[]){bt, s, n[2], n[4]},
+                           (uint32_t[]){zoo_times(z, s, n[24]), n[24], n[4], n[1]}, n[8 * i]);
+    zoo_one(z, TN_OP_gemm, 2, (uint32_t[]){z->x, w}, qkv, &(ParamsGemm){TN_ACT_SILU},
+            sizeof(ParamsGemm));
+    ParamsAttention p = {.scale = 0.5f,
+                         .mask_value = -1e30f,
+                         .flags = TN_ATTENTION_CAUSAL,
+                         .window_left = 3,
+                         .window_right = -1};
+    pb_instruction(b, TN_OP_attention, 6,
+                   (uint32_t[]){part[0], part[1], part[2], z->mask, z->mask, scores}, 1, &o, &p,
+                   sizeof p, (uint32_t[]){n[0]}, 1, "attention");
+    return o;
+}
+
+static inline void zoo_lookups(const Zoo *z, uint32_t y) {
+    PlanBuilder *b = z->b;
+    const uint32_t *n = z->n, bt = z->batch, s = z->seq, three[] = {bt, s, n[8]};
+    uint32_t sums = pb_arena(b, TN_F32, 3, three), elements = pb_arena(b, TN_F32, 3, three),
+             rows = pb_output(b, "rows", TN_F32, 3, three);
+    uint32_t nd = pb_output(b, "nd", TN_F32, 4, (uint32_t[]){bt, s, s, n[8]});
+    uint32_t total = pb_output(b, "total", TN_F32, 3, (uint32_t[]){bt, n[1], n[1]});
+    uint32_t wide = zoo_view(z, z->index, TN_I64, 3, three, (uint32_t[]){s, n[1], n[0]}, n[0]);
+    uint32_t column = zoo_view(z, z->index, TN_I64, 3, (uint32_t[]){bt, s, n[1]},
+                               (uint32_t[]){s, n[1], n[1]}, n[0]);
+    uint32_t table = tiny_constant(b, "table", TN_LAYOUT_PANELS16, 2, 8, 10, 9);
+    zoo_one(z, TN_OP_cumsum, 1, &y, sums, &(ParamsCumsum){1, TN_CUMSUM_REVERSE},
+            sizeof(ParamsCumsum));
+    zoo_one(z, TN_OP_gather_elements, 2, (uint32_t[]){sums, wide}, elements,
+            &(ParamsGather){.axis = 1}, sizeof(ParamsGather));
+    zoo_one(z, TN_OP_gather_nd, 2, (uint32_t[]){elements, column}, nd, &(ParamsGather){0},
+            sizeof(ParamsGather));
+    zoo_one(z, TN_OP_gather, 2, (uint32_t[]){table, z->index}, rows, &(ParamsGather){0},
+            sizeof(ParamsGather));
+    zoo_one(z, TN_OP_reduce, 1, &elements, total, &(ParamsReduce){TN_REDUCE_MAX, 6},
+            sizeof(ParamsReduce));
+}
+
+/* where(mask, x, float(iota) * 2), with an input read under a stride of 0 */
+static inline void zoo_map(const Zoo *z) {
+    PlanBuilder *b = z->b;
+    const uint32_t *n = z->n, bt = z->batch, s = z->seq;
+    struct {
+        ParamsMap head;
+        TnMapStep step[4];
+    } program = {{.steps = 4},
+                 {{.op = TN_MAP_CAST, .dtype = TN_F32, .arg_dtype = TN_I64, .args = {2}},
+                  {.op = TN_MAP_CONST, .dtype = TN_F32, .value = 2},
+                  {.op = TN_MAP_MUL, .dtype = TN_F32, .arg_dtype = TN_F32, .args = {3, 4}},
+                  {.op = TN_MAP_WHERE, .dtype = TN_F32, .arg_dtype = TN_F32, .args = {0, 1, 5}}}};
+    uint32_t steps = pb_arena(b, TN_I64, 1, &s),
+             numbers = pb_output(b, "numbers", TN_I64, 1, &n[2]);
+    uint32_t mask = zoo_view(z, z->mask, TN_BOOL, 3, (uint32_t[]){bt, s, n[8]},
+                             (uint32_t[]){s, n[1], n[0]}, n[0]);
+    uint32_t along = zoo_view(z, steps, TN_I64, 3, (uint32_t[]){bt, s, n[8]},
+                              (uint32_t[]){n[0], n[1], n[0]}, n[0]);
+    uint32_t out = pb_output(b, "mapped", TN_F32, 3, (uint32_t[]){bt, s, n[8]});
+    pb_instruction(b, TN_OP_iota, 0, NULL, 1, &steps, NULL, 0, (uint32_t[]){n[3], n[2]}, 2, "iota");
+    pb_instruction(b, TN_OP_scalars, 0, NULL, 1, &numbers, NULL, 0, (uint32_t[]){bt, s}, 2,
+                   "scalars");
+    zoo_one(z, TN_OP_map, 3, (uint32_t[]){mask, z->x, along}, out, &program, sizeof program);
+}
+
+static inline unsigned char *zoo_plan(size_t *size) {
+    PlanBuilder builder = {0}, *b = &builder;
+    pb_begin(b, "main");
+    Zoo z = {.b = b, .batch = pb_symbol(b, "b", 0, 1000), .seq = pb_symbol(b, "s", 0, 1000)};
+    for (uint32_t i = 0; i < 25; i++) z.n[i] = pb_const(b, i);
+    const uint32_t *n = z.n, bt = z.batch, s = z.seq;
+    z.x = pb_input(b, "x", TN_F32, 3, (uint32_t[]){bt, s, n[8]}, TN_DEFAULT_NONE);
+    z.index = pb_input(b, "index", TN_I64, 2, (uint32_t[]){bt, s}, TN_DEFAULT_NONE);
+    z.mask = pb_input(b, "mask", TN_BOOL, 2, (uint32_t[]){bt, s}, TN_DEFAULT_ONES);
+    uint32_t scores = pb_arena(b, TN_F32, 4, (uint32_t[]){bt, n[2], s, s});
+    zoo_one(&z, TN_OP_fill, 0, NULL, scores, &(ParamsFill){.value = 0.25}, sizeof(ParamsFill));
+    uint32_t o = zoo_attention(&z, scores);
+    zoo_one(&z, TN_OP_softmax, 1, &scores, scores, &(ParamsSoftmax){.axis = 3},
+            sizeof(ParamsSoftmax));
+    uint32_t heads = zoo_view(&z, o, TN_F32, 4, (uint32_t[]){bt, n[2], s, n[4]},
+                              (uint32_t[]){zoo_times(&z, s, n[8]), n[4], n[8], n[1]}, n[0]);
+    uint32_t product = pb_arena(b, TN_F32, 4, (uint32_t[]){bt, n[2], s, n[4]}),
+             merged = pb_arena(b, TN_F32, 4, (uint32_t[]){bt, s, n[2], n[4]});
+    zoo_one(&z, TN_OP_matmul, 2, (uint32_t[]){scores, heads}, product, &(ParamsMatmul){.alpha = 1},
+            sizeof(ParamsMatmul));
+    uint32_t swapped =
+        zoo_view(&z, product, TN_F32, 4, (uint32_t[]){bt, s, n[2], n[4]},
+                 (uint32_t[]){zoo_times(&z, s, n[8]), n[4], zoo_times(&z, s, n[4]), n[1]}, n[0]);
+    zoo_one(&z, TN_OP_copy, 1, &swapped, merged, NULL, 0);
+    uint32_t rows = zoo_view(&z, merged, TN_F32, 3, (uint32_t[]){bt, s, n[8]},
+                             (uint32_t[]){zoo_times(&z, s, n[8]), n[8], n[1]}, n[0]);
+    uint32_t y = pb_output(b, "y", TN_F32, 3, (uint32_t[]){bt, s, n[8]}),
+             sum = pb_output(b, "sum", TN_F32, 3, (uint32_t[]){bt, s, n[8]});
+    uint32_t gamma = tiny_constant(b, "gamma", TN_LAYOUT_STRIDED, 1, 8, 0, 8);
+    pb_instruction(b, TN_OP_norm, 4, (uint32_t[]){rows, z.x, gamma, gamma}, 2, (uint32_t[]){y, sum},
+                   &(ParamsNorm){.epsilon = 1e-5f}, sizeof(ParamsNorm), NULL, 0, "norm");
+    zoo_lookups(&z, y);
+    uint32_t kernel2 = tiny_constant(b, "kernel", TN_LAYOUT_STRIDED, 2, 4, 24, 10);
+    uint32_t kernel = zoo_view(&z, kernel2, TN_F32, 3, (uint32_t[]){n[4], n[8], n[3]},
+                               (uint32_t[]){n[24], n[3], n[1]}, n[0]);
+    uint32_t channels = zoo_view(&z, z.x, TN_F32, 3, (uint32_t[]){bt, n[8], s},
+                                 (uint32_t[]){zoo_times(&z, s, n[8]), n[1], n[8]}, n[0]);
+    uint32_t convolved = pb_output(b, "convolved", TN_F32, 3, (uint32_t[]){bt, n[4], s});
+    ParamsConv conv = {.spatial = 1,
+                       .groups = 1,
+                       .stride = {1, 1, 1},
+                       .dilation = {1, 1, 1},
+                       .pad_begin = {1},
+                       .pad_end = {1}};
+    zoo_one(&z, TN_OP_conv, 2, (uint32_t[]){channels, kernel}, convolved, &conv, sizeof conv);
+    zoo_map(&z);
+    pb_end(b);
+    return pb_finish(b, size);
+}
+
+#endif
