@@ -106,7 +106,7 @@ static Value *write_splat(Node *n) {
     if (f->choice && f->choice->kind == PRED_TRUE) return ir_splat(g, v->type.dtype, v->type.rank, v->type.dims, f->yes);
     if (f->choice && f->choice->kind == PRED_FALSE) return ir_splat(g, v->type.dtype, v->type.rank, v->type.dims, f->no);
     if (f->pred && (f->pred->kind == PRED_TRUE || f->pred->kind == PRED_FALSE)) k = f->pred->kind == PRED_TRUE;
-    else if (!f->elem || !ex_const(f->elem, &k)) return NULL;
+    else if (tn_is_float(v->type.dtype) || !f->elem || !ex_const(f->elem, &k)) return NULL;
     Node *s = ir_node(g, OP_splat, 0, NULL);
     ir_set_dtype(s, "dtype", v->type.dtype);
     ir_set_dims(s, "dims", v->type.rank, v->type.dims);

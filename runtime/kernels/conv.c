@@ -204,8 +204,7 @@ typedef struct Tile {
     const float *input, *w, *bias;
     float *y;
     int64_t x_step, y_step;
-    int64_t lanes, lanes_step; /* results in the first vector (may exceed it); fewer by lanes_step
-                                  in each next */
+    int64_t lanes, lanes_step; /* results from the first vector on; how many less for each next */
 } Tile;
 
 static void store_vector(const Shape *s, float *y, vf sum, int64_t lanes) {

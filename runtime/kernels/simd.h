@@ -227,15 +227,12 @@ static inline vf vf_ldexp(vf a, vf n) {
 }
 #endif
 
-/* Sum, maximum and minimum over lanes: upper half onto lower half until one lane is left. */
+/* Sum and maximum over lanes: upper half onto lower half until one lane is left. */
 #if VF_WIDTH == 1
 static inline float vf_sum(vf a) {
     return a;
 }
 static inline float vf_max_lane(vf a) {
-    return a;
-}
-static inline float vf_min_lane(vf a) {
     return a;
 }
 #else
@@ -247,7 +244,6 @@ static inline float vf_min_lane(vf a) {
     }
 VF_FOLD(vf_fold_sum, _mm256_add_ps, _mm_add_ps, _mm_add_ss)
 VF_FOLD(vf_fold_max, _mm256_max_ps, _mm_max_ps, _mm_max_ss)
-VF_FOLD(vf_fold_min, _mm256_min_ps, _mm_min_ps, _mm_min_ss)
 #undef VF_FOLD
 #if VF_WIDTH == 16
 static inline float vf_sum(vf a) {
@@ -256,18 +252,12 @@ static inline float vf_sum(vf a) {
 static inline float vf_max_lane(vf a) {
     return vf_fold_max_256(_mm256_max_ps(_mm512_castps512_ps256(a), vf_upper_half(a)));
 }
-static inline float vf_min_lane(vf a) {
-    return vf_fold_min_256(_mm256_min_ps(_mm512_castps512_ps256(a), vf_upper_half(a)));
-}
 #else
 static inline float vf_sum(vf a) {
     return vf_fold_sum_256(a);
 }
 static inline float vf_max_lane(vf a) {
     return vf_fold_max_256(a);
-}
-static inline float vf_min_lane(vf a) {
-    return vf_fold_min_256(a);
 }
 #endif
 #endif

@@ -1,0 +1,87 @@
+/* One ONNX node under import, and what import functions ask about it.
+ *
+ * An import function reads operands and attributes, builds IR nodes in n->g and stores the results
+ * in n->outputs. The caller has checked the number of inputs and outputs and the attributes' names
+ * and types against the operator's row. Whatever else is wrong raises.
+ *
+ *     void import_softmax(OnnxNode *n) {
+ *         n->outputs[0] = ir_softmax(n->g, n->inputs[0], onnx_axis(n, 0));
+ *     }
+ */
+#ifndef TENON_FRONTEND_ONNX_IMPORT_H
+#define TENON_FRONTEND_ONNX_IMPORT_H
+
+#include "frontend/onnx/model.h"
+#include "frontend/onnx/ops.h"
+#include "frontend/onnx/tensor.h"
+#include "ir/build.h"
+
+struct OnnxNode {
+    const Onnx__NodeProto *proto;
+    const OnnxOp *row;
+    OnnxModel *model;
+    Graph *g;
+    Module *m;
+    ExprCx *x;
+    Cx *cx;
+    int input_count;
+    Value **inputs; /* NULL: left out */
+    int output_count;
+    Value **outputs;     /* to be set; one that nobody uses may stay NULL */
+    Constant **constant; /* of output 0, where one made in an earlier round is kept */
+};
+
+#define OP(name, since, until, min_in, max_in, max_out, attributes, function, op)                  \
+    void import_##function(OnnxNode *n);
+#include "frontend/onnx/ops.def"
+#undef OP
+
+/* --- attributes (attr.c): the value, or the default of the row --- */
+typedef struct OnnxInts {
+    bool given;
+    int count;
+    const int64_t *v;
+} OnnxInts;
+
+void onnx_check_attributes(const OnnxNode *n);
+bool onnx_has(const OnnxNode *n, const char *name);
+int64_t onnx_int(const OnnxNode *n, const char *name);
+bool onnx_flag(const OnnxNode *n, const char *name); /* an integer that must be 0 or 1 */
+double onnx_float(const OnnxNode *n, const char *name);
+const char *onnx_string(const OnnxNode *n, const char *name);
+OnnxInts onnx_ints(const OnnxNode *n, const char *name);
+const Onnx__AttributeProto *onnx_attribute(const OnnxNode *n, const char *name);
+/* Which of `words` (up to NULL) the string is. */
+int onnx_word(const OnnxNode *n, const char *name, const char *const *words);
+/* The attribute `axis` as an axis of operand i; of a tensor of this rank. */
+int onnx_axis(const OnnxNode *n, int i);
+int onnx_axis_of_rank(const OnnxNode *n, int rank);
+/* An element type by ONNX's number, from an attribute. */
+TnDType onnx_dtype_attribute(const OnnxNode *n, const char *name);
+
+/* --- operands (operand.c) --- */
+bool onnx_given(const OnnxNode *n, int i); /* operand i is there */
+/* Elements of an integer operand that are known as expressions over lengths. `what` begins the
+ * message if they are not: "target shape depends on data: ...". */
+int onnx_values(const OnnxNode *n, int i, const char *what, const Expr *const **values);
+const Expr *onnx_value(const OnnxNode *n, int i, const char *what); /* there is exactly one */
+OnnxInts onnx_numbers(const OnnxNode *n, int i, const char *what);  /* none if left out */
+int64_t onnx_number(const OnnxNode *n, int i, const char *what);
+/* `axes`, an attribute or operand 1. */
+OnnxInts onnx_axes(const OnnxNode *n);
+/* Axes of a tensor of this rank as flags; raises if one comes twice. */
+void onnx_mark_axes(const OnnxNode *n, OnnxInts axes, int rank, bool *marked);
+
+/* --- pieces of several operators --- */
+/* x op c for a scalar c of x's type */
+Value *onnx_with_scalar(OnnxNode *n, OpKind op, Value *x, double c);
+/* A value of dims [product of the first `axis`, product of the others]. */
+Value *onnx_as_matrix(OnnxNode *n, Value *x, int axis);
+/* A vector with one entry per channel, seen as [channels, 1, ...] so that it broadcasts along
+ * axis 1 of operand 0. */
+Value *onnx_per_channel(OnnxNode *n, Value *v);
+/* x as far as [start, start + length) along the axis: x itself if that is all of it. */
+Value *onnx_slice(OnnxNode *n, Value *x, int axis, const Expr *start, const Expr *length,
+                  int64_t step);
+
+#endif

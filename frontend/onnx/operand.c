@@ -1,0 +1,125 @@
+/* Operands that import functions look into, and small pieces that several of them build. */
+#include <string.h>
+#include "frontend/onnx/import.h"
+
+#define MAX_QUOTED 100
+
+bool onnx_given(const OnnxNode *n, int i) {
+    return i < n->input_count && n->inputs[i];
+}
+
+/* --- known values --- */
+
+static const char *leaf_name(void *user, const void *leaf) {
+    const Value *v = leaf;
+    (void)user;
+    return v->name ? v->name : "?";
+}
+
+static const char *input_name(const OnnxNode *n, int i) {
+    const char *name = n->proto->input[i];
+    return tn_printable(n->cx, name, strlen(name), MAX_QUOTED);
+}
+
+static const Expr *check_value(const OnnxNode *n, const char *what, int k, const Expr *e) {
+    if (!ex_mentions(e, ATOM_LOAD)) return e;
+    const char *text = ex_text_with(n->x, e, leaf_name, NULL);
+    tn_fail(n->cx, TN_E_UNSUPPORTED, "%s depends on data: element %d is %s", what, k,
+            tn_printable(n->cx, text, strlen(text), MAX_QUOTED));
+}
+
+int onnx_values(const OnnxNode *n, int i, const char *what, const Expr *const **values) {
+    const Value *v = n->inputs[i];
+    int64_t dims[TN_MAX_RANK];
+    *values = v->facts.values;
+    if (!tn_is_int(v->type.dtype))
+        tn_fail(n->cx, TN_E_MODEL, "%s '%s' is of type %s, not of an integer type", what,
+                input_name(n, i), tn_dtype_name(v->type.dtype));
+    if (v->type.rank > 1)
+        tn_fail(n->cx, TN_E_MODEL, "%s '%s' is %s, not a vector", what, input_name(n, i),
+                ir_type_text(n->m, &v->type));
+    if (v->type.rank == 1 && ex_is(v->type.dims[0], 0)) return 0;
+    if (v->type.rank == 1 && ir_static_dims(&v->type, dims) && dims[0] > TN_MAX_FACTS)
+        tn_fail(n->cx, TN_E_MODEL, "%s '%s' has %lld elements", what, input_name(n, i),
+                (long long)dims[0]);
+    if (!v->facts.values)
+        tn_fail(n->cx, TN_E_UNSUPPORTED, "%s depends on data: '%s' is %s", what, input_name(n, i),
+                ir_type_text(n->m, &v->type));
+    for (int k = 0; k < v->facts.count; k++) check_value(n, what, k, v->facts.values[k]);
+    return v->facts.count;
+}
+
+const Expr *onnx_value(const OnnxNode *n, int i, const char *what) {
+    const Expr *const *values;
+    int count = onnx_values(n, i, what, &values);
+    if (count != 1)
+        tn_fail(n->cx, TN_E_MODEL, "%s '%s' has %d elements, not one", what, input_name(n, i),
+                count);
+    return values[0];
+}
+
+static int64_t number(const OnnxNode *n, const char *what, const Expr *e) {
+    int64_t v;
+    if (!ex_const(e, &v))
+        tn_fail(n->cx, TN_E_UNSUPPORTED, "%s must be a number, but is %s", what, ex_text(n->x, e));
+    return v;
+}
+
+OnnxInts onnx_numbers(const OnnxNode *n, int i, const char *what) {
+    const Expr *const *values;
+    if (!onnx_given(n, i)) return (OnnxInts){0};
+    int count = onnx_values(n, i, what, &values);
+    int64_t *v = ARENA_ARRAY(&n->cx->arena, int64_t, (size_t)count);
+    for (int k = 0; k < count; k++) v[k] = number(n, what, values[k]);
+    return (OnnxInts){true, count, v};
+}
+
+int64_t onnx_number(const OnnxNode *n, int i, const char *what) {
+    return number(n, what, onnx_value(n, i, what));
+}
+
+/* --- axes --- */
+
+OnnxInts onnx_axes(const OnnxNode *n) {
+    return onnx_has(n, "axes") ? onnx_ints(n, "axes") : onnx_numbers(n, 1, "axes");
+}
+
+void onnx_mark_axes(const OnnxNode *n, OnnxInts axes, int rank, bool *marked) {
+    memset(marked, 0, TN_MAX_RANK * sizeof *marked);
+    if (rank > TN_MAX_RANK)
+        tn_fail(n->cx, TN_E_LIMIT, "a tensor with %d axes, at most %d", rank, TN_MAX_RANK);
+    for (int i = 0; i < axes.count; i++) {
+        int axis = ir_axis(n->m, axes.v[i], rank);
+        if (marked[axis])
+            tn_fail(n->cx, TN_E_MODEL, "axis %lld is there twice", (long long)axes.v[i]);
+        marked[axis] = true;
+    }
+}
+
+/* --- pieces --- */
+
+Value *onnx_with_scalar(OnnxNode *n, OpKind op, Value *x, double c) {
+    return ir_binary(n->g, op, x, ir_scalar(n->g, x->type.dtype, c));
+}
+
+Value *onnx_as_matrix(OnnxNode *n, Value *x, int axis) {
+    const Type *t = &x->type;
+    const Expr *dims[] = {ex_product(n->x, t->dims, axis),
+                          ex_product(n->x, t->dims + axis, t->rank - axis)};
+    return ir_view(n->g, x, 2, dims);
+}
+
+Value *onnx_per_channel(OnnxNode *n, Value *v) {
+    const Expr *dims[TN_MAX_RANK];
+    int rank = n->inputs[0]->type.rank;
+    if (v->type.rank != 1)
+        tn_fail(n->cx, TN_E_MODEL, "%s is not a vector", ir_type_text(n->m, &v->type));
+    for (int i = 0; i < rank - 1; i++) dims[i] = i ? ex_int(n->x, 1) : v->type.dims[0];
+    return rank < 2 ? v : ir_view(n->g, v, rank - 1, dims);
+}
+
+Value *onnx_slice(OnnxNode *n, Value *x, int axis, const Expr *start, const Expr *length,
+                  int64_t step) {
+    if (ex_is(start, 0) && step == 1 && length == x->type.dims[axis]) return x;
+    return ir_slice(n->g, x, axis, start, length, step);
+}
