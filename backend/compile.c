@@ -1,4 +1,5 @@
-/* From a module to the image of a plan: passes, layout of constants, lowering, contract, metadata. */
+/* From a module to the image of a plan: passes, layout of constants, lowering, contract, metadata.
+ */
 #include "backend/compile.h"
 
 #include <string.h>
@@ -11,7 +12,9 @@ static bool is_bound(const Graph *g, const Atom *symbol) {
         for (int k = 0; v->declared && k < v->type.rank; k++)
             if (v->declared[k] && v->declared[k]->atom == symbol) return true;
         for (int k = 0; k < v->type.rank; k++)
-            if (v->type.dims[k]->count == 1 && v->type.dims[k]->terms[0].degree == 1 && v->type.dims[k]->terms[0].atoms[0] == symbol) return true;
+            if (v->type.dims[k]->count == 1 && v->type.dims[k]->terms[0].degree == 1 &&
+                v->type.dims[k]->terms[0].atoms[0] == symbol)
+                return true;
     }
     return false;
 }
@@ -32,7 +35,8 @@ static void record_requirements(Image *im, const Graph *g, uint32_t function) {
     for (const Requirement *r = ex_requirements(im->ex); r; r = r->next) {
         if (!is_known(g, r->left) || !is_known(g, r->right)) continue;
         const char *relation = r->kind == REL_EQ ? "==" : "<=";
-        const char *text = arena_printf(&im->cx->arena, "%s %s %s", ex_text(im->ex, r->left), relation, ex_text(im->ex, r->right));
+        const char *text = arena_printf(&im->cx->arena, "%s %s %s", ex_text(im->ex, r->left),
+                                        relation, ex_text(im->ex, r->right));
         PlanRequirement p = {.relation = r->kind == REL_EQ ? TN_RELATION_EQ : TN_RELATION_LE,
                              .left = image_expr(im, r->left),
                              .right = image_expr(im, r->right),
@@ -56,6 +60,7 @@ Image *compile_module(Module *m, Report *r, bool strip) {
         tn_leave(m->cx);
     }
     image_meta(im, "compiler", tenon_version());
-    for (const Meta *meta = m->meta; meta; meta = meta->next) image_meta(im, meta->key, meta->value);
+    for (const Meta *meta = m->meta; meta; meta = meta->next)
+        image_meta(im, meta->key, meta->value);
     return im;
 }

@@ -42,8 +42,10 @@ static void dedup_grow(Cx *cx, Dedup *d) {
 static void *table_append(Image *im, Table *t, const void *records, size_t n) {
     t->data = arena_grow(&im->cx->arena, t->data, &t->capacity, t->count + n, t->size);
     unsigned char *at = t->data + t->count * t->size;
-    if (records) memcpy(at, records, n * t->size);
-    else memset(at, 0, n * t->size);
+    if (records)
+        memcpy(at, records, n * t->size);
+    else
+        memset(at, 0, n * t->size);
     t->count += n;
     if (t->count > UINT32_MAX - 1) tn_fail(im->cx, TN_E_LIMIT, "the plan has too many records");
     return at;
@@ -59,7 +61,9 @@ static uint32_t dedup_records(Image *im, Dedup *d, Table *t, const void *records
     uint64_t hash = XXH3_64bits(records, bytes);
     for (size_t i = hash & d->mask; d->position[i]; i = (i + 1) & d->mask) {
         uint32_t at = d->position[i] - 1;
-        if (d->hash[i] == hash && d->length[i] == n && !memcmp(t->data + (size_t)at * t->size, records, bytes)) return at;
+        if (d->hash[i] == hash && d->length[i] == n &&
+            !memcmp(t->data + (size_t)at * t->size, records, bytes))
+            return at;
     }
     uint32_t at = (uint32_t)t->count;
     table_append(im, t, records, n);
@@ -110,7 +114,8 @@ uint32_t image_exprs(Image *im, const Expr *const *e, int n) {
     return image_ids(im, ids, n);
 }
 
-uint32_t image_buffer(Image *im, PlanBufferKind kind, uint32_t index, const Expr *elements, TnDType dtype) {
+uint32_t image_buffer(Image *im, PlanBufferKind kind, uint32_t index, const Expr *elements,
+                      TnDType dtype) {
     uint32_t id = (uint32_t)im->buffers.count;
     uint32_t size = elements ? image_expr(im, elements) : TN_NO_ID;
     PlanBuffer *b = table_add(im, &im->buffers);
@@ -118,8 +123,8 @@ uint32_t image_buffer(Image *im, PlanBufferKind kind, uint32_t index, const Expr
     return id;
 }
 
-uint32_t image_view(Image *im, uint32_t buffer, TnDType dtype, TnLayout layout, int rank, const Expr *const *dims, const Expr *const *strides,
-                    const Expr *offset) {
+uint32_t image_view(Image *im, uint32_t buffer, TnDType dtype, TnLayout layout, int rank,
+                    const Expr *const *dims, const Expr *const *strides, const Expr *offset) {
     PlanView v;
     memset(&v, 0, sizeof v);
     v.buffer = buffer;
@@ -141,7 +146,9 @@ static uint32_t params_at(Image *im, const void *params, uint32_t bytes) {
 }
 
 void image_instr(Image *im, const Instr *in) {
-    PlanInstruction p = {.opcode = (uint16_t)in->kind, .inputs = (uint8_t)in->inputs, .outputs = (uint8_t)in->outputs};
+    PlanInstruction p = {.opcode = (uint16_t)in->kind,
+                         .inputs = (uint8_t)in->inputs,
+                         .outputs = (uint8_t)in->outputs};
     p.operands = image_ids(im, in->operand, in->inputs + in->outputs);
     p.scalars = image_exprs(im, in->scalars, in->scalar_count);
     p.scalar_count = (uint16_t)in->scalar_count;
@@ -158,15 +165,21 @@ void image_meta(Image *im, const char *key, const char *value) {
 
 static uint64_t stored_bytes(Image *im, const PlanConstant *c) {
     int64_t n = 1;
-    bool fits = c->layout == TN_LAYOUT_PANELS16 ? tn_mul_i64(tn_panels_elements(1, c->dims[1]), c->dims[0], &n)
-                                                : tn_product(c->dims, c->rank, &n);
-    if (!fits || !tn_mul_i64(n, (int64_t)tn_dtype_size(c->dtype), &n)) tn_fail(im->cx, TN_E_LIMIT, "a constant is too large");
+    bool fits = c->layout == TN_LAYOUT_PANELS16
+                    ? tn_mul_i64(tn_panels_elements(1, c->dims[1]), c->dims[0], &n)
+                    : tn_product(c->dims, c->rank, &n);
+    if (!fits || !tn_mul_i64(n, (int64_t)tn_dtype_size(c->dtype), &n))
+        tn_fail(im->cx, TN_E_LIMIT, "a constant is too large");
     return (uint64_t)n;
 }
 
-Stored *image_constant(Image *im, TnLayout layout, bool transposed, int parts, const Constant *const *part) {
+Stored *image_constant(Image *im, TnLayout layout, bool transposed, int parts,
+                       const Constant *const *part) {
     Stored *s = ARENA_NEW(&im->cx->arena, Stored);
-    *s = (Stored){.parts = parts, .layout = layout, .transposed = transposed, .id = (uint32_t)im->constants.count};
+    *s = (Stored){.parts = parts,
+                  .layout = layout,
+                  .transposed = transposed,
+                  .id = (uint32_t)im->constants.count};
     PlanConstant c;
     memset(&c, 0, sizeof c);
     c.name = image_string(im, part[0]->name);
@@ -178,7 +191,8 @@ Stored *image_constant(Image *im, TnLayout layout, bool transposed, int parts, c
         c.dims[0] = part[0]->dims[1];
         c.dims[1] = part[0]->dims[0];
     }
-    int grows = layout == TN_LAYOUT_PANELS16 ? 1 : 0; /* the axis along which parts follow one another */
+    int grows =
+        layout == TN_LAYOUT_PANELS16 ? 1 : 0; /* the axis along which parts follow one another */
     for (int i = 0; i < parts; i++) {
         s->part[i] = part[i];
         int axis = layout == TN_LAYOUT_PANELS16 && transposed ? 0 : grows;
@@ -188,8 +202,10 @@ Stored *image_constant(Image *im, TnLayout layout, bool transposed, int parts, c
     c.offset = im->weight_bytes;
     im->weight_bytes = (c.offset + c.bytes + TN_PLAN_ALIGN - 1) / TN_PLAN_ALIGN * TN_PLAN_ALIGN;
     *(PlanConstant *)table_add(im, &im->constants) = c;
-    if (im->last_stored) im->last_stored->next = s;
-    else im->stored = s;
+    if (im->last_stored)
+        im->last_stored->next = s;
+    else
+        im->stored = s;
     im->last_stored = s;
     return s;
 }

@@ -1,6 +1,7 @@
 /* The plan while it is being made: the tables of plan_format.h, growing in the arena.
  *
- * Expressions, strings, views and id lists that are equal are stored once. Ids are final as soon as they are given out. */
+ * Expressions, strings, views and id lists that are equal are stored once. Ids are final as soon as
+ * they are given out. */
 #ifndef TENON_BACKEND_IMAGE_H
 #define TENON_BACKEND_IMAGE_H
 
@@ -24,8 +25,8 @@ typedef struct Stored {
     const Constant *part[IMAGE_PARTS];
     int parts;
     TnLayout layout;
-    bool transposed;       /* PANELS16: the parts are [n, k] instead of [k, n] */
-    uint32_t id;           /* in CONSTANTS */
+    bool transposed; /* PANELS16: the parts are [n, k] instead of [k, n] */
+    uint32_t id;     /* in CONSTANTS */
     struct Stored *next;
 } Stored;
 
@@ -43,7 +44,8 @@ typedef struct Image {
     Module *module;
     Cx *cx;
     ExprCx *ex;
-    Table strings, ids, exprs, symbols, requirements, constants, buffers, views, functions, ports, instructions, params, metadata, origins;
+    Table strings, ids, exprs, symbols, requirements, constants, buffers, views, functions, ports,
+        instructions, params, metadata, origins;
     Dedup *string_dedup, *id_dedup, *expr_dedup, *view_dedup, *param_dedup;
     uint32_t *expr_of; /* by Expr id: expression id + 1 */
     size_t expr_capacity;
@@ -51,7 +53,7 @@ typedef struct Image {
     size_t symbol_capacity;
     Stored *stored, *last_stored;
     uint64_t weight_bytes;
-    bool strip;        /* no origins */
+    bool strip;                /* no origins */
     const struct Usage *usage; /* memory at sample lengths, for the report; NULL = unknown */
 } Image;
 
@@ -60,12 +62,14 @@ uint32_t image_string(Image *im, const char *s);
 uint32_t image_expr(Image *im, const Expr *e);
 uint32_t image_ids(Image *im, const uint32_t *ids, int n);
 uint32_t image_exprs(Image *im, const Expr *const *e, int n); /* a slice of IDS */
-uint32_t image_buffer(Image *im, PlanBufferKind kind, uint32_t index, const Expr *elements, TnDType dtype);
-uint32_t image_view(Image *im, uint32_t buffer, TnDType dtype, TnLayout layout, int rank, const Expr *const *dims, const Expr *const *strides,
-                    const Expr *offset);
+uint32_t image_buffer(Image *im, PlanBufferKind kind, uint32_t index, const Expr *elements,
+                      TnDType dtype);
+uint32_t image_view(Image *im, uint32_t buffer, TnDType dtype, TnLayout layout, int rank,
+                    const Expr *const *dims, const Expr *const *strides, const Expr *offset);
 void image_instr(Image *im, const Instr *in);
 /* Adds a constant; its bytes are produced when the plan is written. */
-Stored *image_constant(Image *im, TnLayout layout, bool transposed, int parts, const Constant *const *part);
+Stored *image_constant(Image *im, TnLayout layout, bool transposed, int parts,
+                       const Constant *const *part);
 void image_meta(Image *im, const char *key, const char *value);
 void *table_add(Image *im, Table *t); /* a zeroed record at the end */
 

@@ -1,13 +1,15 @@
 /* Symbolic expressions as records of the plan: sums of products over shared subexpressions.
  *
- * A polynomial with rational coefficients is floordiv(its integer multiple, common denominator), which is exact because a dim is an integer. */
+ * A polynomial with rational coefficients is floordiv(its integer multiple, common denominator),
+ * which is exact because a dim is an integer. */
 #include "backend/image.h"
 
 #include <string.h>
 
 static uint32_t record(Image *im, PlanExprOp op, uint32_t a, uint32_t b, int64_t value) {
     PlanExpr e = {.op = op, .a = a, .b = b, .value = value};
-    for (size_t i = im->exprs.count; i-- > 0 && im->exprs.count - i < 64;) /* recent ones repeat most */
+    for (size_t i = im->exprs.count;
+         i-- > 0 && im->exprs.count - i < 64;) /* recent ones repeat most */
         if (!memcmp(im->exprs.data + i * sizeof e, &e, sizeof e)) return (uint32_t)i;
     *(PlanExpr *)table_add(im, &im->exprs) = e;
     return (uint32_t)im->exprs.count - 1;
@@ -18,10 +20,15 @@ static uint32_t constant(Image *im, int64_t v) {
 }
 
 static uint32_t symbol(Image *im, int number) {
-    im->symbol_of = arena_grow(&im->cx->arena, im->symbol_of, &im->symbol_capacity, (size_t)number + 1, sizeof *im->symbol_of);
+    im->symbol_of = arena_grow(&im->cx->arena, im->symbol_of, &im->symbol_capacity,
+                               (size_t)number + 1, sizeof *im->symbol_of);
     if (!im->symbol_of[number]) {
         const Symbol *s = ex_symbol_at(im->ex, number);
-        PlanSymbol p = {.name = image_string(im, s->name), .kind = TN_SYMBOL_INPUT, .min = s->min, .max = s->max, .bound = TN_NO_ID};
+        PlanSymbol p = {.name = image_string(im, s->name),
+                        .kind = TN_SYMBOL_INPUT,
+                        .min = s->min,
+                        .max = s->max,
+                        .bound = TN_NO_ID};
         *(PlanSymbol *)table_add(im, &im->symbols) = p;
         im->symbol_of[number] = (uint32_t)im->symbols.count;
     }
@@ -58,7 +65,8 @@ static int64_t common_denominator(Image *im, const Expr *e) {
             a = b;
             b = r;
         }
-        if (__builtin_mul_overflow(d / a, e->terms[i].coef.den, &d)) tn_fail(im->cx, TN_E_LIMIT, "symbolic size overflows 64 bits");
+        if (__builtin_mul_overflow(d / a, e->terms[i].coef.den, &d))
+            tn_fail(im->cx, TN_E_LIMIT, "symbolic size overflows 64 bits");
     }
     return d;
 }
@@ -69,7 +77,8 @@ static uint32_t polynomial(Image *im, const Expr *e) {
     for (int i = 0; i < e->count; i++) {
         const Term *t = &e->terms[i];
         int64_t c;
-        if (__builtin_mul_overflow(t->coef.num, den / t->coef.den, &c)) tn_fail(im->cx, TN_E_LIMIT, "symbolic size overflows 64 bits");
+        if (__builtin_mul_overflow(t->coef.num, den / t->coef.den, &c))
+            tn_fail(im->cx, TN_E_LIMIT, "symbolic size overflows 64 bits");
         uint32_t term = c == 1 && t->degree ? TN_NO_ID : constant(im, c);
         for (int k = 0; k < t->degree; k++) {
             uint32_t f = atom(im, t->atoms[k]);
@@ -82,7 +91,8 @@ static uint32_t polynomial(Image *im, const Expr *e) {
 }
 
 uint32_t image_expr(Image *im, const Expr *e) {
-    im->expr_of = arena_grow(&im->cx->arena, im->expr_of, &im->expr_capacity, (size_t)e->id + 1, sizeof *im->expr_of);
+    im->expr_of = arena_grow(&im->cx->arena, im->expr_of, &im->expr_capacity, (size_t)e->id + 1,
+                             sizeof *im->expr_of);
     if (!im->expr_of[e->id]) {
         uint32_t id = polynomial(im, e);
         im->expr_of[e->id] = id + 1;

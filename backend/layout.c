@@ -1,7 +1,9 @@
-/* How constants are stored: once each, in the one form that all their readers in the module can use.
+/* How constants are stored: once each, in the one form that all their readers in the module can
+ * use.
  *
- * A matrix that products read is packed in panels; a table that is looked up by row and also multiplied (tied embeddings) is packed too, and
- * the look-up reads the panels. Everything else is stored as it is. A constant whose readers have no common form is stored in both. */
+ * A matrix that products read is packed in panels; a table that is looked up by row and also
+ * multiplied (tied embeddings) is packed too, and the look-up reads the panels. Everything else is
+ * stored as it is. A constant whose readers have no common form is stored in both. */
 #include "backend/lower.h"
 
 static void note_product(ConstantLayout *l, bool transposed) {
@@ -13,9 +15,13 @@ static void note_product(ConstantLayout *l, bool transposed) {
 static void note_use(ConstantLayout *layouts, const Node *n, int i) {
     const Constant *c = n->inputs[i]->constant;
     ConstantLayout *l = &layouts[c->id];
-    if (n->op == OP_linear && i == 1) note_product(l, attr_bool(n, "tb"));
-    else if (n->op == OP_gather && i == 0 && attr_int(n, "axis") == 0 && c->rank == 2 && c->dtype == TN_F32) l->rows = true;
-    else l->other = true;
+    if (n->op == OP_linear && i == 1)
+        note_product(l, attr_bool(n, "tb"));
+    else if (n->op == OP_gather && i == 0 && attr_int(n, "axis") == 0 && c->rank == 2 &&
+             c->dtype == TN_F32)
+        l->rows = true;
+    else
+        l->other = true;
 }
 
 /* Operands of qkv belong to it alone (the pass sees to that) and are packed together. */
@@ -25,11 +31,13 @@ static bool packed_together(const Node *n, int i) {
 
 ConstantLayout *layout_constants(Image *im) {
     Module *m = im->module;
-    ConstantLayout *layouts = ARENA_ARRAY(&im->cx->arena, ConstantLayout, (size_t)m->constant_count + 1);
+    ConstantLayout *layouts =
+        ARENA_ARRAY(&im->cx->arena, ConstantLayout, (size_t)m->constant_count + 1);
     for (Graph *g = m->graphs; g; g = g->next) {
         IR_FOR_NODES(n, g)
-            for (int i = 0; i < n->input_count; i++)
-                if (n->inputs[i] && n->inputs[i]->constant && !packed_together(n, i)) note_use(layouts, n, i);
+        for (int i = 0; i < n->input_count; i++)
+            if (n->inputs[i] && n->inputs[i]->constant && !packed_together(n, i))
+                note_use(layouts, n, i);
         for (int i = 0; i < g->output_count; i++)
             if (g->outputs[i]->constant) layouts[g->outputs[i]->constant->id].other = true;
     }
@@ -46,7 +54,8 @@ static View constant_view(Lower *lo, const Stored *s) {
     for (int i = 0; i < c.rank; i++) t.dims[i] = ex_int(lo->x, c.dims[i]);
     uint32_t buffer = TN_NO_ID;
     for (size_t i = 0; i < lo->buffer_count && buffer == TN_NO_ID; i++)
-        if (lo->buffers[i].kind == TN_BUFFER_CONSTANT && lo->buffers[i].index == s->id) buffer = (uint32_t)i;
+        if (lo->buffers[i].kind == TN_BUFFER_CONSTANT && lo->buffers[i].index == s->id)
+            buffer = (uint32_t)i;
     if (buffer == TN_NO_ID) buffer = lower_buffer(lo, TN_BUFFER_CONSTANT, s->id, NULL, t.dtype);
     View v = view_dense(lo, buffer, &t);
     v.layout = s->layout;
@@ -56,7 +65,9 @@ static View constant_view(Lower *lo, const Stored *s) {
 }
 
 View lower_weight(Lower *lo, int parts, const Constant *const *part, bool transposed) {
-    if (parts > 1) return constant_view(lo, image_constant(lo->im, TN_LAYOUT_PANELS16, transposed, parts, part));
+    if (parts > 1)
+        return constant_view(lo,
+                             image_constant(lo->im, TN_LAYOUT_PANELS16, transposed, parts, part));
     ConstantLayout *l = &lo->layouts[part[0]->id];
     if (l->packed && l->packed->transposed == transposed) return constant_view(lo, l->packed);
     Stored *s = image_constant(lo->im, TN_LAYOUT_PANELS16, transposed, 1, part);

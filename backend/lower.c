@@ -1,14 +1,18 @@
 /* Lowering a graph: buffers, views, and the list of instructions.
  *
- * Values that the graph returns are computed straight into their output buffers where that is possible: where the returned value is a dense
- * view of what an instruction writes. Otherwise a copy at the end puts them there. */
+ * Values that the graph returns are computed straight into their output buffers where that is
+ * possible: where the returned value is a dense view of what an instruction writes. Otherwise a
+ * copy at the end puts them there. */
 #include "backend/lower.h"
 
 #include <string.h>
 
-uint32_t lower_buffer(Lower *lo, PlanBufferKind kind, uint32_t index, const Expr *elements, TnDType dtype) {
-    lo->buffers = arena_grow(&lo->cx->arena, lo->buffers, &lo->buffer_capacity, lo->buffer_count + 1, sizeof *lo->buffers);
-    lo->buffers[lo->buffer_count] = (Buffer){.kind = kind, .index = index, .elements = elements, .dtype = dtype, .merged = TN_NO_ID};
+uint32_t lower_buffer(Lower *lo, PlanBufferKind kind, uint32_t index, const Expr *elements,
+                      TnDType dtype) {
+    lo->buffers = arena_grow(&lo->cx->arena, lo->buffers, &lo->buffer_capacity,
+                             lo->buffer_count + 1, sizeof *lo->buffers);
+    lo->buffers[lo->buffer_count] = (Buffer){
+        .kind = kind, .index = index, .elements = elements, .dtype = dtype, .merged = TN_NO_ID};
     return (uint32_t)lo->buffer_count++;
 }
 
@@ -25,7 +29,8 @@ View lower_operand(Lower *lo, const Value *v) {
 View lower_copy(Lower *lo, const View *v) {
     Type t = {.dtype = v->dtype, .rank = v->rank};
     for (int i = 0; i < v->rank; i++) t.dims[i] = v->dims[i];
-    uint32_t buffer = lower_buffer(lo, TN_BUFFER_ARENA, 0, ir_elements(lo->im->module, &t), t.dtype);
+    uint32_t buffer =
+        lower_buffer(lo, TN_BUFFER_ARENA, 0, ir_elements(lo->im->module, &t), t.dtype);
     View out = view_dense(lo, buffer, &t);
     lower_emit_copy(lo, v, &out);
     return out;
@@ -46,16 +51,23 @@ View lower_dense(Lower *lo, const Value *v) {
 View lower_result(Lower *lo, const Value *v) {
     uint32_t buffer = lo->output_buffer[v->id];
     if (buffer == TN_NO_ID)
-        buffer = lower_buffer(lo, TN_BUFFER_ARENA, 0, ir_elements(lo->im->module, &v->type), v->type.dtype);
+        buffer = lower_buffer(lo, TN_BUFFER_ARENA, 0, ir_elements(lo->im->module, &v->type),
+                              v->type.dtype);
     View view = view_dense(lo, buffer, &v->type);
     lower_set(lo, v, view);
     return view;
 }
 
-LInstr *lower_emit(Lower *lo, TnOpcode kind, int inputs, const View *in, int outputs, const View *out, const void *params, uint32_t params_bytes) {
-    lo->instrs = arena_grow(&lo->cx->arena, lo->instrs, &lo->instr_capacity, lo->instr_count + 1, sizeof *lo->instrs);
+LInstr *lower_emit(Lower *lo, TnOpcode kind, int inputs, const View *in, int outputs,
+                   const View *out, const void *params, uint32_t params_bytes) {
+    lo->instrs = arena_grow(&lo->cx->arena, lo->instrs, &lo->instr_capacity, lo->instr_count + 1,
+                            sizeof *lo->instrs);
     LInstr *i = &lo->instrs[lo->instr_count++];
-    *i = (LInstr){.kind = kind, .inputs = inputs, .outputs = outputs, .params_bytes = params_bytes, .origin = lo->origin};
+    *i = (LInstr){.kind = kind,
+                  .inputs = inputs,
+                  .outputs = outputs,
+                  .params_bytes = params_bytes,
+                  .origin = lo->origin};
     i->operand = ARENA_ARRAY(&lo->cx->arena, View, (size_t)(inputs + outputs));
     if (inputs) memcpy(i->operand, in, (size_t)inputs * sizeof *in);
     memcpy(i->operand + inputs, out, (size_t)outputs * sizeof *out);
@@ -73,7 +85,11 @@ static const Value *computed_as(const Value *v) {
     while (v->node && v->node->op == OP_view) v = v->node->inputs[0];
     if (!v->node) return NULL;
     switch (v->node->op) {
-    case OP_view: case OP_transpose: case OP_slice: case OP_expand: case OP_qkv: return NULL;
+    case OP_view:
+    case OP_transpose:
+    case OP_slice:
+    case OP_expand:
+    case OP_qkv: return NULL;
     default: return v;
     }
 }
@@ -82,8 +98,10 @@ static void place_outputs(Lower *lo) {
     Graph *g = lo->g;
     for (int i = 0; i < g->output_count; i++) {
         const Value *v = g->outputs[i], *source = computed_as(v);
-        uint32_t buffer = lower_buffer(lo, TN_BUFFER_OUTPUT, (uint32_t)i, ir_elements(g->module, &v->type), v->type.dtype);
-        if (source && lo->output_buffer[source->id] == TN_NO_ID) lo->output_buffer[source->id] = buffer;
+        uint32_t buffer = lower_buffer(lo, TN_BUFFER_OUTPUT, (uint32_t)i,
+                                       ir_elements(g->module, &v->type), v->type.dtype);
+        if (source && lo->output_buffer[source->id] == TN_NO_ID)
+            lo->output_buffer[source->id] = buffer;
     }
 }
 
@@ -101,7 +119,8 @@ static void copy_outputs(Lower *lo, uint32_t first_output) {
 static const char *origin_text(Cx *cx, const Node *n) {
     if (!n->origin_count) return ir_op_info(n->op)->name;
     const char *text = n->origins[0];
-    for (int i = 1; i < n->origin_count && strlen(text) < 256; i++) text = arena_printf(&cx->arena, "%s + %s", text, n->origins[i]);
+    for (int i = 1; i < n->origin_count && strlen(text) < 256; i++)
+        text = arena_printf(&cx->arena, "%s + %s", text, n->origins[i]);
     return text;
 }
 
@@ -110,7 +129,9 @@ static void lower_nodes(Lower *lo) {
         LowerFn *lower = lower_function(n->op);
         lo->origin = origin_text(lo->cx, n);
         tn_enter_node(lo->cx, lo->origin, ir_op_info(n->op)->name);
-        if (!lower) tn_fail(lo->cx, TN_E_UNSUPPORTED, "operator '%s' has no instruction: unsupported", ir_op_info(n->op)->name);
+        if (!lower)
+            tn_fail(lo->cx, TN_E_UNSUPPORTED, "operator '%s' has no instruction: unsupported",
+                    ir_op_info(n->op)->name);
         lower(lo, n);
         tn_leave(lo->cx);
     }
@@ -120,19 +141,22 @@ static uint32_t record_view(Lower *lo, const View *v, const uint32_t *buffer_ids
     if (v->buffer == TN_NO_ID) return TN_NO_ID;
     uint32_t b = v->buffer;
     while (lo->buffers[b].merged != TN_NO_ID) b = lo->buffers[b].merged;
-    return image_view(lo->im, buffer_ids[b], v->dtype, v->layout, v->rank, v->dims, v->strides, v->offset);
+    return image_view(lo->im, buffer_ids[b], v->dtype, v->layout, v->rank, v->dims, v->strides,
+                      v->offset);
 }
 
 static uint32_t *record_buffers(Lower *lo) {
     uint32_t *ids = ARENA_ARRAY(&lo->cx->arena, uint32_t, lo->buffer_count + 1);
     for (size_t i = 0; i < lo->buffer_count; i++) {
         const Buffer *b = &lo->buffers[i];
-        if (b->merged == TN_NO_ID) ids[i] = image_buffer(lo->im, b->kind, b->index, b->elements, b->dtype);
+        if (b->merged == TN_NO_ID)
+            ids[i] = image_buffer(lo->im, b->kind, b->index, b->elements, b->dtype);
     }
     return ids;
 }
 
-/* Inputs keep the lengths they were declared with, so that a requirement between two of them is checked as one, by name. */
+/* Inputs keep the lengths they were declared with, so that a requirement between two of them is
+ * checked as one, by name. */
 static void declared_dims(Lower *lo, const Value *input, View *v) {
     for (int i = 0; input->declared && i < v->rank; i++)
         if (input->declared[i]) v->dims[i] = ex_declared(lo->x, input->declared[i]);
@@ -146,14 +170,17 @@ static void record_ports(Lower *lo, PlanFunction *f, const uint32_t *buffer_ids)
     for (int i = 0; i < g->input_count; i++) {
         View v = view_dense(lo, (uint32_t)i, &g->inputs[i]->type);
         declared_dims(lo, g->inputs[i], &v);
-        PlanPort p = {.name = image_string(im, g->inputs[i]->name), .view = record_view(lo, &v, buffer_ids), .fill = (uint32_t)g->defaults[i]};
+        PlanPort p = {.name = image_string(im, g->inputs[i]->name),
+                      .view = record_view(lo, &v, buffer_ids),
+                      .fill = (uint32_t)g->defaults[i]};
         *(PlanPort *)table_add(im, &im->ports) = p;
     }
     f->first_output = (uint32_t)im->ports.count;
     f->output_count = (uint32_t)g->output_count;
     for (int i = 0; i < g->output_count; i++) {
         View v = view_dense(lo, (uint32_t)(g->input_count + i), &g->outputs[i]->type);
-        PlanPort p = {.name = image_string(im, g->output_names[i]), .view = record_view(lo, &v, buffer_ids)};
+        PlanPort p = {.name = image_string(im, g->output_names[i]),
+                      .view = record_view(lo, &v, buffer_ids)};
         *(PlanPort *)table_add(im, &im->ports) = p;
     }
 }
@@ -163,9 +190,15 @@ static void record_instrs(Lower *lo, PlanFunction *f, const uint32_t *buffer_ids
     f->instruction_count = (uint32_t)lo->instr_count;
     for (size_t i = 0; i < lo->instr_count; i++) {
         const LInstr *l = &lo->instrs[i];
-        Instr in = {.kind = l->kind, .inputs = l->inputs, .outputs = l->outputs, .scalar_count = l->scalar_count,
-                    .params = l->params, .params_bytes = l->params_bytes, .origin = l->origin};
-        for (int k = 0; k < l->inputs + l->outputs; k++) in.operand[k] = record_view(lo, &l->operand[k], buffer_ids);
+        Instr in = {.kind = l->kind,
+                    .inputs = l->inputs,
+                    .outputs = l->outputs,
+                    .scalar_count = l->scalar_count,
+                    .params = l->params,
+                    .params_bytes = l->params_bytes,
+                    .origin = l->origin};
+        for (int k = 0; k < l->inputs + l->outputs; k++)
+            in.operand[k] = record_view(lo, &l->operand[k], buffer_ids);
         for (int k = 0; k < l->scalar_count; k++) in.scalars[k] = l->scalars[k];
         image_instr(lo->im, &in);
     }
@@ -179,7 +212,8 @@ void lower_graph(Image *im, Graph *g, ConstantLayout *layouts) {
     for (size_t i = 0; i < values; i++) lo.output_buffer[i] = TN_NO_ID;
     for (int i = 0; i < g->input_count; i++) {
         const Value *v = g->inputs[i];
-        uint32_t b = lower_buffer(&lo, TN_BUFFER_INPUT, (uint32_t)i, ir_elements(g->module, &v->type), v->type.dtype);
+        uint32_t b = lower_buffer(&lo, TN_BUFFER_INPUT, (uint32_t)i,
+                                  ir_elements(g->module, &v->type), v->type.dtype);
         lower_set(&lo, v, view_dense(&lo, b, &v->type));
     }
     place_outputs(&lo);

@@ -1,14 +1,15 @@
 /* Lowering: graphs become instructions over views of buffers.
  *
- * Views, transposes, slices and broadcasts cost nothing: they are other strides of the same buffer. An operator asks for its operands in the form its
- * kernel reads (any strides, dense rows, or dense), and gets a copy only where the view at hand does not have it. */
+ * Views, transposes, slices and broadcasts cost nothing: they are other strides of the same buffer.
+ * An operator asks for its operands in the form its kernel reads (any strides, dense rows, or
+ * dense), and gets a copy only where the view at hand does not have it. */
 #ifndef TENON_BACKEND_LOWER_H
 #define TENON_BACKEND_LOWER_H
 
 #include "backend/image.h"
 
 typedef struct View {
-    uint32_t buffer;     /* of the function being lowered; TN_NO_ID = absent */
+    uint32_t buffer; /* of the function being lowered; TN_NO_ID = absent */
     TnDType dtype;
     TnLayout layout;
     int rank;
@@ -20,13 +21,13 @@ typedef struct Buffer {
     uint32_t index;
     const Expr *elements;
     TnDType dtype;
-    uint32_t merged;     /* buffer this one became part of (in place), or TN_NO_ID */
+    uint32_t merged; /* buffer this one became part of (in place), or TN_NO_ID */
 } Buffer;
 
 typedef struct LInstr {
     TnOpcode kind;
     int inputs, outputs;
-    View *operand;       /* inputs, then outputs */
+    View *operand; /* inputs, then outputs */
     const Expr *const *scalars;
     int scalar_count;
     const void *params;
@@ -36,7 +37,8 @@ typedef struct LInstr {
 
 /* How the plan stores a constant of the module: see layout.c. */
 typedef struct ConstantLayout {
-    bool panels, rows, other, mixed; /* its uses: gemm weight, table of rows, anything else; gemm weight in both orientations */
+    bool panels, rows, other, mixed; /* its uses: gemm weight, table of rows, anything else; gemm
+                                        weight in both orientations */
     bool transposed;                 /* as gemm weight it is [n, k] */
     Stored *packed, *plain;
 } ConstantLayout;
@@ -46,9 +48,9 @@ typedef struct Lower {
     Graph *g;
     Cx *cx;
     ExprCx *x;
-    ConstantLayout *layouts;  /* by constant id */
-    View *view_of;            /* by value id; buffer = TN_NO_ID and rank = -1: not lowered yet */
-    uint32_t *output_buffer;  /* by value id: the OUTPUT buffer it is computed into, or TN_NO_ID */
+    ConstantLayout *layouts; /* by constant id */
+    View *view_of;           /* by value id; buffer = TN_NO_ID and rank = -1: not lowered yet */
+    uint32_t *output_buffer; /* by value id: the OUTPUT buffer it is computed into, or TN_NO_ID */
     Buffer *buffers;
     size_t buffer_count, buffer_capacity;
     LInstr *instrs;
@@ -59,29 +61,35 @@ typedef struct Lower {
 /* layout.c */
 ConstantLayout *layout_constants(Image *im);
 bool layout_packed_only(const ConstantLayout *l);
-View lower_weight(Lower *lo, int parts, const Constant *const *part, bool transposed); /* [k, n] panels */
+View lower_weight(Lower *lo, int parts, const Constant *const *part,
+                  bool transposed); /* [k, n] panels */
 View lower_plain_constant(Lower *lo, const Constant *c);
-View lower_joined_vector(Lower *lo, int parts, const Constant *const *part);           /* vectors one after another */
+View lower_joined_vector(Lower *lo, int parts,
+                         const Constant *const *part); /* vectors one after another */
 
 /* view.c: forms of views */
 View view_absent(void);
 View view_dense(Lower *lo, uint32_t buffer, const Type *t);
 bool view_is_dense(Lower *lo, const View *v);
-bool view_has_rows(const View *v);                 /* last axis dense */
-bool view_reshape(Lower *lo, const View *v, int rank, const Expr *const *dims, View *out); /* false: needs a copy */
+bool view_has_rows(const View *v); /* last axis dense */
+bool view_reshape(Lower *lo, const View *v, int rank, const Expr *const *dims,
+                  View *out); /* false: needs a copy */
 View view_permute(const View *v, const IntList *perm);
-View view_slice(Lower *lo, const View *v, int axis, const Expr *start, const Expr *length, int64_t step);
+View view_slice(Lower *lo, const View *v, int axis, const Expr *start, const Expr *length,
+                int64_t step);
 View view_broadcast(Lower *lo, const View *v, int rank, const Expr *const *dims);
 
 /* lower.c */
-uint32_t lower_buffer(Lower *lo, PlanBufferKind kind, uint32_t index, const Expr *elements, TnDType dtype);
-View lower_operand(Lower *lo, const Value *v);      /* any strides */
-View lower_rows(Lower *lo, const Value *v);         /* dense last axis */
+uint32_t lower_buffer(Lower *lo, PlanBufferKind kind, uint32_t index, const Expr *elements,
+                      TnDType dtype);
+View lower_operand(Lower *lo, const Value *v); /* any strides */
+View lower_rows(Lower *lo, const Value *v);    /* dense last axis */
 View lower_dense(Lower *lo, const Value *v);
-View lower_result(Lower *lo, const Value *v);       /* a new dense buffer for the value (or its output) */
-View lower_copy(Lower *lo, const View *v);          /* into a new dense buffer */
+View lower_result(Lower *lo, const Value *v); /* a new dense buffer for the value (or its output) */
+View lower_copy(Lower *lo, const View *v);    /* into a new dense buffer */
 void lower_set(Lower *lo, const Value *v, View view);
-LInstr *lower_emit(Lower *lo, TnOpcode kind, int inputs, const View *in, int outputs, const View *out, const void *params, uint32_t params_bytes);
+LInstr *lower_emit(Lower *lo, TnOpcode kind, int inputs, const View *in, int outputs,
+                   const View *out, const void *params, uint32_t params_bytes);
 void lower_emit_copy(Lower *lo, const View *from, const View *to);
 void lower_graph(Image *im, Graph *g, ConstantLayout *layouts);
 

@@ -1,4 +1,5 @@
-/* Lowering of operators that compute: operands in the form the kernel reads, parameters from attributes. */
+/* Lowering of operators that compute: operands in the form the kernel reads, parameters from
+ * attributes. */
 #include "backend/lower_ops.h"
 
 #include <string.h>
@@ -14,11 +15,21 @@ static void lower_reduce(Lower *lo, Node *n, TnReduction kind) {
     lower_emit(lo, TN_OP_reduce, 1, &x, 1, &kept, &p, sizeof p);
 }
 
-void lower_reduce_sum(Lower *lo, Node *n) { lower_reduce(lo, n, TN_REDUCE_SUM); }
-void lower_reduce_mean(Lower *lo, Node *n) { lower_reduce(lo, n, TN_REDUCE_MEAN); }
-void lower_reduce_max(Lower *lo, Node *n) { lower_reduce(lo, n, TN_REDUCE_MAX); }
-void lower_reduce_min(Lower *lo, Node *n) { lower_reduce(lo, n, TN_REDUCE_MIN); }
-void lower_reduce_prod(Lower *lo, Node *n) { lower_reduce(lo, n, TN_REDUCE_PROD); }
+void lower_reduce_sum(Lower *lo, Node *n) {
+    lower_reduce(lo, n, TN_REDUCE_SUM);
+}
+void lower_reduce_mean(Lower *lo, Node *n) {
+    lower_reduce(lo, n, TN_REDUCE_MEAN);
+}
+void lower_reduce_max(Lower *lo, Node *n) {
+    lower_reduce(lo, n, TN_REDUCE_MAX);
+}
+void lower_reduce_min(Lower *lo, Node *n) {
+    lower_reduce(lo, n, TN_REDUCE_MIN);
+}
+void lower_reduce_prod(Lower *lo, Node *n) {
+    lower_reduce(lo, n, TN_REDUCE_PROD);
+}
 
 void lower_cumsum(Lower *lo, Node *n) {
     View x = lower_dense(lo, n->inputs[0]), out = lower_result(lo, n->outputs[0]);
@@ -46,7 +57,8 @@ static View with_batch(Lower *lo, const View *v, const View *out) {
 }
 
 void lower_matmul(Lower *lo, Node *n) {
-    View a = lower_operand(lo, n->inputs[0]), b = lower_operand(lo, n->inputs[1]), out = lower_result(lo, n->outputs[0]);
+    View a = lower_operand(lo, n->inputs[0]), b = lower_operand(lo, n->inputs[1]),
+         out = lower_result(lo, n->outputs[0]);
     if (attr_bool(n, "ta")) a = swap_last(&a);
     if (attr_bool(n, "tb")) b = swap_last(&b);
     View in[2] = {with_batch(lo, &a, &out), with_batch(lo, &b, &out)};
@@ -57,13 +69,16 @@ void lower_matmul(Lower *lo, Node *n) {
 static void copy_ints(Lower *lo, const IntList *from, int first, int count, uint32_t *to) {
     for (int i = 0; i < count; i++) {
         int64_t v = from->v[first + i];
-        if (v < 0 || v > INT32_MAX) tn_fail(lo->cx, TN_E_LIMIT, "stride, padding or dilation %lld is out of range", (long long)v);
+        if (v < 0 || v > INT32_MAX)
+            tn_fail(lo->cx, TN_E_LIMIT, "stride, padding or dilation %lld is out of range",
+                    (long long)v);
         to[i] = (uint32_t)v;
     }
 }
 
 void lower_conv(Lower *lo, Node *n) {
-    View in[3] = {lower_dense(lo, n->inputs[0]), lower_dense(lo, n->inputs[1]), view_absent()}, out = lower_result(lo, n->outputs[0]);
+    View in[3] = {lower_dense(lo, n->inputs[0]), lower_dense(lo, n->inputs[1]), view_absent()},
+         out = lower_result(lo, n->outputs[0]);
     if (n->input_count > 2) in[2] = lower_dense(lo, n->inputs[2]);
     int spatial = in[0].rank - 2;
     ParamsConv p = {.spatial = (uint32_t)spatial, .groups = (uint32_t)attr_int(n, "groups")};
@@ -76,19 +91,26 @@ void lower_conv(Lower *lo, Node *n) {
 
 static void lower_any_softmax(Lower *lo, Node *n, bool logarithm) {
     View x = lower_dense(lo, n->inputs[0]), out = lower_result(lo, n->outputs[0]);
-    ParamsSoftmax p = {.axis = (uint32_t)ir_axis(lo->im->module, attr_int(n, "axis"), x.rank), .log = logarithm};
+    ParamsSoftmax p = {.axis = (uint32_t)ir_axis(lo->im->module, attr_int(n, "axis"), x.rank),
+                       .log = logarithm};
     lower_emit(lo, TN_OP_softmax, 1, &x, 1, &out, &p, sizeof p);
 }
 
-void lower_softmax(Lower *lo, Node *n) { lower_any_softmax(lo, n, false); }
-void lower_log_softmax(Lower *lo, Node *n) { lower_any_softmax(lo, n, true); }
+void lower_softmax(Lower *lo, Node *n) {
+    lower_any_softmax(lo, n, false);
+}
+void lower_log_softmax(Lower *lo, Node *n) {
+    lower_any_softmax(lo, n, true);
+}
 
 static const Value *operand(const Node *n, int i) {
     return i < n->input_count ? n->inputs[i] : NULL;
 }
 
-static void emit_norm(Lower *lo, Node *n, bool rms, const Value *residual, int gamma, const Value *sum) {
-    View in[4] = {lower_rows(lo, n->inputs[0]), lower_rows(lo, residual), lower_dense(lo, operand(n, gamma)), lower_dense(lo, operand(n, gamma + 1))};
+static void emit_norm(Lower *lo, Node *n, bool rms, const Value *residual, int gamma,
+                      const Value *sum) {
+    View in[4] = {lower_rows(lo, n->inputs[0]), lower_rows(lo, residual),
+                  lower_dense(lo, operand(n, gamma)), lower_dense(lo, operand(n, gamma + 1))};
     View out[2] = {lower_result(lo, n->outputs[0]), sum ? lower_result(lo, sum) : view_absent()};
     if (residual) in[1] = view_broadcast(lo, &in[1], in[0].rank, in[0].dims);
     ParamsNorm p = {.epsilon = (float)attr_float(n, "eps"), .rms = rms};
@@ -97,8 +119,12 @@ static void emit_norm(Lower *lo, Node *n, bool rms, const Value *residual, int g
     lower_emit(lo, TN_OP_norm, inputs, in, 2, out, &p, sizeof p);
 }
 
-void lower_layer_norm(Lower *lo, Node *n) { emit_norm(lo, n, false, NULL, 1, NULL); }
-void lower_rms_norm(Lower *lo, Node *n) { emit_norm(lo, n, true, NULL, 1, NULL); }
+void lower_layer_norm(Lower *lo, Node *n) {
+    emit_norm(lo, n, false, NULL, 1, NULL);
+}
+void lower_rms_norm(Lower *lo, Node *n) {
+    emit_norm(lo, n, true, NULL, 1, NULL);
+}
 
 void lower_add_norm(Lower *lo, Node *n) {
     const Value *sum = n->outputs[1];
@@ -116,7 +142,8 @@ static TnActivation activation(const char *word) {
 
 void lower_linear(Lower *lo, Node *n) {
     const Constant *w = n->inputs[1]->constant;
-    View in[4] = {lower_rows(lo, n->inputs[0]), lower_weight(lo, 1, &w, attr_bool(n, "tb")), lower_dense(lo, operand(n, 2)), lower_rows(lo, operand(n, 3))};
+    View in[4] = {lower_rows(lo, n->inputs[0]), lower_weight(lo, 1, &w, attr_bool(n, "tb")),
+                  lower_dense(lo, operand(n, 2)), lower_rows(lo, operand(n, 3))};
     View out = lower_result(lo, n->outputs[0]);
     ParamsGemm p = {.activation = activation(attr_string(n, "act"))};
     int inputs = 4;
@@ -147,13 +174,17 @@ void lower_qkv(Lower *lo, Node *n) {
     int64_t total = 0;
     for (int i = 0; i < widths->count; i++) total += widths->v[i];
     t.dims[t.rank - 1] = ex_int(lo->x, total);
-    View all = view_dense(lo, lower_buffer(lo, TN_BUFFER_ARENA, 0, ir_elements(lo->im->module, &t), t.dtype), &t);
-    View in[3] = {lower_rows(lo, n->inputs[0]), lower_weight(lo, parts, w, transposed), biased ? lower_joined_vector(lo, parts, b) : view_absent()};
+    View all = view_dense(
+        lo, lower_buffer(lo, TN_BUFFER_ARENA, 0, ir_elements(lo->im->module, &t), t.dtype), &t);
+    View in[3] = {lower_rows(lo, n->inputs[0]), lower_weight(lo, parts, w, transposed),
+                  biased ? lower_joined_vector(lo, parts, b) : view_absent()};
     ParamsGemm p = {.activation = TN_ACT_NONE};
     lower_emit(lo, TN_OP_gemm, biased ? 3 : 2, in, 1, &all, &p, sizeof p);
     int64_t at = 0;
     for (int i = 0; i < widths->count; at += widths->v[i++])
-        lower_set(lo, n->outputs[i], view_slice(lo, &all, t.rank - 1, ex_int(lo->x, at), ex_int(lo->x, widths->v[i]), 1));
+        lower_set(
+            lo, n->outputs[i],
+            view_slice(lo, &all, t.rank - 1, ex_int(lo->x, at), ex_int(lo->x, widths->v[i]), 1));
 }
 
 /* Masks and bias under the extents the kernel wants; axes of 1 are broadcast. */
@@ -163,14 +194,20 @@ static View attention_operand(Lower *lo, const Value *v, int rank, const Expr *c
 }
 
 void lower_attention(Lower *lo, Node *n) {
-    View q = lower_rows(lo, n->inputs[0]), k = lower_rows(lo, n->inputs[1]), v = lower_rows(lo, n->inputs[2]);
+    View q = lower_rows(lo, n->inputs[0]), k = lower_rows(lo, n->inputs[1]),
+         v = lower_rows(lo, n->inputs[2]);
     const Expr *b = q.dims[0], *s = q.dims[1], *h = q.dims[2], *t = k.dims[1];
-    View in[6] = {q, k, v, attention_operand(lo, operand(n, 3), 2, (const Expr *[]){b, t}),
+    View in[6] = {q,
+                  k,
+                  v,
+                  attention_operand(lo, operand(n, 3), 2, (const Expr *[]){b, t}),
                   attention_operand(lo, operand(n, 4), 2, (const Expr *[]){b, s}),
                   attention_operand(lo, operand(n, 5), 4, (const Expr *[]){b, h, s, t})};
     View out = lower_result(lo, n->outputs[0]);
-    ParamsAttention p = {.scale = (float)attr_float(n, "scale"), .mask_value = (float)attr_float(n, "mask_value"),
-                         .softcap = (float)attr_float(n, "softcap"), .window_left = (int32_t)attr_int(n, "left"),
+    ParamsAttention p = {.scale = (float)attr_float(n, "scale"),
+                         .mask_value = (float)attr_float(n, "mask_value"),
+                         .softcap = (float)attr_float(n, "softcap"),
+                         .window_left = (int32_t)attr_int(n, "left"),
                          .window_right = (int32_t)attr_int(n, "right")};
     if (attr_bool(n, "causal")) p.flags |= TN_ATTENTION_CAUSAL;
     if (!strcmp(attr_string(n, "mode"), "select")) p.flags |= TN_ATTENTION_SELECT;

@@ -3,16 +3,24 @@
 
 static TnMapOp map_op(Lower *lo, OpKind op) {
     switch (op) {
-#define SAME(upper, lower) case OP_##lower: return TN_MAP_##upper;
-        SAME(ADD, add) SAME(SUB, sub) SAME(MUL, mul) SAME(DIV, div) SAME(MOD, mod) SAME(FMOD, fmod) SAME(POW, pow)
-        SAME(MIN, min) SAME(MAX, max) SAME(NEG, neg) SAME(ABS, abs) SAME(SQRT, sqrt) SAME(RECIPROCAL, reciprocal)
-        SAME(EXP, exp) SAME(LOG, log) SAME(ERF, erf) SAME(TANH, tanh) SAME(SIGMOID, sigmoid) SAME(SIN, sin) SAME(COS, cos)
-        SAME(FLOOR, floor) SAME(CEIL, ceil) SAME(ROUND, round) SAME(SIGN, sign) SAME(RELU, relu) SAME(GELU, gelu)
-        SAME(GELU_TANH, gelu_tanh) SAME(GELU_QUICK, gelu_quick) SAME(SILU, silu) SAME(EQ, eq) SAME(LT, lt) SAME(LE, le)
-        SAME(AND, and) SAME(OR, or) SAME(XOR, xor) SAME(NOT, not) SAME(WHERE, where) SAME(CAST, cast)
+#define SAME(upper, lower) \
+    case OP_##lower: return TN_MAP_##upper;
+        SAME(ADD, add)
+        SAME(SUB, sub) SAME(MUL, mul) SAME(DIV, div) SAME(MOD, mod) SAME(FMOD, fmod) SAME(POW, pow)
+            SAME(MIN, min) SAME(MAX, max) SAME(NEG, neg) SAME(ABS, abs) SAME(SQRT, sqrt)
+                SAME(RECIPROCAL, reciprocal) SAME(EXP, exp) SAME(LOG, log) SAME(ERF, erf)
+                    SAME(TANH, tanh) SAME(SIGMOID, sigmoid) SAME(SIN, sin) SAME(COS, cos)
+                        SAME(FLOOR, floor) SAME(CEIL, ceil) SAME(ROUND, round) SAME(SIGN, sign)
+                            SAME(RELU, relu) SAME(GELU, gelu) SAME(GELU_TANH, gelu_tanh)
+                                SAME(GELU_QUICK, gelu_quick) SAME(SILU, silu) SAME(EQ, eq)
+                                    SAME(LT, lt) SAME(LE, le) SAME(AND, and) SAME(OR, or)
+                                        SAME(XOR, xor) SAME(NOT, not ) SAME(WHERE, where)
+                                            SAME(CAST, cast)
 #undef SAME
-    case OP_splat: return TN_MAP_CONST;
-    default: tn_fail(lo->cx, TN_E_UNSUPPORTED, "operator '%s' cannot be a step of a map", ir_op_info(op)->name);
+                                                case OP_splat : return TN_MAP_CONST;
+    default:
+        tn_fail(lo->cx, TN_E_UNSUPPORTED, "operator '%s' cannot be a step of a map",
+                ir_op_info(op)->name);
     }
 }
 
@@ -25,7 +33,8 @@ static TnDType argument_type(const Node *n, const MapStep *s) {
     int last = arity(s->op) - 1;
     if (last < 0) return s->dtype;
     int r = s->args[last];
-    return r < n->input_count ? n->inputs[r]->type.dtype : attr_body(n, "body")->steps[r - n->input_count].dtype;
+    return r < n->input_count ? n->inputs[r]->type.dtype
+                              : attr_body(n, "body")->steps[r - n->input_count].dtype;
 }
 
 void lower_map(Lower *lo, Node *n) {
@@ -36,8 +45,11 @@ void lower_map(Lower *lo, Node *n) {
     for (int i = 0; i < body->count; i++) {
         const MapStep *s = &body->steps[i];
         TnMapStep *t = &p->step[i];
-        *t = (TnMapStep){.op = (uint8_t)map_op(lo, s->op), .dtype = (uint8_t)s->dtype, .arg_dtype = (uint8_t)argument_type(n, s),
-                         .value = s->value, .integer = s->integer};
+        *t = (TnMapStep){.op = (uint8_t)map_op(lo, s->op),
+                         .dtype = (uint8_t)s->dtype,
+                         .arg_dtype = (uint8_t)argument_type(n, s),
+                         .value = s->value,
+                         .integer = s->integer};
         for (int k = 0; k < arity(s->op); k++) t->args[k] = (uint8_t)s->args[k];
     }
     View in[TN_MAX_MAP_INPUTS], out = lower_result(lo, n->outputs[0]);

@@ -74,7 +74,9 @@ void lower_slice(Lower *lo, Node *n) {
         return;
     }
     View x = lower_operand(lo, n->inputs[0]);
-    lower_set(lo, n->outputs[0], view_slice(lo, &x, (int)attr_int(n, "axis"), attr_dim(n, "start"), attr_dim(n, "length"), step));
+    lower_set(lo, n->outputs[0],
+              view_slice(lo, &x, (int)attr_int(n, "axis"), attr_dim(n, "start"),
+                         attr_dim(n, "length"), step));
 }
 
 void lower_concat(Lower *lo, Node *n) {
@@ -92,7 +94,8 @@ void lower_concat(Lower *lo, Node *n) {
 
 void lower_pad(Lower *lo, Node *n) {
     if (strcmp(attr_string(n, "mode"), "constant"))
-        tn_fail(lo->cx, TN_E_UNSUPPORTED, "padding mode '%s' is unsupported", attr_string(n, "mode"));
+        tn_fail(lo->cx, TN_E_UNSUPPORTED, "padding mode '%s' is unsupported",
+                attr_string(n, "mode"));
     View from = lower_operand(lo, n->inputs[0]), out = lower_result(lo, n->outputs[0]), inner = out;
     ParamsFill p = {0};
     const Value *v = n->input_count > 1 ? n->inputs[1] : NULL;
@@ -100,7 +103,8 @@ void lower_pad(Lower *lo, Node *n) {
         tn_fail(lo->cx, TN_E_UNSUPPORTED, "padding with a computed value is unsupported");
     lower_emit(lo, TN_OP_fill, 0, NULL, 1, &out, &p, sizeof p);
     const DimList *before = attr_dims(n, "before");
-    for (int i = 0; i < before->count; i++) inner = view_slice(lo, &inner, i, before->e[i], n->inputs[0]->type.dims[i], 1);
+    for (int i = 0; i < before->count; i++)
+        inner = view_slice(lo, &inner, i, before->e[i], n->inputs[0]->type.dims[i], 1);
     lower_emit_copy(lo, &from, &inner);
 }
 
@@ -114,13 +118,15 @@ void lower_gather(Lower *lo, Node *n) {
 }
 
 void lower_gather_elements(Lower *lo, Node *n) {
-    View in[2] = {lower_dense(lo, n->inputs[0]), lower_dense(lo, n->inputs[1])}, out = lower_result(lo, n->outputs[0]);
+    View in[2] = {lower_dense(lo, n->inputs[0]), lower_dense(lo, n->inputs[1])},
+         out = lower_result(lo, n->outputs[0]);
     ParamsGather p = {.axis = (uint32_t)attr_int(n, "axis")};
     lower_emit(lo, TN_OP_gather_elements, 2, in, 1, &out, &p, sizeof p);
 }
 
 void lower_gather_nd(Lower *lo, Node *n) {
-    View in[2] = {lower_dense(lo, n->inputs[0]), lower_dense(lo, n->inputs[1])}, out = lower_result(lo, n->outputs[0]);
+    View in[2] = {lower_dense(lo, n->inputs[0]), lower_dense(lo, n->inputs[1])},
+         out = lower_result(lo, n->outputs[0]);
     ParamsGather p = {.batch_dims = (uint32_t)attr_int(n, "batch")};
     lower_emit(lo, TN_OP_gather_nd, 2, in, 1, &out, &p, sizeof p);
 }

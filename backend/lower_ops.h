@@ -4,11 +4,12 @@
 
 #include "backend/lower.h"
 
-#define LOWERED_OPS(X)                                                                                          \
-    X(splat) X(iota) X(scalars) X(view) X(transpose) X(expand) X(slice) X(concat) X(pad) X(gather)              \
-    X(gather_elements) X(gather_nd) X(reduce_sum) X(reduce_mean) X(reduce_max) X(reduce_min) X(reduce_prod)     \
-    X(cumsum) X(matmul) X(conv) X(softmax) X(log_softmax) X(layer_norm) X(rms_norm) X(linear) X(qkv)            \
-    X(add_norm) X(attention) X(map)
+#define LOWERED_OPS(X)                                                                           \
+    X(splat)                                                                                     \
+    X(iota) X(scalars) X(view) X(transpose) X(expand) X(slice) X(concat) X(pad) X(gather)        \
+        X(gather_elements) X(gather_nd) X(reduce_sum) X(reduce_mean) X(reduce_max) X(reduce_min) \
+            X(reduce_prod) X(cumsum) X(matmul) X(conv) X(softmax) X(log_softmax) X(layer_norm)   \
+                X(rms_norm) X(linear) X(qkv) X(add_norm) X(attention) X(map)
 
 #define X(name) LowerFn lower_##name;
 LOWERED_OPS(X)

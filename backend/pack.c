@@ -1,7 +1,8 @@
 /* Packs constants: panels of 16 columns for products, plain bytes for the rest.
  *
- * A panel is made in a buffer of its own and handed on, so packing a model needs a few hundred KiB beside the mapped source. Columns of a packed
- * matrix may come from several constants (packed QKV): the parts lie side by side. Sources may be unaligned, hence memcpy per element. */
+ * A panel is made in a buffer of its own and handed on, so packing a model needs a few hundred KiB
+ * beside the mapped source. Columns of a packed matrix may come from several constants (packed
+ * QKV): the parts lie side by side. Sources may be unaligned, hence memcpy per element. */
 #include "backend/pack.h"
 
 #include <string.h>
@@ -18,18 +19,22 @@ static Source source_of(const Stored *s, int part) {
     return (Source){c->data, c->dims[0], c->dims[1], c->dims[1], 1};
 }
 
-/* Fills `count` columns of a panel, from column `to` on, with columns from `from` on of the source. */
+/* Fills `count` columns of a panel, from column `to` on, with columns from `from` on of the source.
+ */
 static void fill_columns(const Source *src, int64_t from, int64_t count, int64_t to, float *panel) {
     if (src->column_stride == 1) { /* rows of the panel are runs of the source */
         for (int64_t k = 0; k < src->k; k++)
-            memcpy(panel + k * TN_PANEL + to, src->data + 4 * (k * src->row_stride + from), 4 * (size_t)count);
+            memcpy(panel + k * TN_PANEL + to, src->data + 4 * (k * src->row_stride + from),
+                   4 * (size_t)count);
         return;
     }
-    for (int64_t block = 0; block < src->k; block += TN_PANEL) { /* a block of 16 x 16 stays in the cache */
+    for (int64_t block = 0; block < src->k;
+         block += TN_PANEL) { /* a block of 16 x 16 stays in the cache */
         int64_t end = block + TN_PANEL < src->k ? block + TN_PANEL : src->k;
         for (int64_t c = 0; c < count; c++) {
             const unsigned char *at = src->data + 4 * ((from + c) * src->column_stride);
-            for (int64_t k = block; k < end; k++) memcpy(panel + k * TN_PANEL + to + c, at + 4 * k, 4);
+            for (int64_t k = block; k < end; k++)
+                memcpy(panel + k * TN_PANEL + to + c, at + 4 * k, 4);
         }
     }
 }
@@ -61,5 +66,6 @@ void pack_constant(Image *im, const Stored *s, PackSink *sink, void *user) {
         pack_panels(im, s, sink, user);
         return;
     }
-    for (int part = 0; part < s->parts; part++) sink(user, s->part[part]->data, s->part[part]->bytes);
+    for (int part = 0; part < s->parts; part++)
+        sink(user, s->part[part]->data, s->part[part]->bytes);
 }

@@ -1,7 +1,9 @@
 /* The plan writer: header, section table, program sections, weights.
  *
- * Sizes are known before anything is written, so every byte goes straight to its place; only the hash of the weights is known at the end, when the header and the
- * section table are written over their place holders. Padding is zero: nothing in the file depends on memory that was not written. */
+ * Sizes are known before anything is written, so every byte goes straight to its place; only the
+ * hash of the weights is known at the end, when the header and the section table are written over
+ * their place holders. Padding is zero: nothing in the file depends on memory that was not written.
+ */
 #include "backend/plan_write.h"
 
 #include <string.h>
@@ -21,12 +23,12 @@ typedef struct Writer {
     PlanHeader header;
     PlanSection section[MAX_SECTIONS];
     const Table *table[MAX_SECTIONS];
-    uint64_t at;              /* bytes written */
+    uint64_t at; /* bytes written */
     WriteFile file;
     bool to_file;
-    unsigned char *memory;    /* or to memory */
+    unsigned char *memory; /* or to memory */
     const char *path;
-    XXH3_state_t *hash;       /* of the weights */
+    XXH3_state_t *hash; /* of the weights */
 } Writer;
 
 static void raise_io(Writer *w, const char *why) {
@@ -45,7 +47,8 @@ static void append(Writer *w, const void *bytes, size_t size) {
 
 static void pad_to(Writer *w, uint64_t offset) {
     static const unsigned char zeros[TN_PLAN_ALIGN];
-    while (w->at < offset) append(w, zeros, offset - w->at < sizeof zeros ? (size_t)(offset - w->at) : sizeof zeros);
+    while (w->at < offset)
+        append(w, zeros, offset - w->at < sizeof zeros ? (size_t)(offset - w->at) : sizeof zeros);
 }
 
 static uint64_t align(uint64_t n) {
@@ -67,17 +70,27 @@ static void add_section(Writer *w, PlanSectionKind kind, const Table *t) {
 static void lay_out(Writer *w) {
     const Image *im = w->im;
     const Section sections[] = {
-        {TN_SECTION_STRINGS, &im->strings},         {TN_SECTION_IDS, &im->ids},
-        {TN_SECTION_EXPRS, &im->exprs},             {TN_SECTION_SYMBOLS, &im->symbols},
-        {TN_SECTION_REQUIREMENTS, &im->requirements}, {TN_SECTION_CONSTANTS, &im->constants},
-        {TN_SECTION_BUFFERS, &im->buffers},         {TN_SECTION_VIEWS, &im->views},
-        {TN_SECTION_FUNCTIONS, &im->functions},     {TN_SECTION_PORTS, &im->ports},
-        {TN_SECTION_INSTRUCTIONS, &im->instructions}, {TN_SECTION_PARAMS, &im->params},
-        {TN_SECTION_METADATA, &im->metadata},       {TN_SECTION_ORIGINS, &im->origins},
+        {TN_SECTION_STRINGS, &im->strings},
+        {TN_SECTION_IDS, &im->ids},
+        {TN_SECTION_EXPRS, &im->exprs},
+        {TN_SECTION_SYMBOLS, &im->symbols},
+        {TN_SECTION_REQUIREMENTS, &im->requirements},
+        {TN_SECTION_CONSTANTS, &im->constants},
+        {TN_SECTION_BUFFERS, &im->buffers},
+        {TN_SECTION_VIEWS, &im->views},
+        {TN_SECTION_FUNCTIONS, &im->functions},
+        {TN_SECTION_PORTS, &im->ports},
+        {TN_SECTION_INSTRUCTIONS, &im->instructions},
+        {TN_SECTION_PARAMS, &im->params},
+        {TN_SECTION_METADATA, &im->metadata},
+        {TN_SECTION_ORIGINS, &im->origins},
         {TN_SECTION_WEIGHTS, NULL},
     };
     size_t count = sizeof sections / sizeof *sections;
-    w->header = (PlanHeader){.major = TN_PLAN_MAJOR, .minor = TN_PLAN_MINOR, .header_bytes = sizeof(PlanHeader), .section_bytes = sizeof(PlanSection)};
+    w->header = (PlanHeader){.major = TN_PLAN_MAJOR,
+                             .minor = TN_PLAN_MINOR,
+                             .header_bytes = sizeof(PlanHeader),
+                             .section_bytes = sizeof(PlanSection)};
     memcpy(w->header.magic, TN_PLAN_MAGIC, sizeof w->header.magic);
     w->header.file_bytes = align(sizeof(PlanHeader) + count * sizeof(PlanSection));
     for (size_t i = 0; i < count; i++) add_section(w, sections[i].kind, sections[i].table);
@@ -104,7 +117,8 @@ static void write_weights(Writer *w, PlanSection *s) {
         uint64_t end = s->offset + constants[c->id].offset + constants[c->id].bytes;
         static const unsigned char zeros[TN_PLAN_ALIGN];
         append_weights(w, zeros, (size_t)(align(end) - w->at));
-        if (w->im->cx->progress) w->im->cx->progress(w->im->cx->progress_user, "writing weights", ++done, total);
+        if (w->im->cx->progress)
+            w->im->cx->progress(w->im->cx->progress_user, "writing weights", ++done, total);
     }
     s->hash = XXH3_64bits_digest(w->hash);
 }
@@ -123,8 +137,11 @@ static void write_all(Writer *w) {
     for (uint32_t i = 0; i < w->header.section_count; i++) {
         PlanSection *s = &w->section[i];
         pad_to(w, s->offset);
-        if (!w->table[i]) write_weights(w, s);
-        else append(w, w->table[i]->data ? w->table[i]->data : (const unsigned char *)"", (size_t)s->bytes);
+        if (!w->table[i])
+            write_weights(w, s);
+        else
+            append(w, w->table[i]->data ? w->table[i]->data : (const unsigned char *)"",
+                   (size_t)s->bytes);
     }
     pad_to(w, w->header.file_bytes);
     seal(w);
@@ -155,9 +172,11 @@ void plan_write_file(Image *im, const char *path) {
     if (writefile_begin(&w->file, path, why, sizeof why)) raise_io(w, why);
     tn_defer(im->cx, abort_file, &w->file);
     write_all(w);
-    if (writefile_patch(&w->file, 0, &w->header, sizeof w->header, why, sizeof why)) raise_io(w, why);
+    if (writefile_patch(&w->file, 0, &w->header, sizeof w->header, why, sizeof why))
+        raise_io(w, why);
     size_t table = w->header.section_count * sizeof(PlanSection);
-    if (writefile_patch(&w->file, sizeof w->header, w->section, table, why, sizeof why)) raise_io(w, why);
+    if (writefile_patch(&w->file, sizeof w->header, w->section, table, why, sizeof why))
+        raise_io(w, why);
     if (writefile_commit(&w->file, why, sizeof why)) raise_io(w, why);
 }
 

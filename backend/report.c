@@ -1,4 +1,5 @@
-/* The report of a compilation: fusions fired and missed, instructions by kind, bytes, memory at sample lengths. */
+/* The report of a compilation: fusions fired and missed, instructions by kind, bytes, memory at
+ * sample lengths. */
 #include "backend/report.h"
 
 #include <inttypes.h>
@@ -7,14 +8,16 @@
 #include "backend/plan_write.h"
 #include "ir/text.h"
 
-#define SAMPLE_LENGTH 128 /* of symbols other than the first axis of inputs, if they may be that long */
+#define SAMPLE_LENGTH \
+    128 /* of symbols other than the first axis of inputs, if they may be that long */
 
 typedef struct Usage {
     tenon_memory memory;
     const char *dims; /* "batch=1 sequence=128" */
 } Usage;
 
-/* Lengths to report memory for: 1 along first axes, SAMPLE_LENGTH or the largest allowed elsewhere. */
+/* Lengths to report memory for: 1 along first axes, SAMPLE_LENGTH or the largest allowed elsewhere.
+ */
 static int64_t sample(Image *im, const char *name, bool first) {
     const Symbol *s = ex_find_symbol(im->ex, name);
     int64_t v = first ? 1 : SAMPLE_LENGTH;
@@ -31,19 +34,22 @@ static bool measure(Image *im, tenon_plan *plan, Usage *u) {
     TextBuffer dims = {.arena = &im->cx->arena};
     if (tenon_session_create(plan, NULL, &session, NULL)) return false;
     bool ok = true;
-    for (int32_t i = 0; ok && tenon_plan_port(plan, NULL, i, &port, NULL) == TENON_OK && !port.is_output; i++) {
+    for (int32_t i = 0;
+         ok && tenon_plan_port(plan, NULL, i, &port, NULL) == TENON_OK && !port.is_output; i++) {
         tenon_tensor t = {.dtype = port.dtype, .rank = port.rank, .data = &nothing};
         for (int32_t a = 0; a < port.rank; a++) {
             t.dims[a] = port.dims[a];
             if (t.dims[a] >= 0) continue;
             t.dims[a] = sample(im, port.symbols[a], a == 0);
-            const char *set = arena_printf(&im->cx->arena, "%s%s=%" PRId64, dims.length ? " " : "", port.symbols[a], t.dims[a]);
+            const char *set = arena_printf(&im->cx->arena, "%s%s=%" PRId64, dims.length ? " " : "",
+                                           port.symbols[a], t.dims[a]);
             if (!strstr(text_end(&dims), set + (dims.length ? 1 : 0))) text_add(&dims, set);
         }
         ok = tenon_session_bind(session, port.name, &t, NULL) == TENON_OK;
     }
     u->memory.struct_size = sizeof u->memory;
-    ok = ok && tenon_session_prepare(session, NULL) == TENON_OK && tenon_session_memory(session, &u->memory, NULL) == TENON_OK;
+    ok = ok && tenon_session_prepare(session, NULL) == TENON_OK &&
+         tenon_session_memory(session, &u->memory, NULL) == TENON_OK;
     u->dims = text_end(&dims);
     tenon_session_destroy(session);
     return ok;
@@ -59,9 +65,12 @@ static void json_string(TextBuffer *t, const char *s) {
     text_add(t, "\"");
     for (; *s; s++) {
         unsigned char b = (unsigned char)*s;
-        if (b == '"' || b == '\\') text_format(t, "\\%c", b);
-        else if (b < 0x20) text_format(t, "\\u%04x", b);
-        else text_add_bytes(t, s, 1);
+        if (b == '"' || b == '\\')
+            text_format(t, "\\%c", b);
+        else if (b < 0x20)
+            text_format(t, "\\u%04x", b);
+        else
+            text_add_bytes(t, s, 1);
     }
     text_add(t, "\"");
 }
@@ -76,25 +85,33 @@ static int count_kind(const Image *im, int opcode) {
 const char *report_text(const Report *r, Image *im) {
     TextBuffer t = {.arena = &im->cx->arena};
     text_add(&t, "fusions\n");
-    for (const Fired *f = r->fired; f; f = f->next) text_format(&t, "  %-20s %6d\n", f->rule, f->count);
+    for (const Fired *f = r->fired; f; f = f->next)
+        text_format(&t, "  %-20s %6d\n", f->rule, f->count);
     if (r->miss_count) text_format(&t, "near misses (%d)\n", r->miss_count);
-    for (const NearMiss *m = r->misses; m; m = m->next) text_format(&t, "  %s at '%s': %s\n", m->rule, m->node, m->why);
+    for (const NearMiss *m = r->misses; m; m = m->next)
+        text_format(&t, "  %s at '%s': %s\n", m->rule, m->node, m->why);
     text_format(&t, "instructions           %6zu\n", im->instructions.count);
     for (int op = 1; op < TN_OP_COUNT; op++)
-        if (tn_instr(op) && count_kind(im, op)) text_format(&t, "  %-20s %6d\n", tn_instr(op)->name, count_kind(im, op));
-    text_format(&t, "constants              %6zu, %" PRIu64 " bytes\n", im->constants.count, im->weight_bytes);
+        if (tn_instr(op) && count_kind(im, op))
+            text_format(&t, "  %-20s %6d\n", tn_instr(op)->name, count_kind(im, op));
+    text_format(&t, "constants              %6zu, %" PRIu64 " bytes\n", im->constants.count,
+                im->weight_bytes);
     text_format(&t, "plan                   %" PRIu64 " bytes\n", plan_bytes(im));
     const Usage *u = im->usage;
     if (u)
-        text_format(&t, "arena                  %" PRIu64 " bytes, largest live set %" PRIu64 ", scratch %" PRIu64 "%s%s\n", u->memory.arena - u->memory.scratch,
-                    u->memory.live, u->memory.scratch, *u->dims ? ", at " : "", u->dims);
+        text_format(&t,
+                    "arena                  %" PRIu64 " bytes, largest live set %" PRIu64
+                    ", scratch %" PRIu64 "%s%s\n",
+                    u->memory.arena - u->memory.scratch, u->memory.live, u->memory.scratch,
+                    *u->dims ? ", at " : "", u->dims);
     return text_end(&t);
 }
 
 const char *report_json(const Report *r, Image *im) {
     TextBuffer t = {.arena = &im->cx->arena};
     text_add(&t, "{\"fusions\":{");
-    for (const Fired *f = r->fired; f; f = f->next) text_format(&t, "%s\"%s\":%d", f == r->fired ? "" : ",", f->rule, f->count);
+    for (const Fired *f = r->fired; f; f = f->next)
+        text_format(&t, "%s\"%s\":%d", f == r->fired ? "" : ",", f->rule, f->count);
     text_add(&t, "},\"near_misses\":[");
     for (const NearMiss *m = r->misses; m; m = m->next) {
         text_format(&t, "%s{\"fusion\":\"%s\",\"node\":", m == r->misses ? "" : ",", m->rule);
@@ -110,10 +127,13 @@ const char *report_json(const Report *r, Image *im) {
         text_format(&t, "%s\"%s\":%d", comma, tn_instr(op)->name, count_kind(im, op));
         comma = ",";
     }
-    text_format(&t, "},\"constant_bytes\":%" PRIu64 ",\"plan_bytes\":%" PRIu64, im->weight_bytes, plan_bytes(im));
+    text_format(&t, "},\"constant_bytes\":%" PRIu64 ",\"plan_bytes\":%" PRIu64, im->weight_bytes,
+                plan_bytes(im));
     const Usage *u = im->usage;
     if (u) {
-        text_format(&t, ",\"arena_bytes\":%" PRIu64 ",\"live_bytes\":%" PRIu64 ",\"scratch_bytes\":%" PRIu64 ",\"dims\":",
+        text_format(&t,
+                    ",\"arena_bytes\":%" PRIu64 ",\"live_bytes\":%" PRIu64
+                    ",\"scratch_bytes\":%" PRIu64 ",\"dims\":",
                     u->memory.arena - u->memory.scratch, u->memory.live, u->memory.scratch);
         json_string(&t, u->dims);
     }
@@ -129,7 +149,8 @@ const char *report_inputs(Module *m) {
             text_format(&t, "%s%s[", t.length ? ", " : "", v->name);
             for (int k = 0; k < v->type.rank; k++) {
                 const Symbol *s = v->declared ? v->declared[k] : NULL;
-                text_format(&t, "%s%s", k ? ", " : "", s ? s->name : ex_text(m->ex, v->type.dims[k]));
+                text_format(&t, "%s%s", k ? ", " : "",
+                            s ? s->name : ex_text(m->ex, v->type.dims[k]));
             }
             text_add(&t, "]");
         }

@@ -1,6 +1,7 @@
 /* The compiler's API: options, and the only place where tn_fail comes to rest.
  *
- * Every entry that may raise runs inside `guarded`: setjmp, then the work; an error leaves its code and text in the object and closes it for further use. */
+ * Every entry that may raise runs inside `guarded`: setjmp, then the work; an error leaves its code
+ * and text in the object and closes it for further use. */
 #include "backend/tenonc.h"
 
 #include <errno.h>
@@ -44,7 +45,8 @@ static void on_progress(void *user, const char *stage, int done, int total) {
 tenonc *tenonc_create(const tenonc_options *options) {
     TnAlloc alloc = tn_default_alloc();
     if (options && options->allocator)
-        alloc = (TnAlloc){options->allocator->allocate, options->allocator->release, options->allocator->user};
+        alloc = (TnAlloc){options->allocator->allocate, options->allocator->release,
+                          options->allocator->user};
     tenonc *c = tn_allocate(&alloc, sizeof *c, 64);
     if (!c) return NULL;
     memset(c, 0, sizeof *c);
@@ -95,15 +97,18 @@ static int64_t number(tenonc *c, const char *text, const char **end, const char 
     char *stop;
     errno = 0;
     long long v = strtoll(text, &stop, 10);
-    if (stop == text || errno || v < 0) tn_fail(&c->cx, TN_E_ARGUMENT, "dim '%s': a length from 0 to 2^63 - 1 is wanted", what);
+    if (stop == text || errno || v < 0)
+        tn_fail(&c->cx, TN_E_ARGUMENT, "dim '%s': a length from 0 to 2^63 - 1 is wanted", what);
     *end = stop;
     return v;
 }
 
 static DimOption *add_dim(tenonc *c) {
     DimOption *d = ARENA_NEW(&c->cx.arena, DimOption);
-    if (c->last_dim) c->last_dim->next = d;
-    else c->import.dims = d;
+    if (c->last_dim)
+        c->last_dim->next = d;
+    else
+        c->import.dims = d;
     c->last_dim = d;
     return d;
 }
@@ -111,10 +116,12 @@ static DimOption *add_dim(tenonc *c) {
 /* NAME=N, NAME=MIN..MAX */
 static void set_dim(tenonc *c, const char *text) {
     const char *equal = strchr(text, '='), *end;
-    if (!equal || equal == text) tn_fail(&c->cx, TN_E_ARGUMENT, "dim '%s': NAME=N or NAME=MIN..MAX is wanted", text);
+    if (!equal || equal == text)
+        tn_fail(&c->cx, TN_E_ARGUMENT, "dim '%s': NAME=N or NAME=MIN..MAX is wanted", text);
     int64_t min = number(c, equal + 1, &end, text), max = min;
     if (!strncmp(end, "..", 2)) max = number(c, end + 2, &end, text);
-    if (*end || max < min) tn_fail(&c->cx, TN_E_ARGUMENT, "dim '%s': NAME=N or NAME=MIN..MAX is wanted", text);
+    if (*end || max < min)
+        tn_fail(&c->cx, TN_E_ARGUMENT, "dim '%s': NAME=N or NAME=MIN..MAX is wanted", text);
     DimOption *d = add_dim(c);
     d->name = arena_strndup(&c->cx.arena, text, (size_t)(equal - text));
     d->min = min;
@@ -123,7 +130,8 @@ static void set_dim(tenonc *c, const char *text) {
 
 static void rename_dim(tenonc *c, const char *text) {
     const char *equal = strchr(text, '=');
-    if (!equal || equal == text || !equal[1]) tn_fail(&c->cx, TN_E_ARGUMENT, "rename-dim '%s': OLD=NEW is wanted", text);
+    if (!equal || equal == text || !equal[1])
+        tn_fail(&c->cx, TN_E_ARGUMENT, "rename-dim '%s': OLD=NEW is wanted", text);
     DimOption *d = add_dim(c);
     d->name = arena_strndup(&c->cx.arena, text, (size_t)(equal - text));
     d->rename = arena_strdup(&c->cx.arena, equal + 1);
@@ -147,14 +155,21 @@ typedef struct Setting {
 static void set(tenonc *c, const void *argument) {
     const Setting *s = argument;
     if (!s->value) tn_fail(&c->cx, TN_E_ARGUMENT, "option '%s' needs a value", s->key);
-    if (!strcmp(s->key, "dim")) set_dim(c, s->value);
-    else if (!strcmp(s->key, "rename-dim")) rename_dim(c, s->value);
-    else if (!strcmp(s->key, "task")) c->import.task = arena_strdup(&c->cx.arena, s->value);
-    else if (!strcmp(s->key, "require-fusion")) set_require(c, s->value);
-    else if (!strcmp(s->key, "strip")) c->strip = !strcmp(s->value, "1");
+    if (!strcmp(s->key, "dim"))
+        set_dim(c, s->value);
+    else if (!strcmp(s->key, "rename-dim"))
+        rename_dim(c, s->value);
+    else if (!strcmp(s->key, "task"))
+        c->import.task = arena_strdup(&c->cx.arena, s->value);
+    else if (!strcmp(s->key, "require-fusion"))
+        set_require(c, s->value);
+    else if (!strcmp(s->key, "strip"))
+        c->strip = !strcmp(s->value, "1");
     else if (!strcmp(s->key, "precision") && strcmp(s->value, "f32"))
-        tn_fail(&c->cx, TN_E_UNSUPPORTED, "precision '%s' is unsupported; f32 is supported", s->value);
-    else if (strcmp(s->key, "precision")) tn_fail(&c->cx, TN_E_ARGUMENT, "unknown option '%s'", s->key);
+        tn_fail(&c->cx, TN_E_UNSUPPORTED, "precision '%s' is unsupported; f32 is supported",
+                s->value);
+    else if (strcmp(s->key, "precision"))
+        tn_fail(&c->cx, TN_E_ARGUMENT, "unknown option '%s'", s->key);
 }
 
 tenon_status tenonc_set(tenonc *c, const char *key, const char *value) {
@@ -171,7 +186,8 @@ static void add(tenonc *c, const void *argument) {
     const Model *m = argument;
     c->import.function = m->function ? m->function : "main";
     for (Graph *g = c->module->graphs; g; g = g->next)
-        if (!strcmp(g->name, c->import.function)) tn_fail(&c->cx, TN_E_ARGUMENT, "two functions are named '%s'", g->name);
+        if (!strcmp(g->name, c->import.function))
+            tn_fail(&c->cx, TN_E_ARGUMENT, "two functions are named '%s'", g->name);
     if (!c->source) c->source = arena_strdup(&c->cx.arena, m->path);
     tn_enter(&c->cx, "file", m->path);
     on_progress(c, "reading", 0, 1);
@@ -186,7 +202,9 @@ tenon_status tenonc_add(tenonc *c, const char *model, const char *function) {
 
 static void check_used_options(tenonc *c) {
     for (DimOption *d = c->import.dims; d; d = d->next)
-        if (!d->used) tn_fail(&c->cx, TN_E_ARGUMENT, "the model has no dim '%s'; its inputs are %s", d->name, report_inputs(c->module));
+        if (!d->used)
+            tn_fail(&c->cx, TN_E_ARGUMENT, "the model has no dim '%s'; its inputs are %s", d->name,
+                    report_inputs(c->module));
 }
 
 typedef struct Dump {
@@ -195,7 +213,8 @@ typedef struct Dump {
 
 static void dump(tenonc *c, const void *argument) {
     Dump *d = (Dump *)argument;
-    if (d->after && strcmp(d->after, "import") && !pass_find(d->after)) tn_fail(&c->cx, TN_E_ARGUMENT, "there is no pass '%s'", d->after);
+    if (d->after && strcmp(d->after, "import") && !pass_find(d->after))
+        tn_fail(&c->cx, TN_E_ARGUMENT, "there is no pass '%s'", d->after);
     if (!d->after || strcmp(d->after, "import")) passes_run(c->module, &c->report, d->after);
     d->text = ir_print(c->module);
 }
@@ -215,8 +234,10 @@ static void check_required(tenonc *c) {
         if (n == r->count) continue;
         const char *miss = "";
         for (const NearMiss *m = c->report.misses; m && !*miss; m = m->next)
-            if (!strcmp(m->rule, r->kind)) miss = arena_printf(&c->cx.arena, "; first near miss at '%s': %s", m->node, m->why);
-        tn_fail(&c->cx, TN_E_REQUIRE, "fusion '%s' fired %d times, %d wanted%s", r->kind, n, r->count, miss);
+            if (!strcmp(m->rule, r->kind))
+                miss = arena_printf(&c->cx.arena, "; first near miss at '%s': %s", m->node, m->why);
+        tn_fail(&c->cx, TN_E_REQUIRE, "fusion '%s' fired %d times, %d wanted%s", r->kind, n,
+                r->count, miss);
     }
 }
 
@@ -233,7 +254,8 @@ static void build_image(tenonc *c) {
 static void check_target(tenonc *c, const char *path) {
     struct stat from, to;
     if (stat(path, &to) || stat(c->source, &from)) return;
-    if (from.st_dev == to.st_dev && from.st_ino == to.st_ino) tn_fail(&c->cx, TN_E_ARGUMENT, "'%s' is the model itself", path);
+    if (from.st_dev == to.st_dev && from.st_ino == to.st_ino)
+        tn_fail(&c->cx, TN_E_ARGUMENT, "'%s' is the model itself", path);
 }
 
 static void close_plan(void *plan) {
@@ -241,7 +263,9 @@ static void close_plan(void *plan) {
 }
 
 static void check_plan(tenonc *c, tenon_status status, tenon_plan *plan, const tenon_error *err) {
-    if (status) tn_fail(&c->cx, TN_E_INVALID, "the plan just written does not verify, which is a bug of Tenon: %s", err->text);
+    if (status)
+        tn_fail(&c->cx, TN_E_INVALID,
+                "the plan just written does not verify, which is a bug of Tenon: %s", err->text);
     tn_defer(&c->cx, close_plan, plan);
     report_plan(c->image, plan);
 }

@@ -1,11 +1,13 @@
 /* tenonc: compiles transformer models to plans.
  *
  *     tenonc *c = tenonc_create(NULL);
- *     if (tenonc_add(c, "model.onnx", NULL) || tenonc_compile(c, "model.plan")) fprintf(stderr, "%s\n", tenonc_error(c)->text);
+ *     if (tenonc_add(c, "model.onnx", NULL) || tenonc_compile(c, "model.plan"))
+ *         fprintf(stderr, "%s\n", tenonc_error(c)->text);
  *     tenonc_destroy(c);
  *
- * One compiler object serves one compilation, in one thread at a time. Every call that can fail returns a tenon_status (0 is success);
- * after a failure only tenonc_error and tenonc_destroy may follow. No call prints, aborts or exits. Output files appear whole or not at all. */
+ * One compiler object serves one compilation, in one thread at a time. Every call that can fail
+ * returns a tenon_status (0 is success); after a failure only tenonc_error and tenonc_destroy may
+ * follow. No call prints, aborts or exits. Output files appear whole or not at all. */
 #ifndef TENONC_H
 #define TENONC_H
 
@@ -19,8 +21,9 @@ typedef struct tenonc tenonc;
 
 typedef struct tenonc_options {
     size_t struct_size;
-    const tenon_allocator *allocator;                                                /* NULL = malloc */
-    void (*progress)(void *user, const char *stage, int32_t done, int32_t total);    /* may be NULL; called from the compiling thread */
+    const tenon_allocator *allocator; /* NULL = malloc */
+    void (*progress)(void *user, const char *stage, int32_t done,
+                     int32_t total); /* may be NULL; called from the compiling thread */
     void *progress_user;
 } tenonc_options;
 
@@ -34,14 +37,18 @@ TENON_API tenonc *tenonc_create(const tenonc_options *options);
 TENON_API void tenonc_destroy(tenonc *c);
 TENON_API const tenonc_message *tenonc_error(const tenonc *c);
 
-/* Settings, before tenonc_add: "dim" ("batch=1", "sequence=1..512", "input_ids.0=4"), "rename-dim" ("s21=batch"), "task" ("fill-mask"), "precision"
- * ("f32"), "require-fusion" ("attention=12"), "strip" ("1": no node names in the plan). TENON_E_ARGUMENT for anything unknown. */
+/* Settings, before tenonc_add: "dim" ("batch=1", "sequence=1..512", "input_ids.0=4"), "rename-dim"
+ * ("s21=batch"), "task" ("fill-mask"), "precision"
+ * ("f32"), "require-fusion" ("attention=12"), "strip" ("1": no node names in the plan).
+ * TENON_E_ARGUMENT for anything unknown. */
 TENON_API tenon_status tenonc_set(tenonc *c, const char *key, const char *value);
 
-/* Reads a model (an .onnx file or a checkpoint folder) as one function of the plan; `function` NULL = "main". */
+/* Reads a model (an .onnx file or a checkpoint folder) as one function of the plan; `function` NULL
+ * = "main". */
 TENON_API tenon_status tenonc_add(tenonc *c, const char *model, const char *function);
 
-/* Text of the graph after a pass ("import" = before any, NULL = after all); belongs to the compiler object. */
+/* Text of the graph after a pass ("import" = before any, NULL = after all); belongs to the compiler
+ * object. */
 TENON_API tenon_status tenonc_dump(tenonc *c, const char *after, const char **text);
 
 /* Runs passes and backend and writes the plan, then opens and verifies it. */

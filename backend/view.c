@@ -28,13 +28,19 @@ bool view_is_dense(Lower *lo, const View *v) {
 
 bool view_has_rows(const View *v) {
     int last = v->rank - 1;
-    return v->layout == TN_LAYOUT_STRIDED && (v->rank == 0 || ex_is(v->strides[last], 1) || ex_is(v->dims[last], 1));
+    return v->layout == TN_LAYOUT_STRIDED &&
+           (v->rank == 0 || ex_is(v->strides[last], 1) || ex_is(v->dims[last], 1));
 }
 
-/* Takes axes from the right off old and new dims until both groups have the same product; every old group must be one run of memory. */
+/* Takes axes from the right off old and new dims until both groups have the same product; every old
+ * group must be one run of memory. */
 bool view_reshape(Lower *lo, const View *v, int rank, const Expr *const *dims, View *out) {
     ExprCx *x = lo->x;
-    *out = (View){.buffer = v->buffer, .dtype = v->dtype, .layout = v->layout, .rank = rank, .offset = v->offset};
+    *out = (View){.buffer = v->buffer,
+                  .dtype = v->dtype,
+                  .layout = v->layout,
+                  .rank = rank,
+                  .offset = v->offset};
     int i = v->rank - 1, j = rank - 1;
     while (i >= 0 || j >= 0) {
         if (i >= 0 && ex_is(v->dims[i], 1)) {
@@ -48,7 +54,8 @@ bool view_reshape(Lower *lo, const View *v, int rank, const Expr *const *dims, V
         }
         if (i < 0 || j < 0) return false;
         const Expr *old = v->dims[i], *new = dims[j], *stride = v->strides[i];
-        const Expr *run = ex_mul(x, v->strides[i], v->dims[i]); /* stride of the next axis if it continues this one */
+        const Expr *run = ex_mul(x, v->strides[i],
+                                 v->dims[i]); /* stride of the next axis if it continues this one */
         int first_new = j;
         i--;
         j--;
@@ -83,7 +90,8 @@ View view_permute(const View *v, const IntList *perm) {
     return out;
 }
 
-View view_slice(Lower *lo, const View *v, int axis, const Expr *start, const Expr *length, int64_t step) {
+View view_slice(Lower *lo, const View *v, int axis, const Expr *start, const Expr *length,
+                int64_t step) {
     View out = *v;
     out.offset = ex_add(lo->x, v->offset, ex_mul(lo->x, start, v->strides[axis]));
     out.dims[axis] = length;

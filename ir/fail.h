@@ -1,15 +1,16 @@
 /* Errors of the compiler half: tn_fail does not return.
  *
- * `setjmp` stands at each entry of libtenonc's API (backend/tenonc.c) and in tests, nowhere else. All memory hangs off arenas
- * and foreign objects (mappings, protobuf trees) are registered with tn_defer, so import, shape and lowering code carries no
- * error plumbing. Never call tn_fail from a worker thread or out of another library's callback.
+ * `setjmp` stands at each entry of libtenonc's API (backend/tenonc.c) and in tests, nowhere else.
+ * All memory hangs off arenas and foreign objects (mappings, protobuf trees) are registered with
+ * tn_defer, so import, shape and lowering code carries no error plumbing. Never call tn_fail from a
+ * worker thread or out of another library's callback.
  *
  *     tn_enter(cx, "node", node_name);
  *     if (axis >= rank) tn_fail(cx, TN_E_MODEL, "axis %d of a tensor of rank %d", axis, rank);
  *     tn_leave(cx);
  *
- * A message is one line: the context, outermost first, then the text; at most 400 characters per quoted piece; control bytes are
- * escaped.
+ * A message is one line: the context, outermost first, then the text; at most 400 characters per
+ * quoted piece; control bytes are escaped.
  */
 #ifndef TENON_IR_FAIL_H
 #define TENON_IR_FAIL_H
@@ -38,9 +39,9 @@ typedef struct TnContext {
 } TnContext;
 
 typedef struct Cx {
-    Arena arena;       /* lives as long as the compilation */
-    jmp_buf *on_fail;  /* where tn_fail goes */
-    TnStatus code;     /* set by tn_fail */
+    Arena arena;      /* lives as long as the compilation */
+    jmp_buf *on_fail; /* where tn_fail goes */
+    TnStatus code;    /* set by tn_fail */
     char message[2048];
     TnContext context[TN_CONTEXT_DEPTH];
     int depth;
@@ -52,15 +53,18 @@ typedef struct Cx {
 } Cx;
 
 void cx_init(Cx *cx, TnAlloc alloc); /* `on_fail` is still to be set */
-void cx_free(Cx *cx);                /* runs what tn_defer registered, last first, then frees the arena */
+void cx_free(Cx *cx); /* runs what tn_defer registered, last first, then frees the arena */
 
-_Noreturn void tn_fail(Cx *cx, TnStatus code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+_Noreturn void tn_fail(Cx *cx, TnStatus code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 void tn_enter(Cx *cx, const char *kind, const char *name);
 void tn_enter_node(Cx *cx, const char *name, const char *op);
 void tn_leave(Cx *cx);
 
-/* Collects a diagnostic under the present context; tn_fail_collected raises once if there was any error. */
-void tn_diag(Cx *cx, TnSeverity severity, TnStatus code, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* Collects a diagnostic under the present context; tn_fail_collected raises once if there was any
+ * error. */
+void tn_diag(Cx *cx, TnSeverity severity, TnStatus code, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 void tn_fail_collected(Cx *cx);
 
 /* Runs fn(arg) when the compilation ends, however it ends. */

@@ -73,6 +73,12 @@ static void find_foreign(void *user, int symbol) {
     s->foreign |= !names_has(&s->c->inputs, ex_symbol_at(s->x, symbol)->name);
 }
 
+static bool is_foreign(const Contract *c, const ExprCx *x, const Expr *e) {
+    Search s = {.c = c, .x = x};
+    ir_each_symbol(e, find_foreign, &s);
+    return s.foreign;
+}
+
 /* `e` of the module with replaced symbols replaced, and nothing else. */
 static const Expr *rename(Contract *c, const Expr *e) {
     const char *s = ex_text(c->x, e);
@@ -82,10 +88,12 @@ static const Expr *rename(Contract *c, const Expr *e) {
 /* A relation between symbols of the inputs; others can neither be checked nor matter. */
 static void add_clause(Contract *c, ExprCx *x, RelationKind kind, const Expr *left,
                        const Expr *right) {
-    Search s = {.c = c, .x = x};
-    ir_each_symbol(left, find_foreign, &s);
-    ir_each_symbol(right, find_foreign, &s);
-    if (!s.foreign) c->clauses[c->count++] = (Clause){kind, ex_text(x, left), ex_text(x, right)};
+    if (kind == REL_LE && (is_foreign(c, x, left) || is_foreign(c, x, right))) {
+        right = ex_sub(x, right, left); /* what is foreign may be on both sides */
+        left = ex_int(x, 0);
+    }
+    if (!is_foreign(c, x, left) && !is_foreign(c, x, right))
+        c->clauses[c->count++] = (Clause){kind, ex_text(x, left), ex_text(x, right)};
 }
 
 /* The used symbol of an equation is the one that stays. */

@@ -1,15 +1,17 @@
-/* BERT, RoBERTa, XLM-RoBERTa (and with other names DistilBERT, in distilbert.c): post-norm encoders over token embeddings.
+/* BERT, RoBERTa, XLM-RoBERTa (and with other names DistilBERT, in distilbert.c): post-norm encoders
+ * over token embeddings.
  *
  *     x = norm(word[ids] + position + token_type)
  *     each layer:  x = norm(x + attention(x));  x = norm(x + W2 act(W1 x))
  *
- * Devlin et al. 2018; RoBERTa (Liu et al. 2019) counts positions from padding_idx + 1 over the tokens that are not padding. */
+ * Devlin et al. 2018; RoBERTa (Liu et al. 2019) counts positions from padding_idx + 1 over the
+ * tokens that are not padding. */
 #include <math.h>
 #include <string.h>
 #include "models/blocks.h"
 
 typedef struct Bert {
-    const char *prefix;   /* "bert.", "roberta." or "" */
+    const char *prefix; /* "bert.", "roberta." or "" */
     int64_t width, heads, layers, inner, vocabulary, positions, types;
     double eps;
     const char *act;
@@ -31,8 +33,10 @@ static Bert read_config(ModelCx *m, const char *prefix) {
               .act = config_string_or(c, "hidden_act", "gelu"),
               .padding = config_int_or(c, "pad_token_id", 0, INT32_MAX, 0)};
     const char *positions = config_string_or(c, "position_embedding_type", "absolute");
-    if (strcmp(positions, "absolute")) config_fail(c, TN_E_UNSUPPORTED, "position_embedding_type '%s' is unsupported", positions);
-    if (config_bool_or(c, "is_decoder", false)) config_fail(c, TN_E_UNSUPPORTED, "is_decoder is unsupported for this family");
+    if (strcmp(positions, "absolute"))
+        config_fail(c, TN_E_UNSUPPORTED, "position_embedding_type '%s' is unsupported", positions);
+    if (config_bool_or(c, "is_decoder", false))
+        config_fail(c, TN_E_UNSUPPORTED, "is_decoder is unsupported for this family");
     block_check_heads(m, b.width, b.heads);
     return b;
 }
@@ -46,17 +50,23 @@ static Value *counted_positions(ModelCx *m, const Bert *b, Value *ids) {
     Node *sum = ir_node(g, OP_cumsum, 1, &token);
     ir_set_int(sum, "axis", 1);
     Value *position = ir_binary(g, OP_add, ir_binary(g, OP_mul, ir_insert(sum), token), pad);
-    return block_embedding(m, position, block_name(m, "%sembeddings.position_embeddings.weight", b->prefix), b->positions, b->width);
+    return block_embedding(m, position,
+                           block_name(m, "%sembeddings.position_embeddings.weight", b->prefix),
+                           b->positions, b->width);
 }
 
 static Value *embeddings(ModelCx *m, const Bert *b, Value *ids) {
     const char *e = block_name(m, "%sembeddings", b->prefix);
     const Expr *dims[2] = {ids->type.dims[0], ids->type.dims[1]};
     Value *types = b->roberta ? ir_splat(m->g, TN_I64, 2, dims, 0) : block_token_types(m);
-    Value *x = block_embedding(m, ids, block_name(m, "%s.word_embeddings.weight", e), b->vocabulary, b->width);
-    Value *t = block_embedding(m, types, block_name(m, "%s.token_type_embeddings.weight", e), b->types, b->width);
-    Value *p = b->roberta ? counted_positions(m, b, ids)
-                          : block_positions(m, dims[1], block_name(m, "%s.position_embeddings.weight", e), b->positions, b->width);
+    Value *x = block_embedding(m, ids, block_name(m, "%s.word_embeddings.weight", e), b->vocabulary,
+                               b->width);
+    Value *t = block_embedding(m, types, block_name(m, "%s.token_type_embeddings.weight", e),
+                               b->types, b->width);
+    Value *p = b->roberta
+                   ? counted_positions(m, b, ids)
+                   : block_positions(m, dims[1], block_name(m, "%s.position_embeddings.weight", e),
+                                     b->positions, b->width);
     m->g->origin = e;
     x = ir_binary(m->g, OP_add, ir_binary(m->g, OP_add, x, t), p);
     return block_layer_norm(m, x, block_name(m, "%s.LayerNorm", e), b->width, b->eps);
@@ -70,39 +80,50 @@ static Value *layer(ModelCx *m, const Bert *b, Value *x, Value *allowed, const c
     m->g->origin = block_name(m, "%s.attention.self", l);
     Value *a = block_attention(m, q, k, v, b->heads, 1 / sqrt((double)(c / b->heads)), allowed);
     a = block_linear(m, a, block_name(m, "%s.attention.output.dense", l), c, c);
-    x = block_layer_norm(m, ir_binary(m->g, OP_add, a, x), block_name(m, "%s.attention.output.LayerNorm", l), c, b->eps);
+    x = block_layer_norm(m, ir_binary(m->g, OP_add, a, x),
+                         block_name(m, "%s.attention.output.LayerNorm", l), c, b->eps);
     Value *h = block_linear(m, x, block_name(m, "%s.intermediate.dense", l), c, b->inner);
-    h = block_linear(m, block_activation(m, h, "hidden_act", b->act), block_name(m, "%s.output.dense", l), b->inner, c);
-    return block_layer_norm(m, ir_binary(m->g, OP_add, h, x), block_name(m, "%s.output.LayerNorm", l), c, b->eps);
+    h = block_linear(m, block_activation(m, h, "hidden_act", b->act),
+                     block_name(m, "%s.output.dense", l), b->inner, c);
+    return block_layer_norm(m, ir_binary(m->g, OP_add, h, x),
+                            block_name(m, "%s.output.LayerNorm", l), c, b->eps);
 }
 
 static Value *encoder(ModelCx *m, const Bert *b) {
     Value *ids = block_input_ids(m);
     Value *allowed = block_key_mask(m, block_attention_mask(m));
     Value *x = embeddings(m, b, ids);
-    for (int64_t i = 0; i < b->layers; i++) x = layer(m, b, x, allowed, block_name(m, "%sencoder.layer.%lld", b->prefix, (long long)i));
+    for (int64_t i = 0; i < b->layers; i++)
+        x = layer(m, b, x, allowed, block_name(m, "%sencoder.layer.%lld", b->prefix, (long long)i));
     return x;
 }
 
 /* act(W x[:, 0]) */
 static Value *pooled(ModelCx *m, const Bert *b, Value *x) {
-    Value *y = block_linear(m, block_first_token(m, x), block_name(m, "%spooler.dense", b->prefix), b->width, b->width);
+    Value *y = block_linear(m, block_first_token(m, x), block_name(m, "%spooler.dense", b->prefix),
+                            b->width, b->width);
     return ir_unary(m->g, OP_tanh, y);
 }
 
 /* Output projection tied to the word embeddings unless the checkpoint has one of its own. */
-static void vocabulary_logits(ModelCx *m, const Bert *b, Value *x, const char *decoder, const char *bias) {
+static void vocabulary_logits(ModelCx *m, const Bert *b, Value *x, const char *decoder,
+                              const char *bias) {
     bool own = block_has(m, "%s.weight", decoder);
-    const char *name = own ? block_name(m, "%s.weight", decoder) : block_name(m, "%sembeddings.word_embeddings.weight", b->prefix);
+    const char *name = own ? block_name(m, "%s.weight", decoder)
+                           : block_name(m, "%sembeddings.word_embeddings.weight", b->prefix);
     m->g->origin = decoder;
-    Value *y = ir_matmul(m->g, x, block_weight(m, 2, (int64_t[]){b->vocabulary, b->width}, "%s", name), false, true);
+    Value *y = ir_matmul(
+        m->g, x, block_weight(m, 2, (int64_t[]){b->vocabulary, b->width}, "%s", name), false, true);
     if (!block_has(m, "%s", bias)) bias = block_name(m, "%s.bias", decoder);
-    ir_output(m->g, "logits", ir_binary(m->g, OP_add, y, block_weight(m, 1, (int64_t[]){b->vocabulary}, "%s", bias)));
+    ir_output(
+        m->g, "logits",
+        ir_binary(m->g, OP_add, y, block_weight(m, 1, (int64_t[]){b->vocabulary}, "%s", bias)));
 }
 
 static void base_outputs(ModelCx *m, const Bert *b, Value *x) {
     ir_output(m->g, "last_hidden_state", x);
-    if (block_has(m, "%spooler.dense.weight", b->prefix)) ir_output(m->g, "pooler_output", pooled(m, b, x));
+    if (block_has(m, "%spooler.dense.weight", b->prefix))
+        ir_output(m->g, "pooler_output", pooled(m, b, x));
 }
 
 MODEL_BUILDER(bert) {
@@ -113,7 +134,8 @@ MODEL_BUILDER(bert) {
         base_outputs(m, &b, x);
     } else if (!strcmp(task, "fill-mask")) {
         Value *h = block_linear(m, x, "cls.predictions.transform.dense", b.width, b.width);
-        h = block_layer_norm(m, block_activation(m, h, "hidden_act", b.act), "cls.predictions.transform.LayerNorm", b.width, b.eps);
+        h = block_layer_norm(m, block_activation(m, h, "hidden_act", b.act),
+                             "cls.predictions.transform.LayerNorm", b.width, b.eps);
         vocabulary_logits(m, &b, h, "cls.predictions.decoder", "cls.predictions.bias");
     } else if (!strcmp(task, "text-classification")) {
         block_token_logits(m, pooled(m, &b, x), "classifier", b.width);

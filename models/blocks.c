@@ -24,7 +24,9 @@ bool block_has(ModelCx *m, const char *fmt, ...) {
 static const void *as_f32(ModelCx *m, const WeightView *w) {
     if (w->dtype == TN_F32) return w->data;
     if (w->dtype != TN_F16 && w->dtype != TN_BF16 && w->dtype != TN_F64)
-        tn_fail(m->cx, TN_E_UNSUPPORTED, "tensor '%s' has element type %s; f32, f16, bf16 and f64 are supported", w->name, tn_dtype_name(w->dtype));
+        tn_fail(m->cx, TN_E_UNSUPPORTED,
+                "tensor '%s' has element type %s; f32, f16, bf16 and f64 are supported", w->name,
+                tn_dtype_name(w->dtype));
     int64_t n = (int64_t)(w->bytes / tn_dtype_size(w->dtype));
     float *out = arena_array(&m->cx->arena, (size_t)n, sizeof *out);
     for (int64_t i = 0; i < n; i++) out[i] = (float)ir_element_f64(w->dtype, w->data, i);
@@ -38,8 +40,10 @@ Value *block_weight(ModelCx *m, int rank, const int64_t *dims, const char *fmt, 
     va_end(ap);
     const WeightView *w = weights_need(m->weights, name, rank, dims);
     for (Constant *c = m->g->module->constants; c; c = c->next)
-        if (c->name == w->name) return ir_constant(m->g, c); /* read before: in an earlier round, or tied */
-    return ir_constant(m->g, ir_constant_new(m->g->module, w->name, TN_F32, w->rank, w->dims, as_f32(m, w)));
+        if (c->name == w->name)
+            return ir_constant(m->g, c); /* read before: in an earlier round, or tied */
+    return ir_constant(
+        m->g, ir_constant_new(m->g->module, w->name, TN_F32, w->rank, w->dims, as_f32(m, w)));
 }
 
 static Value *add_bias(ModelCx *m, Value *y, const char *name, int64_t out) {
@@ -68,12 +72,23 @@ Value *block_layer_norm(ModelCx *m, Value *x, const char *name, int64_t width, d
 }
 
 Value *block_activation(ModelCx *m, Value *x, const char *key, const char *name) {
-    static const struct { const char *name; OpKind op; } known[] = {
-        {"gelu", OP_gelu}, {"gelu_new", OP_gelu_tanh}, {"gelu_pytorch_tanh", OP_gelu_tanh}, {"gelu_fast", OP_gelu_tanh},
-        {"quick_gelu", OP_gelu_quick}, {"relu", OP_relu}, {"silu", OP_silu}, {"swish", OP_silu}, {"tanh", OP_tanh}, {"sigmoid", OP_sigmoid}};
+    static const struct {
+        const char *name;
+        OpKind op;
+    } known[] = {{"gelu", OP_gelu},
+                 {"gelu_new", OP_gelu_tanh},
+                 {"gelu_pytorch_tanh", OP_gelu_tanh},
+                 {"gelu_fast", OP_gelu_tanh},
+                 {"quick_gelu", OP_gelu_quick},
+                 {"relu", OP_relu},
+                 {"silu", OP_silu},
+                 {"swish", OP_silu},
+                 {"tanh", OP_tanh},
+                 {"sigmoid", OP_sigmoid}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcmp(known[i].name, name)) return ir_unary(m->g, known[i].op, x);
-    config_fail(m->config, TN_E_UNSUPPORTED, "%s is '%s', an activation that is unsupported", key, tn_printable(m->cx, name, strlen(name), 80));
+    config_fail(m->config, TN_E_UNSUPPORTED, "%s is '%s', an activation that is unsupported", key,
+                tn_printable(m->cx, name, strlen(name), 80));
 }
 
 Value *block_embedding(ModelCx *m, Value *ids, const char *name, int64_t rows, int64_t width) {
@@ -81,14 +96,17 @@ Value *block_embedding(ModelCx *m, Value *ids, const char *name, int64_t rows, i
     return ir_gather(m->g, block_weight(m, 2, (int64_t[]){rows, width}, "%s", name), ids, 0);
 }
 
-Value *block_positions(ModelCx *m, const Expr *length, const char *name, int64_t rows, int64_t width) {
+Value *block_positions(ModelCx *m, const Expr *length, const char *name, int64_t rows,
+                       int64_t width) {
     m->g->origin = name;
     Value *table = block_weight(m, 2, (int64_t[]){rows, width}, "%s", name);
     return ir_slice(m->g, table, 0, ex_int(m->ex, 0), length, 1);
 }
 
 void block_check_heads(ModelCx *m, int64_t width, int64_t heads) {
-    if (width % heads) config_fail(m->config, TN_E_MODEL, "%lld heads do not divide the width %lld", (long long)heads, (long long)width);
+    if (width % heads)
+        config_fail(m->config, TN_E_MODEL, "%lld heads do not divide the width %lld",
+                    (long long)heads, (long long)width);
 }
 
 /* [B, S, C] -> [B, H, S, C / H] */
@@ -99,14 +117,16 @@ static Value *split_heads(ModelCx *m, Value *x, int64_t heads) {
     return ir_transpose(m->g, ir_view(m->g, x, 4, dims), (int[]){0, 2, 1, 3});
 }
 
-Value *block_attention(ModelCx *m, Value *q, Value *k, Value *v, int64_t heads, double scale, Value *allowed) {
+Value *block_attention(ModelCx *m, Value *q, Value *k, Value *v, int64_t heads, double scale,
+                       Value *allowed) {
     Graph *g = m->g;
     Type t = q->type;
     t.dims[2] = v->type.dims[2];
     Value *scores = ir_matmul(g, split_heads(m, q, heads), split_heads(m, k, heads), false, true);
     if (scale != 1) scores = ir_binary(g, OP_mul, scores, ir_scalar(g, TN_F32, scale));
     if (allowed) {
-        Value *lowest = ir_scalar(g, TN_F32, -3.4028234663852886e38), *zero = ir_scalar(g, TN_F32, 0);
+        Value *lowest = ir_scalar(g, TN_F32, -3.4028234663852886e38),
+              *zero = ir_scalar(g, TN_F32, 0);
         scores = ir_binary(g, OP_add, scores, ir_where(g, allowed, zero, lowest));
     }
     Value *y = ir_matmul(g, ir_softmax(g, scores, -1), split_heads(m, v, heads), false, false);
@@ -118,13 +138,20 @@ static Value *sequence_input(ModelCx *m, const char *name, InputDefault fill) {
     return frontend_input(m->g, m->options, name, TN_I64, 2, axes, fill);
 }
 
-Value *block_input_ids(ModelCx *m) { return sequence_input(m, "input_ids", INPUT_REQUIRED); }
-Value *block_attention_mask(ModelCx *m) { return sequence_input(m, "attention_mask", INPUT_ONES); }
-Value *block_token_types(ModelCx *m) { return sequence_input(m, "token_type_ids", INPUT_ZEROS); }
+Value *block_input_ids(ModelCx *m) {
+    return sequence_input(m, "input_ids", INPUT_REQUIRED);
+}
+Value *block_attention_mask(ModelCx *m) {
+    return sequence_input(m, "attention_mask", INPUT_ONES);
+}
+Value *block_token_types(ModelCx *m) {
+    return sequence_input(m, "token_type_ids", INPUT_ZEROS);
+}
 
 Value *block_key_mask(ModelCx *m, Value *mask) {
     m->g->origin = "attention_mask";
-    const Expr *one = ex_int(m->ex, 1), *dims[4] = {mask->type.dims[0], one, one, mask->type.dims[1]};
+    const Expr *one = ex_int(m->ex, 1),
+               *dims[4] = {mask->type.dims[0], one, one, mask->type.dims[1]};
     return ir_view(m->g, ir_cast(m->g, mask, TN_BOOL), 4, dims);
 }
 
@@ -134,7 +161,8 @@ Value *block_first_token(ModelCx *m, Value *x) {
 }
 
 int64_t block_labels(ModelCx *m, const char *name) {
-    return weights_need(m->weights, block_name(m, "%s.weight", name), 2, (int64_t[]){-1, -1})->dims[0];
+    return weights_need(m->weights, block_name(m, "%s.weight", name), 2, (int64_t[]){-1, -1})
+        ->dims[0];
 }
 
 void block_token_logits(ModelCx *m, Value *x, const char *name, int64_t width) {

@@ -1,17 +1,21 @@
 /* What model families share: weights, projections, norms, attention, position tables, inputs.
  *
- * Shapes in comments: B batch, S queries, T keys, H heads, C width. Weight names are given as printf patterns. */
+ * Shapes in comments: B batch, S queries, T keys, H heads, C width. Weight names are given as
+ * printf patterns. */
 #ifndef TENON_MODELS_BLOCKS_H
 #define TENON_MODELS_BLOCKS_H
 
 #include "ir/build.h"
 #include "models/models.h"
 
-/* A weight of exactly these dims (-1 = any), as f32; origins of later nodes are its module's path. */
-Value *block_weight(ModelCx *m, int rank, const int64_t *dims, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* A weight of exactly these dims (-1 = any), as f32; origins of later nodes are its module's path.
+ */
+Value *block_weight(ModelCx *m, int rank, const int64_t *dims, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 bool block_has(ModelCx *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* x[.., in] W' + b with W = "NAME.weight"[out, in] and b = "NAME.bias"[out], which may be absent. */
+/* x[.., in] W' + b with W = "NAME.weight"[out, in] and b = "NAME.bias"[out], which may be absent.
+ */
 Value *block_linear(ModelCx *m, Value *x, const char *name, int64_t in, int64_t out);
 /* The same with W[in, out] (GPT-2's Conv1D). */
 Value *block_conv1d(ModelCx *m, Value *x, const char *name, int64_t in, int64_t out);
@@ -22,11 +26,14 @@ Value *block_activation(ModelCx *m, Value *x, const char *key, const char *name)
 /* Row lookup in "NAME"[rows, width] for ids[B, S]; rows checked at run time. */
 Value *block_embedding(ModelCx *m, Value *ids, const char *name, int64_t rows, int64_t width);
 /* The first S rows of a position table [rows, width]; requires S <= rows. */
-Value *block_positions(ModelCx *m, const Expr *length, const char *name, int64_t rows, int64_t width);
+Value *block_positions(ModelCx *m, const Expr *length, const char *name, int64_t rows,
+                       int64_t width);
 
-/* softmax(q k' scale + mask) v for q[B, S, C], k, v[B, T, C]; `allowed` (bool, broadcast to [B, H, S, T], may be NULL) says what a query may see;
- * a score that it may not see gets the lowest float added, as transformers does. */
-Value *block_attention(ModelCx *m, Value *q, Value *k, Value *v, int64_t heads, double scale, Value *allowed);
+/* softmax(q k' scale + mask) v for q[B, S, C], k, v[B, T, C]; `allowed` (bool, broadcast to [B, H,
+ * S, T], may be NULL) says what a query may see; a score that it may not see gets the lowest float
+ * added, as transformers does. */
+Value *block_attention(ModelCx *m, Value *q, Value *k, Value *v, int64_t heads, double scale,
+                       Value *allowed);
 
 /* Inputs input_ids[batch, sequence] and attention_mask (ones if left out). */
 Value *block_input_ids(ModelCx *m);
@@ -38,9 +45,11 @@ Value *block_key_mask(ModelCx *m, Value *mask);
 /* x[B, S, C] -> x[:, 0, :] as [B, C] */
 Value *block_first_token(ModelCx *m, Value *x);
 /* Heads on hidden states: outputs of the graph. */
-void block_token_logits(ModelCx *m, Value *x, const char *name, int64_t width);          /* logits[B, S, labels] */
-void block_question_answering(ModelCx *m, Value *x, const char *name, int64_t width);    /* start_logits, end_logits */
-int64_t block_labels(ModelCx *m, const char *name);                                      /* rows of "NAME.weight" */
+void block_token_logits(ModelCx *m, Value *x, const char *name,
+                        int64_t width); /* logits[B, S, labels] */
+void block_question_answering(ModelCx *m, Value *x, const char *name,
+                              int64_t width);       /* start_logits, end_logits */
+int64_t block_labels(ModelCx *m, const char *name); /* rows of "NAME.weight" */
 const char *block_name(ModelCx *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Raises unless `heads` divides `width`. */
 void block_check_heads(ModelCx *m, int64_t width, int64_t heads);

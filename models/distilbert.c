@@ -1,4 +1,5 @@
-/* DistilBERT (Sanh et al. 2019): BERT without token types and pooler, half the layers, other names. */
+/* DistilBERT (Sanh et al. 2019): BERT without token types and pooler, half the layers, other names.
+ */
 #include <math.h>
 #include <string.h>
 #include "models/blocks.h"
@@ -12,15 +13,16 @@ typedef struct Distil {
 
 static Distil read_config(ModelCx *m) {
     const Config *c = m->config;
-    Distil d = {.prefix = block_has(m, "distilbert.embeddings.word_embeddings.weight") ? "distilbert." : "",
-                .width = config_int(c, "dim|hidden_size", 1, 1 << 20),
-                .heads = config_int(c, "n_heads|num_attention_heads", 1, 1 << 16),
-                .layers = config_int(c, "n_layers|num_hidden_layers", 0, 4096),
-                .inner = config_int(c, "hidden_dim", 1, 1 << 24),
-                .vocabulary = config_int(c, "vocab_size", 1, INT32_MAX),
-                .positions = config_int(c, "max_position_embeddings", 1, INT32_MAX),
-                .eps = 1e-12, /* fixed in the model, not in the config */
-                .act = config_string_or(c, "activation", "gelu")};
+    Distil d = {
+        .prefix = block_has(m, "distilbert.embeddings.word_embeddings.weight") ? "distilbert." : "",
+        .width = config_int(c, "dim|hidden_size", 1, 1 << 20),
+        .heads = config_int(c, "n_heads|num_attention_heads", 1, 1 << 16),
+        .layers = config_int(c, "n_layers|num_hidden_layers", 0, 4096),
+        .inner = config_int(c, "hidden_dim", 1, 1 << 24),
+        .vocabulary = config_int(c, "vocab_size", 1, INT32_MAX),
+        .positions = config_int(c, "max_position_embeddings", 1, INT32_MAX),
+        .eps = 1e-12, /* fixed in the model, not in the config */
+        .act = config_string_or(c, "activation", "gelu")};
     block_check_heads(m, d.width, d.heads);
     return d;
 }
@@ -33,32 +35,46 @@ static Value *layer(ModelCx *m, const Distil *d, Value *x, Value *allowed, const
     m->g->origin = block_name(m, "%s.attention", l);
     Value *a = block_attention(m, q, k, v, d->heads, 1 / sqrt((double)(c / d->heads)), allowed);
     a = block_linear(m, a, block_name(m, "%s.attention.out_lin", l), c, c);
-    x = block_layer_norm(m, ir_binary(m->g, OP_add, a, x), block_name(m, "%s.sa_layer_norm", l), c, d->eps);
+    x = block_layer_norm(m, ir_binary(m->g, OP_add, a, x), block_name(m, "%s.sa_layer_norm", l), c,
+                         d->eps);
     Value *h = block_linear(m, x, block_name(m, "%s.ffn.lin1", l), c, d->inner);
-    h = block_linear(m, block_activation(m, h, "activation", d->act), block_name(m, "%s.ffn.lin2", l), d->inner, c);
-    return block_layer_norm(m, ir_binary(m->g, OP_add, h, x), block_name(m, "%s.output_layer_norm", l), c, d->eps);
+    h = block_linear(m, block_activation(m, h, "activation", d->act),
+                     block_name(m, "%s.ffn.lin2", l), d->inner, c);
+    return block_layer_norm(m, ir_binary(m->g, OP_add, h, x),
+                            block_name(m, "%s.output_layer_norm", l), c, d->eps);
 }
 
 static Value *encoder(ModelCx *m, const Distil *d) {
     Value *ids = block_input_ids(m);
     Value *allowed = block_key_mask(m, block_attention_mask(m));
     const char *e = block_name(m, "%sembeddings", d->prefix);
-    Value *x = block_embedding(m, ids, block_name(m, "%s.word_embeddings.weight", e), d->vocabulary, d->width);
-    Value *p = block_positions(m, ids->type.dims[1], block_name(m, "%s.position_embeddings.weight", e), d->positions, d->width);
+    Value *x = block_embedding(m, ids, block_name(m, "%s.word_embeddings.weight", e), d->vocabulary,
+                               d->width);
+    Value *p =
+        block_positions(m, ids->type.dims[1], block_name(m, "%s.position_embeddings.weight", e),
+                        d->positions, d->width);
     m->g->origin = e;
-    x = block_layer_norm(m, ir_binary(m->g, OP_add, x, p), block_name(m, "%s.LayerNorm", e), d->width, d->eps);
-    for (int64_t i = 0; i < d->layers; i++) x = layer(m, d, x, allowed, block_name(m, "%stransformer.layer.%lld", d->prefix, (long long)i));
+    x = block_layer_norm(m, ir_binary(m->g, OP_add, x, p), block_name(m, "%s.LayerNorm", e),
+                         d->width, d->eps);
+    for (int64_t i = 0; i < d->layers; i++)
+        x = layer(m, d, x, allowed,
+                  block_name(m, "%stransformer.layer.%lld", d->prefix, (long long)i));
     return x;
 }
 
 static void masked_lm(ModelCx *m, const Distil *d, Value *x) {
     Value *h = block_linear(m, x, "vocab_transform", d->width, d->width);
-    h = block_layer_norm(m, block_activation(m, h, "activation", d->act), "vocab_layer_norm", d->width, d->eps);
+    h = block_layer_norm(m, block_activation(m, h, "activation", d->act), "vocab_layer_norm",
+                         d->width, d->eps);
     bool own = block_has(m, "vocab_projector.weight");
-    const char *name = own ? "vocab_projector.weight" : block_name(m, "%sembeddings.word_embeddings.weight", d->prefix);
+    const char *name = own ? "vocab_projector.weight"
+                           : block_name(m, "%sembeddings.word_embeddings.weight", d->prefix);
     m->g->origin = "vocab_projector";
-    Value *y = ir_matmul(m->g, h, block_weight(m, 2, (int64_t[]){d->vocabulary, d->width}, "%s", name), false, true);
-    ir_output(m->g, "logits", ir_binary(m->g, OP_add, y, block_weight(m, 1, (int64_t[]){d->vocabulary}, "vocab_projector.bias")));
+    Value *y = ir_matmul(
+        m->g, h, block_weight(m, 2, (int64_t[]){d->vocabulary, d->width}, "%s", name), false, true);
+    ir_output(m->g, "logits",
+              ir_binary(m->g, OP_add, y,
+                        block_weight(m, 1, (int64_t[]){d->vocabulary}, "vocab_projector.bias")));
 }
 
 MODEL_BUILDER(distilbert) {

@@ -29,7 +29,8 @@ static Gpt2 read_config(ModelCx *m) {
               .scale = config_bool_or(c, "scale_attn_weights", true),
               .scale_by_layer = config_bool_or(c, "scale_attn_by_inverse_layer_idx", false)};
     p.inner = config_int_or(c, "n_inner", 1, 1 << 24, 4 * p.width);
-    if (config_bool_or(c, "add_cross_attention", false)) config_fail(c, TN_E_UNSUPPORTED, "add_cross_attention is unsupported");
+    if (config_bool_or(c, "add_cross_attention", false))
+        config_fail(c, TN_E_UNSUPPORTED, "add_cross_attention is unsupported");
     block_check_heads(m, p.width, p.heads);
     return p;
 }
@@ -44,11 +45,13 @@ static Value *causal_mask(ModelCx *m, Value *mask) {
     return ir_binary(g, OP_and, ir_binary(g, OP_le, i, row), key);
 }
 
-static Value *layer(ModelCx *m, const Gpt2 *p, Value *x, Value *allowed, const char *l, int64_t index) {
+static Value *layer(ModelCx *m, const Gpt2 *p, Value *x, Value *allowed, const char *l,
+                    int64_t index) {
     int64_t c = p->width;
     Value *n = block_layer_norm(m, x, block_name(m, "%s.ln_1", l), c, p->eps);
     Value *qkv = block_conv1d(m, n, block_name(m, "%s.attn.c_attn", l), c, 3 * c), *part[3];
-    for (int i = 0; i < 3; i++) part[i] = ir_slice(m->g, qkv, 2, ex_int(m->ex, i * c), ex_int(m->ex, c), 1);
+    for (int i = 0; i < 3; i++)
+        part[i] = ir_slice(m->g, qkv, 2, ex_int(m->ex, i * c), ex_int(m->ex, c), 1);
     double scale = p->scale ? 1 / sqrt((double)(c / p->heads)) : 1;
     if (p->scale_by_layer) scale /= (double)(index + 1);
     m->g->origin = block_name(m, "%s.attn", l);
@@ -56,7 +59,8 @@ static Value *layer(ModelCx *m, const Gpt2 *p, Value *x, Value *allowed, const c
     x = ir_binary(m->g, OP_add, block_conv1d(m, a, block_name(m, "%s.attn.c_proj", l), c, c), x);
     n = block_layer_norm(m, x, block_name(m, "%s.ln_2", l), c, p->eps);
     Value *h = block_conv1d(m, n, block_name(m, "%s.mlp.c_fc", l), c, p->inner);
-    h = block_conv1d(m, block_activation(m, h, "activation_function", p->act), block_name(m, "%s.mlp.c_proj", l), p->inner, c);
+    h = block_conv1d(m, block_activation(m, h, "activation_function", p->act),
+                     block_name(m, "%s.mlp.c_proj", l), p->inner, c);
     return ir_binary(m->g, OP_add, h, x);
 }
 
@@ -65,9 +69,11 @@ MODEL_BUILDER(gpt2) {
     Value *ids = block_input_ids(m), *allowed = causal_mask(m, block_attention_mask(m));
     const char *words = block_name(m, "%swte.weight", p.prefix);
     Value *x = block_embedding(m, ids, words, p.vocabulary, p.width);
-    Value *position = block_positions(m, ids->type.dims[1], block_name(m, "%swpe.weight", p.prefix), p.positions, p.width);
+    Value *position = block_positions(m, ids->type.dims[1], block_name(m, "%swpe.weight", p.prefix),
+                                      p.positions, p.width);
     x = ir_binary(m->g, OP_add, x, position);
-    for (int64_t i = 0; i < p.layers; i++) x = layer(m, &p, x, allowed, block_name(m, "%sh.%lld", p.prefix, (long long)i), i);
+    for (int64_t i = 0; i < p.layers; i++)
+        x = layer(m, &p, x, allowed, block_name(m, "%sh.%lld", p.prefix, (long long)i), i);
     x = block_layer_norm(m, x, block_name(m, "%sln_f", p.prefix), p.width, p.eps);
     if (!strcmp(m->info->task, "feature-extraction")) {
         ir_output(m->g, "last_hidden_state", x);
@@ -75,5 +81,7 @@ MODEL_BUILDER(gpt2) {
     }
     const char *head = block_has(m, "lm_head.weight") ? "lm_head.weight" : words;
     m->g->origin = "lm_head";
-    ir_output(m->g, "logits", ir_matmul(m->g, x, block_weight(m, 2, (int64_t[]){p.vocabulary, p.width}, "%s", head), false, true));
+    ir_output(m->g, "logits",
+              ir_matmul(m->g, x, block_weight(m, 2, (int64_t[]){p.vocabulary, p.width}, "%s", head),
+                        false, true));
 }

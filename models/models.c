@@ -5,7 +5,8 @@
 #include "ir/text.h"
 
 static const ModelInfo table[] = {
-#define MODEL(architecture, model_type, task, builder) {architecture, model_type, task, build_##builder},
+#define MODEL(architecture, model_type, task, builder) \
+    {architecture, model_type, task, build_##builder},
 #include "models/models.def"
 #undef MODEL
 };
@@ -35,16 +36,22 @@ static bool knows_type(const char *model_type) {
     return false;
 }
 
-/* By --task, else by the architecture that config.json names, else the base model of its model_type. */
+/* By --task, else by the architecture that config.json names, else the base model of its
+ * model_type. */
 static const ModelInfo *find_model(Cx *cx, const Config *c, const ImportOptions *o) {
     const char *type = config_model_type(c), *architecture = config_architecture(c);
     if (!type || !knows_type(type))
-        config_fail(c, TN_E_UNSUPPORTED, "model_type '%s' is unsupported; supported are %s", type ? tn_printable(cx, type, strlen(type), 80) : "(none)", known(cx, NULL));
+        config_fail(c, TN_E_UNSUPPORTED, "model_type '%s' is unsupported; supported are %s",
+                    type ? tn_printable(cx, type, strlen(type), 80) : "(none)", known(cx, NULL));
     for (size_t i = 0; i < model_count(); i++) {
         if (strcmp(table[i].model_type, type)) continue;
-        if (o->task ? !strcmp(table[i].task, o->task) : !architecture || !strcmp(table[i].architecture, architecture)) return &table[i];
+        if (o->task ? !strcmp(table[i].task, o->task)
+                    : !architecture || !strcmp(table[i].architecture, architecture))
+            return &table[i];
     }
-    if (o->task) config_fail(c, TN_E_UNSUPPORTED, "task '%s' is unsupported for model_type '%s'", o->task, type);
+    if (o->task)
+        config_fail(c, TN_E_UNSUPPORTED, "task '%s' is unsupported for model_type '%s'", o->task,
+                    type);
     config_fail(c, TN_E_UNSUPPORTED, "architecture '%s' is unsupported; supported for '%s' are %s",
                 tn_printable(cx, architecture, strlen(architecture), 80), type, known(cx, type));
 }

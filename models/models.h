@@ -1,6 +1,8 @@
-/* Native builders: checkpoints become graphs of core operators, the same an import gives, so the same passes fuse both.
+/* Native builders: checkpoints become graphs of core operators, the same an import gives, so the
+ * same passes fuse both.
  *
- * A builder reads sizes from the config and weights by name, and writes the forward pass; blocks.h has what families share. */
+ * A builder reads sizes from the config and weights by name, and writes the forward pass; blocks.h
+ * has what families share. */
 #ifndef TENON_MODELS_MODELS_H
 #define TENON_MODELS_MODELS_H
 

@@ -36,7 +36,8 @@ static Vit read_config(ModelCx *m) {
     read_size(m, "patch_size", v.patch);
     for (int i = 0; i < 2; i++)
         if (v.image[i] < v.patch[i])
-            config_fail(c, TN_E_MODEL, "patch_size %lld is larger than image_size %lld", (long long)v.patch[i], (long long)v.image[i]);
+            config_fail(c, TN_E_MODEL, "patch_size %lld is larger than image_size %lld",
+                        (long long)v.patch[i], (long long)v.image[i]);
     block_check_heads(m, v.width, v.heads);
     return v;
 }
@@ -46,28 +47,36 @@ static Value *patches(ModelCx *m, const Vit *v, Value *pixels) {
     Graph *g = m->g;
     const char *name = block_name(m, "%sembeddings.patch_embeddings.projection", v->prefix);
     g->origin = name;
-    Value *in[3] = {pixels, block_weight(m, 4, (int64_t[]){v->width, v->channels, v->patch[0], v->patch[1]}, "%s.weight", name),
+    Value *in[3] = {pixels,
+                    block_weight(m, 4, (int64_t[]){v->width, v->channels, v->patch[0], v->patch[1]},
+                                 "%s.weight", name),
                     block_weight(m, 1, (int64_t[]){v->width}, "%s.bias", name)};
     Node *conv = ir_node(g, OP_conv, 3, in);
     ir_set_ints(conv, "strides", 2, v->patch);
     ir_set_ints(conv, "pads", 4, (int64_t[]){0, 0, 0, 0});
     ir_set_ints(conv, "dilations", 2, (int64_t[]){1, 1});
     Value *y = ir_insert(conv);
-    const Expr *flat[3] = {y->type.dims[0], y->type.dims[1], ex_mul(m->ex, y->type.dims[2], y->type.dims[3])};
+    const Expr *flat[3] = {y->type.dims[0], y->type.dims[1],
+                           ex_mul(m->ex, y->type.dims[2], y->type.dims[3])};
     return ir_transpose(g, ir_view(g, y, 3, flat), (int[]){0, 2, 1});
 }
 
 static Value *embeddings(ModelCx *m, const Vit *v) {
     Graph *g = m->g;
-    FrontendAxis axes[4] = {{-1, "batch"}, {v->channels, NULL}, {v->image[0], NULL}, {v->image[1], NULL}};
-    Value *x = patches(m, v, frontend_input(g, m->options, "pixel_values", TN_F32, 4, axes, INPUT_REQUIRED));
+    FrontendAxis axes[4] = {
+        {-1, "batch"}, {v->channels, NULL}, {v->image[0], NULL}, {v->image[1], NULL}};
+    Value *x = patches(
+        m, v, frontend_input(g, m->options, "pixel_values", TN_F32, 4, axes, INPUT_REQUIRED));
     const char *e = block_name(m, "%sembeddings", v->prefix);
     g->origin = e;
     const Expr *dims[3] = {x->type.dims[0], ex_int(m->ex, 1), x->type.dims[2]};
-    Value *cls = ir_expand(g, block_weight(m, 3, (int64_t[]){1, 1, v->width}, "%s.cls_token", e), 3, dims);
+    Value *cls =
+        ir_expand(g, block_weight(m, 3, (int64_t[]){1, 1, v->width}, "%s.cls_token", e), 3, dims);
     x = ir_concat(g, 2, (Value *[]){cls, x}, 1);
     int64_t count = (v->image[0] / v->patch[0]) * (v->image[1] / v->patch[1]) + 1;
-    return ir_binary(g, OP_add, x, block_weight(m, 3, (int64_t[]){1, count, v->width}, "%s.position_embeddings", e));
+    return ir_binary(
+        g, OP_add, x,
+        block_weight(m, 3, (int64_t[]){1, count, v->width}, "%s.position_embeddings", e));
 }
 
 static Value *layer(ModelCx *m, const Vit *v, Value *x, const char *l) {
@@ -82,14 +91,16 @@ static Value *layer(ModelCx *m, const Vit *v, Value *x, const char *l) {
     x = ir_binary(m->g, OP_add, a, x);
     n = block_layer_norm(m, x, block_name(m, "%s.layernorm_after", l), c, v->eps);
     Value *h = block_linear(m, n, block_name(m, "%s.intermediate.dense", l), c, v->inner);
-    h = block_linear(m, block_activation(m, h, "hidden_act", v->act), block_name(m, "%s.output.dense", l), v->inner, c);
+    h = block_linear(m, block_activation(m, h, "hidden_act", v->act),
+                     block_name(m, "%s.output.dense", l), v->inner, c);
     return ir_binary(m->g, OP_add, h, x);
 }
 
 MODEL_BUILDER(vit) {
     Vit v = read_config(m);
     Value *x = embeddings(m, &v);
-    for (int64_t i = 0; i < v.layers; i++) x = layer(m, &v, x, block_name(m, "%sencoder.layer.%lld", v.prefix, (long long)i));
+    for (int64_t i = 0; i < v.layers; i++)
+        x = layer(m, &v, x, block_name(m, "%sencoder.layer.%lld", v.prefix, (long long)i));
     x = block_layer_norm(m, x, block_name(m, "%slayernorm", v.prefix), v.width, v.eps);
     if (!strcmp(m->info->task, "image-classification")) {
         block_token_logits(m, block_first_token(m, x), "classifier", v.width);
@@ -98,6 +109,9 @@ MODEL_BUILDER(vit) {
     ir_output(m->g, "last_hidden_state", x);
     if (!block_has(m, "%spooler.dense.weight", v.prefix)) return;
     int64_t out = config_int_or(m->config, "pooler_output_size", 1, 1 << 20, v.width);
-    Value *p = block_linear(m, block_first_token(m, x), block_name(m, "%spooler.dense", v.prefix), v.width, out);
-    ir_output(m->g, "pooler_output", block_activation(m, p, "pooler_act", config_string_or(m->config, "pooler_act", "tanh")));
+    Value *p = block_linear(m, block_first_token(m, x), block_name(m, "%spooler.dense", v.prefix),
+                            v.width, out);
+    ir_output(
+        m->g, "pooler_output",
+        block_activation(m, p, "pooler_act", config_string_or(m->config, "pooler_act", "tanh")));
 }

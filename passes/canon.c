@@ -4,8 +4,8 @@
  *     %2 = matmul %q, %1                     =>
  *     %3 = add %2, %zero
  *
- * Every sweep takes each node once, in order: fold it, simplify it, or find it computed before. A step budget bounds the sweeps. Dead nodes are
- * removed at the end of each sweep, last first. */
+ * Every sweep takes each node once, in order: fold it, simplify it, or find it computed before. A
+ * step budget bounds the sweeps. Dead nodes are removed at the end of each sweep, last first. */
 #include "passes/canon.h"
 
 #include <string.h>
@@ -28,7 +28,8 @@ static uint64_t node_hash(const Node *n) {
 }
 
 static bool same_node(const Node *a, const Node *b) {
-    if (a->op != b->op || a->input_count != b->input_count || a->output_count != b->output_count) return false;
+    if (a->op != b->op || a->input_count != b->input_count || a->output_count != b->output_count)
+        return false;
     for (int i = 0; i < a->input_count; i++)
         if (a->inputs[i] != b->inputs[i]) return false;
     for (int i = 0; i < ir_attr_count(a->op); i++)
@@ -43,7 +44,8 @@ static Node *find_or_add(Seen *s, Node *n) {
             s->slots[i] = n;
             return NULL;
         }
-        if (!s->slots[i]->removed && s->slots[i] != n && same_node(s->slots[i], n)) return s->slots[i];
+        if (!s->slots[i]->removed && s->slots[i] != n && same_node(s->slots[i], n))
+            return s->slots[i];
     }
 }
 

@@ -1,12 +1,14 @@
-/* Parts of the canon pass. Each returns the value that output 0 of `n` equals in simpler form (new nodes go before n), or NULL. */
+/* Parts of the canon pass. Each returns the value that output 0 of `n` equals in simpler form (new
+ * nodes go before n), or NULL. */
 #ifndef TENON_PASSES_CANON_H
 #define TENON_PASSES_CANON_H
 
 #include "ir/build.h"
 #include "passes/pass.h"
 
-Value *canon_fold(Node *n);          /* fold.c: constants computed, known elements written down */
-Value *canon_simplify(Node *n);      /* simplify.c: arithmetic identities */
-Value *canon_simplify_move(Node *n); /* simplify_move.c: views, transposes, slices, gathers, products of them */
+Value *canon_fold(Node *n);     /* fold.c: constants computed, known elements written down */
+Value *canon_simplify(Node *n); /* simplify.c: arithmetic identities */
+Value *canon_simplify_move(
+    Node *n); /* simplify_move.c: views, transposes, slices, gathers, products of them */
 
 #endif

@@ -1,7 +1,8 @@
 /* Element functions back into nodes: see emit.h.
  *
- * Expressions are computed in i64, one node per operation; a load whose indices are coordinates (plus a constant) is the loaded tensor
- * itself, sliced, with its axes put in the order of the result. */
+ * Expressions are computed in i64, one node per operation; a load whose indices are coordinates
+ * (plus a constant) is the loaded tensor itself, sliced, with its axes put in the order of the
+ * result. */
 #include "passes/emit.h"
 
 typedef struct Emit {
@@ -29,8 +30,10 @@ static bool split_index(Emit *e, const Expr *index, int *axis, const Expr **star
         if (*axis >= 0) return false;
         *axis = k;
     }
-    *start = *axis < 0 ? index : ex_sub(e->x, index, ex_coord(e->x, e->axes[*axis], e->dims[*axis]));
-    return !ex_mentions(*start, ATOM_COORD) && !ex_mentions(*start, ATOM_LOAD) && ex_nonneg(e->x, *start);
+    *start =
+        *axis < 0 ? index : ex_sub(e->x, index, ex_coord(e->x, e->axes[*axis], e->dims[*axis]));
+    return !ex_mentions(*start, ATOM_COORD) && !ex_mentions(*start, ATOM_LOAD) &&
+           ex_nonneg(e->x, *start);
 }
 
 static Value *emit_load(Emit *e, const Atom *a) {

@@ -1,13 +1,15 @@
-/* Values known at compile time: constants computed by the reference kernels, and elements known from facts.
+/* Values known at compile time: constants computed by the reference kernels, and elements known
+ * from facts.
  *
- * A node over constants is evaluated if its result is small or no larger than what goes in, and not too much work. A tensor
- * whose elements are known without data (facts) becomes a constant, `scalars`, `splat` or `iota`. */
+ * A node over constants is evaluated if its result is small or no larger than what goes in, and not
+ * too much work. A tensor whose elements are known without data (facts) becomes a constant,
+ * `scalars`, `splat` or `iota`. */
 #include "passes/canon.h"
 
 #include "runtime/base/checked.h"
 
 #define SMALL_BYTES (64 << 10)
-#define MAX_WORK (64 << 20) /* multiply-adds or elements computed at compile time, per node */
+#define MAX_WORK    (64 << 20) /* multiply-adds or elements computed at compile time, per node */
 
 static int64_t work(const Node *n, int64_t elements) {
     if (n->op != OP_matmul && n->op != OP_linear && n->op != OP_conv) return elements;
@@ -44,12 +46,14 @@ static Value *fold_constants(Node *n) {
         const Constant *c = n->inputs[i] ? n->inputs[i]->constant : NULL;
         inputs[i] = c ? &in[i] : NULL;
         if (!c) continue;
-        in[i] = (Tensor){.dtype = c->dtype, .rank = c->rank, .data = (void *)c->data, .bytes = c->bytes};
+        in[i] = (Tensor){
+            .dtype = c->dtype, .rank = c->rank, .data = (void *)c->data, .bytes = c->bytes};
         for (int a = 0; a < c->rank; a++) in[i].dims[a] = c->dims[a];
     }
     ir_eval_node(n, inputs, &out, NULL, &g->module->cx->arena);
     const char *name = n->outputs[0]->name;
-    return ir_constant(g, ir_constant_new(g->module, name, out.dtype, out.rank, out.dims, out.data));
+    return ir_constant(g,
+                       ir_constant_new(g->module, name, out.dtype, out.rank, out.dims, out.data));
 }
 
 /* All elements as numbers. */
@@ -70,16 +74,21 @@ static Value *constant_of_values(Graph *g, const Value *v) {
     for (int i = 0; i < v->facts.count; i++) {
         double x;
         int64_t k;
-        if (ex_const(v->facts.values[i], &k) && !tn_is_float(v->type.dtype)) ir_store_i64(v->type.dtype, data, i, k);
-        else if (tn_is_float(v->type.dtype) && number_of(v->facts.values[i], &x)) ir_store_f64(v->type.dtype, data, i, x);
-        else return NULL;
+        if (ex_const(v->facts.values[i], &k) && !tn_is_float(v->type.dtype))
+            ir_store_i64(v->type.dtype, data, i, k);
+        else if (tn_is_float(v->type.dtype) && number_of(v->facts.values[i], &x))
+            ir_store_f64(v->type.dtype, data, i, x);
+        else
+            return NULL;
     }
-    return ir_constant(g, ir_constant_new(g->module, v->name, v->type.dtype, v->type.rank, dims, data));
+    return ir_constant(
+        g, ir_constant_new(g->module, v->name, v->type.dtype, v->type.rank, dims, data));
 }
 
 static bool symbols_only(const Expr *e) {
-    return ex_is_integral(e) && !ex_mentions(e, ATOM_LOAD) && !ex_mentions(e, ATOM_COORD) && !ex_mentions(e, ATOM_WHERE) &&
-           !ex_mentions(e, ATOM_BIT) && !ex_mentions(e, ATOM_TRUNC) && !ex_mentions(e, ATOM_ABS);
+    return ex_is_integral(e) && !ex_mentions(e, ATOM_LOAD) && !ex_mentions(e, ATOM_COORD) &&
+           !ex_mentions(e, ATOM_WHERE) && !ex_mentions(e, ATOM_BIT) &&
+           !ex_mentions(e, ATOM_TRUNC) && !ex_mentions(e, ATOM_ABS);
 }
 
 /* Few elements, each known in symbols. */
@@ -103,10 +112,14 @@ static Value *write_splat(Node *n) {
     const Facts *f = &v->facts;
     int64_t k;
     if (n->op == OP_splat) return NULL;
-    if (f->choice && f->choice->kind == PRED_TRUE) return ir_splat(g, v->type.dtype, v->type.rank, v->type.dims, f->yes);
-    if (f->choice && f->choice->kind == PRED_FALSE) return ir_splat(g, v->type.dtype, v->type.rank, v->type.dims, f->no);
-    if (f->pred && (f->pred->kind == PRED_TRUE || f->pred->kind == PRED_FALSE)) k = f->pred->kind == PRED_TRUE;
-    else if (tn_is_float(v->type.dtype) || !f->elem || !ex_const(f->elem, &k)) return NULL;
+    if (f->choice && f->choice->kind == PRED_TRUE)
+        return ir_splat(g, v->type.dtype, v->type.rank, v->type.dims, f->yes);
+    if (f->choice && f->choice->kind == PRED_FALSE)
+        return ir_splat(g, v->type.dtype, v->type.rank, v->type.dims, f->no);
+    if (f->pred && (f->pred->kind == PRED_TRUE || f->pred->kind == PRED_FALSE))
+        k = f->pred->kind == PRED_TRUE;
+    else if (tn_is_float(v->type.dtype) || !f->elem || !ex_const(f->elem, &k))
+        return NULL;
     Node *s = ir_node(g, OP_splat, 0, NULL);
     ir_set_dtype(s, "dtype", v->type.dtype);
     ir_set_dims(s, "dims", v->type.rank, v->type.dims);
@@ -117,7 +130,8 @@ static Value *write_splat(Node *n) {
 /* start + step * i0 */
 static Value *write_iota(Node *n) {
     const Value *v = n->outputs[0];
-    if (n->op == OP_iota || v->type.rank != 1 || !v->facts.elem || !tn_is_int(v->type.dtype)) return NULL;
+    if (n->op == OP_iota || v->type.rank != 1 || !v->facts.elem || !tn_is_int(v->type.dtype))
+        return NULL;
     ExprCx *x = n->graph->module->ex;
     const Expr *zero = ex_int(x, 0), *one = ex_int(x, 1);
     const Expr *start = ex_at(x, v->facts.elem, &zero, 1);

@@ -6,8 +6,10 @@
  *     %3 = softmax %2 {axis=3}
  *     %y = matmul %3, %v
  *
- * find_attention walks from the softmax towards the product of queries and keys and only looks; rewrite_attention only edits. A mask becomes part
- * of the operator if mask.c proves what it is; anything else that is added stays an additive bias. The transposes meet those of the model and cancel. */
+ * find_attention walks from the softmax towards the product of queries and keys and only looks;
+ * rewrite_attention only edits. A mask becomes part of the operator if mask.c proves what it is;
+ * anything else that is added stays an additive bias. The transposes meet those of the model and
+ * cancel. */
 #include "passes/emit.h"
 #include "passes/mask.h"
 #include "passes/pass.h"
@@ -15,25 +17,26 @@
 #include <math.h>
 
 #define MAX_BIASES 4
-#define MAX_STEPS 24
+#define MAX_STEPS  24
 
 typedef struct Attention {
     Node *nodes[MAX_STEPS]; /* from the last product inwards */
     int node_count;
-    Value *q, *k, *v;       /* q[.., s, d], k[.., t, d] or transposed, v[.., t, e] */
+    Value *q, *k, *v; /* q[.., s, d], k[.., t, d] or transposed, v[.., t, e] */
     bool k_transposed, v_transposed;
     double scale;
-    const Pred *allowed;    /* over the coordinates of the scores; NULL = everything */
+    const Pred *allowed; /* over the coordinates of the scores; NULL = everything */
     double mask_value;
     bool select;
     Value *bias[MAX_BIASES];
     double bias_scale[MAX_BIASES];
     int bias_count;
-    Type scores;            /* [b, h, s, t] */
+    Type scores; /* [b, h, s, t] */
 } Attention;
 
 static bool is_product(const Value *v) {
-    return v->node && v->node->op == OP_matmul && !v->node->inputs[0]->constant && !v->node->inputs[1]->constant;
+    return v->node && v->node->op == OP_matmul && !v->node->inputs[0]->constant &&
+           !v->node->inputs[1]->constant;
 }
 
 /* Whether walking inwards from v can reach the product of queries and keys. */
@@ -42,8 +45,12 @@ static bool leads_to_scores(const Value *v, int depth) {
     if (depth == 0 || !v->node || !ir_single_use(v)) return false;
     switch (v->node->op) {
     case OP_mul: return leads_to_scores(v->node->inputs[0], depth - 1);
-    case OP_add: return leads_to_scores(v->node->inputs[0], depth - 1) || leads_to_scores(v->node->inputs[1], depth - 1);
-    case OP_where: return leads_to_scores(v->node->inputs[1], depth - 1) || leads_to_scores(v->node->inputs[2], depth - 1);
+    case OP_add:
+        return leads_to_scores(v->node->inputs[0], depth - 1) ||
+               leads_to_scores(v->node->inputs[1], depth - 1);
+    case OP_where:
+        return leads_to_scores(v->node->inputs[1], depth - 1) ||
+               leads_to_scores(v->node->inputs[2], depth - 1);
     case OP_view: return leads_to_scores(v->node->inputs[0], depth - 1);
     default: return false;
     }
@@ -91,14 +98,17 @@ static const char *take_where(Attention *a, ExprCx *x, Node *n, double factor, V
     bool scores_first = leads_to_scores(n->inputs[1], MAX_STEPS);
     Value *other = n->inputs[scores_first ? 2 : 1];
     double value;
-    if (other->facts.choice && other->facts.choice->kind == PRED_TRUE) value = other->facts.yes;
-    else if (!ir_constant_float(other, &value)) return "the masked value is no constant";
+    if (other->facts.choice && other->facts.choice->kind == PRED_TRUE)
+        value = other->facts.yes;
+    else if (!ir_constant_float(other, &value))
+        return "the masked value is no constant";
     const Pred *p = n->inputs[0]->facts.pred;
     if (!p || n->inputs[0]->type.rank > a->scores.rank) return "the mask has no element function";
     if (!scores_first) p = pr_not(x, p);
     Mask m;
     const Pred *rest, *allowed = over_scores(x, p, &n->inputs[0]->type, &a->scores);
-    if (!mask_split(x, allowed, &m, &rest)) return "the selecting mask is neither causal nor a key mask";
+    if (!mask_split(x, allowed, &m, &rest))
+        return "the selecting mask is neither causal nor a key mask";
     if (a->bias_count) return "a bias is added to selected scores";
     if (!set_mask(a, x, allowed, value * factor, true)) return "two masks with different values";
     *next = n->inputs[scores_first ? 1 : 2];
@@ -115,14 +125,13 @@ static const char *step(Attention *a, ExprCx *x, Node *n, double *factor, Value 
         return NULL;
     case OP_add: {
         int scores = leads_to_scores(n->inputs[0], MAX_STEPS) ? 0 : 1;
-        if (!take_added(a, x, n->inputs[1 - scores], *factor)) return "too many tensors are added to the scores";
+        if (!take_added(a, x, n->inputs[1 - scores], *factor))
+            return "too many tensors are added to the scores";
         *next = n->inputs[scores];
         return NULL;
     }
     case OP_where: return take_where(a, x, n, *factor, next);
-    case OP_view:
-        *next = n->inputs[0];
-        return NULL;
+    case OP_view: *next = n->inputs[0]; return NULL;
     default: return "the scores are changed by another operator";
     }
 }
@@ -141,10 +150,12 @@ static const char *find_attention(Node *softmax, Attention *a) {
     int64_t axis = attr_int(softmax, "axis");
     if (!leads_to_scores(v, MAX_STEPS - 4)) return "no product of queries and keys above it";
     if (v->type.dtype != TN_F32) return "the scores are not f32";
-    if (rank < 3 || rank > 4 || (axis != -1 && axis != rank - 1)) return "the softmax is not over the keys of [batch, heads, queries, keys]";
+    if (rank < 3 || rank > 4 || (axis != -1 && axis != rank - 1))
+        return "the softmax is not over the keys of [batch, heads, queries, keys]";
     if (!ir_single_use(p)) return "the probabilities are used elsewhere";
     Node *last = p->uses[0].node;
-    if (last->op != OP_matmul || last->inputs[0] != p || attr_bool(last, "ta") || last->inputs[1] == p)
+    if (last->op != OP_matmul || last->inputs[0] != p || attr_bool(last, "ta") ||
+        last->inputs[1] == p)
         return "the probabilities are not multiplied by values";
     push(a, last);
     push(a, softmax);
@@ -158,7 +169,8 @@ static const char *find_attention(Node *softmax, Attention *a) {
     if (!ir_single_use(v)) return "the scores are used elsewhere";
     push(a, v->node);
     if (attr_bool(v->node, "ta")) return "the queries are transposed";
-    if (v->type.rank < 3 || v->type.rank > 4) return "the product of queries and keys has another rank";
+    if (v->type.rank < 3 || v->type.rank > 4)
+        return "the product of queries and keys has another rank";
     a->scale = factor;
     a->q = v->node->inputs[0];
     a->k = v->node->inputs[1];
@@ -183,14 +195,16 @@ static Value *token_major(Graph *g, const Attention *a, Value *x, bool transpose
     return ir_transpose(g, four, transposed ? (int[]){0, 3, 1, 2} : (int[]){0, 2, 1, 3});
 }
 
-/* Batch and heads of an operand must be the scores', not broadcast; heads may be folded into the batch. */
+/* Batch and heads of an operand must be the scores', not broadcast; heads may be folded into the
+ * batch. */
 static bool fits(const Attention *a, ExprCx *x, const Value *v) {
     int r = v->type.rank;
     const Type *s = &a->scores;
     if (r < 3 || r > 4) return false;
     const Expr *want = s->rank == 3 ? s->dims[0] : ex_mul(x, s->dims[0], s->dims[1]);
     const Expr *have = r == 3 ? v->type.dims[0] : ex_mul(x, v->type.dims[0], v->type.dims[1]);
-    if (r == 4 && s->rank == 4) return v->type.dims[0] == s->dims[0] && v->type.dims[1] == s->dims[1];
+    if (r == 4 && s->rank == 4)
+        return v->type.dims[0] == s->dims[0] && v->type.dims[1] == s->dims[1];
     return want == have;
 }
 
@@ -198,14 +212,15 @@ static Value *scaled_bias(Graph *g, const Attention *a) {
     Value *sum = NULL;
     for (int i = 0; i < a->bias_count; i++) {
         Value *b = a->bias[i];
-        if (a->bias_scale[i] != 1) b = ir_binary(g, OP_mul, b, ir_scalar(g, TN_F32, a->bias_scale[i]));
+        if (a->bias_scale[i] != 1)
+            b = ir_binary(g, OP_mul, b, ir_scalar(g, TN_F32, a->bias_scale[i]));
         sum = sum ? ir_binary(g, OP_add, sum, b) : b;
     }
     if (!sum) return NULL;
     const Expr *dims[4], *one = ex_int(g->module->ex, 1);
     int three = a->scores.rank == 3, r = sum->type.rank;
     for (int i = 0; i < 4; i++) {
-        int of_scores = three ? (i == 0 ? 0 : i - 1) : i;  /* [b, s, t] -> [b, 1, s, t] */
+        int of_scores = three ? (i == 0 ? 0 : i - 1) : i; /* [b, s, t] -> [b, 1, s, t] */
         int axis = of_scores - (a->scores.rank - r);
         dims[i] = (three && i == 1) || axis < 0 ? one : sum->type.dims[axis];
     }
@@ -214,7 +229,8 @@ static Value *scaled_bias(Graph *g, const Attention *a) {
 
 /* The masks' predicates as tensors; false if one has no operators to compute it. */
 static bool emit_masks(Graph *g, const Attention *a, const Mask *m, Value **key, Value **query) {
-    const Expr *b = a->scores.dims[0], *s = a->scores.dims[a->scores.rank - 2], *t = a->scores.dims[a->scores.rank - 1];
+    const Expr *b = a->scores.dims[0], *s = a->scores.dims[a->scores.rank - 2],
+               *t = a->scores.dims[a->scores.rank - 1];
     *key = *query = NULL;
     if (m->key) *key = emit_pred(g, m->key, 2, (int[]){0, 3}, (const Expr *[]){b, t});
     if (m->query) *query = emit_pred(g, m->query, 2, (int[]){0, 2}, (const Expr *[]){b, s});
@@ -232,13 +248,19 @@ static const char *rewrite_attention(Graph *g, Attention *a) {
     Mask mask = {.left = -1, .right = -1, .offset = ex_int(x, 0)};
     const Pred *rest;
     Value *key, *query;
-    if (!fits(a, x, a->q) || !fits(a, x, a->k) || !fits(a, x, a->v)) return "queries, keys and values have different batches or heads";
+    if (!fits(a, x, a->q) || !fits(a, x, a->k) || !fits(a, x, a->v))
+        return "queries, keys and values have different batches or heads";
     if (a->scores.rank == 3 && a->allowed) return "a mask over heads folded into the batch";
-    if (a->allowed && !mask_split(x, a->allowed, &mask, &rest)) return "the masks do not go together";
+    if (a->allowed && !mask_split(x, a->allowed, &mask, &rest))
+        return "the masks do not go together";
     if (!emit_masks(g, a, &mask, &key, &query)) return "the mask cannot be computed per key";
     const Expr *s = a->scores.dims[a->scores.rank - 2], *t = a->scores.dims[a->scores.rank - 1];
-    Value *in[6] = {token_major(g, a, a->q, false),  token_major(g, a, a->k, a->k_transposed), token_major(g, a, a->v, a->v_transposed),
-                    full_length(g, key, t), full_length(g, query, s), scaled_bias(g, a)};
+    Value *in[6] = {token_major(g, a, a->q, false),
+                    token_major(g, a, a->k, a->k_transposed),
+                    token_major(g, a, a->v, a->v_transposed),
+                    full_length(g, key, t),
+                    full_length(g, query, s),
+                    scaled_bias(g, a)};
     int count = 6;
     while (!in[count - 1]) count--;
     Node *n = ir_node(g, OP_attention, count, in);

@@ -1,15 +1,15 @@
 /* fuse_map: what is left elementwise becomes `map`, one program per chain.
  *
  *     %1 = add %a, %b
- *     %2 = tanh %1                 =>    %3 = map %a, %b {body=(t0 = add x0 x1; t1 = tanh t0; t2 = mul t1 2)}
- *     %3 = mul %2, 2
+ *     %2 = tanh %1       =>    %3 = map %a, %b {body=(t2 = add x0 x1; t3 = tanh t2;
+ *     %3 = mul %2, 2                                  t4: f32 = splat 2; t5 = mul t3 t4)}
  *
- * A node joins the program of its only reader if both have the same dims, so nothing is computed twice. Numbers that are the same for every
- * element become steps. */
+ * A node joins the program of its only reader if both have the same dims, so nothing is computed
+ * twice. Numbers that are the same for every element become steps. */
 #include "ir/build.h"
 #include "passes/pass.h"
 
-#define MAX_STEPS 40
+#define MAX_STEPS  40
 #define MAX_INPUTS 14
 
 typedef struct Chain {
@@ -28,7 +28,8 @@ static bool elementwise(const Node *n) {
 
 /* Whether n can be computed inside its only reader. */
 static bool joins(const Node *n, const Node *reader) {
-    return elementwise(n) && ir_single_use(n->outputs[0]) && ir_same_dims(&n->outputs[0]->type, &reader->outputs[0]->type);
+    return elementwise(n) && ir_single_use(n->outputs[0]) &&
+           ir_same_dims(&n->outputs[0]->type, &reader->outputs[0]->type);
 }
 
 static bool is_number(const Value *v, MapStep *step) {
@@ -41,16 +42,21 @@ static bool is_number(const Value *v, MapStep *step) {
         step->integer = attr_int(v->node, "integer");
         return true;
     }
-    if (v->constant && tn_is_float(v->type.dtype) && ir_constant_float(v, &x)) step->value = x;
-    else if (v->constant && !tn_is_float(v->type.dtype) && ir_constant_int(v, &k)) step->integer = k;
-    else return false;
+    if (v->constant && tn_is_float(v->type.dtype) && ir_constant_float(v, &x))
+        step->value = x;
+    else if (v->constant && !tn_is_float(v->type.dtype) && ir_constant_int(v, &k))
+        step->integer = k;
+    else
+        return false;
     return one || v->constant->bytes <= 64; /* a large constant of one number may carry the shape */
 }
 
-/* A number may leave the operand list only if the remaining operands still give the result its shape. */
+/* A number may leave the operand list only if the remaining operands still give the result its
+ * shape. */
 static bool shape_without(const Node *n, const Value *number) {
     for (int i = 0; i < n->input_count; i++)
-        if (n->inputs[i] != number && ir_same_dims(&n->inputs[i]->type, &n->outputs[0]->type)) return true;
+        if (n->inputs[i] != number && ir_same_dims(&n->inputs[i]->type, &n->outputs[0]->type))
+            return true;
     return number->type.rank == 0;
 }
 
@@ -90,15 +96,19 @@ static int add_step(Chain *c, MapStep step) {
     return c->input_count + c->step_count++;
 }
 
-/* Writes the steps of n and everything collected below it; gives the register of its result, -1 if there is no room. */
+/* Writes the steps of n and everything collected below it; gives the register of its result, -1 if
+ * there is no room. */
 static int write_steps(Chain *c, Node *n) {
     MapStep step = {.op = n->op, .dtype = n->outputs[0]->type.dtype};
     for (int i = 0; i < n->input_count; i++) {
         Value *v = n->inputs[i];
         MapStep number;
-        if (is_number(v, &number) && shape_without(n, v)) step.args[i] = add_step(c, number);
-        else if (v->node && collected(c, v->node)) step.args[i] = write_steps(c, v->node);
-        else step.args[i] = input_register(c, v);
+        if (is_number(v, &number) && shape_without(n, v))
+            step.args[i] = add_step(c, number);
+        else if (v->node && collected(c, v->node))
+            step.args[i] = write_steps(c, v->node);
+        else
+            step.args[i] = input_register(c, v);
         if (step.args[i] < 0 || c->step_count >= MAX_STEPS) return -1;
     }
     return add_step(c, step);
@@ -132,7 +142,8 @@ bool pass_fuse_map(Graph *g, Report *r) {
             c = (Chain){.root = n, .nodes = {n}, .node_count = 1}; /* too long: this node alone */
             for (int i = 0; i < n->input_count; i++) {
                 MapStep number;
-                if (!is_number(n->inputs[i], &number) || !shape_without(n, n->inputs[i])) input_register(&c, n->inputs[i]);
+                if (!is_number(n->inputs[i], &number) || !shape_without(n, n->inputs[i]))
+                    input_register(&c, n->inputs[i]);
             }
             write_steps(&c, n);
         }

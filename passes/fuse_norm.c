@@ -3,8 +3,8 @@
  *     %s = add %x, %r                             %y, %s = add_norm %x, %r, %g, %b
  *     %y = layer_norm %s, %g, %b           =>
  *
- * A residual connection adds two tensors of the same shape of which one is a sublayer's result, a product. The sum itself stays available: pre-norm models
- * read it again. */
+ * A residual connection adds two tensors of the same shape of which one is a sublayer's result, a
+ * product. The sum itself stays available: pre-norm models read it again. */
 #include "ir/build.h"
 #include "passes/pass.h"
 
@@ -17,9 +17,11 @@ static const char *find(const Node *norm, Node **sum) {
     Node *add = norm->inputs[0]->node;
     if (!add || add->op != OP_add) return "nothing is added before it";
     const Type *t = &norm->inputs[0]->type;
-    if (!ir_same_dims(&add->inputs[0]->type, t) || !ir_same_dims(&add->inputs[1]->type, t)) return "an addend is broadcast";
+    if (!ir_same_dims(&add->inputs[0]->type, t) || !ir_same_dims(&add->inputs[1]->type, t))
+        return "an addend is broadcast";
     if (add->inputs[0]->constant || add->inputs[1]->constant) return "an addend is a constant";
-    if (!is_product(add->inputs[0]) && !is_product(add->inputs[1])) return "no addend is a sublayer's result";
+    if (!is_product(add->inputs[0]) && !is_product(add->inputs[1]))
+        return "no addend is a sublayer's result";
     *sum = add;
     return NULL;
 }
@@ -35,7 +37,8 @@ bool pass_fuse_norm(Graph *g, Report *r) {
             report_miss(r, "add_norm", n, "%s", why);
             continue;
         }
-        Value *gamma = n->input_count > 1 ? n->inputs[1] : NULL, *beta = n->input_count > 2 ? n->inputs[2] : NULL;
+        Value *gamma = n->input_count > 1 ? n->inputs[1] : NULL,
+              *beta = n->input_count > 2 ? n->inputs[2] : NULL;
         Value *in[4] = {add->inputs[0], add->inputs[1], gamma, beta};
         g->cursor = add;
         ir_origins_from(g, (Node *[]){add, n}, 2);

@@ -1,11 +1,12 @@
 /* fuse_qkv: the projections of queries, keys and values become one packed product.
  *
  *     %q = linear %x, %wq, %bq
- *     %k = linear %x, %wk, %bk        =>    %q, %k, %v = qkv %x, %wq, %wk, %wv, %bq, %bk, %bv {parts=3 widths=[..]}
- *     %v = linear %x, %wv, %bv
+ *     %k = linear %x, %wk, %bk    =>    %q, %k, %v = qkv %x, %wq, %wk, %wv, %bq, %bk, %bv
+ *     %v = linear %x, %wv, %bv                           {parts=3, widths=[..]}
  *
- * Also one product that is cut into three (GPT-2), and keys and values alone when the queries come from elsewhere (cross-attention). The weights stay three
- * constants; the backend stores them as one matrix. A weight that something else needs too is left alone. */
+ * Also one product that is cut into three (GPT-2), and keys and values alone when the queries come
+ * from elsewhere (cross-attention). The weights stay three constants; the backend stores them as
+ * one matrix. A weight that something else needs too is left alone. */
 #include "ir/build.h"
 #include "passes/pass.h"
 
@@ -13,26 +14,30 @@
 
 typedef struct Projection {
     Node *linear;
-    Value *value;         /* what the attention reads, before views and transposes */
-    const Expr *start;    /* first column; NULL: all of them */
+    Value *value;      /* what the attention reads, before views and transposes */
+    const Expr *start; /* first column; NULL: all of them */
 } Projection;
 
 typedef struct Qkv {
     Projection part[3];
     int count;
-    bool cut;             /* one product, cut by columns */
+    bool cut; /* one product, cut by columns */
 } Qkv;
 
 static Projection projection_of(Value *v) {
-    while (v->node && (v->node->op == OP_view || v->node->op == OP_transpose)) v = v->node->inputs[0];
+    while (v->node && (v->node->op == OP_view || v->node->op == OP_transpose))
+        v = v->node->inputs[0];
     Projection p = {.value = v};
     Node *n = v->node;
-    if (n && n->op == OP_slice && attr_int(n, "axis") == v->type.rank - 1 && attr_int(n, "step") == 1) {
+    if (n && n->op == OP_slice && attr_int(n, "axis") == v->type.rank - 1 &&
+        attr_int(n, "step") == 1) {
         p.start = attr_dim(n, "start");
         n = n->inputs[0]->node;
-        while (n && n->op == OP_view && n->inputs[0]->type.rank == v->type.rank) n = n->inputs[0]->node;
+        while (n && n->op == OP_view && n->inputs[0]->type.rank == v->type.rank)
+            n = n->inputs[0]->node;
     }
-    if (n && n->op == OP_linear && !strcmp(attr_string(n, "act"), "none") && n->input_count <= 3) p.linear = n;
+    if (n && n->op == OP_linear && !strcmp(attr_string(n, "act"), "none") && n->input_count <= 3)
+        p.linear = n;
     return p;
 }
 
@@ -53,7 +58,8 @@ static const char *check_siblings(const Qkv *f) {
         Node *n = f->part[i].linear;
         if (f->part[i].start) return "only some of them are cut from one product";
         if (n->inputs[0] != f->part[0].linear->inputs[0]) return "they have different inputs";
-        if (attr_bool(n, "tb") != attr_bool(f->part[0].linear, "tb")) return "one weight is transposed";
+        if (attr_bool(n, "tb") != attr_bool(f->part[0].linear, "tb"))
+            return "one weight is transposed";
         if (!weight_is_private(n)) return "a weight is shared with another operator";
         for (int k = 0; k < i; k++)
             if (f->part[k].linear == n) return "two of them are the same product";
@@ -65,12 +71,15 @@ static const char *check_siblings(const Qkv *f) {
 static const char *check_cut(ExprCx *x, const Qkv *f) {
     const Expr *at = ex_int(x, 0);
     for (int i = 0; i < f->count; i++) {
-        if (!f->part[i].start || f->part[i].linear != f->part[0].linear) return "they are cut from different products";
+        if (!f->part[i].start || f->part[i].linear != f->part[0].linear)
+            return "they are cut from different products";
         if (f->part[i].start != at) return "the parts are not side by side";
         at = ex_add(x, at, width_of(f->part[i].value));
     }
     Node *n = f->part[0].linear;
-    return at == width_of(n->outputs[0]) && n->outputs[0]->use_count == f->count ? NULL : "the product has other parts";
+    return at == width_of(n->outputs[0]) && n->outputs[0]->use_count == f->count
+               ? NULL
+               : "the product has other parts";
 }
 
 static const char *find_qkv(Node *attention, Qkv *f) {
@@ -85,15 +94,16 @@ static const char *find_qkv(Node *attention, Qkv *f) {
         f->cut = true;
         return check_cut(x, f);
     }
-    if (p[0].linear->inputs[0] != p[1].linear->inputs[0]) *f = (Qkv){.count = 2, .part = {p[1], p[2]}};
+    if (p[0].linear->inputs[0] != p[1].linear->inputs[0])
+        *f = (Qkv){.count = 2, .part = {p[1], p[2]}};
     return check_siblings(f);
 }
 
 static Node *earliest(const Qkv *f) {
     Graph *g = f->part[0].linear->graph;
     IR_FOR_NODES(n, g)
-        for (int i = 0; i < f->count; i++)
-            if (f->part[i].linear == n) return n;
+    for (int i = 0; i < f->count; i++)
+        if (f->part[i].linear == n) return n;
     return NULL;
 }
 
@@ -108,7 +118,8 @@ static void rewrite_qkv(Graph *g, const Qkv *f, const int64_t *widths) {
     Value *in[7] = {f->part[0].linear->inputs[0]};
     for (int i = 0; i < parts; i++) in[++count] = f->part[i].linear->inputs[1];
     for (int i = 0; i < parts; i++) in[++count] = bias_of(f->part[i].linear);
-    Node *nodes[3] = {f->part[0].linear, f->part[1].linear, f->count > 2 ? f->part[2].linear : NULL};
+    Node *nodes[3] = {f->part[0].linear, f->part[1].linear,
+                      f->count > 2 ? f->part[2].linear : NULL};
     g->cursor = earliest(f);
     ir_origins_from(g, nodes, parts);
     Node *n = ir_node(g, OP_qkv, count + 1, in);

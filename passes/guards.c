@@ -3,7 +3,8 @@
 
 /* The gain (and bias) of a norm has one number per element of the last axis. */
 GUARD(gain_is_vector) {
-    const Value *x = match_var(rule, m, "x"), *g = match_var(rule, m, "g"), *b = match_var(rule, m, "b");
+    const Value *x = match_var(rule, m, "x"), *g = match_var(rule, m, "g"),
+                *b = match_var(rule, m, "b");
     const Expr *width = x->type.rank ? x->type.dims[x->type.rank - 1] : NULL;
     *why = "gain or bias is no vector over the last axis";
     if (!width || g->type.rank != 1 || g->type.dims[0] != width) return false;
@@ -21,6 +22,7 @@ GUARD(bias_is_vector) {
     const Value *w = match_var(rule, m, "w");
     const Attr *transposed = &m->attrs[0];
     *why = "the bias is no vector over the last axis";
-    if (b->type.rank < 1 || b->type.dims[b->type.rank - 1] != w->type.dims[transposed->b ? 0 : 1]) return false;
+    if (b->type.rank < 1 || b->type.dims[b->type.rank - 1] != w->type.dims[transposed->b ? 0 : 1])
+        return false;
     return b->type.rank == 1;
 }

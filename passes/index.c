@@ -1,15 +1,19 @@
 /* index: tables read at positions that follow from the element's place need no index tensor.
  *
- *     %p: i64[1, seq] = ...            elements 0 + i1            %1: f32[seq, 64] = slice %table {axis=0 start=0 length=seq}
- *     %y = gather %table, %p                              =>      %y: f32[1, seq, 64] = view %1
+ *     %p: i64[1, seq] = ...                     elements 0 + i1
+ *     %y: f32[1, seq, 64] = gather %table, %p
+ * =>
+ *     %1: f32[seq, 64] = slice %table {axis=0, start=0, length=seq}
+ *     %y: f32[1, seq, 64] = view %1
  *
- * A gather whose index is c + i_k (one coordinate, step 1) is a slice; one whose index is the same everywhere is a slice of one. */
+ * A gather whose index is c + i_k (one coordinate, step 1) is a slice; one whose index is the same
+ * everywhere is a slice of one. */
 #include "ir/build.h"
 #include "passes/pass.h"
 
 static bool free_of_data(const Expr *e) {
-    return ex_is_integral(e) && !ex_mentions(e, ATOM_LOAD) && !ex_mentions(e, ATOM_WHERE) && !ex_mentions(e, ATOM_BIT) &&
-           !ex_mentions(e, ATOM_TRUNC);
+    return ex_is_integral(e) && !ex_mentions(e, ATOM_LOAD) && !ex_mentions(e, ATOM_WHERE) &&
+           !ex_mentions(e, ATOM_BIT) && !ex_mentions(e, ATOM_TRUNC);
 }
 
 /* e = start + i_axis for one axis (or none: axis = -1) of a tensor with these dims. */
@@ -34,7 +38,8 @@ static Value *gather_as_slice(Node *n) {
     const Expr *start;
     if (!is_run(m, index->facts.elem, &index->type, &start, &run)) return NULL;
     int64_t constant;
-    if (ex_const(start, &constant) && constant < 0) return NULL; /* counts from the end: canon knows single ones */
+    if (ex_const(start, &constant) && constant < 0)
+        return NULL; /* counts from the end: canon knows single ones */
     const Expr *length = run < 0 ? ex_int(m->ex, 1) : index->type.dims[run];
     if (!ex_nonneg(m->ex, start)) return NULL;
     if (!ex_provably_ge(m->ex, x->type.dims[axis], ex_add(m->ex, start, length))) return NULL;

@@ -4,7 +4,7 @@
  *     batch and key only           -> key mask
  *     batch and query only         -> query mask
  *     i2 - i3 + c >= 0             -> causal with offset c
- *     i3 - i2 + c >= 0             -> window, c keys to the left (c a number, relative to the causal offset)
+ *     i3 - i2 + c >= 0             -> window, c keys to the left (c a number)
  *     c - abs(i2 - i3) >= 0        -> both
  * The steps are identities, so the result is a proof and not a guess. */
 #include "passes/mask.h"
@@ -28,8 +28,8 @@ static int diagonal(ExprCx *x, const Expr *e, const Expr **rest) {
         *rest = ex_sub(x, *rest, ex_scale(x, coordinate, e->terms[i].coef.num, 1));
     }
     if (query + key != 0 || (query != 1 && query != -1)) return 0;
-    bool data = ex_mentions(*rest, ATOM_COORD) || ex_mentions(*rest, ATOM_LOAD) || ex_mentions(*rest, ATOM_BIT) ||
-                ex_mentions(*rest, ATOM_WHERE);
+    bool data = ex_mentions(*rest, ATOM_COORD) || ex_mentions(*rest, ATOM_LOAD) ||
+                ex_mentions(*rest, ATOM_BIT) || ex_mentions(*rest, ATOM_WHERE);
     return data || !ex_is_integral(*rest) ? 0 : (int)query;
 }
 
@@ -38,7 +38,8 @@ static bool classify_window(ExprCx *x, const Expr *e, Mask *m);
 static bool classify_compare(ExprCx *x, const Expr *e, Mask *m) {
     for (int i = 0; i < e->count; i++) { /* c - abs(d) >= 0 is c - d >= 0 and c + d >= 0 */
         const Atom *a = only_atom(&e->terms[i]);
-        if (!a || a->kind != ATOM_ABS || e->terms[i].coef.num != -1 || e->terms[i].coef.den != 1) continue;
+        if (!a || a->kind != ATOM_ABS || e->terms[i].coef.num != -1 || e->terms[i].coef.den != 1)
+            continue;
         const Expr *d = a->args[0], *c = ex_add(x, e, ex_abs(x, d));
         return classify_window(x, ex_sub(x, c, d), m) && classify_window(x, ex_add(x, c, d), m);
     }
@@ -65,7 +66,8 @@ static const Pred *conjunction(ExprCx *x, const Pred *a, const Pred *b) {
 }
 
 static bool classify(ExprCx *x, const Pred *p, Mask *m) {
-    bool head = pr_mentions_coord(p, HEAD), query = pr_mentions_coord(p, QUERY), key = pr_mentions_coord(p, KEY);
+    bool head = pr_mentions_coord(p, HEAD), query = pr_mentions_coord(p, QUERY),
+         key = pr_mentions_coord(p, KEY);
     if (!head && !query) {
         m->key = conjunction(x, m->key, p);
         return true;
@@ -77,7 +79,8 @@ static bool classify(ExprCx *x, const Pred *p, Mask *m) {
     return !head && p->kind == PRED_GE0 && classify_compare(x, p->expr, m);
 }
 
-/* The window is counted from the causal diagonal: left becomes relative to it; without one a two-sided window is right = causal offset. */
+/* The window is counted from the causal diagonal: left becomes relative to it; without one a
+ * two-sided window is right = causal offset. */
 static bool settle(ExprCx *x, Mask *m) {
     int64_t offset;
     if (m->left < 0) return true;

@@ -1,8 +1,9 @@
 /* Matches a pattern against the graph, modulo commutation and re-association.
  *
- * A chain (operands of nested adds or muls, taken apart as long as the inner ones have no other use) is matched as a set: every operand
- * of the pattern takes another operand of the chain, by backtracking. Only the root's chain may have operands left over.
- * A match holds when no inner node is needed by anybody outside it. */
+ * A chain (operands of nested adds or muls, taken apart as long as the inner ones have no other
+ * use) is matched as a set: every operand of the pattern takes another operand of the chain, by
+ * backtracking. Only the root's chain may have operands left over. A match holds when no inner node
+ * is needed by anybody outside it. */
 #include "passes/rules.h"
 
 #include <math.h>
@@ -37,7 +38,8 @@ static bool match_variable(const Pattern *p, Value *v, Match *m) {
     }
     double x;
     if (p->class == VAR_CONST && !v->constant) return stop(m, "an operand is not a constant");
-    if (p->class == VAR_SCALAR && !ir_constant_float(v, &x)) return stop(m, "an operand is not a scalar constant");
+    if (p->class == VAR_SCALAR && !ir_constant_float(v, &x))
+        return stop(m, "an operand is not a scalar constant");
     if (m->vars[p->var]) return m->vars[p->var] == v;
     m->vars[p->var] = v;
     return true;
@@ -63,7 +65,8 @@ static bool match_attrs(const Pattern *p, const Node *n, Match *m) {
             if (strcmp(info->name, p->attrs[i].name)) continue;
             int bind = p->attrs[i].bind;
             if (bind < 0) {
-                if (!attr_is_word(info, &n->attrs[k], p->attrs[i].word)) return stop(m, "an attribute has another value");
+                if (!attr_is_word(info, &n->attrs[k], p->attrs[i].word))
+                    return stop(m, "an attribute has another value");
             } else {
                 m->attrs[bind] = n->attrs[k];
                 m->attr_bound[bind] = true;
@@ -74,7 +77,8 @@ static bool match_attrs(const Pattern *p, const Node *n, Match *m) {
     return axes->count == 1 && axes->v[0] == n->inputs[0]->type.rank - 1 && attr_bool(n, "keep");
 }
 
-static void flatten(Value *v, OpKind op, bool top, Value **operands, int *count, Node **nodes, int *node_count) {
+static void flatten(Value *v, OpKind op, bool top, Value **operands, int *count, Node **nodes,
+                    int *node_count) {
     Node *n = v->node;
     bool inner = n && n->op == op && (top || ir_single_use(v));
     if (!inner || *node_count == CHAIN) {
@@ -87,7 +91,8 @@ static void flatten(Value *v, OpKind op, bool top, Value **operands, int *count,
 }
 
 /* Gives pattern operands from `i` on each an unused operand of the chain. */
-static bool match_set(const Pattern *p, int i, Value *const *operands, int count, unsigned *used, Match *m) {
+static bool match_set(const Pattern *p, int i, Value *const *operands, int count, unsigned *used,
+                      Match *m) {
     if (i == p->count) return true;
     for (int k = 0; k < count; k++) {
         if (*used & 1u << k) continue;

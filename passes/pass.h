@@ -1,7 +1,8 @@
 /* Passes: one file, one function, one row of passes.def each.
  *
- * A pass takes a verified graph and leaves a verified graph; it cannot fail, prints nothing and keeps no state. What it did
- * and what it nearly did goes to the report. The pipeline is the order of passes.def. */
+ * A pass takes a verified graph and leaves a verified graph; it cannot fail, prints nothing and
+ * keeps no state. What it did and what it nearly did goes to the report. The pipeline is the order
+ * of passes.def. */
 #ifndef TENON_PASSES_PASS_H
 #define TENON_PASSES_PASS_H
 
@@ -28,7 +29,8 @@ void report_init(Report *r, Cx *cx);
 void report_fired(Report *r, const char *rule);
 int report_count(const Report *r, const char *rule);
 /* Says why `rule` did not fire at `n`; one entry per node and rule. */
-void report_miss(Report *r, const char *rule, const Node *n, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void report_miss(Report *r, const char *rule, const Node *n, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 
 typedef bool PassFn(Graph *g, Report *r); /* true if anything changed */
 #define PASS(name, purpose) PassFn pass_##name;
@@ -40,7 +42,7 @@ typedef struct PassInfo {
     PassFn *run;
     const char *purpose;
 } PassInfo;
-const PassInfo *pass_at(int i);             /* NULL past the end; in the order they run */
+const PassInfo *pass_at(int i); /* NULL past the end; in the order they run */
 const PassInfo *pass_find(const char *name);
 /* Runs the pipeline on every graph of the module, up to and including pass `last` (NULL = all). */
 void passes_run(Module *m, Report *r, const char *last);

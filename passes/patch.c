@@ -3,11 +3,12 @@
  *     %y: f32[b, o, gh, gw] = conv %x, %w, %bias {strides=[p, q] ..}        w: [o, c, p, q]
  * =>
  *     %1: f32[b, c, gh, p, gw, q] = view %x
- *     %2: f32[b, gh, gw, c, p, q] = transpose %1                            the patches, one row each
+ *     %2: f32[b, gh, gw, c, p, q] = transpose %1                      the patches, one row each
  *     %3: f32[b, gh, gw, o]       = matmul %2 as [b, gh, gw, c p q], %w as [o, c p q] {tb=1}
  *     %y                          = transpose (%3 + %bias)
  *
- * Rows and columns that no window reaches are cut off first. The last transpose meets the one of the model, which wants patches as a sequence. */
+ * Rows and columns that no window reaches are cut off first. The last transpose meets the one of
+ * the model, which wants patches as a sequence. */
 #include "ir/build.h"
 #include "passes/pass.h"
 
@@ -17,9 +18,11 @@ static const char *check(const Node *n, int64_t *window) {
     const Constant *w = n->inputs[1]->constant;
     if (!w || w->dtype != TN_F32) return "its weight is no f32 constant";
     int spatial = w->rank - 2;
-    if (spatial < 1 || spatial > MAX_SPATIAL || 2 * spatial + 2 > TN_MAX_RANK) return "it has too many axes";
+    if (spatial < 1 || spatial > MAX_SPATIAL || 2 * spatial + 2 > TN_MAX_RANK)
+        return "it has too many axes";
     if (attr_int(n, "groups") != 1) return "it has groups";
-    const IntList *strides = attr_ints(n, "strides"), *pads = attr_ints(n, "pads"), *dilations = attr_ints(n, "dilations");
+    const IntList *strides = attr_ints(n, "strides"), *pads = attr_ints(n, "pads"),
+                  *dilations = attr_ints(n, "dilations");
     for (int i = 0; i < spatial; i++) {
         window[i] = w->dims[2 + i];
         if (strides->v[i] != window[i]) return "its windows overlap or leave gaps";
@@ -32,7 +35,8 @@ static const char *check(const Node *n, int64_t *window) {
 /* x[b, c, h, w] as [b, gh, gw, c * p * q]. */
 static Value *patches(Graph *g, Value *x, const Type *y, int spatial, const int64_t *window) {
     ExprCx *ex = g->module->ex;
-    const Expr *split[TN_MAX_RANK] = {x->type.dims[0], x->type.dims[1]}, *rows[TN_MAX_RANK] = {x->type.dims[0]};
+    const Expr *split[TN_MAX_RANK] = {x->type.dims[0], x->type.dims[1]},
+               *rows[TN_MAX_RANK] = {x->type.dims[0]};
     const Expr *width = x->type.dims[1];
     int perm[TN_MAX_RANK] = {0};
     perm[1 + spatial] = 1;

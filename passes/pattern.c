@@ -3,11 +3,13 @@
  *     sum     = product { ("+" | "-") product }
  *     product = unary { ("*" | "/") unary }
  *     unary   = "-" unary | primary
- *     primary = number ["~"] | name [":" class] ["?"] | name "(" sum {"," sum} [";" attr {"," attr}] ")" | "(" sum ")"
+ *     primary = number ["~"] | name [":" class] ["?"] | "(" sum ")"
+ *             | name "(" sum {"," sum} [";" attr {"," attr}] ")"
  *     left    = { "let" name "=" sum "in" } sum
  *
- * A name defined by `let` stands for its pattern wherever it occurs; since the graph has no duplicate nodes, the occurrences match the same
- * node. Chains of + and * become one node with several operands. */
+ * A name defined by `let` stands for its pattern wherever it occurs; since the graph has no
+ * duplicate nodes, the occurrences match the same node. Chains of + and * become one node with
+ * several operands. */
 #include "passes/rules.h"
 
 #include <ctype.h>
@@ -30,7 +32,8 @@ typedef struct PatternParser {
 static Pattern *parse_sum(PatternParser *p);
 
 _Noreturn static void fail(PatternParser *p, const char *what) {
-    tn_fail(p->cx, TN_E_INVALID, "rule '%s', column %d of \"%s\": %s", p->rule->name, (int)(p->at - p->text) + 1, p->text, what);
+    tn_fail(p->cx, TN_E_INVALID, "rule '%s', column %d of \"%s\": %s", p->rule->name,
+            (int)(p->at - p->text) + 1, p->text, what);
 }
 
 static void skip_space(PatternParser *p) {
@@ -59,7 +62,8 @@ static const char *parse_word(PatternParser *p) {
 static bool accept_word(PatternParser *p, const char *word) {
     skip_space(p);
     size_t n = strlen(word);
-    if (strncmp(p->at, word, n) || isalnum((unsigned char)p->at[n]) || p->at[n] == '_') return false;
+    if (strncmp(p->at, word, n) || isalnum((unsigned char)p->at[n]) || p->at[n] == '_')
+        return false;
     p->at += n;
     return true;
 }
@@ -113,7 +117,8 @@ static Pattern *parse_call(PatternParser *p, const char *name) {
         if (q->count == PATTERN_ARGS) fail(p, "too many operands");
         q->args[q->count++] = parse_sum(p);
     } while (accept(p, ','));
-    if (accept(p, ';')) do parse_attr(p, q);
+    if (accept(p, ';')) do
+            parse_attr(p, q);
         while (accept(p, ','));
     expect(p, ')');
     return q;
@@ -125,9 +130,12 @@ static Pattern *parse_variable(PatternParser *p, const char *name) {
     Pattern *q = new_pattern(p, PATTERN_VAR);
     q->var = variable(p, name);
     if (accept(p, ':')) {
-        if (accept_word(p, "scalar")) q->class = VAR_SCALAR;
-        else if (accept_word(p, "const")) q->class = VAR_CONST;
-        else fail(p, "unknown class");
+        if (accept_word(p, "scalar"))
+            q->class = VAR_SCALAR;
+        else if (accept_word(p, "const"))
+            q->class = VAR_CONST;
+        else
+            fail(p, "unknown class");
         p->rule->classes[q->var] = q->class;
     }
     q->optional = accept(p, '?');
@@ -185,18 +193,24 @@ static Pattern *parse_unary(PatternParser *p) {
 static Pattern *parse_product(PatternParser *p) {
     Pattern *q = parse_unary(p);
     for (;;) {
-        if (accept(p, '*')) q = binary(p, OP_mul, q, parse_unary(p));
-        else if (accept(p, '/')) q = binary(p, OP_div, q, parse_unary(p));
-        else return q;
+        if (accept(p, '*'))
+            q = binary(p, OP_mul, q, parse_unary(p));
+        else if (accept(p, '/'))
+            q = binary(p, OP_div, q, parse_unary(p));
+        else
+            return q;
     }
 }
 
 static Pattern *parse_sum(PatternParser *p) {
     Pattern *q = parse_product(p);
     for (;;) {
-        if (accept(p, '+')) q = binary(p, OP_add, q, parse_product(p));
-        else if (accept(p, '-')) q = binary(p, OP_sub, q, parse_product(p));
-        else return q;
+        if (accept(p, '+'))
+            q = binary(p, OP_add, q, parse_product(p));
+        else if (accept(p, '-'))
+            q = binary(p, OP_sub, q, parse_product(p));
+        else
+            return q;
     }
 }
 
@@ -226,7 +240,8 @@ void rule_parse(Cx *cx, Rule *rule) {
 
 static const Rule table[] = {
 #define guard_none NULL
-#define RULE(group, name, left, right, guard) {GROUP_##group, #name, left, right, guard_##guard, NULL, NULL, 0, {NULL}, {VAR_ANY}},
+#define RULE(group, name, left, right, guard) \
+    {GROUP_##group, #name, left, right, guard_##guard, NULL, NULL, 0, {NULL}, {VAR_ANY}},
 #include "passes/rules.def"
 #undef RULE
 };

@@ -20,8 +20,10 @@ void report_fired(Report *r, const char *rule) {
     if (!f) {
         f = ARENA_NEW(&r->cx->arena, Fired);
         f->rule = rule;
-        if (r->last_fired) r->last_fired->next = f;
-        else r->fired = f;
+        if (r->last_fired)
+            r->last_fired->next = f;
+        else
+            r->fired = f;
         r->last_fired = f;
     }
     f->count++;
@@ -44,7 +46,9 @@ void report_miss(Report *r, const char *rule, const Node *n, const char *fmt, ..
     va_start(ap, fmt);
     m->why = arena_vprintf(&r->cx->arena, fmt, ap);
     va_end(ap);
-    if (r->last_miss) r->last_miss->next = m;
-    else r->misses = m;
+    if (r->last_miss)
+        r->last_miss->next = m;
+    else
+        r->misses = m;
     r->last_miss = m;
 }

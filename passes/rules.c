@@ -1,8 +1,9 @@
 /* Applies rules: for every node, the first row that matches is rewritten, until no row fires.
  *
- * A rewrite builds the right side before the root and lets the root's users read it. If the type would change (an operand broadcast the
- * root wider than the new node would be) the new nodes are taken out again and the row counts as a near miss. The step limit guards against
- * rows that undo each other. */
+ * A rewrite builds the right side before the root and lets the root's users read it. If the type
+ * would change (an operand broadcast the root wider than the new node would be) the new nodes are
+ * taken out again and the row counts as a near miss. The step limit guards against rows that undo
+ * each other. */
 #include "passes/rules.h"
 
 #include <stdlib.h>
@@ -85,8 +86,9 @@ bool rule_rewrite(const Rule *rule, Graph *g, const Match *m, const char **why) 
     ir_origins_from(g, NULL, 0);
     g->cursor = cursor;
     if (new->type.dtype != old->type.dtype || !ir_same_dims(&new->type, &old->type)) {
-        *why = arena_printf(&g->module->cx->arena, "the result would be %s instead of %s", ir_type_text(g->module, &new->type),
-                            ir_type_text(g->module, &old->type));
+        *why =
+            arena_printf(&g->module->cx->arena, "the result would be %s instead of %s",
+                         ir_type_text(g->module, &new->type), ir_type_text(g->module, &old->type));
         remove_dead(new);
         return false;
     }
@@ -109,7 +111,8 @@ static bool apply_at(const Rule *rules, int count, RuleGroup group, Graph *g, No
         Match m;
         const char *why = NULL;
         if (!rule_match(rule, n, &m)) {
-            if (m.depth > 2 && m.depth + 1 >= rule->left->count && m.why) report_miss(r, rule->name, n, "%s", m.why);
+            if (m.depth > 2 && m.depth + 1 >= rule->left->count && m.why)
+                report_miss(r, rule->name, n, "%s", m.why);
             continue;
         }
         if ((!rule->guard || rule->guard(rule, &m, &why)) && rule_rewrite(rule, g, &m, &why)) {
@@ -132,7 +135,8 @@ bool rules_apply(Graph *g, Report *r, RuleGroup group) {
             if (n->removed || inside_chain(n)) continue;
             if (budget-- <= 0) return changed;
             if (apply_at(rules, count, group, g, n, r)) again = changed = true;
-            if (n_next && n_next->removed) break; /* the list changed under the walk: take it from the start */
+            if (n_next && n_next->removed)
+                break; /* the list changed under the walk: take it from the start */
         }
     }
     return changed;

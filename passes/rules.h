@@ -4,19 +4,19 @@
 
 #include "passes/pass.h"
 
-#define PATTERN_VARS 10
-#define PATTERN_ARGS 6
+#define PATTERN_VARS  10
+#define PATTERN_ARGS  6
 #define PATTERN_ATTRS 4
-#define MATCH_NODES 24
+#define MATCH_NODES   24
 
 typedef enum PatternKind { PATTERN_VAR, PATTERN_NUMBER, PATTERN_OP } PatternKind;
 typedef enum VarClass { VAR_ANY, VAR_SCALAR, VAR_CONST } VarClass;
 
 typedef struct PatternAttr {
     const char *name;
-    int bind;          /* index of a bound attribute ($a), or -1 */
-    int var;           /* right side: a scalar variable whose number it takes, or -1 */
-    const char *word;  /* otherwise a literal: word or number as written */
+    int bind;         /* index of a bound attribute ($a), or -1 */
+    int var;          /* right side: a scalar variable whose number it takes, or -1 */
+    const char *word; /* otherwise a literal: word or number as written */
 } PatternAttr;
 
 typedef struct Pattern {
@@ -27,8 +27,8 @@ typedef struct Pattern {
     double number;
     bool approximate;
     OpKind op;
-    bool last_axis;    /* mean(x): the axes must be the last one, kept */
-    int count;         /* operands; chains of an associative operator are flat */
+    bool last_axis; /* mean(x): the axes must be the last one, kept */
+    int count;      /* operands; chains of an associative operator are flat */
     struct Pattern *args[PATTERN_ARGS];
     int attr_count;
     PatternAttr attrs[PATTERN_ATTRS];

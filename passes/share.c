@@ -3,9 +3,10 @@
  *     %1 = gather %emb, %ids                    %1 = gather %emb, %ids
  *     %2 = matmul %x, %emb_t             =>     %2 = matmul %x, %emb {tb=1}
  *
- * Exporters write the output projection of a language model as the transposed embedding and shared layers once per repetition. Candidates are found by
- * what a transposition keeps: type, size, first and last element; then every element is compared. Only products can read a matrix transposed, so of a
- * pair the one that nothing but products reads is replaced. */
+ * Exporters write the output projection of a language model as the transposed embedding and shared
+ * layers once per repetition. Candidates are found by what a transposition keeps: type, size, first
+ * and last element; then every element is compared. Only products can read a matrix transposed, so
+ * of a pair the one that nothing but products reads is replaced. */
 #include <string.h>
 #include <xxhash.h>
 #include "ir/build.h"
@@ -38,14 +39,17 @@ static bool same_shape(const Constant *a, const Constant *b) {
 }
 
 static bool is_transpose(const Constant *a, const Constant *b) {
-    if (a->rank != 2 || b->rank != 2 || a->dtype != b->dtype || a->bytes < MIN_TRANSPOSED_BYTES) return false;
+    if (a->rank != 2 || b->rank != 2 || a->dtype != b->dtype || a->bytes < MIN_TRANSPOSED_BYTES)
+        return false;
     int64_t rows = a->dims[0], columns = a->dims[1];
     if (b->dims[0] != columns || b->dims[1] != rows) return false;
     size_t size = tn_dtype_size(a->dtype);
     const unsigned char *p = a->data, *q = b->data;
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < columns; j++)
-            if (memcmp(p + (size_t)(i * columns + j) * size, q + (size_t)(j * rows + i) * size, size)) return false;
+            if (memcmp(p + (size_t)(i * columns + j) * size, q + (size_t)(j * rows + i) * size,
+                       size))
+                return false;
     return true;
 }
 
@@ -53,7 +57,8 @@ static Value *value_in(Graph *g, const Constant *c) {
     return c->id < g->constant_capacity ? g->constant_values[c->id] : NULL;
 }
 
-/* Only f32 products become panels that can be read both ways; every use must be a product's second operand. */
+/* Only f32 products become panels that can be read both ways; every use must be a product's second
+ * operand. */
 static bool only_products(const Value *v) {
     if (!v || ir_is_output(v)) return false;
     for (int i = 0; i < v->use_count; i++)
@@ -88,8 +93,10 @@ static bool merge(Graph *g, Constant *first, Constant *c) {
     Value *w = value_in(g, first);
     bool second = only_products(v), other = used(w) && only_products(w);
     if ((!second && !other) || !is_transpose(first, c)) return false;
-    if (second) read_transposed(g, v, ir_constant(g, first));
-    else read_transposed(g, w, v);
+    if (second)
+        read_transposed(g, v, ir_constant(g, first));
+    else
+        read_transposed(g, w, v);
     return true;
 }
 
@@ -105,8 +112,10 @@ bool pass_share(Graph *g, Report *r) {
         size_t i = fingerprint(c) & s.mask;
         for (; s.slots[i] && !merged; i = (i + 1) & s.mask)
             if (s.slots[i]->bytes == c->bytes && used(v)) merged = merge(g, s.slots[i], c);
-        if (merged) report_fired(r, "share");
-        else s.slots[i] = c;
+        if (merged)
+            report_fired(r, "share");
+        else
+            s.slots[i] = c;
         changed |= merged;
     }
     return changed;

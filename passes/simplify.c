@@ -1,7 +1,7 @@
 /* Arithmetic identities of the canonical form: one function per operator.
  *
- * Exactness: only rewrites that keep every float result, except x / c -> x * (1/c), which rounds once more and lets rules be
- * written in one spelling. */
+ * Exactness: only rewrites that keep every float result, except x / c -> x * (1/c), which rounds
+ * once more and lets rules be written in one spelling. */
 #include "passes/canon.h"
 
 #include <math.h>
@@ -37,7 +37,8 @@ static Value *simplify_add(Node *n) {
 static Value *simplify_sub(Node *n) {
     double c;
     if (is_number(n->inputs[1], 0)) return as_result(n, n->inputs[0]);
-    if (!tn_is_float(n->outputs[0]->type.dtype) || !ir_constant_float(n->inputs[1], &c)) return NULL;
+    if (!tn_is_float(n->outputs[0]->type.dtype) || !ir_constant_float(n->inputs[1], &c))
+        return NULL;
     if (n->inputs[1]->type.rank > n->inputs[0]->type.rank) return NULL;
     return ir_binary(n->graph, OP_add, n->inputs[0], number_like(n, -c));
 }
@@ -50,14 +51,17 @@ static Value *simplify_mul(Node *n) {
 static Value *simplify_div(Node *n) {
     double c;
     if (is_number(n->inputs[1], 1)) return as_result(n, n->inputs[0]);
-    if (!tn_is_float(n->outputs[0]->type.dtype) || !ir_constant_float(n->inputs[1], &c)) return NULL;
-    if (n->inputs[1]->type.rank > n->inputs[0]->type.rank || fabs(c) < 1e-30 || !isfinite(c)) return NULL;
+    if (!tn_is_float(n->outputs[0]->type.dtype) || !ir_constant_float(n->inputs[1], &c))
+        return NULL;
+    if (n->inputs[1]->type.rank > n->inputs[0]->type.rank || fabs(c) < 1e-30 || !isfinite(c))
+        return NULL;
     return ir_binary(n->graph, OP_mul, n->inputs[0], number_like(n, 1 / c));
 }
 
 static Value *simplify_pow(Node *n) {
     double c;
-    if (!ir_constant_float(n->inputs[1], &c) || !same_type(n->inputs[0], n->outputs[0])) return NULL;
+    if (!ir_constant_float(n->inputs[1], &c) || !same_type(n->inputs[0], n->outputs[0]))
+        return NULL;
     Value *x = n->inputs[0];
     if (c == 1) return x;
     if (c == 2) return ir_binary(n->graph, OP_mul, x, x);
@@ -70,7 +74,8 @@ static Value *simplify_cast(Node *n) {
     TnDType to = n->outputs[0]->type.dtype;
     if (x->type.dtype == to) return x;
     /* bool -> any -> bool gives the bool back */
-    if (x->node && x->node->op == OP_cast && x->node->inputs[0]->type.dtype == to && to == TN_BOOL) return x->node->inputs[0];
+    if (x->node && x->node->op == OP_cast && x->node->inputs[0]->type.dtype == to && to == TN_BOOL)
+        return x->node->inputs[0];
     return NULL;
 }
 
@@ -139,7 +144,8 @@ Value *canon_simplify(Node *n) {
     case OP_and: v = simplify_logic(n, PRED_TRUE); break;
     case OP_or: v = simplify_logic(n, PRED_FALSE); break;
     case OP_not: v = simplify_not(n); break;
-    case OP_min: case OP_max: v = simplify_minmax(n); break;
+    case OP_min:
+    case OP_max: v = simplify_minmax(n); break;
     default: break;
     }
     return v ? v : simplify_expanded(n);

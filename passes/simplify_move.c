@@ -1,8 +1,9 @@
 /* Identities of operators that only move elements, and products that take them up.
  *
  *     view(view(x)) -> view(x)                       transpose(transpose(x)) -> transpose(x)
- *     slice(slice(x)) -> slice(x)                    gather(x, one constant index) -> view(slice(x))
- *     matmul(a, transpose(b)) -> matmul{tb}(a, b)    f(view(x)) -> view(f(x)) where the view merges leading axes only
+ *     slice(slice(x)) -> slice(x)                    gather(x, known index) -> view(slice(x))
+ *     matmul(a, transpose(b)) -> matmul{tb}(a, b)
+ *     f(view(x)) -> view(f(x))                       where the view splits or merges leading axes
  */
 #include "passes/canon.h"
 
@@ -33,7 +34,8 @@ static bool keeps_order(const Node *n) {
 static Value *simplify_transpose(Node *n) {
     Value *x = n->inputs[0];
     const IntList *perm = attr_ints(n, "perm");
-    if (keeps_order(n)) return ir_view(n->graph, x, n->outputs[0]->type.rank, n->outputs[0]->type.dims);
+    if (keeps_order(n))
+        return ir_view(n->graph, x, n->outputs[0]->type.rank, n->outputs[0]->type.dims);
     Node *inner = producer(x, OP_transpose);
     if (!inner) return NULL;
     const IntList *first = attr_ints(inner, "perm");
@@ -62,7 +64,8 @@ static Value *simplify_slice(Node *n) {
     int64_t inner_step = attr_int(inner, "step"), total;
     if (__builtin_mul_overflow(step, inner_step, &total)) return NULL;
     const Expr *offset = ex_scale(m->ex, start, inner_step, 1);
-    return ir_slice(n->graph, inner->inputs[0], axis, ex_add(m->ex, attr_dim(inner, "start"), offset), length, total);
+    return ir_slice(n->graph, inner->inputs[0], axis,
+                    ex_add(m->ex, attr_dim(inner, "start"), offset), length, total);
 }
 
 static Value *simplify_concat(Node *n) {
@@ -80,14 +83,16 @@ static Value *simplify_gather(Node *n) {
     Module *m = n->graph->module;
     int axis = (int)attr_int(n, "axis");
     int64_t k;
-    if (index->facts.count != 1 || !index->facts.values || !ex_const(index->facts.values[0], &k)) return NULL;
+    if (index->facts.count != 1 || !index->facts.values || !ex_const(index->facts.values[0], &k))
+        return NULL;
     const Expr *start = ex_int(m->ex, k);
     if (k < 0) start = ex_add(m->ex, start, x->type.dims[axis]);
     Value *s = ir_slice(n->graph, x, axis, start, ex_int(m->ex, 1), 1);
     return ir_view(n->graph, s, n->outputs[0]->type.rank, n->outputs[0]->type.dims);
 }
 
-/* A view that keeps the last axis and merges or splits the ones before it: every row stays a row. */
+/* A view that keeps the last axis and merges or splits the ones before it: every row stays a row.
+ */
 static bool keeps_rows(const Node *view) {
     const Type *from = &view->inputs[0]->type, *to = &view->outputs[0]->type;
     return from->rank >= 2 && to->rank >= 2 && from->dims[from->rank - 1] == to->dims[to->rank - 1];
@@ -114,7 +119,9 @@ static Value *simplify_matmul(Node *n) {
     }
     if (changed) return ir_matmul(g, operand[0], operand[1], flag[0], flag[1]);
     Node *view = producer(operand[0], OP_view);
-    if (!view || flag[0] || operand[1]->type.rank != 2 || !operand[1]->constant || !keeps_rows(view)) return NULL;
+    if (!view || flag[0] || operand[1]->type.rank != 2 || !operand[1]->constant ||
+        !keeps_rows(view))
+        return NULL;
     Value *y = ir_matmul(g, view->inputs[0], operand[1], false, flag[1]);
     return ir_view(g, y, n->outputs[0]->type.rank, n->outputs[0]->type.dims);
 }
@@ -128,7 +135,8 @@ static bool per_column(const Value *v) {
 
 /* Row-wise operators commute with views that keep rows; afterwards the views meet and cancel. */
 static Value *sink_view(Node *n) {
-    bool rowwise = (ir_op_info(n->op)->flags & OPF_ELEMENTWISE) || n->op == OP_layer_norm || n->op == OP_rms_norm;
+    bool rowwise = (ir_op_info(n->op)->flags & OPF_ELEMENTWISE) || n->op == OP_layer_norm ||
+                   n->op == OP_rms_norm;
     if (!rowwise || !n->input_count) return NULL;
     Value *inputs[3];
     Node *view = NULL;

@@ -81,7 +81,7 @@ typedef struct tenon_tensor {
     tenon_dtype dtype;
     int32_t rank;
     int64_t dims[TENON_MAX_RANK];
-    void *data;   /* any alignment; inputs are only read */
+    void *data;   /* aligned to its element size; inputs are only read */
     size_t bytes; /* size of `data`; 0 = exactly what dims and dtype need (inputs only) */
 } tenon_tensor;
 
@@ -155,7 +155,8 @@ TENON_API tenon_status tenon_session_create(tenon_plan *plan, const tenon_sessio
 TENON_API void tenon_session_destroy(tenon_session *session); /* NULL is fine */
 
 /* Attaches the caller's memory to an input or output without copying; dims of inputs set the model's symbols. An output left
- * unbound lives in the arena. tensor == NULL takes a binding back. The memory must stay valid through run. */
+ * unbound lives in the arena; a bound one needs `bytes`, and a dim of -1 leaves that length to the model. tensor == NULL takes a
+ * binding back. The memory must stay valid through run. */
 TENON_API tenon_status tenon_session_bind(tenon_session *session, const char *name, const tenon_tensor *tensor, tenon_error *err);
 
 /* Solves the symbols, checks the contract, lays out the arena: the only call that allocates. Cheap when nothing changed. */

@@ -1,23 +1,26 @@
 /* Products: matmul, conv, linear, qkv. Sums run in double, of integers modulo 2^64. */
 #include "ir/ref/ref.h"
 
-/* c[m, n] += a b, of matrices in double with any strides: a[i, l] is a[i * a_row + l * a_col]. */
-typedef struct Matrix {
-    const double *data;
-    int64_t row, col;
-} Matrix;
-
-static void multiply(double *c, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b) {
+/* c[m, n] += a[m, k] b[k, n] */
+static void multiply(double *restrict c, const double *a, const double *restrict b, int64_t m,
+                     int64_t n, int64_t k) {
     for (int64_t i = 0; i < m; i++)
         for (int64_t l = 0; l < k; l++) {
-            double x = a.data[i * a.row + l * a.col];
-            for (int64_t j = 0; j < n; j++) c[i * n + j] += x * b.data[l * b.row + j * b.col];
+            double x = a[i * k + l];
+            for (int64_t j = 0; j < n; j++) c[i * n + j] += x * b[l * n + j];
         }
 }
 
-/* A dense matrix of `width` columns, read transposed if so wanted. */
-static Matrix matrix(const double *data, int64_t width, bool transposed) {
-    return transposed ? (Matrix){data, 1, width} : (Matrix){data, width, 1};
+/* All elements, in scratch; the last two axes exchanged if so wanted. */
+static double *matrices(RefCall *call, const Tensor *t, bool transposed) {
+    double *d = ref_doubles(call, t);
+    if (!transposed) return d;
+    int64_t rows = t->dims[t->rank - 2], columns = t->dims[t->rank - 1], n = tensor_count(t);
+    double *e = ARENA_ARRAY(&call->scratch, double, (size_t)n);
+    for (int64_t at = 0; at < n; at += rows * columns)
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < columns; j++) e[at + j * rows + i] = d[at + i * columns + j];
+    return e;
 }
 
 /* --- matmul --- */
@@ -40,13 +43,12 @@ static MatmulDims matmul_dims(RefCall *call) {
 }
 
 static void matmul_floats(RefCall *call, MatmulDims d, RefLoop l) {
-    double *a = ref_doubles(call, call->in[0]), *b = ref_doubles(call, call->in[1]);
+    double *a = matrices(call, call->in[0], d.ta), *b = matrices(call, call->in[1], d.tb);
     Tensor *y = call->out;
     double *c = ARENA_ARRAY(&call->scratch, double, (size_t)tensor_count(y));
     for (; ref_more(&l); ref_step(&l))
-        multiply(c + l.count * d.m * d.n, d.m, d.n, d.k,
-                 matrix(a + l.at[0] * d.m * d.k, d.a_width, d.ta),
-                 matrix(b + l.at[1] * d.k * d.n, d.b_width, d.tb));
+        multiply(c + l.count * d.m * d.n, a + l.at[0] * d.m * d.k, b + l.at[1] * d.k * d.n, d.m,
+                 d.n, d.k);
     for (int64_t i = 0; i < tensor_count(y); i++) ir_store_f64(y->dtype, y->data, i, c[i]);
 }
 
@@ -89,10 +91,10 @@ void ref_matmul(RefCall *call) {
 static double *product(RefCall *call, const Tensor *x, const Tensor *w, const Tensor *b, bool tb) {
     int64_t k = x->dims[x->rank - 1], n = w->dims[tb ? 0 : 1];
     int64_t rows = ref_split(x, x->rank - 1).outer;
-    double *xs = ref_doubles(call, x), *ws = ref_doubles(call, w), *bs = ref_doubles(call, b);
+    double *xs = ref_doubles(call, x), *ws = matrices(call, w, tb), *bs = ref_doubles(call, b);
     double *c = ARENA_ARRAY(&call->scratch, double, (size_t)(rows * n));
     for (int64_t i = 0; bs && i < rows * n; i++) c[i] = bs[i % n];
-    multiply(c, rows, n, k, matrix(xs, k, false), matrix(ws, w->dims[1], tb));
+    multiply(c, xs, ws, rows, n, k);
     return c;
 }
 

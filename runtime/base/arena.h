@@ -1,8 +1,9 @@
 /* Arena: many small allocations, freed together.
  *
- * Invariant: memory from arena_alloc is zeroed, 16-byte aligned and stays where it is until arena_free.
- * When the allocator returns NULL (or the budget is used up) the arena calls `on_oom`; in the compiler that
- * raises an error and does not return. Without `on_oom`, arena_alloc returns NULL.
+ * Invariant: memory from arena_alloc is zeroed, 16-byte aligned and stays where it is until
+ * arena_free. When the allocator returns NULL (or the budget is used up) the arena calls `on_oom`;
+ * in the compiler that raises an error and does not return. Without `on_oom`, arena_alloc returns
+ * NULL.
  *
  *     Arena a = {.alloc = tn_default_alloc()};
  *     Node *n = ARENA_NEW(&a, Node);
@@ -14,7 +15,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-/* The caller's allocator. `allocate` returns memory aligned to `alignment` (a power of two) or NULL. */
+/* The caller's allocator. `allocate` returns memory aligned to `alignment` (a power of two) or
+ * NULL. */
 typedef struct TnAlloc {
     void *(*allocate)(void *user, size_t bytes, size_t alignment);
     void (*release)(void *user, void *memory);
@@ -22,8 +24,12 @@ typedef struct TnAlloc {
 } TnAlloc;
 
 TnAlloc tn_default_alloc(void); /* aligned_alloc / free */
-static inline void *tn_allocate(const TnAlloc *a, size_t bytes, size_t alignment) { return a->allocate(a->user, bytes, alignment); }
-static inline void tn_release(const TnAlloc *a, void *p) { if (p) a->release(a->user, p); }
+static inline void *tn_allocate(const TnAlloc *a, size_t bytes, size_t alignment) {
+    return a->allocate(a->user, bytes, alignment);
+}
+static inline void tn_release(const TnAlloc *a, void *p) {
+    if (p) a->release(a->user, p);
+}
 
 typedef struct ArenaBlock ArenaBlock;
 typedef struct Arena {
@@ -36,17 +42,18 @@ typedef struct Arena {
 } Arena;
 
 void *arena_alloc(Arena *a, size_t bytes);
-void *arena_array(Arena *a, size_t count, size_t size);              /* overflow counts as out of memory */
+void *arena_array(Arena *a, size_t count, size_t size); /* overflow counts as out of memory */
 void *arena_copy(Arena *a, const void *bytes, size_t size);
 char *arena_strdup(Arena *a, const char *s);
 char *arena_strndup(Arena *a, const char *s, size_t n);
 char *arena_printf(Arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 char *arena_vprintf(Arena *a, const char *fmt, va_list ap);
-/* Grows an array kept in the arena to hold at least `want` items; returns the (possibly moved) array. */
+/* Grows an array kept in the arena to hold at least `want` items; returns the (possibly moved)
+ * array. */
 void *arena_grow(Arena *a, void *array, size_t *capacity, size_t want, size_t size);
 void arena_free(Arena *a);
 
-#define ARENA_NEW(a, T) ((T *)arena_alloc((a), sizeof(T)))
+#define ARENA_NEW(a, T)      ((T *)arena_alloc((a), sizeof(T)))
 #define ARENA_ARRAY(a, T, n) ((T *)arena_array((a), (n), sizeof(T)))
 
 #endif

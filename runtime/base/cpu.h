@@ -7,9 +7,9 @@
 /* Levels are ordered: a CPU that has one has those before it. */
 typedef enum TnIsa { TN_ISA_SCALAR, TN_ISA_AVX2, TN_ISA_AVX512, TN_ISA_COUNT } TnIsa;
 
-TnIsa tn_cpu_isa(void);                     /* best level that CPU and operating system allow */
-const char *tn_isa_name(TnIsa isa);         /* "scalar", "avx2", "avx512" */
+TnIsa tn_cpu_isa(void);             /* best level that CPU and operating system allow */
+const char *tn_isa_name(TnIsa isa); /* "scalar", "avx2", "avx512" */
 bool tn_isa_parse(const char *name, TnIsa *isa);
-int tn_cpu_count(void);                     /* CPUs in the affinity mask, bounded by the cgroup quota; at least 1 */
+int tn_cpu_count(void); /* CPUs in the affinity mask, bounded by the cgroup quota; at least 1 */
 
 #endif

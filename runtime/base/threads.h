@@ -1,7 +1,8 @@
 /* A pool of threads that run one parallel region at a time (over pthreadpool).
  *
- * A region has `tasks` independent tasks. Each participating lane (at most `lanes`) takes tasks one after another
- * from a shared counter, so a stalled thread delays only its own task. Which lane runs a task never changes a result. */
+ * A region has `tasks` independent tasks. Each participating lane (at most `lanes`) takes tasks one
+ * after another from a shared counter, so a stalled thread delays only its own task. Which lane
+ * runs a task never changes a result. */
 #ifndef TENON_RUNTIME_BASE_THREADS_H
 #define TENON_RUNTIME_BASE_THREADS_H
 
@@ -11,13 +12,15 @@
 typedef struct TnPool TnPool;
 typedef void TnTaskFn(void *user, int64_t task, int lane);
 
-/* threads = 0 means tn_cpu_count(). Starts no thread before the first region that needs one. NULL when out of memory. */
+/* threads = 0 means tn_cpu_count(). Starts no thread before the first region that needs one. NULL
+ * when out of memory. */
 TnPool *tn_pool_new(int threads);
 void tn_pool_free(TnPool *p);
 int tn_pool_threads(const TnPool *p);
-/* Runs fn(user, 0..tasks-1) and returns when all are done. `last` tells the workers to block instead of spin
- * afterwards. One region at a time: a second caller waits. p == NULL runs everything on the caller. In a child process
- * after fork() the pool's threads do not exist: everything runs on the caller. */
+/* Runs fn(user, 0..tasks-1) and returns when all are done. `last` tells the workers to block
+ * instead of spin afterwards. One region at a time: a second caller waits. p == NULL runs
+ * everything on the caller. In a child process after fork() the pool's threads do not exist:
+ * everything runs on the caller. */
 void tn_pool_run(TnPool *p, int64_t tasks, TnTaskFn *fn, void *user, bool last);
 
 #endif

@@ -200,6 +200,16 @@ static inline void pb_instruction(PlanBuilder *b, TnOpcode opcode, int inputs, c
     b->function.instruction_count++;
 }
 
+/* A map instruction of `count` steps. */
+static inline void pb_map(PlanBuilder *b, int inputs, const uint32_t *in, uint32_t out,
+                          const TnMapStep *steps, uint32_t count, const char *origin) {
+    unsigned char record[sizeof(ParamsMap) + TN_MAX_MAP_STEPS * sizeof(TnMapStep)];
+    memcpy(record, &(ParamsMap){.steps = count}, sizeof(ParamsMap));
+    memcpy(record + sizeof(ParamsMap), steps, count * sizeof *steps);
+    pb_instruction(b, TN_OP_map, inputs, in, 1, &out, record,
+                   sizeof(ParamsMap) + count * sizeof *steps, NULL, 0, origin);
+}
+
 static inline void pb_meta(PlanBuilder *b, const char *key, const char *value) {
     PlanMeta m = {.key = pb_string(b, key), .value = pb_string(b, value)};
     pb_record(b, TN_SECTION_METADATA, &m, sizeof m);

@@ -30,18 +30,6 @@ static inline uint32_t tiny_constant(PlanBuilder *b, const char *name, TnLayout 
     return view;
 }
 
-/* map: result = a * b in f32 */
-static inline void tiny_multiply(PlanBuilder *b, uint32_t x, uint32_t y, uint32_t out,
-                                 const char *origin) {
-    struct {
-        ParamsMap head;
-        TnMapStep step;
-    } program = {{.steps = 1},
-                 {.op = TN_MAP_MUL, .dtype = TN_F32, .arg_dtype = TN_F32, .args = {0, 1}}};
-    pb_instruction(b, TN_OP_map, 2, (uint32_t[]){x, y}, 1, &out, &program, sizeof program, NULL, 0,
-                   origin);
-}
-
 static inline void tiny_main(PlanBuilder *b, int64_t hidden, int64_t out) {
     pb_begin(b, "main");
     uint32_t batch = pb_symbol(b, "batch", 1, 64), sequence = pb_symbol(b, "sequence", 0, 512);
@@ -73,7 +61,9 @@ static inline void tiny_main(PlanBuilder *b, int64_t hidden, int64_t out) {
                    NULL, 0, "/norm");
     pb_instruction(b, TN_OP_gemm, 3, (uint32_t[]){n, w, bias}, 1, &g,
                    &(ParamsGemm){.activation = TN_ACT_GELU}, sizeof(ParamsGemm), NULL, 0, "/dense");
-    tiny_multiply(b, g, column, y, "/mask");
+    pb_map(b, 2, (uint32_t[]){g, column}, y,
+           &(TnMapStep){.op = TN_MAP_MUL, .dtype = TN_F32, .arg_dtype = TN_F32, .args = {0, 1}}, 1,
+           "/mask");
     pb_instruction(b, TN_OP_reduce, 1, &y, 1, &pooled,
                    &(ParamsReduce){.kind = TN_REDUCE_MEAN, .axes = 2}, sizeof(ParamsReduce), NULL,
                    0, "/pool");
@@ -85,12 +75,9 @@ static inline void tiny_double(PlanBuilder *b) {
     uint32_t n = pb_symbol(b, "n", 0, 1000);
     uint32_t x = pb_input(b, "x", TN_F32, 1, &n, TN_DEFAULT_NONE),
              y = pb_output(b, "y", TN_F32, 1, &n);
-    struct {
-        ParamsMap head;
-        TnMapStep step;
-    } program = {{.steps = 1},
-                 {.op = TN_MAP_ADD, .dtype = TN_F32, .arg_dtype = TN_F32, .args = {0, 0}}};
-    pb_instruction(b, TN_OP_map, 1, &x, 1, &y, &program, sizeof program, NULL, 0, "/double");
+    pb_map(b, 1, &x, y,
+           &(TnMapStep){.op = TN_MAP_ADD, .dtype = TN_F32, .arg_dtype = TN_F32, .args = {0, 0}}, 1,
+           "/double");
     pb_end(b);
 }
 

@@ -81,25 +81,22 @@ static inline void zoo_lookups(const Zoo *z, uint32_t y) {
 static inline void zoo_map(const Zoo *z) {
     PlanBuilder *b = z->b;
     const uint32_t *n = z->n, bt = z->batch, s = z->seq;
-    struct {
-        ParamsMap head;
-        TnMapStep step[4];
-    } program = {{.steps = 4},
-                 {{.op = TN_MAP_CAST, .dtype = TN_F32, .arg_dtype = TN_I64, .args = {2}},
-                  {.op = TN_MAP_CONST, .dtype = TN_F32, .value = 2},
-                  {.op = TN_MAP_MUL, .dtype = TN_F32, .arg_dtype = TN_F32, .args = {3, 4}},
-                  {.op = TN_MAP_WHERE, .dtype = TN_F32, .arg_dtype = TN_F32, .args = {0, 1, 5}}}};
-    uint32_t steps = pb_arena(b, TN_I64, 1, &s),
+    const TnMapStep steps[] = {
+        {.op = TN_MAP_CAST, .dtype = TN_F32, .arg_dtype = TN_I64, .args = {2}},
+        {.op = TN_MAP_CONST, .dtype = TN_F32, .value = 2},
+        {.op = TN_MAP_MUL, .dtype = TN_F32, .arg_dtype = TN_F32, .args = {3, 4}},
+        {.op = TN_MAP_WHERE, .dtype = TN_F32, .arg_dtype = TN_F32, .args = {0, 1, 5}}};
+    uint32_t range = pb_arena(b, TN_I64, 1, &s),
              numbers = pb_output(b, "numbers", TN_I64, 1, &n[2]);
     uint32_t mask = zoo_view(z, z->mask, TN_BOOL, 3, (uint32_t[]){bt, s, n[8]},
                              (uint32_t[]){s, n[1], n[0]}, n[0]);
-    uint32_t along = zoo_view(z, steps, TN_I64, 3, (uint32_t[]){bt, s, n[8]},
+    uint32_t along = zoo_view(z, range, TN_I64, 3, (uint32_t[]){bt, s, n[8]},
                               (uint32_t[]){n[0], n[1], n[0]}, n[0]);
     uint32_t out = pb_output(b, "mapped", TN_F32, 3, (uint32_t[]){bt, s, n[8]});
-    pb_instruction(b, TN_OP_iota, 0, NULL, 1, &steps, NULL, 0, (uint32_t[]){n[3], n[2]}, 2, "iota");
+    pb_instruction(b, TN_OP_iota, 0, NULL, 1, &range, NULL, 0, (uint32_t[]){n[3], n[2]}, 2, "iota");
     pb_instruction(b, TN_OP_scalars, 0, NULL, 1, &numbers, NULL, 0, (uint32_t[]){bt, s}, 2,
                    "scalars");
-    zoo_one(z, TN_OP_map, 3, (uint32_t[]){mask, z->x, along}, out, &program, sizeof program);
+    pb_map(b, 3, (uint32_t[]){mask, z->x, along}, out, steps, 4, "map");
 }
 
 static inline unsigned char *zoo_plan(size_t *size) {

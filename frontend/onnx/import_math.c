@@ -1,0 +1,171 @@
+/* ONNX operators that compute element by element. */
+#include "frontend/onnx/import.h"
+
+static TnDType dtype_of(const OnnxNode *n, int i) {
+    return n->inputs[i]->type.dtype;
+}
+
+/* --- one IR node each --- */
+
+void import_unary(OnnxNode *n) {
+    n->outputs[0] = ir_unary(n->g, n->row->op, n->inputs[0]);
+}
+
+void import_binary(OnnxNode *n) {
+    n->outputs[0] = ir_binary(n->g, n->row->op, n->inputs[0], n->inputs[1]);
+}
+
+/* a > b is b < a */
+void import_swapped(OnnxNode *n) {
+    n->outputs[0] = ir_binary(n->g, n->row->op, n->inputs[1], n->inputs[0]);
+}
+
+void import_where(OnnxNode *n) {
+    n->outputs[0] = ir_where(n->g, n->inputs[0], n->inputs[1], n->inputs[2]);
+}
+
+void import_variadic(OnnxNode *n) {
+    Value *y = n->inputs[0];
+    for (int i = 1; i < n->input_count; i++) y = ir_binary(n->g, n->row->op, y, n->inputs[i]);
+    n->outputs[0] = y;
+}
+
+void import_mean(OnnxNode *n) {
+    Value *y = n->inputs[0];
+    for (int i = 1; i < n->input_count; i++) y = ir_binary(n->g, OP_add, y, n->inputs[i]);
+    n->outputs[0] = onnx_with_scalar(n, OP_div, y, n->input_count);
+}
+
+void import_mod(OnnxNode *n) {
+    bool fmod = onnx_flag(n, "fmod");
+    if (!fmod && tn_is_float(dtype_of(n, 0)))
+        tn_fail(n->cx, TN_E_MODEL, "floats need fmod = 1");
+    n->outputs[0] = ir_binary(n->g, fmod ? OP_fmod : OP_mod, n->inputs[0], n->inputs[1]);
+}
+
+/* The result has the type of the base. */
+void import_pow(OnnxNode *n) {
+    TnDType base = dtype_of(n, 0), exponent = dtype_of(n, 1);
+    TnDType computed = tn_is_float(exponent) && !tn_is_float(base) ? exponent : base;
+    Value *y = ir_binary(n->g, OP_pow, ir_cast(n->g, n->inputs[0], computed),
+                         ir_cast(n->g, n->inputs[1], computed));
+    n->outputs[0] = ir_cast(n->g, y, base);
+}
+
+/* --- types --- */
+
+void import_cast(OnnxNode *n) {
+    n->outputs[0] = ir_cast(n->g, n->inputs[0], onnx_dtype_attribute(n, "to"));
+}
+
+void import_cast_like(OnnxNode *n) {
+    n->outputs[0] = ir_cast(n->g, n->inputs[0], dtype_of(n, 1));
+}
+
+/* --- identities --- */
+
+void import_identity(OnnxNode *n) {
+    n->outputs[0] = n->inputs[0];
+}
+
+void import_dropout(OnnxNode *n) {
+    int64_t training = 0;
+    if (onnx_given(n, 2) && !ir_constant_int(n->inputs[2], &training))
+        tn_fail(n->cx, TN_E_UNSUPPORTED, "training_mode depends on data");
+    if (training) tn_fail(n->cx, TN_E_UNSUPPORTED, "training_mode is unsupported");
+    n->outputs[0] = n->inputs[0];
+}
+
+/* --- activations --- */
+
+void import_clip(OnnxNode *n) {
+    Value *y = n->inputs[0];
+    if (onnx_has(n, "min")) y = onnx_with_scalar(n, OP_max, y, onnx_float(n, "min"));
+    if (onnx_has(n, "max")) y = onnx_with_scalar(n, OP_min, y, onnx_float(n, "max"));
+    if (onnx_given(n, 1)) y = ir_binary(n->g, OP_max, y, n->inputs[1]);
+    if (onnx_given(n, 2)) y = ir_binary(n->g, OP_min, y, n->inputs[2]);
+    n->outputs[0] = y;
+}
+
+void import_gelu(OnnxNode *n) {
+    static const char *const words[] = {"none", "tanh", NULL};
+    bool approximate = onnx_word(n, "approximate", words) == 1;
+    n->outputs[0] = ir_unary(n->g, approximate ? OP_gelu_tanh : OP_gelu, n->inputs[0]);
+}
+
+/* max(x, 0) + alpha (e^min(x, 0) - 1) */
+void import_elu(OnnxNode *n) {
+    Value *x = n->inputs[0];
+    Value *below = ir_unary(n->g, OP_exp, onnx_with_scalar(n, OP_min, x, 0));
+    below = onnx_with_scalar(n, OP_sub, below, 1);
+    below = onnx_with_scalar(n, OP_mul, below, onnx_float(n, "alpha"));
+    n->outputs[0] = ir_binary(n->g, OP_add, ir_unary(n->g, OP_relu, x), below);
+}
+
+/* x < 0 ? slope x : x */
+static Value *leaky(OnnxNode *n, Value *x, Value *slope) {
+    Value *zero = ir_scalar(n->g, x->type.dtype, 0);
+    Value *negative = ir_binary(n->g, OP_lt, x, zero);
+    return ir_where(n->g, negative, ir_binary(n->g, OP_mul, x, slope), x);
+}
+
+void import_leaky_relu(OnnxNode *n) {
+    Value *slope = ir_scalar(n->g, dtype_of(n, 0), onnx_float(n, "alpha"));
+    n->outputs[0] = leaky(n, n->inputs[0], slope);
+}
+
+void import_prelu(OnnxNode *n) {
+    n->outputs[0] = leaky(n, n->inputs[0], n->inputs[1]);
+}
+
+/* min(max(alpha x + beta, 0), 1) */
+static Value *hard_sigmoid(OnnxNode *n, Value *x, double alpha, double beta) {
+    Value *y = onnx_with_scalar(n, OP_mul, x, alpha);
+    y = onnx_with_scalar(n, OP_add, y, beta);
+    y = onnx_with_scalar(n, OP_max, y, 0);
+    return onnx_with_scalar(n, OP_min, y, 1);
+}
+
+void import_hard_sigmoid(OnnxNode *n) {
+    n->outputs[0] =
+        hard_sigmoid(n, n->inputs[0], onnx_float(n, "alpha"), onnx_float(n, "beta"));
+}
+
+void import_hard_swish(OnnxNode *n) {
+    Value *gate = hard_sigmoid(n, n->inputs[0], 1.0 / 6, 0.5);
+    n->outputs[0] = ir_binary(n->g, OP_mul, n->inputs[0], gate);
+}
+
+/* ln(1 + e^x) as max(x, 0) + ln(1 + e^-|x|), which does not overflow */
+static Value *softplus(OnnxNode *n, Value *x) {
+    Value *tail = ir_unary(n->g, OP_neg, ir_unary(n->g, OP_abs, x));
+    tail = onnx_with_scalar(n, OP_add, ir_unary(n->g, OP_exp, tail), 1);
+    return ir_binary(n->g, OP_add, ir_unary(n->g, OP_relu, x), ir_unary(n->g, OP_log, tail));
+}
+
+void import_softplus(OnnxNode *n) {
+    n->outputs[0] = softplus(n, n->inputs[0]);
+}
+
+void import_softsign(OnnxNode *n) {
+    Value *below = onnx_with_scalar(n, OP_add, ir_unary(n->g, OP_abs, n->inputs[0]), 1);
+    n->outputs[0] = ir_binary(n->g, OP_div, n->inputs[0], below);
+}
+
+void import_mish(OnnxNode *n) {
+    Value *gate = ir_unary(n->g, OP_tanh, softplus(n, n->inputs[0]));
+    n->outputs[0] = ir_binary(n->g, OP_mul, n->inputs[0], gate);
+}
+
+void import_swish(OnnxNode *n) {
+    Value *x = n->inputs[0];
+    double alpha = onnx_float(n, "alpha");
+    if (alpha != 1) x = onnx_with_scalar(n, OP_mul, x, alpha);
+    n->outputs[0] = ir_binary(n->g, OP_mul, n->inputs[0], ir_unary(n->g, OP_sigmoid, x));
+}
+
+/* Only NaN differs from itself. */
+void import_is_nan(OnnxNode *n) {
+    Value *same = ir_binary(n->g, OP_eq, n->inputs[0], n->inputs[0]);
+    n->outputs[0] = ir_unary(n->g, OP_not, same);
+}
