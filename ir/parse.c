@@ -22,6 +22,7 @@ typedef struct Parser {
     Graph *g,
         *next_old; /* being parsed; the one of the round before that the next graph replaces */
     NameMap graphs, values;
+    int symbols; /* of the inputs so far; no others may occur */
 } Parser;
 
 static Arena *arena_of(Parser *p) {
@@ -156,6 +157,12 @@ typedef struct Clause {
     char relation; /* '<', '>' (each or equal) or '=' */
 } Clause;
 
+static void check_symbols(Parser *p, const char *at) {
+    if (ex_symbol_count(p->m->ex) > p->symbols)
+        lex_fail(&p->l, at, "no input has the symbol %.100s",
+                 ex_symbol_at(p->m->ex, p->symbols)->name);
+}
+
 static Clause parse_clause(Parser *p) {
     Clause c = {.at = p->l.token.at, .left = parse_expr(&p->l, p->m->ex)};
     if (!lex_is(&p->l, '<') && !lex_is(&p->l, '>') && !lex_is(&p->l, '='))
@@ -164,6 +171,7 @@ static Clause parse_clause(Parser *p) {
     lex_next(&p->l);
     lex_expect(&p->l, '=');
     c.right = parse_expr(&p->l, p->m->ex);
+    check_symbols(p, c.at);
     return c;
 }
 
@@ -264,6 +272,7 @@ static void parse_node(Parser *p) {
     } while (lex_accept(&p->l, ','));
     lex_expect(&p->l, '=');
     Node *node = parse_operation(p);
+    check_symbols(p, at);
     parse_origins(p, p->l.comment);
     tn_enter(p->m->cx, "file", lex_place(&p->l, at));
     ir_insert(node);
@@ -308,6 +317,7 @@ static void parse_graph(Parser *p) {
             parse_input(p);
         while (lex_accept(&p->l, ','));
     lex_expect(&p->l, ')');
+    p->symbols = ex_symbol_count(p->m->ex);
     if (lex_accept_word(&p->l, "require")) parse_require(p);
     lex_expect(&p->l, '{');
     while (!lex_accept_word(&p->l, "return")) parse_node(p);

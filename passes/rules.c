@@ -1,9 +1,10 @@
-/* Applies rules: for every node, the first row that matches is rewritten, until no row fires.
+/* Applies rules: at every node the first row that matches is rewritten, until no row fires.
  *
- * A rewrite builds the right side before the root and lets the root's users read it. If the type
- * would change (an operand broadcast the root wider than the new node would be) the new nodes are
- * taken out again and the row counts as a near miss. The step limit guards against rows that undo
- * each other. */
+ * Nodes are taken from the last to the first, so that of two formulas of which one is part of the
+ * other (a layer norm holds an RMS norm) the whole is found. A rewrite builds the right side before
+ * the root and lets the root's users read it. If the type would change (an operand broadcast the
+ * root wider than the new node would be) the new nodes are taken out again and the row counts as a
+ * near miss. The step limit guards against rows that undo each other. */
 #include "passes/rules.h"
 
 #include <stdlib.h>
@@ -124,21 +125,28 @@ static bool apply_at(const Rule *rules, int count, RuleGroup group, Graph *g, No
     return false;
 }
 
+/* One walk from the last node to the first; after a rewrite it goes on at the node that was built.
+ */
+static bool sweep(const Rule *rules, int count, RuleGroup group, Graph *g, Report *r,
+                  int64_t *budget) {
+    bool changed = false;
+    for (Node *n = g->last, *prev; n && (*budget)-- > 0; n = prev) {
+        prev = n->prev;
+        if (inside_chain(n)) continue;
+        Value *root = n->outputs[0];
+        if (!apply_at(rules, count, group, g, n, r)) continue;
+        changed = true;
+        prev = ir_resolve(root)->node;
+    }
+    return changed;
+}
+
 bool rules_apply(Graph *g, Report *r, RuleGroup group) {
     int count;
     Rule *rules = rules_all(g->module->cx, &count);
-    bool changed = false, again = true;
+    bool changed = false;
     int64_t budget = (int64_t)STEPS_PER_NODE * g->node_count + 64;
-    while (again) {
-        again = false;
-        IR_FOR_NODES(n, g) {
-            if (n->removed || inside_chain(n)) continue;
-            if (budget-- <= 0) return changed;
-            if (apply_at(rules, count, group, g, n, r)) again = changed = true;
-            if (n_next && n_next->removed)
-                break; /* the list changed under the walk: take it from the start */
-        }
-    }
+    while (budget > 0 && sweep(rules, count, group, g, r, &budget)) changed = true;
     return changed;
 }
 

@@ -3,7 +3,8 @@
  *
  *     "axis:i=-1 perm:I to:i!"    name:kind, then =default or ! if it must be there
  *
- * Kinds: i integer, f float, s string, t tensor, I integers, F floats, S strings, x sparse tensor. */
+ * Kinds: i integer, f float, s string, t tensor, I integers, F floats, S strings, x sparse tensor.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include "frontend/onnx/import.h"
@@ -23,10 +24,20 @@ typedef struct TypeName {
 } TypeName;
 
 static const TypeName types[] = {
-    {1, "FLOAT", 'f'},      {2, "INT", 'i'},      {3, "STRING", 's'}, {4, "TENSOR", 't'},
-    {5, "GRAPH", 0},        {6, "FLOATS", 'F'},   {7, "INTS", 'I'},   {8, "STRINGS", 'S'},
-    {9, "TENSORS", 0},      {10, "GRAPHS", 0},    {11, "SPARSE_TENSOR", 'x'},
-    {12, "SPARSE_TENSORS", 0}, {13, "TYPE_PROTO", 0}, {14, "TYPE_PROTOS", 0},
+    {1, "FLOAT", 'f'},
+    {2, "INT", 'i'},
+    {3, "STRING", 's'},
+    {4, "TENSOR", 't'},
+    {5, "GRAPH", 0},
+    {6, "FLOATS", 'F'},
+    {7, "INTS", 'I'},
+    {8, "STRINGS", 'S'},
+    {9, "TENSORS", 0},
+    {10, "GRAPHS", 0},
+    {11, "SPARSE_TENSOR", 'x'},
+    {12, "SPARSE_TENSORS", 0},
+    {13, "TYPE_PROTO", 0},
+    {14, "TYPE_PROTOS", 0},
 };
 
 #define TYPE_COUNT (sizeof types / sizeof *types)
@@ -76,10 +87,20 @@ static int32_t type_of_kind(char kind) {
 /* Type of the value that the attribute has besides the one it is marked with; 0 if none. */
 static int32_t stray_value(const Onnx__AttributeProto *a) {
     const bool present[TYPE_COUNT] = {
-        a->has_f,           a->has_i,          a->has_s,          a->t != NULL,  a->g != NULL,
-        a->n_floats > 0,    a->n_ints > 0,     a->n_strings > 0,  a->n_tensors > 0,
-        a->n_graphs > 0,    a->sparse_tensor != NULL, a->n_sparse_tensors > 0,
-        a->tp != NULL,      a->n_type_protos > 0,
+        a->has_f,
+        a->has_i,
+        a->has_s,
+        a->t != NULL,
+        a->g != NULL,
+        a->n_floats > 0,
+        a->n_ints > 0,
+        a->n_strings > 0,
+        a->n_tensors > 0,
+        a->n_graphs > 0,
+        a->sparse_tensor != NULL,
+        a->n_sparse_tensors > 0,
+        a->tp != NULL,
+        a->n_type_protos > 0,
     };
     for (size_t i = 0; i < TYPE_COUNT; i++)
         if (present[i] && types[i].number != a->type) return types[i].number;

@@ -75,10 +75,8 @@ static void check_supported(Importer *im) {
 static void read_initializers(Importer *im) {
     for (size_t i = 0; i < im->wiring->value_count; i++) {
         WiredValue *v = &im->wiring->values[i];
-        OnnxTensor t;
-        if (!v->initializer) continue;
-        onnx_tensor(im->model, v->initializer, &t);
-        v->constant = ir_constant_new(im->module, v->name, t.dtype, t.rank, t.dims, t.data);
+        if (v->initializer)
+            v->constant = onnx_constant(im->model, im->module, v->initializer, v->name);
     }
 }
 
@@ -154,8 +152,7 @@ static int count_given(WiredValue *const *values, size_t n) {
 
 static void check_count(Importer *im, const char *what, int count, int min, int max) {
     if (count >= min && (max < 0 || count <= max)) return;
-    if (max < 0)
-        tn_fail(im->cx, TN_E_MODEL, "%d %s, wanted at least %d", count, what, min);
+    if (max < 0) tn_fail(im->cx, TN_E_MODEL, "%d %s, wanted at least %d", count, what, min);
     if (min == max) tn_fail(im->cx, TN_E_MODEL, "%d %s, wanted %d", count, what, min);
     tn_fail(im->cx, TN_E_MODEL, "%d %s, wanted %d to %d", count, what, min, max);
 }
@@ -175,7 +172,13 @@ static Value *value_of(Graph *g, WiredValue *w) {
 }
 
 static OnnxNode make_node(Importer *im, Graph *g, const WiredNode *w) {
-    OnnxNode n = {w->proto, w->row, im->model, g, im->module, im->module->ex, im->cx,
+    OnnxNode n = {w->proto,
+                  w->row,
+                  im->model,
+                  g,
+                  im->module,
+                  im->module->ex,
+                  im->cx,
                   .input_count = count_given(w->inputs, w->proto->n_input),
                   .output_count = count_given(w->outputs, w->proto->n_output)};
     check_arity(im, w, n.input_count, n.output_count);

@@ -31,7 +31,7 @@ struct OnnxNode {
     Constant **constant; /* of output 0, where one made in an earlier round is kept */
 };
 
-#define OP(name, since, until, min_in, max_in, max_out, attributes, function, op)                  \
+#define OP(name, since, until, min_in, max_in, max_out, attributes, function, op) \
     void import_##function(OnnxNode *n);
 #include "frontend/onnx/ops.def"
 #undef OP
@@ -73,6 +73,8 @@ OnnxInts onnx_axes(const OnnxNode *n);
 void onnx_mark_axes(const OnnxNode *n, OnnxInts axes, int rank, bool *marked);
 
 /* --- pieces of several operators --- */
+/* The tensor as a constant of the module; borrows its elements. */
+Constant *onnx_constant(OnnxModel *model, Module *m, const Onnx__TensorProto *t, const char *name);
 /* x op c for a scalar c of x's type */
 Value *onnx_with_scalar(OnnxNode *n, OpKind op, Value *x, double c);
 /* A value of dims [product of the first `axis`, product of the others]. */

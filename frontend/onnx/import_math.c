@@ -38,8 +38,7 @@ void import_mean(OnnxNode *n) {
 
 void import_mod(OnnxNode *n) {
     bool fmod = onnx_flag(n, "fmod");
-    if (!fmod && tn_is_float(dtype_of(n, 0)))
-        tn_fail(n->cx, TN_E_MODEL, "floats need fmod = 1");
+    if (!fmod && tn_is_float(dtype_of(n, 0))) tn_fail(n->cx, TN_E_MODEL, "floats need fmod = 1");
     n->outputs[0] = ir_binary(n->g, fmod ? OP_fmod : OP_mod, n->inputs[0], n->inputs[1]);
 }
 
@@ -127,8 +126,7 @@ static Value *hard_sigmoid(OnnxNode *n, Value *x, double alpha, double beta) {
 }
 
 void import_hard_sigmoid(OnnxNode *n) {
-    n->outputs[0] =
-        hard_sigmoid(n, n->inputs[0], onnx_float(n, "alpha"), onnx_float(n, "beta"));
+    n->outputs[0] = hard_sigmoid(n, n->inputs[0], onnx_float(n, "alpha"), onnx_float(n, "beta"));
 }
 
 void import_hard_swish(OnnxNode *n) {

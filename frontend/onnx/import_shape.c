@@ -22,8 +22,7 @@ static const Expr *target_dim(OnnxNode *n, int i, const Expr *entry, bool allow_
     const Type *t = &n->inputs[0]->type;
     int64_t v;
     if (!ex_const(entry, &v) || v > 0 || (v == 0 && allow_zero)) return entry;
-    if (v < 0)
-        tn_fail(n->cx, TN_E_MODEL, "entry %d of the target shape is %lld", i, (long long)v);
+    if (v < 0) tn_fail(n->cx, TN_E_MODEL, "entry %d of the target shape is %lld", i, (long long)v);
     if (i >= t->rank)
         tn_fail(n->cx, TN_E_MODEL, "entry %d of the target shape is 0, but the operand is %s", i,
                 ir_type_text(n->m, t));
@@ -82,8 +81,7 @@ void import_unsqueeze(OnnxNode *n) {
     const Expr *dims[TN_MAX_RANK];
     int rank = axes.count > TN_MAX_RANK ? TN_MAX_RANK + 1 : t->rank + axes.count;
     onnx_mark_axes(n, axes, rank, made);
-    for (int i = 0, from = 0; i < rank; i++)
-        dims[i] = made[i] ? ex_int(n->x, 1) : t->dims[from++];
+    for (int i = 0, from = 0; i < rank; i++) dims[i] = made[i] ? ex_int(n->x, 1) : t->dims[from++];
     n->outputs[0] = ir_view(n->g, n->inputs[0], rank, dims);
 }
 

@@ -6,18 +6,15 @@
 
 static Constant *numbers_constant(OnnxNode *n, TnDType t, int rank, int64_t count,
                                   const void *data) {
-    return ir_constant_new(n->m, NULL, t, rank, &count, data);
+    return ir_constant_new(n->m, NULL, t, rank, &count, data ? data : "");
 }
 
 static Constant *make_constant(OnnxNode *n) {
     const Onnx__AttributeProto *a = n->proto->attribute[0];
-    OnnxTensor t;
     switch (a->type) {
     case 1: return numbers_constant(n, TN_F32, 0, 1, &a->f);
     case 2: return numbers_constant(n, TN_I64, 0, 1, &a->i);
-    case 4:
-        onnx_tensor(n->model, a->t, &t);
-        return ir_constant_new(n->m, NULL, t.dtype, t.rank, t.dims, t.data);
+    case 4: return onnx_constant(n->model, n->m, a->t, NULL);
     case 6: return numbers_constant(n, TN_F32, 1, (int64_t)a->n_floats, a->floats);
     case 7: return numbers_constant(n, TN_I64, 1, (int64_t)a->n_ints, a->ints);
     default: tn_fail(n->cx, TN_E_UNSUPPORTED, "attribute '%s' is unsupported", a->name);
@@ -129,7 +126,7 @@ static Value *positions(OnnxNode *n, const Expr *length, int64_t start, bool col
 }
 
 /* Row and column numbers of a matrix, shifted by k, are far from wrapping. */
-static int64_t diagonal(OnnxNode *n, int64_t k) {
+static int64_t diagonal(int64_t k) {
     int64_t limit = INT32_MAX;
     return k > limit ? limit : k < -limit ? -limit : k;
 }
@@ -137,9 +134,8 @@ static int64_t diagonal(OnnxNode *n, int64_t k) {
 void import_eye_like(OnnxNode *n) {
     const Type *t = &n->inputs[0]->type;
     TnDType dtype = onnx_has(n, "dtype") ? onnx_dtype_attribute(n, "dtype") : t->dtype;
-    if (t->rank != 2)
-        tn_fail(n->cx, TN_E_MODEL, "%s is not a matrix", ir_type_text(n->m, t));
-    Value *rows = positions(n, t->dims[0], diagonal(n, onnx_int(n, "k")), true);
+    if (t->rank != 2) tn_fail(n->cx, TN_E_MODEL, "%s is not a matrix", ir_type_text(n->m, t));
+    Value *rows = positions(n, t->dims[0], diagonal(onnx_int(n, "k")), true);
     Value *columns = positions(n, t->dims[1], 0, false);
     n->outputs[0] = ir_cast(n->g, ir_binary(n->g, OP_eq, rows, columns), dtype);
 }
@@ -151,7 +147,7 @@ void import_trilu(OnnxNode *n) {
     int64_t k = onnx_given(n, 1) ? onnx_number(n, 1, "k") : 0;
     bool upper = onnx_flag(n, "upper");
     if (t->rank < 2) tn_fail(n->cx, TN_E_MODEL, "%s is not a matrix", ir_type_text(n->m, t));
-    Value *rows = positions(n, t->dims[t->rank - 2], diagonal(n, k), true);
+    Value *rows = positions(n, t->dims[t->rank - 2], diagonal(k), true);
     Value *columns = positions(n, t->dims[t->rank - 1], 0, false);
     Value *kept = ir_binary(n->g, OP_le, upper ? rows : columns, upper ? columns : rows);
     n->outputs[0] = ir_where(n->g, kept, x, ir_scalar(n->g, t->dtype, 0));
@@ -162,8 +158,7 @@ void import_one_hot(OnnxNode *n) {
     Graph *g = n->g;
     const Type *choices = &n->inputs[2]->type;
     if (choices->rank != 1)
-        tn_fail(n->cx, TN_E_MODEL, "values are %s, not a vector of 2",
-                ir_type_text(n->m, choices));
+        tn_fail(n->cx, TN_E_MODEL, "values are %s, not a vector of 2", ir_type_text(n->m, choices));
     ir_same_dim(n->m, choices->dims[0], ex_int(n->x, 2), "values and 2");
     const Expr *depth = onnx_value(n, 1, "depth");
     int rank = n->inputs[0]->type.rank + 1, axis = onnx_axis_of_rank(n, rank);
@@ -177,7 +172,7 @@ void import_one_hot(OnnxNode *n) {
     Value *hit = ir_binary(g, OP_eq, ir_unsqueeze(g, index, axis), classes);
     Value *pick[2];
     for (int i = 0; i < 2; i++)
-        pick[i] = ir_squeeze(
-            g, ir_slice(g, n->inputs[2], 0, ex_int(n->x, i), ex_int(n->x, 1), 1), 0);
+        pick[i] =
+            ir_squeeze(g, ir_slice(g, n->inputs[2], 0, ex_int(n->x, i), ex_int(n->x, 1), 1), 0);
     n->outputs[0] = ir_where(g, hit, pick[1], pick[0]);
 }

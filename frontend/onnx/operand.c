@@ -98,6 +98,13 @@ void onnx_mark_axes(const OnnxNode *n, OnnxInts axes, int rank, bool *marked) {
 
 /* --- pieces --- */
 
+Constant *onnx_constant(OnnxModel *model, Module *m, const Onnx__TensorProto *proto,
+                        const char *name) {
+    OnnxTensor t;
+    onnx_tensor(model, proto, &t);
+    return ir_constant_new(m, name, t.dtype, t.rank, t.dims, t.data ? t.data : "");
+}
+
 Value *onnx_with_scalar(OnnxNode *n, OpKind op, Value *x, double c) {
     return ir_binary(n->g, op, x, ir_scalar(n->g, x->type.dtype, c));
 }

@@ -5,7 +5,7 @@
 #include "frontend/onnx/import.h"
 
 static const OnnxOp table[] = {
-#define OP(name, since, until, min_in, max_in, max_out, attributes, function, op)                  \
+#define OP(name, since, until, min_in, max_in, max_out, attributes, function, op) \
     {#name, since, until, min_in, max_in, max_out, attributes, import_##function, op},
 #include "frontend/onnx/ops.def"
 #undef OP

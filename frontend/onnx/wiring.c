@@ -4,7 +4,7 @@
 #include <string.h>
 #include "ir/names.h"
 
-#define MAX_QUOTED     100
+#define MAX_QUOTED      100
 #define MAX_CYCLE_SHOWN 8
 
 typedef struct Wirer {
@@ -113,7 +113,8 @@ typedef struct Visit {
     size_t next; /* input to look at */
 } Visit;
 
-_Noreturn static void fail_cycle(Wirer *s, const Visit *path, size_t depth, const WiredNode *again) {
+_Noreturn static void fail_cycle(Wirer *s, const Visit *path, size_t depth,
+                                 const WiredNode *again) {
     size_t first = depth - 1, shown = 0;
     while (path[first].node != again) first--;
     const char *text = "";

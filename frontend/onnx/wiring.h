@@ -34,7 +34,7 @@ struct WiredNode {
 
 typedef struct Wiring {
     size_t node_count, value_count;
-    WiredNode **nodes; /* sorted */
+    WiredNode **nodes;  /* sorted */
     WiredValue *values; /* inputs and initializers first, in the file's order */
     WiredValue **outputs;
 } Wiring;

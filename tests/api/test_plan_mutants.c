@@ -12,9 +12,10 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include "runtime/tenon.h"
+#include "tests/support/run_plan.h"
 #include "tests/support/zoo_plan.h"
 
-enum { RANDOM_MUTANTS = 40000, MEMORY_LIMIT = 1 << 20 };
+enum { RANDOM_MUTANTS = 40000 };
 
 static uint64_t seed = 1;
 static long opened, ran;
@@ -24,46 +25,13 @@ static uint32_t next(uint32_t bound) {
     return (uint32_t)((seed >> 33) % bound);
 }
 
-/* Binds all required inputs with dims of 2 (or what the port says) and runs. */
-static void run_function(tenon_plan *plan, const char *function) {
-    static _Alignas(64) unsigned char data[1 << 14];
-    tenon_session *s = NULL;
-    tenon_error err;
-    tenon_session_options o = {
-        .struct_size = sizeof o, .function = function, .memory_limit = MEMORY_LIMIT};
-    if (tenon_session_create(plan, &o, &s, &err)) return;
-    tenon_port port;
-    bool fits = true;
-    for (int i = 0; fits && tenon_plan_port(plan, function, i, &port, &err) == TENON_OK; i++) {
-        tenon_tensor t = {.dtype = port.dtype, .rank = port.rank, .data = data};
-        int64_t elements = 1;
-        if (port.is_output || (port.is_optional && next(2))) continue;
-        for (int axis = 0; axis < port.rank; axis++) {
-            t.dims[axis] = port.dims[axis] >= 0 ? port.dims[axis] : 2;
-            if (t.dims[axis] > 64) fits = false;
-            if (fits) elements *= t.dims[axis];
-        }
-        fits = fits && elements <= 512;
-        if (fits) tenon_session_bind(s, port.name, &t, &err);
-    }
-    tenon_status status = tenon_session_run(s, &err);
-    if (status == TENON_OK) ran++;
-    if (status != TENON_OK) assert_true(err.text[0] && err.code == status);
-    tenon_session_destroy(s);
-}
-
 static void try_plan(unsigned char *bytes, size_t size) {
-    tenon_plan *plan = NULL;
-    tenon_error err;
+    bool opens;
     plan_rehash(bytes, size);
-    if (tenon_plan_open_memory(bytes, size, NULL, &plan, &err)) {
-        assert_true(err.text[0] != 0);
-        return;
-    }
-    opened++;
-    run_function(plan, NULL);
-    run_function(plan, "double");
-    tenon_plan_close(plan);
+    int functions = run_plan(bytes, size, next(8), &opens);
+    assert_true(functions >= 0);
+    opened += opens;
+    ran += functions;
 }
 
 static uint64_t special(void) {

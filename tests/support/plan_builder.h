@@ -40,7 +40,7 @@ static inline size_t pb_append(PbSection *s, const void *data, size_t bytes, siz
         s->capacity = 2 * (at + bytes) + 64;
         s->data = realloc(s->data, s->capacity);
     }
-    memset(s->data + s->bytes, 0, at - s->bytes);
+    if (at > s->bytes) memset(s->data + s->bytes, 0, at - s->bytes);
     if (bytes) memcpy(s->data + at, data, bytes);
     s->bytes = at + bytes;
     return at;

@@ -73,7 +73,7 @@ static void check(const Case *c, size_t n) {
         jmp_buf failed;
         cx_init(&cx, tn_default_alloc());
         cx.on_fail = &failed;
-        const char *got = NULL;
+        const char *volatile got = NULL;
         if (setjmp(failed) == 0) got = run(&cx, &c[i]);
         if (!got || strcmp(got, c[i].expect) != 0)
             fail_msg("%s: %s, expected %s", c[i].node, got ? got : cx.message, c[i].expect);

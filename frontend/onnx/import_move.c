@@ -1,0 +1,248 @@
+/* ONNX operators that select and rearrange elements. */
+#include <string.h>
+#include "frontend/onnx/import.h"
+
+void import_concat(OnnxNode *n) {
+    n->outputs[0] = ir_concat(n->g, n->input_count, n->inputs, onnx_axis(n, 0));
+}
+
+void import_gather(OnnxNode *n) {
+    n->outputs[0] = ir_gather(n->g, n->inputs[0], n->inputs[1], onnx_axis(n, 0));
+}
+
+void import_gather_elements(OnnxNode *n) {
+    Node *node = ir_node(n->g, OP_gather_elements, 2, n->inputs);
+    ir_set_int(node, "axis", onnx_axis(n, 0));
+    n->outputs[0] = ir_insert(node);
+}
+
+void import_gather_nd(OnnxNode *n) {
+    Node *node = ir_node(n->g, OP_gather_nd, 2, n->inputs);
+    ir_set_int(node, "batch", onnx_int(n, "batch_dims"));
+    n->outputs[0] = ir_insert(node);
+}
+
+/* --- Slice --- */
+
+/* Bounds and steps of the axes, from attributes or operands. */
+typedef struct SliceSpec {
+    int count;
+    const Expr *const *starts, *const *ends;
+    OnnxInts axes, steps; /* one of `count` each where given */
+} SliceSpec;
+
+static const Expr *const *as_exprs(OnnxNode *n, OnnxInts list) {
+    const Expr **e = ARENA_ARRAY(&n->cx->arena, const Expr *, (size_t)list.count);
+    for (int i = 0; i < list.count; i++) e[i] = ex_int(n->x, list.v[i]);
+    return e;
+}
+
+static SliceSpec slice_spec(OnnxNode *n) {
+    SliceSpec s = {0};
+    int ends;
+    if (onnx_has(n, "starts")) {
+        OnnxInts starts = onnx_ints(n, "starts"), list = onnx_ints(n, "ends");
+        s.count = starts.count;
+        s.starts = as_exprs(n, starts);
+        s.ends = as_exprs(n, list);
+        s.axes = onnx_ints(n, "axes");
+        ends = list.count;
+    } else {
+        s.count = onnx_values(n, 1, "start of the slice", &s.starts);
+        ends = onnx_values(n, 2, "end of the slice", &s.ends);
+        s.axes = onnx_numbers(n, 3, "axes");
+        s.steps = onnx_numbers(n, 4, "steps");
+    }
+    if (ends != s.count) tn_fail(n->cx, TN_E_MODEL, "%d starts, but %d ends", s.count, ends);
+    if (s.axes.given && s.axes.count != s.count)
+        tn_fail(n->cx, TN_E_MODEL, "%d starts, but %d axes", s.count, s.axes.count);
+    if (s.steps.given && s.steps.count != s.count)
+        tn_fail(n->cx, TN_E_MODEL, "%d starts, but %d steps", s.count, s.steps.count);
+    return s;
+}
+
+/* A bound within [low, high]. Negative ones count from the end; those beyond 2^31 mean "as far as
+ * possible". One whose sign is open is a length less something, required not to be negative. */
+static const Expr *clamp_bound(OnnxNode *n, const Expr *v, const Expr *dim, const Expr *low,
+                               const Expr *high) {
+    ExprCx *x = n->x;
+    const Expr *zero = ex_int(x, 0);
+    int64_t c;
+    if (ex_const(v, &c)) {
+        if (c >= INT32_MAX) return high;
+        if (c <= -INT32_MAX) return low;
+    }
+    if (ex_provably_ge(x, ex_int(x, -1), v))
+        v = ex_add(x, v, dim);
+    else if (!ex_nonneg(x, v))
+        ex_require_le(x, zero, v, n->g->origin);
+    return ex_max(x, low, ex_min(x, ex_norm(x, v), high));
+}
+
+static Value *slice_axis(OnnxNode *n, Value *y, int axis, const Expr *start, const Expr *end,
+                         int64_t step) {
+    ExprCx *x = n->x;
+    const Expr *dim = y->type.dims[axis], *zero = ex_int(x, 0);
+    const Expr *last = ex_sub(x, dim, ex_int(x, 1)), *before = ex_int(x, -1);
+    start = clamp_bound(n, start, dim, zero, step > 0 ? dim : last);
+    end = step > 0 ? clamp_bound(n, end, dim, zero, dim) : clamp_bound(n, end, dim, before, last);
+    const Expr *span = step > 0 ? ex_sub(x, end, start) : ex_sub(x, start, end);
+    if (!ex_nonneg(x, span)) span = ex_max(x, span, zero);
+    int64_t stride = step > 0 ? step : step == INT64_MIN ? INT64_MAX : -step;
+    const Expr *length = stride == 1 ? span : ex_ceildiv(x, span, ex_int(x, stride));
+    return onnx_slice(n, y, axis, start, length, step);
+}
+
+void import_slice(OnnxNode *n) {
+    Value *y = n->inputs[0];
+    SliceSpec s = slice_spec(n);
+    bool seen[TN_MAX_RANK] = {false};
+    for (int i = 0; i < s.count; i++) {
+        int axis = ir_axis(n->m, s.axes.given ? s.axes.v[i] : i, y->type.rank);
+        int64_t step = s.steps.given ? s.steps.v[i] : 1;
+        if (seen[axis]) tn_fail(n->cx, TN_E_MODEL, "axis %d is there twice", axis);
+        if (step == 0) tn_fail(n->cx, TN_E_MODEL, "step 0 along axis %d", axis);
+        seen[axis] = true;
+        y = slice_axis(n, y, axis, s.starts[i], s.ends[i], step);
+    }
+    n->outputs[0] = y;
+}
+
+/* --- Split --- */
+
+static void split_sizes(OnnxNode *n, int axis, const Expr *const *sizes, int count) {
+    Value *x = n->inputs[0];
+    const Expr *at = ex_int(n->x, 0);
+    if (count != n->output_count)
+        tn_fail(n->cx, TN_E_MODEL, "%d sizes, but %d outputs", count, n->output_count);
+    for (int i = 0; i < count; i++) {
+        int64_t size;
+        if (ex_const(sizes[i], &size) && size < 0)
+            tn_fail(n->cx, TN_E_MODEL, "size %d is %lld", i, (long long)size);
+        at = ex_add(n->x, at, sizes[i]);
+    }
+    ir_same_dim(n->m, at, x->type.dims[axis], "the sum of the sizes and the length of the axis");
+    at = ex_int(n->x, 0);
+    for (int i = 0; i < count; i++) {
+        n->outputs[i] = onnx_slice(n, x, axis, at, sizes[i], 1);
+        at = ex_add(n->x, at, sizes[i]);
+    }
+}
+
+/* Equal parts; with num_outputs the last one may be smaller. */
+static void split_evenly(OnnxNode *n, int axis) {
+    int parts = n->output_count;
+    const Expr *dim = n->inputs[0]->type.dims[axis], *count = ex_int(n->x, parts);
+    const Expr *size = ex_ceildiv(n->x, dim, count);
+    const Expr **sizes = ARENA_ARRAY(&n->cx->arena, const Expr *, (size_t)parts);
+    for (int i = 0; i < parts; i++) sizes[i] = size;
+    if (onnx_has(n, "num_outputs")) {
+        if (onnx_int(n, "num_outputs") != parts)
+            tn_fail(n->cx, TN_E_MODEL, "num_outputs is %lld, but there are %d outputs",
+                    (long long)onnx_int(n, "num_outputs"), parts);
+        sizes[parts - 1] = ex_sub(n->x, dim, ex_scale(n->x, size, parts - 1, 1));
+    }
+    split_sizes(n, axis, sizes, parts);
+}
+
+void import_split(OnnxNode *n) {
+    int axis = onnx_axis(n, 0);
+    const Expr *const *sizes;
+    OnnxInts list = onnx_ints(n, "split");
+    if (list.given) {
+        split_sizes(n, axis, as_exprs(n, list), list.count);
+    } else if (onnx_given(n, 1)) {
+        int count = onnx_values(n, 1, "sizes of the parts", &sizes);
+        split_sizes(n, axis, sizes, count);
+    } else {
+        split_evenly(n, axis);
+    }
+}
+
+/* --- Pad --- */
+
+/* All befores, then all afters, of the axes given or of all. */
+static void read_borders(OnnxNode *n, const Expr **before, const Expr **after) {
+    int rank = n->inputs[0]->type.rank;
+    OnnxInts axes = onnx_numbers(n, 3, "axes");
+    bool marked[TN_MAX_RANK];
+    const Expr *const *borders;
+    int covered = axes.given ? axes.count : rank, count;
+    if (onnx_has(n, "pads")) {
+        OnnxInts list = onnx_ints(n, "pads");
+        borders = as_exprs(n, list);
+        count = list.count;
+    } else {
+        count = onnx_values(n, 1, "widths of the borders", &borders);
+    }
+    onnx_mark_axes(n, axes, rank, marked);
+    if (count != 2 * covered) tn_fail(n->cx, TN_E_MODEL, "%d borders for %d axes", count, covered);
+    for (int i = 0; i < rank; i++) before[i] = after[i] = ex_int(n->x, 0);
+    for (int i = 0; i < covered; i++) {
+        int axis = axes.given ? ir_axis(n->m, axes.v[i], rank) : i;
+        before[axis] = borders[i];
+        after[axis] = borders[covered + i];
+    }
+}
+
+static Value *border_value(OnnxNode *n) {
+    Value *x = n->inputs[0], *v = onnx_given(n, 2) ? n->inputs[2] : NULL;
+    if (!v && onnx_float(n, "value") != 0)
+        return ir_scalar(n->g, x->type.dtype, onnx_float(n, "value"));
+    return v && v->type.rank == 1 ? ir_squeeze(n->g, v, 0) : v;
+}
+
+void import_pad(OnnxNode *n) {
+    static const char *const words[] = {"constant", "reflect", "edge", "wrap", NULL};
+    const Expr *before[TN_MAX_RANK], *after[TN_MAX_RANK];
+    Value *x = n->inputs[0], *border = border_value(n);
+    const char *mode = words[onnx_word(n, "mode", words)];
+    read_borders(n, before, after);
+    Node *node = ir_node(n->g, OP_pad, border ? 2 : 1, (Value *[]){x, border});
+    ir_set_dims(node, "before", x->type.rank, before);
+    ir_set_dims(node, "after", x->type.rank, after);
+    ir_set_string(node, "mode", mode);
+    n->outputs[0] = ir_insert(node);
+}
+
+/* --- blocks of pixels as channels --- */
+
+/* A quotient that must be exact. */
+static const Expr *part(OnnxNode *n, const Expr *dim, int64_t by) {
+    const Expr *divisor = ex_int(n->x, by), *q = ex_floordiv(n->x, dim, divisor);
+    ir_same_dim(n->m, ex_mul(n->x, q, divisor), dim, "a multiple of the block and the dimension");
+    return q;
+}
+
+static int64_t block_size(OnnxNode *n) {
+    int64_t b = onnx_int(n, "blocksize");
+    const Type *t = &n->inputs[0]->type;
+    if (b < 1 || b > INT16_MAX) tn_fail(n->cx, TN_E_MODEL, "blocksize is %lld", (long long)b);
+    if (t->rank != 4) tn_fail(n->cx, TN_E_MODEL, "%s does not have 4 axes", ir_type_text(n->m, t));
+    return b;
+}
+
+/* DCR: channels are [block row, block column, channel]; CRD: [channel, block row, block column]. */
+void import_depth_to_space(OnnxNode *n) {
+    static const char *const words[] = {"DCR", "CRD", NULL};
+    static const int perms[2][6] = {{0, 3, 4, 1, 5, 2}, {0, 1, 4, 2, 5, 3}};
+    const Expr *const *d = n->inputs[0]->type.dims;
+    int64_t size = block_size(n);
+    const Expr *b = ex_int(n->x, size), *c = part(n, d[1], size * size);
+    int crd = onnx_word(n, "mode", words);
+    const Expr *split[] = {d[0], crd ? c : b, b, crd ? b : c, d[2], d[3]};
+    const Expr *merged[] = {d[0], c, ex_mul(n->x, d[2], b), ex_mul(n->x, d[3], b)};
+    Value *y = ir_transpose(n->g, ir_view(n->g, n->inputs[0], 6, split), perms[crd]);
+    n->outputs[0] = ir_view(n->g, y, 4, merged);
+}
+
+void import_space_to_depth(OnnxNode *n) {
+    static const int perm[] = {0, 3, 5, 1, 2, 4};
+    const Expr *const *d = n->inputs[0]->type.dims;
+    int64_t size = block_size(n);
+    const Expr *b = ex_int(n->x, size), *h = part(n, d[2], size), *w = part(n, d[3], size);
+    const Expr *split[] = {d[0], d[1], h, b, w, b};
+    const Expr *merged[] = {d[0], ex_scale(n->x, d[1], size * size, 1), h, w};
+    Value *y = ir_transpose(n->g, ir_view(n->g, n->inputs[0], 6, split), perm);
+    n->outputs[0] = ir_view(n->g, y, 4, merged);
+}

@@ -1,0 +1,245 @@
+/* ONNX operators of neural networks: products, convolution, normalisation, softmax. */
+#include <string.h>
+#include "frontend/onnx/import.h"
+
+static int rank_of(const OnnxNode *n, int i) {
+    return n->inputs[i]->type.rank;
+}
+
+static void need_rank(OnnxNode *n, int i, int rank) {
+    if (rank_of(n, i) != rank)
+        tn_fail(n->cx, TN_E_MODEL, "input %d is %s, not of rank %d", i,
+                ir_type_text(n->m, &n->inputs[i]->type), rank);
+}
+
+/* --- products --- */
+
+/* A vector on the left is a row, on the right a column; the axis added goes away again. */
+void import_matmul(OnnxNode *n) {
+    Value *a = n->inputs[0], *b = n->inputs[1];
+    bool row = rank_of(n, 0) == 1, column = rank_of(n, 1) == 1;
+    if (row) a = ir_unsqueeze(n->g, a, 0);
+    if (column) b = ir_unsqueeze(n->g, b, 1);
+    Value *y = ir_matmul(n->g, a, b, false, false);
+    if (column) y = ir_squeeze(n->g, y, -1);
+    if (row) y = ir_squeeze(n->g, y, column ? -1 : -2);
+    n->outputs[0] = y;
+}
+
+/* alpha a b + beta c, where c broadcasts to the product */
+void import_gemm(OnnxNode *n) {
+    double alpha = onnx_float(n, "alpha"), beta = onnx_float(n, "beta");
+    need_rank(n, 0, 2);
+    need_rank(n, 1, 2);
+    Value *y =
+        ir_matmul(n->g, n->inputs[0], n->inputs[1], onnx_flag(n, "transA"), onnx_flag(n, "transB"));
+    if (alpha != 1) y = onnx_with_scalar(n, OP_mul, y, alpha);
+    if (onnx_given(n, 2) && beta != 0) {
+        Type product = y->type;
+        Value *c = n->inputs[2];
+        if (beta != 1) c = onnx_with_scalar(n, OP_mul, c, beta);
+        y = ir_binary(n->g, OP_add, y, c);
+        if (!ir_same_dims(&product, &y->type))
+            tn_fail(n->cx, TN_E_MODEL, "%s does not broadcast to the product, %s",
+                    ir_type_text(n->m, &c->type), ir_type_text(n->m, &product));
+    }
+    n->outputs[0] = y;
+}
+
+/* --- Conv --- */
+
+typedef enum AutoPad { NOTSET, VALID, SAME_UPPER, SAME_LOWER } AutoPad;
+
+/* Copies a list of the node, or `count` times the fallback. */
+static void read_list(OnnxNode *n, const char *name, int count, int64_t fallback, int64_t *v) {
+    OnnxInts list = onnx_ints(n, name);
+    if (list.given && list.count != count)
+        tn_fail(n->cx, TN_E_MODEL, "attribute '%s' has %d entries, wanted %d", name, list.count,
+                count);
+    for (int i = 0; i < count; i++) {
+        v[i] = list.given ? list.v[i] : fallback;
+        if (v[i] < fallback || v[i] > INT32_MAX)
+            tn_fail(n->cx, TN_E_MODEL, "attribute '%s' contains %lld", name, (long long)v[i]);
+    }
+}
+
+static void check_kernel(OnnxNode *n, int spatial) {
+    OnnxInts list = onnx_ints(n, "kernel_shape");
+    if (!list.given) return;
+    const Type *w = &n->inputs[1]->type;
+    if (list.count != spatial)
+        tn_fail(n->cx, TN_E_MODEL, "attribute 'kernel_shape' has %d entries, wanted %d", list.count,
+                spatial);
+    for (int i = 0; i < spatial; i++)
+        if (!ex_is(w->dims[2 + i], list.v[i]))
+            tn_fail(n->cx, TN_E_MODEL, "kernel_shape has %lld for axis %d, but the weights are %s",
+                    (long long)list.v[i], i, ir_type_text(n->m, w));
+}
+
+/* SAME: ceil(d / stride) results, so that ((d - 1) / stride) stride + reach - d is missing. With
+ * stride 1 that is reach - 1 for any d. */
+static int64_t same_padding(OnnxNode *n, int i, int64_t stride, int64_t dilation) {
+    int64_t d, k;
+    if (!ex_const(n->inputs[1]->type.dims[2 + i], &k) || k < 1 || k > INT32_MAX)
+        tn_fail(n->cx, TN_E_MODEL, "the weights are %s", ir_type_text(n->m, &n->inputs[1]->type));
+    int64_t reach = (k - 1) * dilation + 1;
+    if (stride == 1) return reach - 1;
+    if (!ex_const(n->inputs[0]->type.dims[2 + i], &d))
+        tn_fail(n->cx, TN_E_UNSUPPORTED, "auto_pad with strides needs known lengths, not %s",
+                ir_type_text(n->m, &n->inputs[0]->type));
+    int64_t total = (d - 1) / stride * stride + reach - d;
+    return total > 0 ? total : 0;
+}
+
+static void auto_pads(OnnxNode *n, AutoPad mode, int spatial, const int64_t *strides,
+                      const int64_t *dilations, int64_t *pads) {
+    for (int i = 0; i < spatial; i++) {
+        int64_t total = mode == VALID ? 0 : same_padding(n, i, strides[i], dilations[i]);
+        pads[i] = mode == SAME_LOWER ? total - total / 2 : total / 2;
+        pads[i + spatial] = total - pads[i];
+    }
+}
+
+void import_conv(OnnxNode *n) {
+    static const char *const words[] = {"NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER", NULL};
+    int64_t strides[TN_MAX_RANK], dilations[TN_MAX_RANK], pads[2 * TN_MAX_RANK];
+    int spatial = rank_of(n, 0) - 2;
+    AutoPad mode = (AutoPad)onnx_word(n, "auto_pad", words);
+    if (spatial < 1)
+        tn_fail(n->cx, TN_E_MODEL, "input 0 is %s, without spatial axes",
+                ir_type_text(n->m, &n->inputs[0]->type));
+    need_rank(n, 1, rank_of(n, 0));
+    read_list(n, "strides", spatial, 1, strides);
+    read_list(n, "dilations", spatial, 1, dilations);
+    read_list(n, "pads", 2 * spatial, 0, pads);
+    check_kernel(n, spatial);
+    if (mode != NOTSET) auto_pads(n, mode, spatial, strides, dilations, pads);
+    Node *node = ir_node(n->g, OP_conv, n->input_count, n->inputs);
+    ir_set_ints(node, "strides", spatial, strides);
+    ir_set_ints(node, "dilations", spatial, dilations);
+    ir_set_ints(node, "pads", 2 * spatial, pads);
+    ir_set_int(node, "groups", onnx_int(n, "group"));
+    n->outputs[0] = ir_insert(node);
+}
+
+/* --- softmax --- */
+
+static Value *softmax(OnnxNode *n, Value *x, int axis) {
+    Node *node = ir_node(n->g, n->row->op, 1, &x);
+    ir_set_int(node, "axis", axis);
+    return ir_insert(node);
+}
+
+void import_softmax(OnnxNode *n) {
+    n->outputs[0] = softmax(n, n->inputs[0], onnx_axis(n, 0));
+}
+
+/* Before opset 13: over all axes from `axis` on. */
+void import_softmax_flat(OnnxNode *n) {
+    Value *x = n->inputs[0];
+    int axis = onnx_axis(n, 0);
+    if (axis == x->type.rank - 1) {
+        n->outputs[0] = softmax(n, x, axis);
+        return;
+    }
+    Value *y = softmax(n, onnx_as_matrix(n, x, axis), 1);
+    n->outputs[0] = ir_view(n->g, y, x->type.rank, x->type.dims);
+}
+
+/* --- normalisation over the last axes --- */
+
+/* The axes from `axis` on as one. */
+static Value *merge_tail(OnnxNode *n, Value *x, int axis) {
+    const Expr *dims[TN_MAX_RANK];
+    memcpy(dims, x->type.dims, sizeof dims);
+    dims[axis] = ex_product(n->x, x->type.dims + axis, x->type.rank - axis);
+    return ir_view(n->g, x, axis + 1, dims);
+}
+
+/* Operand i, scale or bias, as the vector that the IR's norms take; NULL if it is not one number
+ * for each element of the normalised axes. */
+static Value *norm_vector(OnnxNode *n, int i, int axis) {
+    const Type *x = &n->inputs[0]->type;
+    Value *v = n->inputs[i];
+    int tail = x->rank - axis;
+    if (v->type.rank != tail) return NULL;
+    for (int k = 0; k < tail; k++)
+        if (ex_is(v->type.dims[k], 1) && !ex_is(x->dims[axis + k], 1)) return NULL;
+    return merge_tail(n, v, 0);
+}
+
+/* Scale and bias of other shapes are applied afterwards. */
+static Value *scale_and_shift(OnnxNode *n, Value *y) {
+    Type normal = y->type;
+    y = ir_binary(n->g, OP_mul, y, n->inputs[1]);
+    if (onnx_given(n, 2)) y = ir_binary(n->g, OP_add, y, n->inputs[2]);
+    if (!ir_same_dims(&normal, &y->type))
+        tn_fail(n->cx, TN_E_MODEL, "scale or bias does not broadcast to %s",
+                ir_type_text(n->m, &normal));
+    return y;
+}
+
+static void norm(OnnxNode *n, bool rms) {
+    const Type *x = &n->inputs[0]->type;
+    int axis = onnx_axis(n, 0);
+    double epsilon = onnx_float(n, "epsilon");
+    bool has_bias = onnx_given(n, 2);
+    Value *gamma = norm_vector(n, 1, axis), *beta = has_bias ? norm_vector(n, 2, axis) : NULL;
+    bool fits = gamma && (beta || !has_bias);
+    if (!fits) gamma = beta = NULL;
+    Value *y = merge_tail(n, n->inputs[0], axis);
+    y = rms ? ir_rms_norm(n->g, y, gamma, epsilon) : ir_layer_norm(n->g, y, gamma, beta, epsilon);
+    y = ir_view(n->g, y, x->rank, x->dims);
+    n->outputs[0] = fits ? y : scale_and_shift(n, y);
+}
+
+void import_layer_norm(OnnxNode *n) {
+    norm(n, false);
+}
+
+void import_rms_norm(OnnxNode *n) {
+    norm(n, true);
+}
+
+/* --- normalisation per channel, axis 1 --- */
+
+/* With statistics from training: (x - mean) / sqrt(var + eps) * scale + bias */
+void import_batch_norm(OnnxNode *n) {
+    Graph *g = n->g;
+    if (onnx_int(n, "training_mode"))
+        tn_fail(n->cx, TN_E_UNSUPPORTED, "training_mode is unsupported");
+    Value *deviation =
+        ir_unary(g, OP_sqrt, onnx_with_scalar(n, OP_add, n->inputs[4], onnx_float(n, "epsilon")));
+    Value *factor = ir_binary(g, OP_div, n->inputs[1], deviation);
+    Value *y = ir_binary(g, OP_sub, n->inputs[0], onnx_per_channel(n, n->inputs[3]));
+    y = ir_binary(g, OP_mul, y, onnx_per_channel(n, factor));
+    n->outputs[0] = ir_binary(g, OP_add, y, onnx_per_channel(n, n->inputs[2]));
+}
+
+static int spatial_axes(OnnxNode *n, int64_t *axes) {
+    int rank = rank_of(n, 0);
+    if (rank < 3)
+        tn_fail(n->cx, TN_E_MODEL, "input 0 is %s, without spatial axes",
+                ir_type_text(n->m, &n->inputs[0]->type));
+    for (int i = 2; i < rank; i++) axes[i - 2] = i;
+    return rank - 2;
+}
+
+void import_instance_norm(OnnxNode *n) {
+    int64_t axes[TN_MAX_RANK];
+    int count = spatial_axes(n, axes);
+    Graph *g = n->g;
+    Value *mean = ir_reduce(g, OP_reduce_mean, n->inputs[0], count, axes, true);
+    Value *y = ir_binary(g, OP_sub, n->inputs[0], mean);
+    Value *variance = ir_reduce(g, OP_reduce_mean, ir_binary(g, OP_mul, y, y), count, axes, true);
+    variance = onnx_with_scalar(n, OP_add, variance, onnx_float(n, "epsilon"));
+    y = ir_binary(g, OP_div, y, ir_unary(g, OP_sqrt, variance));
+    y = ir_binary(g, OP_mul, y, onnx_per_channel(n, n->inputs[1]));
+    n->outputs[0] = ir_binary(g, OP_add, y, onnx_per_channel(n, n->inputs[2]));
+}
+
+void import_global_average_pool(OnnxNode *n) {
+    int64_t axes[TN_MAX_RANK];
+    int count = spatial_axes(n, axes);
+    n->outputs[0] = ir_reduce(n->g, OP_reduce_mean, n->inputs[0], count, axes, true);
+}

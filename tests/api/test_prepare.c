@@ -1,0 +1,287 @@
+/* What only shows once dims are known: contracts with computed dims, views that leave their
+ * buffers, results that overlap, extents that do not fit. Each plan here opens, and is refused at
+ * prepare with one exact message. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "runtime/tenon.h"
+#include "tests/support/plan_builder.h"
+
+static PlanBuilder b;
+static uint32_t n, one, zero, x, y; /* x[n] and y[n] in f32 */
+static float data[64];
+static tenon_error err;
+
+static int set_up(void **state) {
+    (void)state;
+    b = (PlanBuilder){0};
+    pb_begin(&b, "main");
+    n = pb_symbol(&b, "n", 0, INT64_MAX);
+    one = pb_const(&b, 1);
+    zero = pb_const(&b, 0);
+    x = pb_input(&b, "x", TN_F32, 1, &n, TN_DEFAULT_NONE);
+    y = pb_output(&b, "y", TN_F32, 1, &n);
+    return 0;
+}
+
+static void copy(uint32_t from, uint32_t to) {
+    pb_instruction(&b, TN_OP_copy, 1, &from, 1, &to, NULL, 0, NULL, 0, "c");
+}
+
+static uint32_t minus(uint32_t e, int64_t k) {
+    return pb_expr(&b, TN_EXPR_ADD, e, pb_const(&b, -k));
+}
+
+static uint32_t buffer_of(uint32_t view) {
+    return ((const PlanView *)b.section[TN_SECTION_VIEWS].data)[view].buffer;
+}
+
+static uint32_t slice(uint32_t of, uint32_t dim, uint32_t stride, uint32_t offset) {
+    return pb_view(&b, buffer_of(of), TN_F32, TN_LAYOUT_STRIDED, 1, &dim, &stride, offset);
+}
+
+static tenon_status bind(tenon_session *s, const char *name, int64_t length) {
+    tenon_tensor t = {.dtype = TENON_F32, .rank = 1, .dims = {length}, .data = data};
+    return tenon_session_bind(s, name, &t, &err);
+}
+
+/* Finishes the plan, binds x[length] and, if not negative, z[other], and runs. */
+static tenon_status run(int64_t length, int64_t other) {
+    size_t size;
+    tenon_plan *plan = NULL;
+    tenon_session *s = NULL;
+    pb_end(&b);
+    unsigned char *bytes = pb_finish(&b, &size);
+    tenon_status status = tenon_plan_open_memory(bytes, size, NULL, &plan, &err);
+    if (status) fail_msg("%s", err.text);
+    assert_int_equal(tenon_session_create(plan, NULL, &s, &err), TENON_OK);
+    status = bind(s, "x", length);
+    if (!status && other >= 0) status = bind(s, "z", other);
+    if (!status) status = tenon_session_run(s, &err);
+    tenon_session_destroy(s);
+    tenon_plan_close(plan);
+    free(bytes);
+    return status;
+}
+
+static void expect(tenon_status status, int64_t length, int64_t other, const char *text) {
+    assert_int_equal(run(length, other), status);
+    assert_string_equal(err.text, text);
+}
+
+static void plain_copy(void **state) {
+    (void)state;
+    copy(x, y);
+    assert_int_equal(run(5, -1), TENON_OK);
+}
+
+static void computed_dims(void **state) {
+    (void)state;
+    uint32_t total =
+        pb_expr(&b, TN_EXPR_MUL, pb_expr(&b, TN_EXPR_ADD, n, pb_const(&b, 2)), pb_const(&b, 3));
+    pb_input(&b, "z", TN_F32, 1, &total, TN_DEFAULT_NONE);
+    copy(x, y);
+    expect(TENON_E_SHAPE, 5, 20, "input 'z' axis 0 is 20, the model wants (n + 2) * 3 = 21");
+}
+
+static void constant_dims(void **state) {
+    (void)state;
+    uint32_t seven = pb_const(&b, 7);
+    pb_input(&b, "z", TN_F32, 1, &seven, TN_DEFAULT_NONE);
+    copy(x, y);
+    expect(TENON_E_SHAPE, 5, 6, "input 'z' axis 0 is 6, the model wants 7");
+}
+
+static void division_by_zero(void **state) {
+    (void)state;
+    uint32_t quotient = pb_expr(&b, TN_EXPR_FLOORDIV, pb_const(&b, 7), n);
+    pb_input(&b, "z", TN_F32, 1, &quotient, TN_DEFAULT_NONE);
+    copy(x, y);
+    expect(TENON_E_SHAPE, 0, 3,
+           "input 'z' axis 0 is 3, the model wants 7 / n, which cannot be computed");
+}
+
+static void overflowing_dims(void **state) {
+    (void)state;
+    uint32_t huge = pb_const(&b, INT64_MAX),
+             product = pb_expr(&b, TN_EXPR_MAX, pb_expr(&b, TN_EXPR_MUL, huge, n), one);
+    pb_input(&b, "z", TN_F32, 1, &product, TN_DEFAULT_NONE);
+    copy(x, y);
+    expect(TENON_E_SHAPE, 2, 3,
+           "input 'z' axis 0 is 3, the model wants max(9223372036854775807 * n, 1), which cannot "
+           "be computed");
+}
+
+static void left_out_without_dims(void **state) {
+    (void)state;
+    uint32_t m = pb_symbol(&b, "m", 0, 100);
+    pb_input(&b, "z", TN_F32, 1, &m, TN_DEFAULT_ZEROS);
+    copy(x, y);
+    expect(TENON_E_ARGUMENT, 2, -1,
+           "input 'z' is left out but its axis 0, m, does not follow from the others");
+}
+
+static void requirement(void **state) {
+    (void)state;
+    uint32_t m = pb_symbol(&b, "m", 0, 100);
+    pb_input(&b, "z", TN_F32, 1, &m, TN_DEFAULT_NONE);
+    pb_require(&b, TN_RELATION_EQ, pb_expr(&b, TN_EXPR_MOD, n, m), zero, "n % m == 0", "");
+    copy(x, y);
+    expect(TENON_E_SHAPE, 7, 3, "n % m == 0 does not hold: n = 7, m = 3");
+}
+
+static void requirement_that_holds(void **state) {
+    (void)state;
+    pb_require(&b, TN_RELATION_LE, pb_expr(&b, TN_EXPR_MIN, minus(n, 9), pb_const(&b, -3)),
+               pb_const(&b, -3), "r", "");
+    pb_require(&b, TN_RELATION_EQ, pb_expr(&b, TN_EXPR_FLOORDIV, minus(n, 9), pb_const(&b, 5)),
+               pb_const(&b, -1), "floors", "");
+    pb_require(&b, TN_RELATION_EQ, pb_expr(&b, TN_EXPR_MOD, minus(n, 9), pb_const(&b, 5)),
+               pb_const(&b, 3), "is not negative", "");
+    copy(x, y);
+    assert_int_equal(run(7, -1), TENON_OK); /* -2 / 5 = -1, -2 mod 5 = 3 */
+}
+
+static void outside_the_buffer(void **state) {
+    (void)state;
+    copy(slice(x, n, one, one), y);
+    expect(TENON_E_INVALID, 4, -1,
+           "node 'c' (copy): operand 0 reaches outside its buffer of 4 elements");
+    assert_int_equal(err.instruction, 0);
+    assert_string_equal(err.node, "c");
+}
+
+static void far_outside(void **state) {
+    (void)state;
+    copy(slice(x, n, pb_const(&b, INT64_MAX), zero), y);
+    expect(TENON_E_INVALID, 4, -1,
+           "node 'c' (copy): operand 0 reaches outside its buffer of 4 elements");
+}
+
+static void before_the_buffer(void **state) {
+    (void)state;
+    copy(slice(x, n, pb_const(&b, -1), pb_const(&b, 3)), y);
+    expect(TENON_E_INVALID, 4, -1,
+           "node 'c' (copy): operand 0 reaches outside its buffer of 4 elements");
+}
+
+static void negative_dim(void **state) {
+    (void)state;
+    copy(slice(x, minus(n, 5), one, zero), slice(y, minus(n, 5), one, zero));
+    expect(TENON_E_SHAPE, 4, -1,
+           "node 'c' (copy): axis 0 of operand 0 would be -1 or the tensor too large");
+}
+
+static void written_twice(void **state) {
+    (void)state;
+    copy(x, slice(y, n, zero, zero));
+    expect(TENON_E_INVALID, 4, -1, "node 'c' (copy): operand 1 is written to itself twice");
+}
+
+static void overlapping_operands(void **state) {
+    (void)state;
+    copy(x, y);
+    copy(slice(y, minus(n, 1), one, zero), slice(y, minus(n, 1), one, one));
+    expect(TENON_E_INVALID, 4, -1, "node 'c' (copy): operands 0 and 1 overlap");
+}
+
+static void disjoint_halves(void **state) {
+    (void)state;
+    uint32_t half = pb_expr(&b, TN_EXPR_FLOORDIV, n, pb_const(&b, 2));
+    copy(x, y);
+    copy(slice(y, half, one, zero), slice(y, half, one, half));
+    assert_int_equal(run(5, -1), TENON_OK);
+}
+
+static void in_place(void **state) {
+    (void)state;
+    TnMapStep relu = {.op = TN_MAP_RELU, .dtype = TN_F32, .arg_dtype = TN_F32};
+    copy(x, y);
+    pb_map(&b, 1, &y, y, &relu, 1, "m");
+    assert_int_equal(run(4, -1), TENON_OK);
+}
+
+static void not_quite_in_place(void **state) {
+    (void)state;
+    TnMapStep relu = {.op = TN_MAP_RELU, .dtype = TN_F32, .arg_dtype = TN_F32};
+    uint32_t shifted = slice(y, minus(n, 1), one, one);
+    copy(x, y);
+    pb_map(&b, 1, &shifted, slice(y, minus(n, 1), one, zero), &relu, 1, "m");
+    expect(TENON_E_INVALID, 4, -1, "node 'm' (map): operands 0 and 1 overlap");
+}
+
+static void wrong_extents(void **state) {
+    (void)state;
+    copy(slice(x, minus(n, 1), one, zero), y);
+    expect(TENON_E_SHAPE, 4, -1, "node 'c' (copy): x and y: [3] against [4]");
+}
+
+static void gemm_extents(void **state) {
+    (void)state;
+    uint32_t w = pb_constant(&b, "w", TN_LAYOUT_PANELS16, 2, (int64_t[]){3, 4}, data);
+    pb_instruction(&b, TN_OP_gemm, 2, (uint32_t[]){x, w}, 1, &y, &(ParamsGemm){0},
+                   sizeof(ParamsGemm), NULL, 0, "");
+    expect(TENON_E_SHAPE, 4, -1, "instruction 0 (gemm): inner dims of a and b: [4] against [3, 4]");
+}
+
+static void gemm_density(void **state) {
+    (void)state;
+    uint32_t w = pb_constant(&b, "w", TN_LAYOUT_PANELS16, 2, (int64_t[]){2, 4}, data);
+    uint32_t a = slice(x, pb_const(&b, 2), pb_const(&b, 2), zero);
+    pb_instruction(&b, TN_OP_gemm, 2, (uint32_t[]){a, w}, 1, &y, &(ParamsGemm){0},
+                   sizeof(ParamsGemm), NULL, 0, "g");
+    expect(TENON_E_SHAPE, 4, -1,
+           "node 'g' (gemm): a has stride 2 in its last axis, which must be dense");
+}
+
+static void part_of_a_packed_constant(void **state) {
+    (void)state;
+    uint32_t w = pb_constant(&b, "w", TN_LAYOUT_PANELS16, 2, (int64_t[]){4, 4}, data);
+    uint32_t part = pb_view(&b, buffer_of(w), TN_F32, TN_LAYOUT_PANELS16, 2, (uint32_t[]){n, n},
+                            (uint32_t[]){n, one}, zero);
+    pb_instruction(&b, TN_OP_gemm, 2, (uint32_t[]){x, part}, 1, &y, &(ParamsGemm){0},
+                   sizeof(ParamsGemm), NULL, 0, "g");
+    expect(TENON_E_INVALID, 3, -1, "node 'g' (gemm): operand 1 is a part of a packed constant");
+}
+
+static void port_with_gaps(void **state) {
+    (void)state;
+    uint32_t view = slice(y, n, pb_const(&b, 2), zero);
+    b.outputs[0].view = view;
+    copy(x, y);
+    expect(TENON_E_INVALID, 4, -1, "port 'y' does not cover its buffer");
+}
+
+static void unknown_scalar(void **state) {
+    (void)state;
+    uint32_t scalars[] = {zero, pb_expr(&b, TN_EXPR_FLOORDIV, one, zero)};
+    pb_instruction(&b, TN_OP_iota, 0, NULL, 1, &y, NULL, 0, scalars, 2, "i");
+    expect(TENON_E_SHAPE, 4, -1, "node 'i' (iota): scalar 1 cannot be computed");
+}
+
+static void huge_arena(void **state) {
+    (void)state;
+    uint32_t big = pb_const(&b, (int64_t)1 << 60), wide = pb_arena(&b, TN_F32, 1, &big);
+    pb_instruction(&b, TN_OP_fill, 0, NULL, 1, &wide, &(ParamsFill){0}, sizeof(ParamsFill), NULL, 0,
+                   "f");
+    copy(x, y);
+    expect(TENON_E_SHAPE, 4, -1, "buffer 2 would have too many elements");
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, set_up)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(plain_copy),       TEST(computed_dims),          TEST(constant_dims),
+        TEST(division_by_zero), TEST(overflowing_dims),       TEST(left_out_without_dims),
+        TEST(requirement),      TEST(requirement_that_holds), TEST(outside_the_buffer),
+        TEST(far_outside),      TEST(before_the_buffer),      TEST(negative_dim),
+        TEST(written_twice),    TEST(overlapping_operands),   TEST(disjoint_halves),
+        TEST(in_place),         TEST(not_quite_in_place),     TEST(wrong_extents),
+        TEST(gemm_extents),     TEST(gemm_density),           TEST(part_of_a_packed_constant),
+        TEST(port_with_gaps),   TEST(unknown_scalar),         TEST(huge_arena),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
