@@ -189,11 +189,9 @@ static void add(tenonc *c, const void *argument) {
         if (!strcmp(g->name, c->import.function))
             tn_fail(&c->cx, TN_E_ARGUMENT, "two functions are named '%s'", g->name);
     if (!c->source) c->source = arena_strdup(&c->cx.arena, m->path);
-    tn_enter(&c->cx, "file", m->path);
     on_progress(c, "reading", 0, 1);
     frontend_import(c->module, m->path, &c->import);
     on_progress(c, "reading", 1, 1);
-    tn_leave(&c->cx);
 }
 
 tenon_status tenonc_add(tenonc *c, const char *model, const char *function) {

@@ -36,6 +36,13 @@ bool view_has_rows(const View *v) {
  * group must be one run of memory. */
 bool view_reshape(Lower *lo, const View *v, int rank, const Expr *const *dims, View *out) {
     ExprCx *x = lo->x;
+    if (view_is_dense(lo, v)) { /* whatever the dims: their products are equal */
+        Type t = {.dtype = v->dtype, .rank = rank};
+        for (int i = 0; i < rank; i++) t.dims[i] = dims[i];
+        *out = view_dense(lo, v->buffer, &t);
+        out->offset = v->offset;
+        return true;
+    }
     *out = (View){.buffer = v->buffer,
                   .dtype = v->dtype,
                   .layout = v->layout,

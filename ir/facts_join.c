@@ -154,10 +154,13 @@ void facts_gather(Node *n) {
     const Value *v = n->inputs[0], *index = n->inputs[1];
     int axis = ir_axis(module_of(n), attr_int(n, "axis"), v->type.rank), r = index->type.rank;
     const Expr *at[TN_MAX_RANK], *map[TN_MAX_RANK];
-    if (!v->facts.values && !facts_known(v)) return;
+    for (int i = 0; i < r; i++) at[i] = ex_coord(x, axis + i, index->type.dims[i]);
+    if (!v->facts.values && !facts_known(v)) { /* positions must lie within a table of data, too */
+        index_coordinate(n, facts_at(index, at).e, v->type.dims[axis]);
+        return;
+    }
     gather_values(n, axis);
     if (n->outputs[0]->facts.values) return;
-    for (int i = 0; i < r; i++) at[i] = ex_coord(x, axis + i, index->type.dims[i]);
     for (int i = 0; i < v->type.rank; i++) {
         int to = i < axis ? i : i - 1 + r;
         map[i] = i == axis ? index_coordinate(n, facts_at(index, at).e, v->type.dims[i])

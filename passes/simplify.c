@@ -29,18 +29,29 @@ static Value *number_like(Node *n, double v) {
     return ir_scalar(n->graph, n->outputs[0]->type.dtype, v);
 }
 
+static Node *producer(const Value *v, OpKind op) {
+    return v->node && v->node->op == op ? v->node : NULL;
+}
+
 static Value *simplify_add(Node *n) {
     if (is_number(n->inputs[1], 0)) return as_result(n, n->inputs[0]);
+    for (int i = 0; i < 2; i++) {
+        Node *neg = producer(n->inputs[i], OP_neg);
+        if (neg) return ir_binary(n->graph, OP_sub, n->inputs[1 - i], neg->inputs[0]);
+    }
     return NULL;
 }
 
+/* x - c is x + (-c), for one number as well as for a tensor. */
 static Value *simplify_sub(Node *n) {
-    double c;
-    if (is_number(n->inputs[1], 0)) return as_result(n, n->inputs[0]);
-    if (!tn_is_float(n->outputs[0]->type.dtype) || !ir_constant_float(n->inputs[1], &c))
-        return NULL;
-    if (n->inputs[1]->type.rank > n->inputs[0]->type.rank) return NULL;
-    return ir_binary(n->graph, OP_add, n->inputs[0], number_like(n, -c));
+    Graph *g = n->graph;
+    Value *x = n->inputs[0], *c = n->inputs[1];
+    double v;
+    if (is_number(c, 0)) return as_result(n, x);
+    if (!c->constant) return NULL;
+    bool one = tn_is_float(c->type.dtype) && same_type(x, n->outputs[0]) &&
+               ir_constant_float(c, &v);
+    return ir_binary(g, OP_add, x, one ? number_like(n, -v) : ir_unary(g, OP_neg, c));
 }
 
 static Value *simplify_mul(Node *n) {
@@ -48,35 +59,57 @@ static Value *simplify_mul(Node *n) {
     return NULL;
 }
 
+/* Far from the ends of the range, where 1 / c would lose digits or be infinite. */
+static bool invertible(const Constant *c) {
+    int64_t n = (int64_t)(c->bytes / tn_dtype_size(c->dtype));
+    double low = c->dtype == TN_F64 ? 1e-300 : c->dtype == TN_F16 ? 1e-4 : 1e-37;
+    for (int64_t i = 0; i < n; i++) {
+        double x = fabs(ir_element_f64(c->dtype, c->data, i));
+        if (!(x >= low && x <= 1 / low)) return false;
+    }
+    return true;
+}
+
 static Value *simplify_div(Node *n) {
-    double c;
-    if (is_number(n->inputs[1], 1)) return as_result(n, n->inputs[0]);
-    if (!tn_is_float(n->outputs[0]->type.dtype) || !ir_constant_float(n->inputs[1], &c))
-        return NULL;
-    if (n->inputs[1]->type.rank > n->inputs[0]->type.rank || fabs(c) < 1e-30 || !isfinite(c))
-        return NULL;
-    return ir_binary(n->graph, OP_mul, n->inputs[0], number_like(n, 1 / c));
+    Graph *g = n->graph;
+    Value *x = n->inputs[0], *c = n->inputs[1];
+    double v;
+    if (is_number(c, 1)) return as_result(n, x);
+    if (!tn_is_float(n->outputs[0]->type.dtype)) return NULL;
+    if (is_number(x, 1) && same_type(c, n->outputs[0])) return ir_unary(g, OP_reciprocal, c);
+    if (!c->constant || !invertible(c->constant)) return NULL;
+    bool one = same_type(x, n->outputs[0]) && ir_constant_float(c, &v);
+    return ir_binary(g, OP_mul, x, one ? number_like(n, 1 / v) : ir_unary(g, OP_reciprocal, c));
 }
 
 static Value *simplify_pow(Node *n) {
-    double c;
-    if (!ir_constant_float(n->inputs[1], &c) || !same_type(n->inputs[0], n->outputs[0]))
-        return NULL;
+    Graph *g = n->graph;
     Value *x = n->inputs[0];
-    if (c == 1) return x;
-    if (c == 2) return ir_binary(n->graph, OP_mul, x, x);
-    if (c == 0.5 && tn_is_float(x->type.dtype)) return ir_unary(n->graph, OP_sqrt, x);
+    bool floats = tn_is_float(x->type.dtype);
+    if (is_number(n->inputs[1], 1)) return as_result(n, x);
+    if (is_number(n->inputs[1], 2)) return as_result(n, ir_binary(g, OP_mul, x, x));
+    if (floats && is_number(n->inputs[1], 0.5)) return as_result(n, ir_unary(g, OP_sqrt, x));
+    if (floats && is_number(n->inputs[1], -1)) return as_result(n, ir_unary(g, OP_reciprocal, x));
     return NULL;
+}
+
+/* Every value of `from` is one of `to`. */
+static bool is_lossless(TnDType from, TnDType to) {
+    TnDTypeClass a = tn_dtype_class(from), b = tn_dtype_class(to);
+    size_t m = tn_dtype_size(from), n = tn_dtype_size(to);
+    if (from == TN_BOOL) return true;
+    if (a == TN_CLASS_FLOAT) return b == TN_CLASS_FLOAT && n > m;
+    if (a == TN_CLASS_UINT && b == TN_CLASS_INT) return n > m;
+    return a == b && n >= m;
 }
 
 static Value *simplify_cast(Node *n) {
     Value *x = n->inputs[0];
     TnDType to = n->outputs[0]->type.dtype;
     if (x->type.dtype == to) return x;
-    /* bool -> any -> bool gives the bool back */
-    if (x->node && x->node->op == OP_cast && x->node->inputs[0]->type.dtype == to && to == TN_BOOL)
-        return x->node->inputs[0];
-    return NULL;
+    Node *inner = producer(x, OP_cast);
+    if (!inner || !is_lossless(inner->inputs[0]->type.dtype, x->type.dtype)) return NULL;
+    return ir_cast(n->graph, inner->inputs[0], to);
 }
 
 static Value *simplify_where(Node *n) {
@@ -98,31 +131,42 @@ static Value *simplify_logic(Node *n, PredKind neutral) {
     return NULL;
 }
 
-static Value *simplify_not(Node *n) {
-    const Node *inner = n->inputs[0]->node;
-    return inner && inner->op == OP_not ? inner->inputs[0] : NULL;
+static Value *simplify_xor(Node *n) {
+    for (int i = 0; i < 2; i++) {
+        if (is_pred(n->inputs[i], PRED_FALSE)) return as_result(n, n->inputs[1 - i]);
+        if (is_pred(n->inputs[i], PRED_TRUE))
+            return as_result(n, ir_unary(n->graph, OP_not, n->inputs[1 - i]));
+    }
+    return NULL;
+}
+
+/* f(f(x)) is x */
+static Value *simplify_twice(Node *n) {
+    Node *inner = producer(n->inputs[0], n->op);
+    return inner ? inner->inputs[0] : NULL;
 }
 
 static Value *simplify_minmax(Node *n) {
     return n->inputs[0] == n->inputs[1] ? n->inputs[0] : NULL;
 }
 
-/* f(expand(x)) = expand(f(x)); a broadcast operand need not be expanded first. */
+/* What an operand was broadcast from; a splat is one number broadcast. */
+static Value *unexpanded(Graph *g, Value *v) {
+    Node *e = v->node;
+    if (!e || (e->op != OP_expand && e->op != OP_splat)) return v;
+    if (e->op == OP_expand) return e->inputs[0];
+    return tn_is_float(v->type.dtype) ? ir_scalar(g, v->type.dtype, attr_float(e, "value"))
+                                      : ir_scalar_int(g, v->type.dtype, attr_int(e, "integer"));
+}
+
+/* f(expand(x), y) = expand(f(x, y)), which is no expansion at all if y has the result's dims. */
 static Value *simplify_expanded(Node *n) {
     if (!(ir_op_info(n->op)->flags & OPF_ELEMENTWISE)) return NULL;
     const Type *t = &n->outputs[0]->type;
-    if (n->input_count == 1) {
-        Node *e = n->inputs[0]->node;
-        if (!e || e->op != OP_expand) return NULL;
-        Node *inner = ir_node(n->graph, n->op, 1, e->inputs);
-        for (int i = 0; i < ir_attr_count(n->op); i++) inner->attrs[i] = n->attrs[i];
-        return ir_expand(n->graph, ir_insert(inner), t->rank, t->dims);
-    }
     Value *inputs[3];
     bool changed = false;
     for (int i = 0; i < n->input_count; i++) {
-        Node *e = n->inputs[i]->node;
-        inputs[i] = e && e->op == OP_expand ? e->inputs[0] : n->inputs[i];
+        inputs[i] = unexpanded(n->graph, n->inputs[i]);
         changed |= inputs[i] != n->inputs[i];
     }
     if (!changed) return NULL;
@@ -143,7 +187,9 @@ Value *canon_simplify(Node *n) {
     case OP_where: v = simplify_where(n); break;
     case OP_and: v = simplify_logic(n, PRED_TRUE); break;
     case OP_or: v = simplify_logic(n, PRED_FALSE); break;
-    case OP_not: v = simplify_not(n); break;
+    case OP_xor: v = simplify_xor(n); break;
+    case OP_neg:
+    case OP_not: v = simplify_twice(n); break;
     case OP_min:
     case OP_max: v = simplify_minmax(n); break;
     default: break;

@@ -1,6 +1,7 @@
 /* ONNX operators that select and rearrange elements. */
 #include <string.h>
 #include "frontend/onnx/import.h"
+#include "ir/infer.h"
 
 void import_concat(OnnxNode *n) {
     n->outputs[0] = ir_concat(n->g, n->input_count, n->inputs, onnx_axis(n, 0));
@@ -61,22 +62,41 @@ static SliceSpec slice_spec(OnnxNode *n) {
     return s;
 }
 
-/* A bound within [low, high]. Negative ones count from the end; those beyond 2^31 mean "as far as
- * possible". One whose sign is open is a length less something, required not to be negative. */
+/* A bound as a position: negative ones count from the end. One whose sign is open is a length less
+ * something; it is required not to be negative, and one that is only known not to be positive is
+ * required to be negative (0 would not mean the end). -dim is the start either way. */
+static const Expr *bound_position(OnnxNode *n, const Expr *v, const Expr *dim) {
+    ExprCx *x = n->x;
+    const Expr *zero = ex_int(x, 0), *minus_one = ex_int(x, -1);
+    if (ex_nonneg(x, v)) return v;
+    if (!ex_provably_ge(x, zero, v)) {
+        infer_try_le(n->m, zero, v);
+        return ex_norm(x, v);
+    }
+    const Expr *position = ex_add(x, v, dim);
+    if (position != zero) infer_try_le(n->m, v, minus_one);
+    return ex_norm(x, position);
+}
+
+/* A bound within [low, high]; those beyond 2^31 mean "as far as possible". */
 static const Expr *clamp_bound(OnnxNode *n, const Expr *v, const Expr *dim, const Expr *low,
                                const Expr *high) {
-    ExprCx *x = n->x;
-    const Expr *zero = ex_int(x, 0);
     int64_t c;
     if (ex_const(v, &c)) {
         if (c >= INT32_MAX) return high;
         if (c <= -INT32_MAX) return low;
     }
-    if (ex_provably_ge(x, ex_int(x, -1), v))
-        v = ex_add(x, v, dim);
-    else if (!ex_nonneg(x, v))
-        ex_require_le(x, zero, v, n->g->origin);
-    return ex_max(x, low, ex_min(x, ex_norm(x, v), high));
+    return ex_max(n->x, low, ex_min(n->x, bound_position(n, v, dim), high));
+}
+
+/* Who cuts out one position, x[:1] or x[-1:], means that it is there: without this its length would
+ * be min(1, dim), which does not broadcast. */
+static void require_single(OnnxNode *n, const Expr *start, const Expr *end, const Expr *dim) {
+    int64_t from, to;
+    if (!ex_const(start, &from) || !ex_const(end, &to)) return;
+    if (from == -1 && to >= INT32_MAX) to = 0;
+    if (from > -INT32_MAX && to - from == 1 && (from < 0 || to > 0))
+        infer_try_le(n->m, ex_int(n->x, from < 0 ? -from : to), dim);
 }
 
 static Value *slice_axis(OnnxNode *n, Value *y, int axis, const Expr *start, const Expr *end,
@@ -84,6 +104,7 @@ static Value *slice_axis(OnnxNode *n, Value *y, int axis, const Expr *start, con
     ExprCx *x = n->x;
     const Expr *dim = y->type.dims[axis], *zero = ex_int(x, 0);
     const Expr *last = ex_sub(x, dim, ex_int(x, 1)), *before = ex_int(x, -1);
+    if (step == 1) require_single(n, start, end, dim);
     start = clamp_bound(n, start, dim, zero, step > 0 ? dim : last);
     end = step > 0 ? clamp_bound(n, end, dim, zero, dim) : clamp_bound(n, end, dim, before, last);
     const Expr *span = step > 0 ? ex_sub(x, end, start) : ex_sub(x, start, end);

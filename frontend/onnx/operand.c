@@ -21,8 +21,13 @@ static const char *input_name(const OnnxNode *n, int i) {
     return tn_printable(n->cx, name, strlen(name), MAX_QUOTED);
 }
 
-static const Expr *check_value(const OnnxNode *n, const char *what, int k, const Expr *e) {
+/* The number INT64_MIN has no facts, since it cannot be negated; as a bound of a slice it means what
+ * the number above it means. */
+static const Expr *check_value(const OnnxNode *n, const Value *v, const char *what, int k) {
+    const Expr *e = v->facts.values[k];
     if (!ex_mentions(e, ATOM_LOAD)) return e;
+    if (v->constant && ir_element_i64(v->type.dtype, v->constant->data, k) == INT64_MIN)
+        return ex_int(n->x, INT64_MIN + 1);
     const char *text = ex_text_with(n->x, e, leaf_name, NULL);
     tn_fail(n->cx, TN_E_UNSUPPORTED, "%s depends on data: element %d is %s", what, k,
             tn_printable(n->cx, text, strlen(text), MAX_QUOTED));
@@ -31,13 +36,13 @@ static const Expr *check_value(const OnnxNode *n, const char *what, int k, const
 int onnx_values(const OnnxNode *n, int i, const char *what, const Expr *const **values) {
     const Value *v = n->inputs[i];
     int64_t dims[TN_MAX_RANK];
-    *values = v->facts.values;
     if (!tn_is_int(v->type.dtype))
         tn_fail(n->cx, TN_E_MODEL, "%s '%s' is of type %s, not of an integer type", what,
                 input_name(n, i), tn_dtype_name(v->type.dtype));
     if (v->type.rank > 1)
         tn_fail(n->cx, TN_E_MODEL, "%s '%s' is %s, not a vector", what, input_name(n, i),
                 ir_type_text(n->m, &v->type));
+    *values = NULL;
     if (v->type.rank == 1 && ex_is(v->type.dims[0], 0)) return 0;
     if (v->type.rank == 1 && ir_static_dims(&v->type, dims) && dims[0] > TN_MAX_FACTS)
         tn_fail(n->cx, TN_E_MODEL, "%s '%s' has %lld elements", what, input_name(n, i),
@@ -45,7 +50,9 @@ int onnx_values(const OnnxNode *n, int i, const char *what, const Expr *const **
     if (!v->facts.values)
         tn_fail(n->cx, TN_E_UNSUPPORTED, "%s depends on data: '%s' is %s", what, input_name(n, i),
                 ir_type_text(n->m, &v->type));
-    for (int k = 0; k < v->facts.count; k++) check_value(n, what, k, v->facts.values[k]);
+    const Expr **checked = ARENA_ARRAY(&n->cx->arena, const Expr *, (size_t)v->facts.count);
+    for (int k = 0; k < v->facts.count; k++) checked[k] = check_value(n, v, what, k);
+    *values = checked;
     return v->facts.count;
 }
 

@@ -28,7 +28,7 @@ static inline void run_bind(tenon_session *s, const char *function, unsigned cho
             elements = t.dims[axis] > RUN_INPUT_BYTES ? t.dims[axis] : elements * t.dims[axis];
         }
         bool left_out = port.is_optional && (choose >> i % 32 & 1);
-        if (!left_out && elements * 8 <= RUN_INPUT_BYTES)
+        if (!left_out && elements <= RUN_INPUT_BYTES / 8)
             tenon_session_bind(s, port.name, &t, NULL);
     }
 }
