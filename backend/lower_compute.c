@@ -210,6 +210,7 @@ void lower_attention(Lower *lo, Node *n) {
                          .window_left = (int32_t)attr_int(n, "left"),
                          .window_right = (int32_t)attr_int(n, "right")};
     if (attr_bool(n, "causal")) p.flags |= TN_ATTENTION_CAUSAL;
+    if (attr_bool(n, "zero_nan")) p.flags |= TN_ATTENTION_ZERO_NAN;
     if (!strcmp(attr_string(n, "mode"), "select")) p.flags |= TN_ATTENTION_SELECT;
     int inputs = 6;
     while (inputs > 3 && in[inputs - 1].buffer == TN_NO_ID) inputs--;

@@ -18,20 +18,47 @@ typedef struct Seen {
     size_t mask;
 } Seen;
 
-static uint64_t node_hash(const Node *n) {
-    uint64_t h = (uint64_t)n->op * 0x9e3779b97f4a7c15u;
-    for (int i = 0; i < n->input_count; i++) {
-        h ^= n->inputs[i] ? n->inputs[i]->id + 1 : 0;
-        h *= 0x100000001b3u;
-    }
+static uint64_t mix(uint64_t h, uint64_t v) {
+    h = (h ^ v) * 0x9e3779b97f4a7c15u;
     return h ^ h >> 29;
 }
 
-static bool same_node(const Node *a, const Node *b) {
-    if (a->op != b->op || a->input_count != b->input_count || a->output_count != b->output_count)
-        return false;
+/* The attributes that tell nodes of the same operands apart: slices, iotas, splats. */
+static uint64_t attr_hash(const Node *n, int i) {
+    switch (ir_attr_info(n->op, i)->kind) {
+    case 'i': return (uint64_t)n->attrs[i].i;
+    case 'd': return n->attrs[i].d->id;
+    case 'D': return n->attrs[i].D->count ? n->attrs[i].D->e[0]->id : 0;
+    case 'E': return n->attrs[i].E->count ? n->attrs[i].E->e[0]->id : 0;
+    default: return 0;
+    }
+}
+
+static uint64_t operand_id(const Node *n, int i) {
+    return n->inputs[i] ? n->inputs[i]->id + 1u : 0;
+}
+
+static uint64_t node_hash(const Node *n) {
+    uint64_t h = (uint64_t)n->op + 1;
+    if (ir_op_info(n->op)->flags & OPF_COMM) return mix(h, operand_id(n, 0) + operand_id(n, 1));
+    for (int i = 0; i < n->input_count; i++) h = mix(h, operand_id(n, i));
+    for (int i = 0; i < ir_attr_count(n->op); i++) h = mix(h, attr_hash(n, i));
+    return h;
+}
+
+static bool same_operands(const Node *a, const Node *b) {
+    if ((ir_op_info(a->op)->flags & OPF_COMM) && a->inputs[0] == b->inputs[1] &&
+        a->inputs[1] == b->inputs[0])
+        return true;
     for (int i = 0; i < a->input_count; i++)
         if (a->inputs[i] != b->inputs[i]) return false;
+    return true;
+}
+
+static bool same_node(const Node *a, const Node *b) {
+    if (a->op != b->op || a->input_count != b->input_count || a->output_count != b->output_count ||
+        !same_operands(a, b))
+        return false;
     for (int i = 0; i < ir_attr_count(a->op); i++)
         if (!ir_attr_equal(a->op, i, &a->attrs[i], &b->attrs[i])) return false;
     return true;

@@ -9,6 +9,7 @@
 #include "runtime/base/checked.h"
 
 #define SMALL_BYTES (64 << 10)
+#define SMALL_COUNT 4096       /* elements of a splat, iota or expansion that is a constant */
 #define MAX_WORK    (64 << 20) /* multiply-adds or elements computed at compile time, per node */
 
 static int64_t work(const Node *n, int64_t elements) {
@@ -22,14 +23,22 @@ static int64_t work(const Node *n, int64_t elements) {
 
 static bool worth_folding(const Node *n, int64_t elements, int64_t bytes) {
     int64_t in = 0;
+    if (!n->input_count) return (n->op == OP_splat || n->op == OP_iota) && elements <= SMALL_COUNT;
     for (int i = 0; i < n->input_count; i++) {
         if (!n->inputs[i]) continue;
         if (!n->inputs[i]->constant) return false;
         in += (int64_t)n->inputs[i]->constant->bytes;
     }
-    if (!n->input_count || bytes > TN_MAX_FOLD) return false;
+    if (bytes > TN_MAX_FOLD || (n->op == OP_expand && elements > SMALL_COUNT)) return false;
     if (bytes > SMALL_BYTES && bytes > in) return false;
     return (ir_op_info(n->op)->flags & OPF_MOVE) || work(n, elements) < MAX_WORK;
+}
+
+/* The attributes of an operator without operands are numbers. */
+static bool attrs_are_known(const Node *n) {
+    int64_t v;
+    return n->op != OP_iota ||
+           (ex_const(attr_dim(n, "start"), &v) && ex_const(attr_dim(n, "step"), &v));
 }
 
 static Value *fold_constants(Node *n) {
@@ -37,6 +46,7 @@ static Value *fold_constants(Node *n) {
     int64_t dims[TN_MAX_RANK], elements;
     const Type *t = &n->outputs[0]->type;
     if (n->output_count != 1 || n->region_count || !ir_static_dims(t, dims)) return NULL;
+    if (!attrs_are_known(n)) return NULL;
     if (!tn_product(dims, t->rank, &elements) || elements > TN_MAX_FOLD) return NULL;
     if (!worth_folding(n, elements, elements * (int64_t)tn_dtype_size(t->dtype))) return NULL;
     Tensor in[TN_MAX_OPERANDS], out = {0};

@@ -3,13 +3,17 @@
  *     %s = matmul %q, %k {tb=1}            %q4 = transpose %q {perm=[0, 2, 1, 3]}   (k, v likewise)
  *     %1 = mul %s, 0.125                   %o  = attention %q4, %k4, %v4, %mask {scale=0.125}
  *     %2 = add %1, %bias             =>    %y  = transpose %o {perm=[0, 2, 1, 3]}
- *     %3 = softmax %2 {axis=3}
+ *     %3 = softmax %2 {axis=-1}
  *     %y = matmul %3, %v
  *
  * find_attention walks from the softmax towards the product of queries and keys and only looks;
  * rewrite_attention only edits. A mask becomes part of the operator if mask.c proves what it is;
- * anything else that is added stays an additive bias. The transposes meet those of the model and
- * cancel. */
+ * anything else that is added stays an additive bias. Numbers that q and k are multiplied by join
+ * the scale. The transposes meet those of the model and cancel.
+ *
+ * Scores are [b, h, s, t], or [b h, s, t] where a model folds the heads into the batch; a view
+ * between the two may stand anywhere on the way. Without such a view a batch of three axes has one
+ * head. */
 #include "passes/emit.h"
 #include "passes/mask.h"
 #include "passes/pass.h"
@@ -18,20 +22,28 @@
 
 #define MAX_BIASES 4
 #define MAX_STEPS  24
+#define MAX_NODES  (MAX_STEPS + 4)
+
+typedef struct Added {
+    Value *value;
+    double factor;
+    int rank; /* of the scores it is added to */
+} Added;
 
 typedef struct Attention {
-    Node *nodes[MAX_STEPS]; /* from the last product inwards */
+    Node *nodes[MAX_NODES]; /* from the last product inwards */
     int node_count;
     Value *q, *k, *v; /* q[.., s, d], k[.., t, d] or transposed, v[.., t, e] */
     bool k_transposed, v_transposed;
     double scale;
+    Node *prescale[2]; /* products of q and k with a number that `scale` takes up */
+    int prescale_count;
+    const Expr *dims[4]; /* of the scores: b, h, s, t */
     const Pred *allowed; /* over the coordinates of the scores; NULL = everything */
     double mask_value;
     bool select;
-    Value *bias[MAX_BIASES];
-    double bias_scale[MAX_BIASES];
+    Added bias[MAX_BIASES];
     int bias_count;
-    Type scores; /* [b, h, s, t] */
 } Attention;
 
 static bool is_product(const Value *v) {
@@ -43,25 +55,39 @@ static bool is_product(const Value *v) {
 static bool leads_to_scores(const Value *v, int depth) {
     if (is_product(v)) return true;
     if (depth == 0 || !v->node || !ir_single_use(v)) return false;
+    Value *const *in = v->node->inputs;
     switch (v->node->op) {
-    case OP_mul: return leads_to_scores(v->node->inputs[0], depth - 1);
-    case OP_add:
-        return leads_to_scores(v->node->inputs[0], depth - 1) ||
-               leads_to_scores(v->node->inputs[1], depth - 1);
-    case OP_where:
-        return leads_to_scores(v->node->inputs[1], depth - 1) ||
-               leads_to_scores(v->node->inputs[2], depth - 1);
-    case OP_view: return leads_to_scores(v->node->inputs[0], depth - 1);
+    case OP_mul:
+    case OP_view: return leads_to_scores(in[0], depth - 1);
+    case OP_add: return leads_to_scores(in[0], depth - 1) || leads_to_scores(in[1], depth - 1);
+    case OP_where: return leads_to_scores(in[1], depth - 1) || leads_to_scores(in[2], depth - 1);
     default: return false;
     }
 }
 
-/* The predicate of a tensor that broadcasts against the scores, over the scores' coordinates. */
-static const Pred *over_scores(ExprCx *x, const Pred *p, const Type *t, const Type *scores) {
+/* --- masks and biases --- */
+
+/* The coordinate of the scores [b, h, s, t] that axis i of a tensor follows if it broadcasts
+ * against scores of `rank` axes. */
+static int coordinate(int i, const Type *t, int rank) {
+    int axis = i + rank - t->rank;
+    return rank == 3 && axis > 0 ? axis + 1 : axis;
+}
+
+/* Whether the tensor's first axis is batch and heads in one. */
+static bool folds_heads(const Attention *a, const Type *t, int rank) {
+    return rank == 3 && t->rank == 3 && !ex_is(t->dims[0], 1) && !ex_is(a->dims[1], 1);
+}
+
+/* The predicate of a tensor that broadcasts against the scores, over the scores' coordinates; NULL
+ * if they do not give its own. */
+static const Pred *over_scores(const Attention *a, ExprCx *x, const Pred *p, const Type *t,
+                               int rank) {
     const Expr *map[TN_MAX_RANK];
+    if (t->rank > rank || folds_heads(a, t, rank)) return NULL;
     for (int i = 0; i < t->rank; i++) {
-        int axis = i + scores->rank - t->rank;
-        map[i] = ex_is(t->dims[i], 1) ? ex_int(x, 0) : ex_coord(x, axis, scores->dims[axis]);
+        int c = coordinate(i, t, rank);
+        map[i] = ex_is(t->dims[i], 1) ? ex_int(x, 0) : ex_coord(x, c, a->dims[c]);
     }
     return pr_at(x, p, map, t->rank);
 }
@@ -75,172 +101,232 @@ static bool set_mask(Attention *a, ExprCx *x, const Pred *allowed, double value,
     return true;
 }
 
+static bool is_mask(ExprCx *x, const Pred *allowed) {
+    Mask m;
+    const Pred *rest;
+    return allowed && mask_split(x, allowed, &m, &rest);
+}
+
 /* An added tensor: a mask if it is zero where allowed and one number elsewhere, else a bias. */
-static bool take_added(Attention *a, ExprCx *x, Value *v, double factor) {
+static bool take_added(Attention *a, ExprCx *x, Value *v, double factor, int rank) {
     const Facts *f = &v->facts;
-    if (v->type.rank > a->scores.rank) return false;
+    if (v->type.rank > rank) return false;
     if (f->choice && f->choice->kind == PRED_TRUE && f->yes == 0) return true;
     if (f->choice && (f->yes == 0 || f->no == 0)) {
         const Pred *p = f->yes == 0 ? f->choice : pr_not(x, f->choice);
         double value = (f->yes == 0 ? f->no : f->yes) * factor;
-        const Pred *allowed = over_scores(x, p, &v->type, &a->scores);
-        Mask m;
-        const Pred *rest;
-        if (mask_split(x, allowed, &m, &rest) && set_mask(a, x, allowed, value, false)) return true;
+        const Pred *allowed = over_scores(a, x, p, &v->type, rank);
+        if (is_mask(x, allowed) && set_mask(a, x, allowed, value, false)) return true;
     }
     if (a->bias_count == MAX_BIASES) return false;
-    a->bias[a->bias_count] = v;
-    a->bias_scale[a->bias_count++] = factor;
+    a->bias[a->bias_count++] = (Added){v, factor, rank};
     return true;
 }
 
 static const char *take_where(Attention *a, ExprCx *x, Node *n, double factor, Value **next) {
     bool scores_first = leads_to_scores(n->inputs[1], MAX_STEPS);
-    Value *other = n->inputs[scores_first ? 2 : 1];
+    Value *mask = n->inputs[0], *other = n->inputs[scores_first ? 2 : 1];
     double value;
     if (other->facts.choice && other->facts.choice->kind == PRED_TRUE)
         value = other->facts.yes;
     else if (!ir_constant_float(other, &value))
         return "the masked value is no constant";
-    const Pred *p = n->inputs[0]->facts.pred;
-    if (!p || n->inputs[0]->type.rank > a->scores.rank) return "the mask has no element function";
+    const Pred *p = mask->facts.pred;
+    if (!p) return "the mask has no element function";
     if (!scores_first) p = pr_not(x, p);
-    Mask m;
-    const Pred *rest, *allowed = over_scores(x, p, &n->inputs[0]->type, &a->scores);
-    if (!mask_split(x, allowed, &m, &rest))
-        return "the selecting mask is neither causal nor a key mask";
+    const Pred *allowed = over_scores(a, x, p, &mask->type, n->outputs[0]->type.rank);
+    if (!is_mask(x, allowed)) return "the selecting mask is neither causal nor a key mask";
     if (a->bias_count) return "a bias is added to selected scores";
     if (!set_mask(a, x, allowed, value * factor, true)) return "two masks with different values";
     *next = n->inputs[scores_first ? 1 : 2];
     return NULL;
 }
 
+/* --- the walk --- */
+
+/* A view between [b, h, s, t] and [b h, s, t]. */
+static const char *take_view(Attention *a, ExprCx *x, Node *n, Value **next) {
+    static const char *const other = "the scores are reshaped";
+    const Type *in = &n->inputs[0]->type;
+    if (in->rank < 3 || in->rank > 4) return other;
+    if (in->dims[in->rank - 2] != a->dims[2] || in->dims[in->rank - 1] != a->dims[3]) return other;
+    const Expr *rows = ex_mul(x, a->dims[0], a->dims[1]);
+    if (in->rank == 3 ? in->dims[0] != rows : ex_mul(x, in->dims[0], in->dims[1]) != rows)
+        return other;
+    if (in->rank == 4) {
+        bool same = in->dims[0] == a->dims[0] && in->dims[1] == a->dims[1];
+        if (!same && (a->allowed || a->bias_count)) return "masked before the heads are split";
+        a->dims[0] = in->dims[0];
+        a->dims[1] = in->dims[1];
+    }
+    *next = n->inputs[0];
+    return NULL;
+}
+
 static const char *step(Attention *a, ExprCx *x, Node *n, double *factor, Value **next) {
     double c;
+    if (n->op == OP_view) return take_view(a, x, n, next);
     switch (n->op) {
     case OP_mul:
         if (!ir_constant_float(n->inputs[1], &c)) return "the scores are multiplied by a tensor";
         *factor *= c;
         *next = n->inputs[0];
-        return NULL;
+        break;
     case OP_add: {
         int scores = leads_to_scores(n->inputs[0], MAX_STEPS) ? 0 : 1;
-        if (!take_added(a, x, n->inputs[1 - scores], *factor))
+        if (!take_added(a, x, n->inputs[1 - scores], *factor, n->outputs[0]->type.rank))
             return "too many tensors are added to the scores";
         *next = n->inputs[scores];
-        return NULL;
+        break;
     }
-    case OP_where: return take_where(a, x, n, *factor, next);
-    case OP_view: *next = n->inputs[0]; return NULL;
+    case OP_where: {
+        const char *why = take_where(a, x, n, *factor, next);
+        if (why) return why;
+        break;
+    }
     default: return "the scores are changed by another operator";
     }
+    return ir_same_dims(&(*next)->type, &n->outputs[0]->type) ? NULL : "the scores are broadcast";
 }
 
 static void push(Attention *a, Node *n) {
     a->nodes[a->node_count++] = n;
 }
 
+/* q and k may be scaled before their product, in front of views and transposes too. */
+static void take_prescale(Attention *a, Value *v) {
+    double c;
+    while (v->node && ir_single_use(v) && (v->node->op == OP_view || v->node->op == OP_transpose))
+        v = v->node->inputs[0];
+    Node *n = v->node;
+    if (!n || n->op != OP_mul || !ir_single_use(v) || !ir_constant_float(n->inputs[1], &c)) return;
+    if (!isfinite(c) || !ir_same_dims(&n->inputs[0]->type, &v->type)) return;
+    a->scale *= c;
+    a->prescale[a->prescale_count++] = n;
+    push(a, n);
+}
+
+static const char *check_softmax(const Node *softmax) {
+    const Type *t = &softmax->inputs[0]->type;
+    int64_t axis = attr_int(softmax, "axis");
+    if (!leads_to_scores(softmax->inputs[0], MAX_STEPS))
+        return "no product of queries and keys above it";
+    if (t->dtype != TN_F32) return "the scores are not f32";
+    if (t->rank < 3 || t->rank > 4 || (axis != -1 && axis != t->rank - 1))
+        return "the softmax is not over the keys of [batch, heads, queries, keys]";
+    return NULL;
+}
+
+/* The product of probabilities and values, in *last. */
+static const char *find_last_product(Node *softmax, Node **last) {
+    Value *p = softmax->outputs[0];
+    const Type *t = &p->type;
+    if (!ir_single_use(p)) return "the probabilities are used elsewhere";
+    Node *n = p->uses[0].node;
+    if (n->op == OP_view && ir_single_use(n->outputs[0])) { /* heads folded into the batch */
+        p = n->outputs[0];
+        int r = p->type.rank;
+        if (r < 3 || p->type.dims[r - 2] != t->dims[t->rank - 2] ||
+            p->type.dims[r - 1] != t->dims[t->rank - 1])
+            return "the probabilities are reshaped";
+        n = p->uses[0].node;
+    }
+    if (n->op != OP_matmul || n->inputs[0] != p || attr_bool(n, "ta") || n->inputs[1] == p)
+        return "the probabilities are not multiplied by values";
+    *last = n;
+    return NULL;
+}
+
 /* NULL if `softmax` is inside an attention that can be rewritten, else why not. */
 static const char *find_attention(Node *softmax, Attention *a) {
-    Graph *g = softmax->graph;
-    ExprCx *x = g->module->ex;
-    Value *p = softmax->outputs[0], *v = softmax->inputs[0];
-    *a = (Attention){.scale = 1, .scores = v->type};
-    int rank = v->type.rank;
-    int64_t axis = attr_int(softmax, "axis");
-    if (!leads_to_scores(v, MAX_STEPS - 4)) return "no product of queries and keys above it";
-    if (v->type.dtype != TN_F32) return "the scores are not f32";
-    if (rank < 3 || rank > 4 || (axis != -1 && axis != rank - 1))
-        return "the softmax is not over the keys of [batch, heads, queries, keys]";
-    if (!ir_single_use(p)) return "the probabilities are used elsewhere";
-    Node *last = p->uses[0].node;
-    if (last->op != OP_matmul || last->inputs[0] != p || attr_bool(last, "ta") ||
-        last->inputs[1] == p)
-        return "the probabilities are not multiplied by values";
+    ExprCx *x = softmax->graph->module->ex;
+    Value *v = softmax->inputs[0];
+    const Type *t = &v->type;
+    Node *last;
+    const char *why = check_softmax(softmax);
+    if (!why) why = find_last_product(softmax, &last);
+    if (why) return why;
+    *a = (Attention){.dims = {t->dims[0], t->rank == 4 ? t->dims[1] : ex_int(x, 1),
+                              t->dims[t->rank - 2], t->dims[t->rank - 1]}};
     push(a, last);
     push(a, softmax);
     double factor = 1;
     while (!is_product(v)) {
         if (a->node_count == MAX_STEPS || !ir_single_use(v)) return "the scores are used elsewhere";
         push(a, v->node);
-        const char *why = step(a, x, v->node, &factor, &v);
+        why = step(a, x, v->node, &factor, &v);
         if (why) return why;
     }
     if (!ir_single_use(v)) return "the scores are used elsewhere";
-    push(a, v->node);
     if (attr_bool(v->node, "ta")) return "the queries are transposed";
-    if (v->type.rank < 3 || v->type.rank > 4)
-        return "the product of queries and keys has another rank";
+    push(a, v->node);
     a->scale = factor;
     a->q = v->node->inputs[0];
     a->k = v->node->inputs[1];
     a->k_transposed = !attr_bool(v->node, "tb");
     a->v = last->inputs[1];
     a->v_transposed = attr_bool(last, "tb");
+    take_prescale(a, a->q);
+    take_prescale(a, a->k);
     return NULL;
+}
+
+/* --- the operator --- */
+
+/* Batch and heads of an operand must be the scores', not broadcast. */
+static bool fits(const Attention *a, ExprCx *x, const Value *v) {
+    const Expr *const *d = v->type.dims;
+    if (v->type.rank == 3) return d[0] == ex_mul(x, a->dims[0], a->dims[1]);
+    return v->type.rank == 4 && d[0] == a->dims[0] && d[1] == a->dims[1];
 }
 
 /* [.., n, d] (or [.., d, n] if transposed) under the scores' batch and heads as [b, n, h, d]. */
 static Value *token_major(Graph *g, const Attention *a, Value *x, bool transposed) {
     int r = x->type.rank;
-    const Expr *dims[4], *one = ex_int(g->module->ex, 1);
-    bool three = a->scores.rank == 3;
-    const Expr *rows = x->type.dims[r - 2], *columns = x->type.dims[r - 1];
-    dims[0] = a->scores.dims[0];
-    dims[1] = three ? one : a->scores.dims[1];
-    dims[2] = rows;
-    dims[3] = columns;
-    Value *four = x;
-    if (r != 4 || three) four = ir_view(g, x, 4, dims);
-    return ir_transpose(g, four, transposed ? (int[]){0, 3, 1, 2} : (int[]){0, 2, 1, 3});
+    const Expr *dims[4] = {a->dims[0], a->dims[1], x->type.dims[r - 2], x->type.dims[r - 1]};
+    static const int forward[4] = {0, 2, 1, 3}, swapped[4] = {0, 3, 1, 2};
+    return ir_transpose(g, ir_view(g, x, 4, dims), transposed ? swapped : forward);
 }
 
-/* Batch and heads of an operand must be the scores', not broadcast; heads may be folded into the
- * batch. */
-static bool fits(const Attention *a, ExprCx *x, const Value *v) {
-    int r = v->type.rank;
-    const Type *s = &a->scores;
-    if (r < 3 || r > 4) return false;
-    const Expr *want = s->rank == 3 ? s->dims[0] : ex_mul(x, s->dims[0], s->dims[1]);
-    const Expr *have = r == 3 ? v->type.dims[0] : ex_mul(x, v->type.dims[0], v->type.dims[1]);
-    if (r == 4 && s->rank == 4)
-        return v->type.dims[0] == s->dims[0] && v->type.dims[1] == s->dims[1];
-    return want == have;
+/* A bias with four axes, those that it does not follow of length 1. */
+static Value *four_axes(Graph *g, const Attention *a, const Added *added) {
+    const Type *t = &added->value->type;
+    const Expr *one = ex_int(g->module->ex, 1), *dims[4] = {one, one, one, one};
+    for (int i = 0; i < t->rank; i++) dims[coordinate(i, t, added->rank)] = t->dims[i];
+    if (folds_heads(a, t, added->rank)) {
+        dims[0] = a->dims[0];
+        dims[1] = a->dims[1];
+    }
+    return ir_view(g, added->value, 4, dims);
 }
 
-static Value *scaled_bias(Graph *g, const Attention *a) {
+static Value *sum_of_biases(Graph *g, const Attention *a) {
     Value *sum = NULL;
     for (int i = 0; i < a->bias_count; i++) {
-        Value *b = a->bias[i];
-        if (a->bias_scale[i] != 1)
-            b = ir_binary(g, OP_mul, b, ir_scalar(g, TN_F32, a->bias_scale[i]));
+        Value *b = four_axes(g, a, &a->bias[i]);
+        double factor = a->bias[i].factor;
+        if (factor != 1) b = ir_binary(g, OP_mul, b, ir_scalar(g, TN_F32, factor));
         sum = sum ? ir_binary(g, OP_add, sum, b) : b;
     }
-    if (!sum) return NULL;
-    const Expr *dims[4], *one = ex_int(g->module->ex, 1);
-    int three = a->scores.rank == 3, r = sum->type.rank;
-    for (int i = 0; i < 4; i++) {
-        int of_scores = three ? (i == 0 ? 0 : i - 1) : i; /* [b, s, t] -> [b, 1, s, t] */
-        int axis = of_scores - (a->scores.rank - r);
-        dims[i] = (three && i == 1) || axis < 0 ? one : sum->type.dims[axis];
-    }
-    return ir_view(g, sum, 4, dims);
+    return sum;
 }
 
-/* The masks' predicates as tensors; false if one has no operators to compute it. */
-static bool emit_masks(Graph *g, const Attention *a, const Mask *m, Value **key, Value **query) {
-    const Expr *b = a->scores.dims[0], *s = a->scores.dims[a->scores.rank - 2],
-               *t = a->scores.dims[a->scores.rank - 1];
-    *key = *query = NULL;
-    if (m->key) *key = emit_pred(g, m->key, 2, (int[]){0, 3}, (const Expr *[]){b, t});
-    if (m->query) *query = emit_pred(g, m->query, 2, (int[]){0, 2}, (const Expr *[]){b, s});
-    return (!m->key || *key) && (!m->query || *query);
+/* A mask's predicate as a tensor [b or 1, length]; false if no operators compute it. */
+static bool emit_mask(Graph *g, const Attention *a, const Pred *p, int axis, Value **mask) {
+    const Expr *dims[2] = {a->dims[0], a->dims[axis]};
+    *mask = NULL;
+    if (!p) return true;
+    Value *v = emit_pred(g, p, 2, (int[]){0, axis}, dims);
+    if (!v) return false;
+    *mask = ir_expand(g, v, 2, (const Expr *[]){v->type.dims[0], dims[1]});
+    return true;
 }
 
-/* Masks that broadcast over the keys (or queries) get their full length; the batch may stay 1. */
-static Value *full_length(Graph *g, Value *mask, const Expr *length) {
-    if (!mask || mask->type.dims[1] == length) return mask;
-    return ir_expand(g, mask, 2, (const Expr *[]){mask->type.dims[0], length});
+static void remove_prescale(Attention *a) {
+    for (int i = 0; i < a->prescale_count; i++)
+        ir_replace(a->prescale[i]->outputs[0], a->prescale[i]->inputs[0]);
+    a->q = ir_resolve(a->q);
+    a->k = ir_resolve(a->k);
 }
 
 static const char *rewrite_attention(Graph *g, Attention *a) {
@@ -250,17 +336,17 @@ static const char *rewrite_attention(Graph *g, Attention *a) {
     Value *key, *query;
     if (!fits(a, x, a->q) || !fits(a, x, a->k) || !fits(a, x, a->v))
         return "queries, keys and values have different batches or heads";
-    if (a->scores.rank == 3 && a->allowed) return "a mask over heads folded into the batch";
     if (a->allowed && !mask_split(x, a->allowed, &mask, &rest))
         return "the masks do not go together";
-    if (!emit_masks(g, a, &mask, &key, &query)) return "the mask cannot be computed per key";
-    const Expr *s = a->scores.dims[a->scores.rank - 2], *t = a->scores.dims[a->scores.rank - 1];
+    if (!emit_mask(g, a, mask.key, 3, &key) || !emit_mask(g, a, mask.query, 2, &query))
+        return "the mask cannot be computed per key";
+    remove_prescale(a);
     Value *in[6] = {token_major(g, a, a->q, false),
                     token_major(g, a, a->k, a->k_transposed),
                     token_major(g, a, a->v, a->v_transposed),
-                    full_length(g, key, t),
-                    full_length(g, query, s),
-                    scaled_bias(g, a)};
+                    key,
+                    query,
+                    sum_of_biases(g, a)};
     int count = 6;
     while (!in[count - 1]) count--;
     Node *n = ir_node(g, OP_attention, count, in);

@@ -49,8 +49,8 @@ static Value *simplify_sub(Node *n) {
     double v;
     if (is_number(c, 0)) return as_result(n, x);
     if (!c->constant) return NULL;
-    bool one = tn_is_float(c->type.dtype) && same_type(x, n->outputs[0]) &&
-               ir_constant_float(c, &v);
+    bool one =
+        tn_is_float(c->type.dtype) && same_type(x, n->outputs[0]) && ir_constant_float(c, &v);
     return ir_binary(g, OP_add, x, one ? number_like(n, -v) : ir_unary(g, OP_neg, c));
 }
 
@@ -117,6 +117,8 @@ static Value *simplify_where(Node *n) {
     if (p && p->kind == PRED_TRUE) return as_result(n, n->inputs[1]);
     if (p && p->kind == PRED_FALSE) return as_result(n, n->inputs[2]);
     if (n->inputs[1] == n->inputs[2]) return as_result(n, n->inputs[1]);
+    const Node *c = n->inputs[0]->node;
+    if (c && c->op == OP_not) return ir_where(n->graph, c->inputs[0], n->inputs[2], n->inputs[1]);
     return NULL;
 }
 

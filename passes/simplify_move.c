@@ -31,13 +31,37 @@ static bool keeps_order(const Node *n) {
     return true;
 }
 
+static bool swaps_last(const Node *n) {
+    const IntList *perm = attr_ints(n, "perm");
+    int r = perm->count;
+    for (int i = 0; i < r - 2; i++)
+        if (perm->v[i] != i) return false;
+    return r >= 2 && perm->v[r - 1] == r - 2;
+}
+
+/* The last two axes swapped behind a view that merges axes before them are swapped before it: the
+ * views of merged and split heads then meet and cancel. */
+static Value *swap_before_view(Node *n) {
+    Node *view = producer(n->inputs[0], OP_view);
+    if (!view || !swaps_last(n)) return NULL;
+    const Type *from = &view->inputs[0]->type, *to = &view->outputs[0]->type;
+    int r = from->rank, s = to->rank, perm[TN_MAX_RANK];
+    if (r <= s || from->dims[r - 1] != to->dims[s - 1] || from->dims[r - 2] != to->dims[s - 2])
+        return NULL;
+    for (int i = 0; i < r - 2; i++) perm[i] = i;
+    perm[r - 2] = r - 1;
+    perm[r - 1] = r - 2;
+    Value *swapped = ir_transpose(n->graph, view->inputs[0], perm);
+    return ir_view(n->graph, swapped, s, n->outputs[0]->type.dims);
+}
+
 static Value *simplify_transpose(Node *n) {
     Value *x = n->inputs[0];
     const IntList *perm = attr_ints(n, "perm");
     if (keeps_order(n))
         return ir_view(n->graph, x, n->outputs[0]->type.rank, n->outputs[0]->type.dims);
     Node *inner = producer(x, OP_transpose);
-    if (!inner) return NULL;
+    if (!inner) return swap_before_view(n);
     const IntList *first = attr_ints(inner, "perm");
     int both[TN_MAX_RANK];
     for (int i = 0; i < perm->count; i++) both[i] = (int)first->v[perm->v[i]];
@@ -68,26 +92,65 @@ static Value *simplify_slice(Node *n) {
                     ex_add(m->ex, attr_dim(inner, "start"), offset), length, total);
 }
 
+static Node *inner_concat(const Value *v, int axis) {
+    Node *n = producer(v, OP_concat);
+    return n && ir_single_use(v) && attr_int(n, "axis") == axis ? n : NULL;
+}
+
+/* Empty operands go; a concatenation that only this one reads is taken apart. */
 static Value *simplify_concat(Node *n) {
-    int axis = (int)attr_int(n, "axis"), count = 0;
-    Value **kept = ARENA_ARRAY(&n->graph->module->cx->arena, Value *, (size_t)n->input_count);
-    for (int i = 0; i < n->input_count; i++)
-        if (!ex_is(n->inputs[i]->type.dims[axis], 0)) kept[count++] = n->inputs[i];
+    int axis = (int)attr_int(n, "axis"), total = n->input_count, count = 0;
+    for (int i = 0; i < n->input_count; i++) {
+        Node *inner = inner_concat(n->inputs[i], axis);
+        if (inner) total += inner->input_count;
+    }
+    Value **kept = ARENA_ARRAY(&n->graph->module->cx->arena, Value *, (size_t)total);
+    for (int i = 0; i < n->input_count; i++) {
+        Node *inner = inner_concat(n->inputs[i], axis);
+        for (int k = 0; inner && k < inner->input_count; k++) kept[count++] = inner->inputs[k];
+        if (!inner && !ex_is(n->inputs[i]->type.dims[axis], 0)) kept[count++] = n->inputs[i];
+    }
     if (count == 1) return kept[0];
-    return count && count < n->input_count ? ir_concat(n->graph, count, kept, axis) : NULL;
+    bool changed = count != n->input_count || total != n->input_count;
+    return count && changed ? ir_concat(n->graph, count, kept, axis) : NULL;
+}
+
+static Value *simplify_pad(Node *n) {
+    const DimList *before = attr_dims(n, "before"), *after = attr_dims(n, "after");
+    for (int i = 0; i < before->count; i++)
+        if (!ex_is(before->e[i], 0) || !ex_is(after->e[i], 0)) return NULL;
+    return n->inputs[0];
+}
+
+static Value *simplify_reduce(Node *n) {
+    const IntList *axes = attr_ints(n, "axes");
+    const Type *x = &n->inputs[0]->type, *y = &n->outputs[0]->type;
+    for (int i = 0; i < axes->count; i++)
+        if (!ex_is(x->dims[ir_axis(n->graph->module, axes->v[i], x->rank)], 1)) return NULL;
+    return ir_view(n->graph, n->inputs[0], y->rank, y->dims);
+}
+
+/* The last axis is called -1, whatever the rank. */
+static Value *simplify_softmax(Node *n) {
+    if (attr_int(n, "axis") != n->inputs[0]->type.rank - 1) return NULL;
+    Node *last = ir_node(n->graph, n->op, 1, n->inputs);
+    ir_set_int(last, "axis", -1);
+    return ir_insert(last);
 }
 
 /* One element picked at a known place is a slice. */
 static Value *simplify_gather(Node *n) {
     Value *x = n->inputs[0], *index = n->inputs[1];
-    Module *m = n->graph->module;
+    ExprCx *ex = n->graph->module->ex;
     int axis = (int)attr_int(n, "axis");
-    int64_t k;
-    if (index->facts.count != 1 || !index->facts.values || !ex_const(index->facts.values[0], &k))
+    if (index->facts.count != 1 || !index->facts.values) return NULL;
+    const Expr *start = index->facts.values[0];
+    if (ex_mentions(start, ATOM_LOAD)) return NULL;
+    if (ex_provably_ge(ex, ex_int(ex, -1), start))
+        start = ex_add(ex, start, x->type.dims[axis]);
+    else if (!ex_nonneg(ex, start))
         return NULL;
-    const Expr *start = ex_int(m->ex, k);
-    if (k < 0) start = ex_add(m->ex, start, x->type.dims[axis]);
-    Value *s = ir_slice(n->graph, x, axis, start, ex_int(m->ex, 1), 1);
+    Value *s = ir_slice(n->graph, x, axis, start, ex_int(ex, 1), 1);
     return ir_view(n->graph, s, n->outputs[0]->type.rank, n->outputs[0]->type.dims);
 }
 
@@ -96,14 +159,6 @@ static Value *simplify_gather(Node *n) {
 static bool keeps_rows(const Node *view) {
     const Type *from = &view->inputs[0]->type, *to = &view->outputs[0]->type;
     return from->rank >= 2 && to->rank >= 2 && from->dims[from->rank - 1] == to->dims[to->rank - 1];
-}
-
-static bool swaps_last(const Node *n) {
-    const IntList *perm = attr_ints(n, "perm");
-    int r = perm->count;
-    for (int i = 0; i < r - 2; i++)
-        if (perm->v[i] != i) return false;
-    return r >= 2 && perm->v[r - 1] == r - 2;
 }
 
 static Value *simplify_matmul(Node *n) {
@@ -164,6 +219,14 @@ Value *canon_simplify_move(Node *n) {
     case OP_expand: return simplify_expand(n);
     case OP_slice: return simplify_slice(n);
     case OP_concat: return simplify_concat(n);
+    case OP_pad: return simplify_pad(n);
+    case OP_reduce_sum:
+    case OP_reduce_mean:
+    case OP_reduce_max:
+    case OP_reduce_min:
+    case OP_reduce_prod: return simplify_reduce(n);
+    case OP_softmax:
+    case OP_log_softmax: return simplify_softmax(n);
     case OP_gather: return simplify_gather(n);
     case OP_matmul: return simplify_matmul(n);
     default: return sink_view(n);

@@ -43,6 +43,7 @@ typedef struct ParamsAttention {
     uint32_t reserved[2];
 } ParamsAttention;
 #define TN_ATTENTION_CAUSAL 1u /* key j allowed iff j <= i + offset (scalar 0 of the instruction) */
+#define TN_ATTENTION_ZERO_NAN 4u /* a row whose probabilities are NaN (all keys masked by -inf) gives zeros */
 #define TN_ATTENTION_SELECT 2u /* a masked score is replaced by mask_value; otherwise mask_value is added to it */
 
 typedef struct ParamsSoftmax { uint32_t axis; uint32_t log; } ParamsSoftmax;

@@ -37,9 +37,8 @@ void import_mean(OnnxNode *n) {
 }
 
 void import_mod(OnnxNode *n) {
-    bool fmod = onnx_flag(n, "fmod");
-    if (!fmod && tn_is_float(dtype_of(n, 0))) tn_fail(n->cx, TN_E_MODEL, "floats need fmod = 1");
-    n->outputs[0] = ir_binary(n->g, fmod ? OP_fmod : OP_mod, n->inputs[0], n->inputs[1]);
+    OpKind op = onnx_flag(n, "fmod") ? OP_fmod : OP_mod;
+    n->outputs[0] = ir_binary(n->g, op, n->inputs[0], n->inputs[1]);
 }
 
 /* The result has the type of the base. */

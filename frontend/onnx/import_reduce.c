@@ -16,8 +16,12 @@ static Value *reduce(OnnxNode *n, OpKind op, Value *x) {
     return ir_reduce(n->g, op, x, count, list, keep);
 }
 
+/* Booleans have a largest and a smallest: as numbers 0 and 1. */
 void import_reduce(OnnxNode *n) {
-    n->outputs[0] = reduce(n, n->row->op, n->inputs[0]);
+    Value *x = n->inputs[0];
+    bool logical = x->type.dtype == TN_BOOL;
+    Value *y = reduce(n, n->row->op, logical ? ir_cast(n->g, x, TN_U8) : x);
+    n->outputs[0] = logical ? ir_cast(n->g, y, TN_BOOL) : y;
 }
 
 static Value *square(OnnxNode *n) {

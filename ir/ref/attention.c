@@ -4,7 +4,7 @@
  *     score    = softcap tanh(score / softcap)            if softcap > 0
  *     score   += bias[b,h,s,t]
  *     masked:    score += mask_value (mode add) or score = mask_value (mode select)
- *     y[b,s,h,:] = softmax(score) v[b,:,g,:]
+ *     y[b,s,h,:] = softmax(score) v[b,:,g,:]             zero_nan: 0 for probabilities that are NaN
  *
  * Each line rounds to f32, so that adding -3.4e38 makes all masked scores equal as it does in the
  * models: a row in which everything is masked gives the mean of v over all keys. A key t is masked
@@ -20,7 +20,7 @@ typedef struct Attention {
     const double *q, *k, *v;
     const Tensor *key_mask, *query_mask, *bias;
     double scale, softcap, mask_value;
-    bool causal, select;
+    bool causal, select, zero_nan;
     int64_t offset, left, right;
     int64_t queries, keys, heads, kv_heads, depth, width; /* width: of v */
 } Attention;
@@ -39,6 +39,7 @@ static Attention attention_of(RefCall *call) {
                        .mask_value = attr_float(n, "mask_value"),
                        .causal = attr_bool(n, "causal"),
                        .select = attr_string(n, "mode")[0] == 's',
+                       .zero_nan = attr_bool(n, "zero_nan"),
                        .offset = ref_expr(call, attr_dim(n, "offset")),
                        .left = attr_int(n, "left"),
                        .right = attr_int(n, "right"),
@@ -95,9 +96,10 @@ void ref_attention(RefCall *call) {
             if (p[t] > largest || isnan(p[t])) largest = p[t];
         }
         for (int64_t t = 0; t < a.keys; t++) sum += p[t] = exp(p[t] - largest);
+        bool zero = a.zero_nan && isnan(sum);
         for (int64_t e = 0; e < a.width; e++) {
             double v = 0;
-            for (int64_t t = 0; t < a.keys; t++)
+            for (int64_t t = 0; t < a.keys && !zero; t++)
                 v += p[t] / sum * a.v[((b * a.keys + t) * a.kv_heads + g) * a.width + e];
             ir_store_f64(y->dtype, y->data, l.count * a.width + e, v);
         }

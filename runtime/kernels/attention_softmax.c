@@ -5,7 +5,8 @@
  *     p[t] = exp(x[t] - max x),  inverse = 1 / sum p
  *
  * A row in which every key is masked is no special case: mask_value decides (-FLT_MAX added
- * swallows every score: the mean; -1e4: an ordinary softmax; -inf: NaN). Masked keys are skipped
+ * swallows every score: the mean; -1e4: an ordinary softmax; -inf: NaN, or zeros under
+ * TN_ATTENTION_ZERO_NAN: one NaN makes the sum and with it the whole row NaN). Masked keys are skipped
  * only where that is exact: beside an allowed key so much larger that exp underflows (MASKED_BELOW,
  * ALLOWED_ABOVE). */
 #include <math.h>
@@ -157,6 +158,10 @@ bool TN_FN(attention_softmax)(const Attention *a, const Keys *keys, const Row *r
         top = finish_scores(a, keys, row, scores, first, end, full, bias);
     if (!full && masked && !(top >= ALLOWED_ABOVE)) return false;
     *inverse = 1 / exponentials(scores, first, end, scale, top);
+    if (isnan(*inverse) && a->p.flags & TN_ATTENTION_ZERO_NAN) {
+        for (int64_t t = first; t < end; t++) scores[t] = 0;
+        *inverse = 0;
+    }
     for (int64_t t = t0; t < first; t++) scores[t] = 0;
     for (int64_t t = end; t < t1; t++) scores[t] = 0;
     return true;

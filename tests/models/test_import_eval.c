@@ -132,8 +132,8 @@ static int list_folders(const char *root, char **names, int max) {
 int main(int argc, char **argv) {
     const char *root = argc > 1 ? argv[1] : TENON_SOURCE_DIR "/tests/fixtures";
     Report r = {.verbose = argc > 1, .print = argc > 2};
-    char *names[512], folder[1024];
-    int count = list_folders(root, names, 512);
+    char *names[2048], folder[1024];
+    int count = list_folders(root, names, 2048);
     for (int i = 0; i < count; i++) {
         snprintf(folder, sizeof folder, "%s/%s", root, names[i]);
         bool wanted = argc < 3 || strstr(names[i], argv[2]);
