@@ -22,7 +22,7 @@
 
 #define MAX_BIASES 4
 #define MAX_STEPS  24
-#define MAX_NODES  (MAX_STEPS + 4)
+#define MAX_NODES  (MAX_STEPS + 6)
 
 typedef struct Added {
     Value *value;
@@ -31,8 +31,9 @@ typedef struct Added {
 } Added;
 
 typedef struct Attention {
-    Node *nodes[MAX_NODES]; /* from the last product inwards */
+    Node *nodes[MAX_NODES]; /* all that the operator stands for */
     int node_count;
+    Node *last;       /* the product of probabilities and values */
     Value *q, *k, *v; /* q[.., s, d], k[.., t, d] or transposed, v[.., t, e] */
     bool k_transposed, v_transposed;
     double scale;
@@ -42,9 +43,20 @@ typedef struct Attention {
     const Pred *allowed; /* over the coordinates of the scores; NULL = everything */
     double mask_value;
     bool select;
+    bool zero_nan; /* probabilities that are NaN count as zero */
     Added bias[MAX_BIASES];
     int bias_count;
 } Attention;
+
+static void push(Attention *a, Node *n) {
+    a->nodes[a->node_count++] = n;
+}
+
+static bool is_zero(const Value *v) {
+    double x;
+    if (v->facts.choice && v->facts.choice->kind == PRED_TRUE) return v->facts.yes == 0;
+    return ir_constant_float(v, &x) && x == 0;
+}
 
 static bool is_product(const Value *v) {
     return v->node && v->node->op == OP_matmul && !v->node->inputs[0]->constant &&
@@ -111,7 +123,7 @@ static bool is_mask(ExprCx *x, const Pred *allowed) {
 static bool take_added(Attention *a, ExprCx *x, Value *v, double factor, int rank) {
     const Facts *f = &v->facts;
     if (v->type.rank > rank) return false;
-    if (f->choice && f->choice->kind == PRED_TRUE && f->yes == 0) return true;
+    if (is_zero(v)) return true;
     if (f->choice && (f->yes == 0 || f->no == 0)) {
         const Pred *p = f->yes == 0 ? f->choice : pr_not(x, f->choice);
         double value = (f->yes == 0 ? f->no : f->yes) * factor;
@@ -189,10 +201,6 @@ static const char *step(Attention *a, ExprCx *x, Node *n, double *factor, Value 
     return ir_same_dims(&(*next)->type, &n->outputs[0]->type) ? NULL : "the scores are broadcast";
 }
 
-static void push(Attention *a, Node *n) {
-    a->nodes[a->node_count++] = n;
-}
-
 /* q and k may be scaled before their product, in front of views and transposes too. */
 static void take_prescale(Attention *a, Value *v) {
     double c;
@@ -217,10 +225,31 @@ static const char *check_softmax(const Node *softmax) {
     return NULL;
 }
 
-/* The product of probabilities and values, in *last. */
-static const char *find_last_product(Node *softmax, Node **last) {
-    Value *p = softmax->outputs[0];
+/* Exports guard the probabilities against rows in which everything is masked: where(p == p, p, 0).
+ * The guarded value, or NULL. */
+static Value *guarded(Attention *a, const Value *p) {
+    Node *where = NULL, *same = NULL;
+    if (p->use_count != 3 || ir_is_output(p)) return NULL;
+    for (int i = 0; i < 3; i++) {
+        Node *n = p->uses[i].node;
+        if (n->op == OP_where && p->uses[i].index == 1) where = n;
+        if (n->op == OP_eq) same = n;
+    }
+    if (!where || !same || same->inputs[0] != p || same->inputs[1] != p) return NULL;
+    if (where->inputs[0] != same->outputs[0] || !ir_single_use(same->outputs[0])) return NULL;
+    if (!is_zero(where->inputs[2]) || !ir_same_dims(&p->type, &where->outputs[0]->type))
+        return NULL;
+    push(a, where);
+    push(a, same);
+    return where->outputs[0];
+}
+
+/* Takes the nodes from the product of probabilities and values back to the softmax. */
+static const char *take_probabilities(Attention *a, Node *softmax) {
+    Value *p = softmax->outputs[0], *zeros_for_nan = guarded(a, p);
     const Type *t = &p->type;
+    if (zeros_for_nan) p = zeros_for_nan;
+    a->zero_nan = zeros_for_nan != NULL;
     if (!ir_single_use(p)) return "the probabilities are used elsewhere";
     Node *n = p->uses[0].node;
     if (n->op == OP_view && ir_single_use(n->outputs[0])) { /* heads folded into the batch */
@@ -229,11 +258,16 @@ static const char *find_last_product(Node *softmax, Node **last) {
         if (r < 3 || p->type.dims[r - 2] != t->dims[t->rank - 2] ||
             p->type.dims[r - 1] != t->dims[t->rank - 1])
             return "the probabilities are reshaped";
+        push(a, n);
         n = p->uses[0].node;
     }
     if (n->op != OP_matmul || n->inputs[0] != p || attr_bool(n, "ta") || n->inputs[1] == p)
         return "the probabilities are not multiplied by values";
-    *last = n;
+    push(a, n);
+    push(a, softmax);
+    a->last = n;
+    a->v = n->inputs[1];
+    a->v_transposed = attr_bool(n, "tb");
     return NULL;
 }
 
@@ -242,14 +276,14 @@ static const char *find_attention(Node *softmax, Attention *a) {
     ExprCx *x = softmax->graph->module->ex;
     Value *v = softmax->inputs[0];
     const Type *t = &v->type;
-    Node *last;
+    *a = (Attention){0};
     const char *why = check_softmax(softmax);
-    if (!why) why = find_last_product(softmax, &last);
+    if (!why) why = take_probabilities(a, softmax);
     if (why) return why;
-    *a = (Attention){.dims = {t->dims[0], t->rank == 4 ? t->dims[1] : ex_int(x, 1),
-                              t->dims[t->rank - 2], t->dims[t->rank - 1]}};
-    push(a, last);
-    push(a, softmax);
+    a->dims[0] = t->dims[0];
+    a->dims[1] = t->rank == 4 ? t->dims[1] : ex_int(x, 1);
+    a->dims[2] = t->dims[t->rank - 2];
+    a->dims[3] = t->dims[t->rank - 1];
     double factor = 1;
     while (!is_product(v)) {
         if (a->node_count == MAX_STEPS || !ir_single_use(v)) return "the scores are used elsewhere";
@@ -264,8 +298,6 @@ static const char *find_attention(Node *softmax, Attention *a) {
     a->q = v->node->inputs[0];
     a->k = v->node->inputs[1];
     a->k_transposed = !attr_bool(v->node, "tb");
-    a->v = last->inputs[1];
-    a->v_transposed = attr_bool(last, "tb");
     take_prescale(a, a->q);
     take_prescale(a, a->k);
     return NULL;
@@ -355,12 +387,13 @@ static const char *rewrite_attention(Graph *g, Attention *a) {
     ir_set_dim(n, "offset", mask.offset);
     ir_set_int(n, "left", mask.left);
     ir_set_int(n, "right", mask.right);
+    ir_set_bool(n, "zero_nan", a->zero_nan);
     if (a->allowed) {
         ir_set_float(n, "mask_value", a->mask_value);
         ir_set_string(n, "mode", a->select ? "select" : "add");
     }
     Value *y = ir_transpose(g, ir_insert(n), (int[]){0, 2, 1, 3});
-    Value *old = a->nodes[0]->outputs[0];
+    Value *old = a->last->outputs[0];
     ir_replace(old, ir_view(g, y, old->type.rank, old->type.dims));
     return NULL;
 }
@@ -372,18 +405,17 @@ bool pass_fuse_attention(Graph *g, Report *r) {
         if (n->op != OP_softmax) continue;
         const char *why = find_attention(n, &a);
         if (!why) {
-            g->cursor = a.nodes[0];
+            g->cursor = a.last;
             ir_origins_from(g, a.nodes, a.node_count);
             why = rewrite_attention(g, &a);
+            changed = true; /* a rewrite that is refused leaves nodes that nothing reads */
             ir_origins_from(g, NULL, 0);
             g->cursor = NULL;
         }
-        if (why) {
+        if (why)
             report_miss(r, "attention", n, "%s", why);
-            continue;
-        }
-        report_fired(r, "attention");
-        changed = true;
+        else
+            report_fired(r, "attention");
     }
     return changed;
 }

@@ -7,7 +7,8 @@
  * All sections but WEIGHTS are the *program*: the loader copies them, checks their hashes, then verifies them. WEIGHTS stays mapped;
  * its hash is checked by `tenon check` only. Ids are indexes into the table of that kind; TN_NO_ID means "none". Lists of ids
  * (dims, strides, operands, scalars) are slices of the IDS section: u32 values. An EXPR may only refer to lower ids, an
- * instruction may only read what an input, a constant or an earlier instruction wrote.
+ * instruction may only read what an input, a constant or an earlier instruction wrote. The ranges of functions rise and don't overlap
+ * (constant buffers may lie between them).
  *
  * Versions: a reader refuses a newer major; a newer minor is readable unless `required` has an unknown bit. Sections of unknown kind with
  * TN_SECTION_REQUIRED refuse, others are skipped. */

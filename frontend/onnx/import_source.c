@@ -153,13 +153,15 @@ void import_trilu(OnnxNode *n) {
     n->outputs[0] = ir_where(n->g, kept, x, ir_scalar(n->g, t->dtype, 0));
 }
 
-/* Indices may be negative, then they count from the end, and of any number type. */
+/* Indices may be negative, then they count from the end; they and depth may be of any number type.
+ */
 void import_one_hot(OnnxNode *n) {
     Graph *g = n->g;
     const Type *choices = &n->inputs[2]->type;
     if (choices->rank != 1)
         tn_fail(n->cx, TN_E_MODEL, "values are %s, not a vector of 2", ir_type_text(n->m, choices));
     ir_same_dim(n->m, choices->dims[0], ex_int(n->x, 2), "values and 2");
+    n->inputs[1] = ir_cast(g, n->inputs[1], TN_I64);
     const Expr *depth = onnx_value(n, 1, "depth");
     int rank = n->inputs[0]->type.rank + 1, axis = onnx_axis_of_rank(n, rank);
     Value *index = ir_cast(g, n->inputs[0], TN_I64);

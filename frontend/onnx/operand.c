@@ -21,8 +21,8 @@ static const char *input_name(const OnnxNode *n, int i) {
     return tn_printable(n->cx, name, strlen(name), MAX_QUOTED);
 }
 
-/* The number INT64_MIN has no facts, since it cannot be negated; as a bound of a slice it means what
- * the number above it means. */
+/* The number INT64_MIN has no facts, since it cannot be negated; as a bound of a slice it means
+ * what the number above it means. */
 static const Expr *check_value(const OnnxNode *n, const Value *v, const char *what, int k) {
     const Expr *e = v->facts.values[k];
     if (!ex_mentions(e, ATOM_LOAD)) return e;

@@ -1,0 +1,246 @@
+/* ONNX files from a few lines of text, for tests.
+ *
+ *     write_model("m.onnx", "in x f32 [batch, 4]\n"
+ *                           "const w f32 [2] 0.5 1\n"
+ *                           "a, b = Split x {axis=1 num_outputs=2}\n"
+ *                           "out a f32");
+ *
+ * Lines: "in NAME TYPE [DIMS]", "const NAME TYPE [DIMS] NUMBERS", "out NAME TYPE", "opset N" and
+ * nodes, "OUTPUTS = OPERATOR INPUTS {ATTRIBUTES}"; `-` leaves an input or output out. A dim that is
+ * no number is a symbol, `?` one without a name. Attributes are name=2, name=2.0, name=word,
+ * name=[1,2], name=[1.0] or name=TYPE[NUMBERS] (a vector), without spaces inside. A node's name is
+ * its first output's, its domain may precede its operator: "y = com.example::Op x". */
+#ifndef TENON_TESTS_SUPPORT_ONNX_BUILDER_H
+#define TENON_TESTS_SUPPORT_ONNX_BUILDER_H
+
+#include <assert.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "tests/support/onnx_bytes.h"
+#include "tests/support/scratch.h"
+
+typedef struct OnnxText {
+    const char *at, *end; /* what is left of the line */
+} OnnxText;
+
+static inline void onnx_skip(OnnxText *t) {
+    while (t->at < t->end && strchr(" ,{}", *t->at)) t->at++;
+}
+
+/* The next word, up to a separator, in a buffer that the next call reuses; "" at the end. Brackets
+ * are words of their own where they start one. */
+static inline const char *onnx_word_of(OnnxText *t) {
+    static char word[4096];
+    size_t n = 0;
+    onnx_skip(t);
+    if (t->at < t->end && strchr("[]", *t->at)) {
+        word[n++] = *t->at++;
+    } else {
+        int depth = 0;
+        while (t->at < t->end && (depth || !strchr(" ,{}]", *t->at)) && n < sizeof word - 1) {
+            depth += (*t->at == '[') - (*t->at == ']');
+            word[n++] = *t->at++;
+        }
+    }
+    word[n] = 0;
+    return word;
+}
+
+typedef struct OnnxTypeWord {
+    const char *name;
+    int number;
+    size_t size;
+} OnnxTypeWord;
+
+static inline OnnxTypeWord onnx_type_word(const char *name) {
+    static const OnnxTypeWord types[] = {{"f32", 1, 4},  {"u8", 2, 1},   {"i8", 3, 1},
+                                         {"i32", 6, 4},  {"i64", 7, 8},  {"string", 8, 0},
+                                         {"bool", 9, 1}, {"f16", 10, 2}, {"f64", 11, 8},
+                                         {"c64", 14, 8}, {"f8", 17, 1},  {NULL, 0, 0}};
+    const OnnxTypeWord *t = types;
+    while (t->name && strcmp(t->name, name) != 0) t++;
+    return *t;
+}
+
+static inline void onnx_put_number(Bytes *data, OnnxTypeWord type, const char *text) {
+    int64_t i = strtoll(text, NULL, 10);
+    double d = strtod(text, NULL);
+    float f = (float)d;
+    if (type.number == 1)
+        bytes_put(data, &f, sizeof f);
+    else if (type.number == 11)
+        bytes_put(data, &d, sizeof d);
+    else
+        bytes_put(data, &i, type.size);
+}
+
+/* "[2, 3]" as lengths; returns how many. */
+static inline int onnx_lengths(OnnxText *t, int64_t *dims) {
+    int rank = 0;
+    onnx_word_of(t); /* [ */
+    for (const char *w = onnx_word_of(t); *w && *w != ']' && rank < 16; w = onnx_word_of(t))
+        dims[rank++] = strtoll(w, NULL, 10);
+    return rank;
+}
+
+static inline Bytes onnx_text_tensor(OnnxText *t, const char *name, OnnxTypeWord type) {
+    int64_t dims[16];
+    Bytes data = {0};
+    int rank = onnx_lengths(t, dims);
+    Bytes tensor = onnx_tensor_head(name, type.number, rank, dims);
+    for (const char *w = onnx_word_of(t); *w; w = onnx_word_of(t)) onnx_put_number(&data, type, w);
+    bytes_field_message(&tensor, 9, &data);
+    return tensor;
+}
+
+/* ValueInfoProto; without brackets no shape is declared. */
+static inline Bytes onnx_text_value(OnnxText *t) {
+    Bytes info = {0}, type = {0}, tensor = {0}, shape = {0};
+    bytes_field_text(&info, 1, onnx_word_of(t));
+    const char *word = onnx_word_of(t);
+    if (*word)
+        bytes_field_int(&tensor, 1, isdigit(*word) ? atoi(word) : onnx_type_word(word).number);
+    onnx_skip(t);
+    if (*onnx_word_of(t) == '[') {
+        for (const char *w = onnx_word_of(t); *w && *w != ']'; w = onnx_word_of(t)) {
+            Bytes dim = {0};
+            if (isdigit(*w) || *w == '-')
+                bytes_field_int(&dim, 1, strtoll(w, NULL, 10));
+            else if (*w != '?')
+                bytes_field_text(&dim, 2, w);
+            bytes_field_message(&shape, 1, &dim);
+        }
+        bytes_field_message(&tensor, 2, &shape);
+    }
+    if (tensor.size) bytes_field_message(&type, 1, &tensor);
+    if (type.size) bytes_field_message(&info, 2, &type);
+    bytes_free(&tensor);
+    bytes_free(&type);
+    return info;
+}
+
+static inline void onnx_text_float(Bytes *b, uint32_t field, const char *text) {
+    float f = strtof(text, NULL);
+    bytes_tag(b, field, 5);
+    bytes_put(b, &f, sizeof f);
+}
+
+/* "[1,2]" or "[1.0,2.0]" after `name=`: INTS or FLOATS. */
+static inline void onnx_text_list(Bytes *a, char *text) {
+    bool floats = strchr(text, '.') != NULL;
+    for (char *w = strtok(text, "[],"); w; w = strtok(NULL, "[],")) {
+        if (floats)
+            onnx_text_float(a, 7, w);
+        else
+            bytes_field_int(a, 8, strtoll(w, NULL, 10));
+    }
+    bytes_field_int(a, 20, floats ? 6 : 7);
+}
+
+static inline void onnx_text_attribute_tensor(Bytes *a, char *text) {
+    char *bracket = strchr(text, '[');
+    *bracket = 0;
+    OnnxTypeWord type = onnx_type_word(text);
+    Bytes data = {0};
+    int64_t count = 0;
+    for (char *w = strtok(bracket + 1, "],"); w; w = strtok(NULL, "],"), count++)
+        onnx_put_number(&data, type, w);
+    Bytes tensor = onnx_tensor_head("value", type.number, 1, &count);
+    bytes_field_message(&tensor, 9, &data);
+    bytes_field_message(a, 5, &tensor);
+    bytes_field_int(a, 20, 4);
+}
+
+/* "name=value" as an AttributeProto */
+static inline Bytes onnx_text_attribute(char *text) {
+    Bytes a = {0};
+    char *value = strchr(text, '=');
+    assert(value);
+    *value++ = 0;
+    bytes_field_text(&a, 1, text);
+    if (*value == '[') {
+        onnx_text_list(&a, value);
+    } else if (strchr(value, '[')) {
+        onnx_text_attribute_tensor(&a, value);
+    } else if (!isdigit((unsigned char)*value) && *value != '-') {
+        bytes_field_text(&a, 4, value);
+        bytes_field_int(&a, 20, 3);
+    } else if (strchr(value, '.')) {
+        onnx_text_float(&a, 2, value);
+        bytes_field_int(&a, 20, 1);
+    } else {
+        bytes_field_int(&a, 3, strtoll(value, NULL, 10));
+        bytes_field_int(&a, 20, 2);
+    }
+    return a;
+}
+
+static inline const char *onnx_or_empty(const char *word) {
+    return strcmp(word, "-") == 0 ? "" : word;
+}
+
+static inline Bytes onnx_text_node(OnnxText *t) {
+    Bytes node = {0};
+    char word[4096];
+    while (snprintf(word, sizeof word, "%s", onnx_word_of(t)), strcmp(word, "=") != 0)
+        bytes_field_text(&node, 2, onnx_or_empty(word));
+    snprintf(word, sizeof word, "%s", onnx_word_of(t));
+    char *colon = strstr(word, "::");
+    if (colon) *colon = 0;
+    if (colon) bytes_field_text(&node, 7, word);
+    bytes_field_text(&node, 4, colon ? colon + 2 : word);
+    while (snprintf(word, sizeof word, "%s", onnx_word_of(t)), *word) {
+        if (strchr(word, '=')) {
+            Bytes attribute = onnx_text_attribute(word);
+            bytes_field_message(&node, 5, &attribute);
+        } else {
+            bytes_field_text(&node, 1, onnx_or_empty(word));
+        }
+    }
+    return node;
+}
+
+static inline void onnx_text_line(OnnxText line, Bytes *graph, int *opset) {
+    OnnxText rest = line;
+    char name[4096];
+    snprintf(name, sizeof name, "%s", onnx_word_of(&rest));
+    Bytes part = {0};
+    if (strcmp(name, "opset") == 0) {
+        *opset = atoi(onnx_word_of(&rest));
+    } else if (strcmp(name, "const") == 0) {
+        snprintf(name, sizeof name, "%s", onnx_word_of(&rest));
+        OnnxTypeWord type = onnx_type_word(onnx_word_of(&rest));
+        part = onnx_text_tensor(&rest, name, type);
+        bytes_field_message(graph, 5, &part);
+    } else if (strcmp(name, "in") == 0 || strcmp(name, "out") == 0) {
+        part = onnx_text_value(&rest);
+        bytes_field_message(graph, name[0] == 'i' ? 11 : 12, &part);
+    } else if (*name) {
+        part = onnx_text_node(&line);
+        bytes_field_message(graph, 1, &part);
+    }
+}
+
+/* The bytes of a model of opset 20, unless a line says otherwise. */
+static inline Bytes onnx_text_model(const char *text) {
+    Bytes graph = {0}, model = {0};
+    int opset = 20;
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+        onnx_text_line((OnnxText){text, text + n}, &graph, &opset);
+        text += n + (text[n] == '\n');
+    }
+    bytes_field_int(&model, 1, 8);
+    bytes_field_message(&model, 7, &graph);
+    onnx_put_opset(&model, "", opset);
+    return model;
+}
+
+static inline void write_model(const char *path, const char *text) {
+    Bytes model = onnx_text_model(text);
+    write_file(path, model.data, model.size);
+    bytes_free(&model);
+}
+
+#endif
