@@ -11,12 +11,46 @@ static Node *producer(const Value *v, OpKind op) {
     return v->node && v->node->op == op ? v->node : NULL;
 }
 
+static bool swaps_last(const Node *n) {
+    const IntList *perm = attr_ints(n, "perm");
+    int r = perm->count;
+    for (int i = 0; i < r - 2; i++)
+        if (perm->v[i] != i) return false;
+    return r >= 2 && perm->v[r - 1] == r - 2;
+}
+
+/* [b, h, n, d] -> [b h, n, d] -> [b h, d, n] -> [b, h, d, n]: heads that are merged only to swap
+ * the last two axes and split again. The tensor before, or NULL. */
+static Value *merged_for_swap(const Node *split) {
+    Node *swap = producer(split->inputs[0], OP_transpose);
+    Node *merge = swap && swaps_last(swap) ? producer(swap->inputs[0], OP_view) : NULL;
+    if (!merge) return NULL;
+    const Type *from = &merge->inputs[0]->type, *mid = &merge->outputs[0]->type;
+    const Type *to = &split->outputs[0]->type;
+    int r = from->rank;
+    if (r < 2 || to->rank != r) return NULL;
+    for (int i = 1; i <= 2; i++)
+        if (from->dims[r - i] != mid->dims[mid->rank - i] ||
+            from->dims[r - i] != to->dims[r - 3 + i])
+            return NULL;
+    for (int i = 0; i < r - 2; i++)
+        if (from->dims[i] != to->dims[i]) return NULL;
+    return merge->inputs[0];
+}
+
 static Value *simplify_view(Node *n) {
     Value *x = n->inputs[0];
     const Type *t = &n->outputs[0]->type;
     if (ir_same_dims(&x->type, t)) return x;
     Node *inner = producer(x, OP_view);
-    return inner ? ir_view(n->graph, inner->inputs[0], t->rank, t->dims) : NULL;
+    if (inner) return ir_view(n->graph, inner->inputs[0], t->rank, t->dims);
+    Value *whole = merged_for_swap(n);
+    if (!whole) return NULL;
+    int perm[TN_MAX_RANK];
+    for (int i = 0; i < t->rank; i++) perm[i] = i;
+    perm[t->rank - 2] = t->rank - 1;
+    perm[t->rank - 1] = t->rank - 2;
+    return ir_transpose(n->graph, whole, perm);
 }
 
 /* A transposition that moves only axes of length 1 past others is a view. */
@@ -31,37 +65,13 @@ static bool keeps_order(const Node *n) {
     return true;
 }
 
-static bool swaps_last(const Node *n) {
-    const IntList *perm = attr_ints(n, "perm");
-    int r = perm->count;
-    for (int i = 0; i < r - 2; i++)
-        if (perm->v[i] != i) return false;
-    return r >= 2 && perm->v[r - 1] == r - 2;
-}
-
-/* The last two axes swapped behind a view that merges axes before them are swapped before it: the
- * views of merged and split heads then meet and cancel. */
-static Value *swap_before_view(Node *n) {
-    Node *view = producer(n->inputs[0], OP_view);
-    if (!view || !swaps_last(n)) return NULL;
-    const Type *from = &view->inputs[0]->type, *to = &view->outputs[0]->type;
-    int r = from->rank, s = to->rank, perm[TN_MAX_RANK];
-    if (r <= s || from->dims[r - 1] != to->dims[s - 1] || from->dims[r - 2] != to->dims[s - 2])
-        return NULL;
-    for (int i = 0; i < r - 2; i++) perm[i] = i;
-    perm[r - 2] = r - 1;
-    perm[r - 1] = r - 2;
-    Value *swapped = ir_transpose(n->graph, view->inputs[0], perm);
-    return ir_view(n->graph, swapped, s, n->outputs[0]->type.dims);
-}
-
 static Value *simplify_transpose(Node *n) {
     Value *x = n->inputs[0];
     const IntList *perm = attr_ints(n, "perm");
     if (keeps_order(n))
         return ir_view(n->graph, x, n->outputs[0]->type.rank, n->outputs[0]->type.dims);
     Node *inner = producer(x, OP_transpose);
-    if (!inner) return swap_before_view(n);
+    if (!inner) return NULL;
     const IntList *first = attr_ints(inner, "perm");
     int both[TN_MAX_RANK];
     for (int i = 0; i < perm->count; i++) both[i] = (int)first->v[perm->v[i]];

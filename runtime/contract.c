@@ -110,6 +110,36 @@ static SymbolState *bare_symbol(const tenon_session *s, uint32_t expr) {
     return e->op == TN_EXPR_SYMBOL ? &s->symbols[e->a] : NULL;
 }
 
+/* The node whose requirement gave a symbol its range, "" if none did: symbol <= max, min <= symbol. */
+static const char *range_origin(const tenon_session *s, uint32_t symbol) {
+    const tenon_plan *p = s->plan;
+    for (uint32_t i = 0; i < p->requirements_count; i++) {
+        const PlanRequirement *r = &p->requirements[i];
+        const PlanExpr *left = &p->exprs[r->left], *right = &p->exprs[r->right];
+        bool upper = left->op == TN_EXPR_SYMBOL && left->a == symbol && right->op == TN_EXPR_CONST;
+        bool lower = right->op == TN_EXPR_SYMBOL && right->a == symbol && left->op == TN_EXPR_CONST;
+        if (&p->functions[r->function] == s->function && (upper || lower))
+            return plan_string(p, r->origin);
+    }
+    return "";
+}
+
+static tenon_status out_of_range(const tenon_session *s, uint32_t input, int axis, uint32_t id,
+                                 tenon_error *err) {
+    const PlanSymbol *symbol = &s->plan->symbols[id];
+    char from[48], to[48], origin[140] = "";
+    const char *node = range_origin(s, id);
+    snprintf(from, sizeof from, " from %" PRId64, symbol->min);
+    snprintf(to, sizeof to, " to %" PRId64, symbol->max);
+    if (node[0]) snprintf(origin, sizeof origin, " (needed by node '%.100s')", node);
+    tn_error(err, TENON_E_SHAPE,
+             "input '%.80s' axis %d is %" PRId64 ", the model wants %.80s%s%s%s",
+             port_name(s, (int32_t)input), axis, s->bindings[input].tensor.dims[axis],
+             plan_string(s->plan, symbol->name), from, symbol->max < INT64_MAX ? to : " on", origin);
+    tn_error_at(err, -1, node);
+    return TENON_E_SHAPE;
+}
+
 static tenon_status set_symbols(tenon_session *s, tenon_error *err) {
     const tenon_plan *p = s->plan;
     for (uint32_t i = 0; i < p->symbols_count; i++)
@@ -124,11 +154,7 @@ static tenon_status set_symbols(tenon_session *s, tenon_error *err) {
             if (!state || state->value != TN_UNKNOWN) continue;
             const PlanSymbol *symbol = &p->symbols[p->exprs[expr].a];
             if (found < symbol->min || found > symbol->max)
-                return tn_error(err, TENON_E_SHAPE,
-                                "input '%.80s' axis %d is %" PRId64
-                                ", the model wants %.80s from %" PRId64 " to %" PRId64,
-                                port_name(s, (int32_t)i), axis, found, plan_string(p, symbol->name),
-                                symbol->min, symbol->max);
+                return out_of_range(s, i, axis, p->exprs[expr].a, err);
             *state = (SymbolState){found, (int32_t)i, axis};
         }
     }

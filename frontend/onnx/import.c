@@ -217,15 +217,11 @@ static void import_node(Importer *im, Graph *g, const WiredNode *w) {
 static void build(Graph *g, void *user) {
     Importer *im = user;
     const Wiring *w = im->wiring;
-    uint32_t generation = ex_generation(im->module->ex);
     for (size_t i = 0; i < w->value_count; i++) w->values[i].value = NULL;
     for (size_t i = 0; i < w->value_count; i++)
         if (w->values[i].input && !w->values[i].initializer)
             w->values[i].value = import_input(im, g, w->values[i].input);
-    for (size_t i = 0; i < w->node_count; i++) {
-        if (ex_generation(im->module->ex) != generation) return;
-        import_node(im, g, w->nodes[i]);
-    }
+    for (size_t i = 0; i < w->node_count; i++) import_node(im, g, w->nodes[i]);
     g->origin = NULL;
     for (size_t i = 0; i < im->model->proto->graph->n_output; i++)
         import_output(im, g, im->model->proto->graph->output[i], value_of(g, w->outputs[i]));
