@@ -1,14 +1,16 @@
 /* What kernels are given and how they are found.
  *
- * A kernel family is one file in kernels/, compiled once per ISA with the suffix TN_SUFFIX (_scalar, _avx2, _avx512); instrs.def
- * says which families exist. At `prepare` every instruction becomes a TnCall with real dims, then its `plan` function chooses
- * tiles, the number of tasks and scratch bytes - from dims only, never from the thread count, so results are bit-identical for any
- * number of threads. `run` executes one task; it never allocates and cannot fail, except that kernels which read
- * indices from data report the first bad one through tn_fault.
+ * A kernel family is one file in kernels/, compiled once per ISA with the suffix TN_SUFFIX
+ * (_scalar, _avx2, _avx512); instrs.def says which families exist. At `prepare` every instruction
+ * becomes a TnCall with real dims, then its `plan` function chooses tiles, the number of tasks and
+ * scratch bytes - from dims only, never from the thread count, so results are bit-identical for any
+ * number of threads. `run` executes one task; it never allocates and cannot fail, except that
+ * kernels which read indices from data report the first bad one through tn_fault.
  *
- * All operands were checked before: extents lie within their buffers and dims fit together as the row's extent rule
- * says. Operands never alias the result except where the row says in-place (same address and strides).
- * Rows may be unaligned (4 bytes for f32); constants start at multiples of 64 bytes. */
+ * All operands were checked before: extents lie within their buffers and dims fit together as the
+ * row's extent rule says. Operands never alias the result except where the row says in-place (same
+ * address and strides). Rows may be unaligned (4 bytes for f32); constants start at multiples of 64
+ * bytes. */
 #ifndef TENON_RUNTIME_KERNELS_H
 #define TENON_RUNTIME_KERNELS_H
 
@@ -20,12 +22,12 @@
 #include "runtime/base/limits.h"
 
 typedef struct TnTensor {
-    void *data;                    /* element [0, 0, ...]; NULL when an optional operand is absent */
+    void *data; /* element [0, 0, ...]; NULL when an optional operand is absent */
     int64_t dims[TN_MAX_RANK];
-    int64_t strides[TN_MAX_RANK];  /* in elements; 0 along a broadcast axis */
+    int64_t strides[TN_MAX_RANK]; /* in elements; 0 along a broadcast axis */
     int32_t rank;
-    uint8_t dtype;                 /* TnDType */
-    uint8_t layout;                /* TnLayout of pack.h; strides mean nothing unless TN_LAYOUT_STRIDED */
+    uint8_t dtype;  /* TnDType */
+    uint8_t layout; /* TnLayout of pack.h; strides mean nothing unless TN_LAYOUT_STRIDED */
 } TnTensor;
 
 /* First index in the data that lies outside its table; set at most once per run. */
@@ -47,24 +49,26 @@ typedef struct TnKernel {
 
 struct TnCall {
     TnRunFn *run;
-    const void *params;      /* the parameter record of instrs.def, verified */
-    TnTensor *operands;      /* inputs in row order, then outputs */
-    const int64_t *scalars;  /* values of the instruction's scalar expressions */
+    const void *params;     /* the parameter record of instrs.def, verified */
+    TnTensor *operands;     /* inputs in row order, then outputs */
+    const int64_t *scalars; /* values of the instruction's scalar expressions */
     TnFault *fault;
     int32_t inputs, outputs, scalar_count;
-    int32_t opcode, index;   /* index of the instruction in its function */
-    int64_t tasks;           /* set by plan; >= 0 */
-    int64_t work;            /* set by plan: rough cost in nanoseconds of one core, to keep tiny regions on the caller */
-    size_t scratch_bytes;    /* set by plan: per lane, 64-byte aligned */
-    int64_t tile[8];         /* the family's own choices, set by plan */
+    int32_t opcode, index; /* index of the instruction in its function */
+    int64_t tasks;         /* set by plan; >= 0 */
+    int64_t work;          /* set by plan: rough cost in ns of one core; tiny calls get no region */
+    size_t scratch_bytes;  /* set by plan: per lane, 64-byte aligned */
+    int64_t tile[8];       /* the family's own choices, set by plan */
 };
 
-/* Records that `index` is outside [0, bound); the caller of the kernel turns it into TENON_E_RANGE. */
+/* Records that `index` is outside [0, bound); the caller of the kernel turns it into TENON_E_RANGE.
+ */
 void tn_fault(const TnCall *call, int64_t index, int64_t bound);
 
-/* The kernel of an opcode on an ISA; a family without own code there inherits the level below. NULL if unknown. */
+/* The kernel of an opcode on an ISA; a family without own code there inherits the level below. NULL
+ * if the opcode is unknown. */
 const TnKernel *tn_kernel(TnIsa isa, int opcode);
 
-#define TN_CEIL_DIV(a, b) (((a) + (b) - 1) / (b))
+#define TN_CEIL_DIV(a, b) (((a) + (b)-1) / (b))
 
 #endif

@@ -1,9 +1,13 @@
 /* Packed layouts of constants: written by the backend, read by kernels, the same on every ISA.
  *
  * TN_LAYOUT_PANELS16 holds a matrix B[K, N] for C = A B as panels of 16 columns:
- *     element (k, n)  at  ((n / 16) * K + k) * 16 + n % 16        columns N.. of the last panel are zero
- * so a panel is K consecutive 64-byte rows (f32) and a group of panels is one linear stream. A table whose *rows* are looked up
- * (an embedding that is also the output projection) is stored as B = table^T: row r of the table is column n = r. */
+ *
+ *     element (k, n)  at  ((n / 16) * K + k) * 16 + n % 16
+ *
+ * Columns from N on, in the last panel, are zero;
+ * so a panel is K consecutive 64-byte rows (f32) and a group of panels is one linear stream. A
+ * table whose *rows* are looked up (an embedding that is also the output projection) is stored as
+ * B = table^T: row r of the table is column n = r. */
 #ifndef TENON_RUNTIME_PACK_H
 #define TENON_RUNTIME_PACK_H
 
@@ -17,7 +21,13 @@ typedef enum TnLayout {
 #define TN_PANEL 16
 
 /* Elements of a packed K x N matrix. */
-static inline int64_t tn_panels_elements(int64_t k, int64_t n) { return (n + TN_PANEL - 1) / TN_PANEL * TN_PANEL * k; }
-static inline int64_t tn_panels_index(int64_t big_k, int64_t k, int64_t n) { return ((n / TN_PANEL) * big_k + k) * TN_PANEL + n % TN_PANEL; }
+static inline int64_t tn_panels_elements(int64_t k, int64_t n) {
+    return (n + TN_PANEL - 1) / TN_PANEL * TN_PANEL * k;
+}
+
+/* Where element (k, n) of a matrix with `big_k` rows is. */
+static inline int64_t tn_panels_index(int64_t big_k, int64_t k, int64_t n) {
+    return ((n / TN_PANEL) * big_k + k) * TN_PANEL + n % TN_PANEL;
+}
 
 #endif

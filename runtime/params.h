@@ -1,22 +1,26 @@
-/* Parameter records of instructions: fixed little-endian structs stored in the plan, one per row of instrs.def.
+/* Parameter records of instructions: fixed little-endian structs stored in the plan, one per row of
+ * instrs.def.
  *
- * A record may grow at its end in later versions: the loader zero-fills what an older plan lacks and refuses
- * a longer one. Every field is verified by plan_check.c before a kernel sees it. */
+ * A record may grow at its end in later versions: the loader zero-fills what an older plan lacks
+ * and refuses a longer one. Every field is verified by plan_check_params.c before a kernel sees it.
+ */
 #ifndef TENON_RUNTIME_PARAMS_H
 #define TENON_RUNTIME_PARAMS_H
 
 #include <stdint.h>
 
 /* Activations of the gemm epilogue; numbers are part of the format. */
-#define TN_ACTIVATIONS(X)  \
-    X(NONE, none, 0)       \
-    X(RELU, relu, 1)       \
-    X(GELU, gelu, 2)             /* x Phi(x), erf form */ \
-    X(GELU_TANH, gelu_tanh, 3)   /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */ \
-    X(GELU_QUICK, gelu_quick, 4) /* x sigmoid(1.702 x) */ \
-    X(SILU, silu, 5)       \
-    X(TANH, tanh, 6)       \
-    X(SIGMOID, sigmoid, 7)
+/* clang-format off */
+#define TN_ACTIVATIONS(X)                                                                \
+    X(NONE,       none,       0)                                                         \
+    X(RELU,       relu,       1)                                                         \
+    X(GELU,       gelu,       2) /* x Phi(x), erf form */                                \
+    X(GELU_TANH,  gelu_tanh,  3) /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */   \
+    X(GELU_QUICK, gelu_quick, 4) /* x sigmoid(1.702 x) */                                \
+    X(SILU,       silu,       5) /* x sigmoid(x) */                                      \
+    X(TANH,       tanh,       6)                                                         \
+    X(SIGMOID,    sigmoid,    7)
+/* clang-format on */
 
 typedef enum TnActivation {
 #define X(upper, lower, number) TN_ACT_##upper = number,
@@ -25,45 +29,84 @@ typedef enum TnActivation {
         TN_ACT_COUNT
 } TnActivation;
 
-typedef struct ParamsNone { uint32_t reserved; } ParamsNone;
+typedef struct ParamsNone {
+    uint32_t reserved;
+} ParamsNone;
 
 /* C[.., N] = act(A[.., K] B + bias) + residual */
-typedef struct ParamsGemm { uint32_t activation; } ParamsGemm;
+typedef struct ParamsGemm {
+    uint32_t activation; /* TnActivation */
+} ParamsGemm;
 
 /* C = alpha A B over broadcast batch axes */
-typedef struct ParamsMatmul { float alpha; uint32_t reserved; } ParamsMatmul;
+typedef struct ParamsMatmul {
+    float alpha;
+    uint32_t reserved;
+} ParamsMatmul;
 
-/* Whole attention; see kernels/attention.c for the exact semantics of masks. */
+/* Whole attention. Key j is allowed to query i iff  p - window_left <= j <= p + window_right  with
+ * p = i + offset, and j <= p if causal; the offset is scalar 0 of the instruction. See
+ * kernels/attention.c for the exact semantics of masks. */
+#define TN_ATTENTION_CAUSAL   1u /* key j allowed iff j <= i + offset */
+#define TN_ATTENTION_SELECT   2u /* mask_value replaces a masked score; otherwise it is added */
+#define TN_ATTENTION_ZERO_NAN 4u /* rows whose probabilities are NaN (no key allowed) give zeros \
+                                  */
 typedef struct ParamsAttention {
     float scale;      /* multiplies q k' */
     float mask_value; /* what a masked score gets: added or selected */
     float softcap;    /* 0 = off; else scores become cap tanh(scores / cap) before masks */
     uint32_t flags;   /* TN_ATTENTION_* */
-    int32_t window_left, window_right; /* -1 = unbounded; key j allowed iff  p - left <= j <= p + right,  p = i + offset */
+    int32_t window_left, window_right; /* -1 = unbounded */
     uint32_t reserved[2];
 } ParamsAttention;
-#define TN_ATTENTION_CAUSAL 1u /* key j allowed iff j <= i + offset (scalar 0 of the instruction) */
-#define TN_ATTENTION_ZERO_NAN 4u /* a row whose probabilities are NaN (all keys masked by -inf) gives zeros */
-#define TN_ATTENTION_SELECT 2u /* a masked score is replaced by mask_value; otherwise mask_value is added to it */
 
-typedef struct ParamsSoftmax { uint32_t axis; uint32_t log; } ParamsSoftmax;
+typedef struct ParamsSoftmax {
+    uint32_t axis;
+    uint32_t log; /* 1: the logarithm of the softmax */
+} ParamsSoftmax;
 
-typedef struct ParamsNorm { float epsilon; uint32_t rms; } ParamsNorm; /* over the last axis */
+/* Over the last axis; rms = 1: no mean is subtracted. */
+typedef struct ParamsNorm {
+    float epsilon;
+    uint32_t rms;
+} ParamsNorm;
 
-#define TN_REDUCTIONS(X) X(SUM, sum, 0) X(MEAN, mean, 1) X(MAX, max, 2) X(MIN, min, 3) X(PROD, prod, 4)
+#define TN_REDUCTIONS(X) \
+    X(SUM, sum, 0)       \
+    X(MEAN, mean, 1)     \
+    X(MAX, max, 2)       \
+    X(MIN, min, 3)       \
+    X(PROD, prod, 4)
+
 typedef enum TnReduction {
 #define X(upper, lower, number) TN_REDUCE_##upper = number,
     TN_REDUCTIONS(X)
 #undef X
         TN_REDUCE_COUNT
 } TnReduction;
-typedef struct ParamsReduce { uint32_t kind; uint32_t axes; } ParamsReduce; /* bit i of axes: axis i is reduced (and has extent 1 in the result) */
 
-typedef struct ParamsFill { double value; int64_t integer; } ParamsFill; /* `value` for floats, `integer` for the rest */
-typedef struct ParamsGather { uint32_t axis; uint32_t batch_dims; } ParamsGather;
-typedef struct ParamsCumsum { uint32_t axis; uint32_t flags; } ParamsCumsum;
+/* Bit i of axes: axis i is reduced, and has extent 1 in the result. */
+typedef struct ParamsReduce {
+    uint32_t kind; /* TnReduction */
+    uint32_t axes;
+} ParamsReduce;
+
+typedef struct ParamsFill {
+    double value;    /* of float types */
+    int64_t integer; /* of the rest */
+} ParamsFill;
+
+typedef struct ParamsGather {
+    uint32_t axis;
+    uint32_t batch_dims;
+} ParamsGather;
+
 #define TN_CUMSUM_EXCLUSIVE 1u
-#define TN_CUMSUM_REVERSE 2u
+#define TN_CUMSUM_REVERSE   2u
+typedef struct ParamsCumsum {
+    uint32_t axis;
+    uint32_t flags;
+} ParamsCumsum;
 
 /* NCHW convolution in up to 3 spatial axes, weights [O, I/groups, k...]. */
 typedef struct ParamsConv {
@@ -72,17 +115,27 @@ typedef struct ParamsConv {
 } ParamsConv;
 
 /* A program over registers that computes one element of the result from one element of every input.
- * Registers 0..inputs-1 hold the inputs; step s writes register inputs + s; the last step's register is the result. */
-#define TN_MAP_OPS(X)                                                                                        \
-    X(CONST, const, 0) X(COPY, copy, 1) X(CAST, cast, 2)                                                     \
-    X(ADD, add, 10) X(SUB, sub, 11) X(MUL, mul, 12) X(DIV, div, 13) X(MOD, mod, 14) X(POW, pow, 15)          \
-    X(MIN, min, 16) X(MAX, max, 17) X(FMOD, fmod, 18)                                                                       \
-    X(NEG, neg, 20) X(ABS, abs, 21) X(SQRT, sqrt, 22) X(RECIPROCAL, reciprocal, 23) X(EXP, exp, 24)          \
-    X(LOG, log, 25) X(ERF, erf, 26) X(TANH, tanh, 27) X(SIGMOID, sigmoid, 28) X(SIN, sin, 29) X(COS, cos, 30) \
-    X(FLOOR, floor, 31) X(CEIL, ceil, 32) X(ROUND, round, 33) X(SIGN, sign, 34) X(RELU, relu, 35)            \
-    X(GELU, gelu, 36) X(GELU_TANH, gelu_tanh, 37) X(GELU_QUICK, gelu_quick, 38) X(SILU, silu, 39)            \
-    X(EQ, eq, 50) X(LT, lt, 51) X(LE, le, 52)                                                                \
-    X(AND, and, 60) X(OR, or, 61) X(XOR, xor, 62) X(NOT, not, 63) X(WHERE, where, 64)
+ * Registers 0..inputs-1 hold the inputs; step s writes register inputs + s; the last step's
+ * register is the result. */
+/* clang-format off */
+#define TN_MAP_OPS(X)                                                                           \
+    X(CONST, const, 0)    X(COPY, copy, 1)            X(CAST, cast, 2)                          \
+    X(ADD, add, 10)       X(SUB, sub, 11)             X(MUL, mul, 12)                           \
+    X(DIV, div, 13)       X(MOD, mod, 14)             X(POW, pow, 15)                           \
+    X(MIN, min, 16)       X(MAX, max, 17)             X(FMOD, fmod, 18)                         \
+    X(NEG, neg, 20)       X(ABS, abs, 21)             X(SQRT, sqrt, 22)                         \
+    X(RECIPROCAL, reciprocal, 23)                     X(EXP, exp, 24)                           \
+    X(LOG, log, 25)       X(ERF, erf, 26)             X(TANH, tanh, 27)                         \
+    X(SIGMOID, sigmoid, 28)                           X(SIN, sin, 29)                           \
+    X(COS, cos, 30)       X(FLOOR, floor, 31)         X(CEIL, ceil, 32)                         \
+    X(ROUND, round, 33)   X(SIGN, sign, 34)           X(RELU, relu, 35)                         \
+    X(GELU, gelu, 36)     X(GELU_TANH, gelu_tanh, 37) X(GELU_QUICK, gelu_quick, 38)             \
+    X(SILU, silu, 39)                                                                           \
+    X(EQ, eq, 50)         X(LT, lt, 51)               X(LE, le, 52)                             \
+    X(AND, and, 60)       X(OR, or, 61)               X(XOR, xor, 62)                           \
+    X(NOT, not, 63)       X(WHERE, where, 64)
+/* clang-format on */
+
 typedef enum TnMapOp {
 #define X(upper, lower, number) TN_MAP_##upper = number,
     TN_MAP_OPS(X)
@@ -91,16 +144,23 @@ typedef enum TnMapOp {
 } TnMapOp;
 
 typedef struct TnMapStep {
-    uint8_t op;    /* TnMapOp */
-    uint8_t dtype; /* element type of the step's result; EQ, LT, LE, AND, OR, XOR, NOT give BOOL */
-    uint8_t arg_dtype; /* element type the operands are read in (CAST, EQ, LT, LE differ from dtype) */
+    uint8_t op;        /* TnMapOp */
+    uint8_t dtype;     /* of the step's result; EQ, LT, LE, AND, OR, XOR, NOT give BOOL */
+    uint8_t arg_dtype; /* type the operands are read in (CAST, EQ, LT, LE differ from dtype) */
     uint8_t args[3];   /* registers */
     uint16_t reserved;
-    double value;      /* CONST of a float type */
-    int64_t integer;   /* CONST of an integer type or bool */
+    double value;    /* CONST of a float type */
+    int64_t integer; /* CONST of an integer type or bool */
 } TnMapStep;
-#define TN_MAX_MAP_STEPS 48
+
+#define TN_MAX_MAP_STEPS  48
 #define TN_MAX_MAP_INPUTS 16
-typedef struct ParamsMap { uint32_t steps; uint32_t reserved; TnMapStep step[]; } ParamsMap; /* size depends on steps */
+
+/* The record's size depends on the number of steps. */
+typedef struct ParamsMap {
+    uint32_t steps;
+    uint32_t reserved;
+    TnMapStep step[];
+} ParamsMap;
 
 #endif

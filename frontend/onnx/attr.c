@@ -202,16 +202,3 @@ int onnx_axis_of_rank(const OnnxNode *n, int rank) {
 int onnx_axis(const OnnxNode *n, int i) {
     return onnx_axis_of_rank(n, n->inputs[i]->type.rank);
 }
-
-TnDType onnx_dtype_attribute(const OnnxNode *n, const char *name) {
-    int64_t number = onnx_int(n, name);
-    TnDType t = number > 0 && number <= INT32_MAX ? onnx_dtype((int32_t)number) : TN_NONE;
-    if (t != TN_NONE) return t;
-    if (number <= 0 || number > INT32_MAX)
-        tn_fail(n->cx, TN_E_MODEL, "attribute '%s' is %lld, no element type", name,
-                (long long)number);
-    const char *text = onnx_dtype_name(n->cx, (int32_t)number);
-    bool known = text[0] >= 'A' && text[0] <= 'Z';
-    tn_fail(n->cx, known ? TN_E_UNSUPPORTED : TN_E_MODEL, "attribute '%s': %s is unsupported", name,
-            text);
-}

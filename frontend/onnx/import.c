@@ -93,11 +93,7 @@ static const Onnx__TypeProto__Tensor *tensor_type(Importer *im, const Onnx__Valu
 static TnDType element_type(Importer *im, const Onnx__TypeProto__Tensor *t) {
     if (!t->has_elem_type || t->elem_type == 0)
         tn_fail(im->cx, TN_E_MODEL, "the element type is missing");
-    TnDType dtype = onnx_dtype(t->elem_type);
-    if (dtype == TN_NONE)
-        tn_fail(im->cx, TN_E_UNSUPPORTED, "%s is unsupported",
-                onnx_dtype_name(im->cx, t->elem_type));
-    return dtype;
+    return onnx_need_dtype(im->cx, t->elem_type);
 }
 
 /* Declared lengths, and that their product is a possible number of elements. */
@@ -213,7 +209,8 @@ static void import_node(Importer *im, Graph *g, const WiredNode *w) {
     tn_leave(im->cx);
 }
 
-/* One round: ends early once it has learnt something. */
+/* One round. What it learns on the way holds for the nodes that follow; that way a model with a
+ * symbol of its own for each of many inputs needs few rounds. */
 static void build(Graph *g, void *user) {
     Importer *im = user;
     const Wiring *w = im->wiring;

@@ -56,8 +56,9 @@ int onnx_word(const OnnxNode *n, const char *name, const char *const *words);
 /* The attribute `axis` as an axis of operand i; of a tensor of this rank. */
 int onnx_axis(const OnnxNode *n, int i);
 int onnx_axis_of_rank(const OnnxNode *n, int rank);
-/* An element type by ONNX's number, from an attribute. */
-TnDType onnx_dtype_attribute(const OnnxNode *n, const char *name);
+
+/* An element type by ONNX's number; raises if Tenon does not have it. */
+TnDType onnx_need_dtype(Cx *cx, int64_t number);
 
 /* --- operands (operand.c) --- */
 bool onnx_given(const OnnxNode *n, int i); /* operand i is there */

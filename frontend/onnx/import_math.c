@@ -53,7 +53,7 @@ void import_pow(OnnxNode *n) {
 /* --- types --- */
 
 void import_cast(OnnxNode *n) {
-    n->outputs[0] = ir_cast(n->g, n->inputs[0], onnx_dtype_attribute(n, "to"));
+    n->outputs[0] = ir_cast(n->g, n->inputs[0], onnx_need_dtype(n->cx, onnx_int(n, "to")));
 }
 
 void import_cast_like(OnnxNode *n) {

@@ -154,6 +154,10 @@ static void split_sizes(OnnxNode *n, int axis, const Expr *const *sizes, int cou
 static void split_evenly(OnnxNode *n, int axis) {
     int parts = n->output_count;
     const Expr *dim = n->inputs[0]->type.dims[axis], *count = ex_int(n->x, parts);
+    int64_t known;
+    if (parts > TN_MAX_FACTS && !ex_const(dim, &known))
+        tn_fail(n->cx, TN_E_LIMIT, "%d parts of %s, at most %d", parts, ex_text(n->x, dim),
+                TN_MAX_FACTS);
     const Expr *size = ex_ceildiv(n->x, dim, count);
     const Expr **sizes = ARENA_ARRAY(&n->cx->arena, const Expr *, (size_t)parts);
     for (int i = 0; i < parts; i++) sizes[i] = size;

@@ -133,7 +133,7 @@ static int64_t diagonal(int64_t k) {
 
 void import_eye_like(OnnxNode *n) {
     const Type *t = &n->inputs[0]->type;
-    TnDType dtype = onnx_has(n, "dtype") ? onnx_dtype_attribute(n, "dtype") : t->dtype;
+    TnDType dtype = onnx_has(n, "dtype") ? onnx_need_dtype(n->cx, onnx_int(n, "dtype")) : t->dtype;
     if (t->rank != 2) tn_fail(n->cx, TN_E_MODEL, "%s is not a matrix", ir_type_text(n->m, t));
     Value *rows = positions(n, t->dims[0], diagonal(onnx_int(n, "k")), true);
     Value *columns = positions(n, t->dims[1], 0, false);

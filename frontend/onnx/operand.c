@@ -2,7 +2,8 @@
 #include <string.h>
 #include "frontend/onnx/import.h"
 
-#define MAX_QUOTED 100
+#define MAX_QUOTED    100
+#define ONNX_MAX_TYPE 26 /* INT2, the last of TensorProto.DataType */
 
 bool onnx_given(const OnnxNode *n, int i) {
     return i < n->input_count && n->inputs[i];
@@ -23,9 +24,9 @@ static const char *input_name(const OnnxNode *n, int i) {
 
 /* The number INT64_MIN has no facts, since it cannot be negated; as a bound of a slice it means
  * what the number above it means. */
-static const Expr *check_value(const OnnxNode *n, const Value *v, const char *what, int k) {
+static const Expr *element(const OnnxNode *n, const Value *v, const char *what, int k) {
     const Expr *e = v->facts.values[k];
-    if (!ex_mentions(e, ATOM_LOAD)) return e;
+    if (!ex_mentions(e, ATOM_LOAD)) return ex_norm(n->x, e);
     if (v->constant && ir_element_i64(v->type.dtype, v->constant->data, k) == INT64_MIN)
         return ex_int(n->x, INT64_MIN + 1);
     const char *text = ex_text_with(n->x, e, leaf_name, NULL);
@@ -33,26 +34,31 @@ static const Expr *check_value(const OnnxNode *n, const Value *v, const char *wh
             tn_printable(n->cx, text, strlen(text), MAX_QUOTED));
 }
 
+static void check_vector(const OnnxNode *n, int i, const char *what) {
+    const Type *t = &n->inputs[i]->type;
+    int64_t length;
+    if (!tn_is_int(t->dtype))
+        tn_fail(n->cx, TN_E_MODEL, "%s '%s' is of type %s, not of an integer type", what,
+                input_name(n, i), tn_dtype_name(t->dtype));
+    if (t->rank > 1)
+        tn_fail(n->cx, TN_E_MODEL, "%s '%s' is %s, not a vector", what, input_name(n, i),
+                ir_type_text(n->m, t));
+    if (t->rank == 1 && ex_const(t->dims[0], &length) && length > TN_MAX_FACTS)
+        tn_fail(n->cx, TN_E_LIMIT, "%s '%s' has %lld elements, at most %d", what, input_name(n, i),
+                (long long)length, TN_MAX_FACTS);
+}
+
 int onnx_values(const OnnxNode *n, int i, const char *what, const Expr *const **values) {
     const Value *v = n->inputs[i];
-    int64_t dims[TN_MAX_RANK];
-    if (!tn_is_int(v->type.dtype))
-        tn_fail(n->cx, TN_E_MODEL, "%s '%s' is of type %s, not of an integer type", what,
-                input_name(n, i), tn_dtype_name(v->type.dtype));
-    if (v->type.rank > 1)
-        tn_fail(n->cx, TN_E_MODEL, "%s '%s' is %s, not a vector", what, input_name(n, i),
-                ir_type_text(n->m, &v->type));
+    check_vector(n, i, what);
     *values = NULL;
     if (v->type.rank == 1 && ex_is(v->type.dims[0], 0)) return 0;
-    if (v->type.rank == 1 && ir_static_dims(&v->type, dims) && dims[0] > TN_MAX_FACTS)
-        tn_fail(n->cx, TN_E_MODEL, "%s '%s' has %lld elements", what, input_name(n, i),
-                (long long)dims[0]);
     if (!v->facts.values)
         tn_fail(n->cx, TN_E_UNSUPPORTED, "%s depends on data: '%s' is %s", what, input_name(n, i),
                 ir_type_text(n->m, &v->type));
-    const Expr **checked = ARENA_ARRAY(&n->cx->arena, const Expr *, (size_t)v->facts.count);
-    for (int k = 0; k < v->facts.count; k++) checked[k] = check_value(n, v, what, k);
-    *values = checked;
+    const Expr **known = ARENA_ARRAY(&n->cx->arena, const Expr *, (size_t)v->facts.count);
+    for (int k = 0; k < v->facts.count; k++) known[k] = element(n, v, what, k);
+    *values = known;
     return v->facts.count;
 }
 
@@ -85,7 +91,15 @@ int64_t onnx_number(const OnnxNode *n, int i, const char *what) {
     return number(n, what, onnx_value(n, i, what));
 }
 
-/* --- axes --- */
+/* --- types and axes --- */
+
+TnDType onnx_need_dtype(Cx *cx, int64_t number) {
+    TnDType t = number > 0 && number <= INT32_MAX ? onnx_dtype((int32_t)number) : TN_NONE;
+    if (t != TN_NONE) return t;
+    if (number <= 0 || number > ONNX_MAX_TYPE)
+        tn_fail(cx, TN_E_MODEL, "element type %lld is unknown", (long long)number);
+    tn_fail(cx, TN_E_UNSUPPORTED, "%s is unsupported", onnx_dtype_name(cx, (int32_t)number));
+}
 
 OnnxInts onnx_axes(const OnnxNode *n) {
     return onnx_has(n, "axes") ? onnx_ints(n, "axes") : onnx_numbers(n, 1, "axes");

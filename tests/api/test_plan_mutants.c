@@ -12,66 +12,21 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include "runtime/tenon.h"
+#include "tests/support/plan_mutate.h"
 #include "tests/support/run_plan.h"
 #include "tests/support/zoo_plan.h"
 
 enum { RANDOM_MUTANTS = 40000 };
 
-static uint64_t seed = 1;
 static long opened, ran;
-
-static uint32_t next(uint32_t bound) {
-    seed = seed * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)((seed >> 33) % bound);
-}
 
 static void try_plan(unsigned char *bytes, size_t size) {
     bool opens;
     plan_rehash(bytes, size);
-    int functions = run_plan(bytes, size, next(8), &opens);
+    int functions = run_plan(bytes, size, mutate_next(8), &opens);
     assert_true(functions >= 0);
     opened += opens;
     ran += functions;
-}
-
-static uint64_t special(void) {
-    static const uint64_t values[] = {0,          1,
-                                      2,          3,
-                                      7,          8,
-                                      9,          15,
-                                      16,         63,
-                                      64,         65,
-                                      255,        256,
-                                      0x7fff,     0xffff,
-                                      0x7fffffff, 0x80000000,
-                                      0xffffffff, (uint64_t)1 << 40,
-                                      INT64_MAX,  (uint64_t)INT64_MAX + 1,
-                                      UINT64_MAX, UINT64_MAX - 63};
-    return next(2) ? values[next(sizeof values / sizeof *values)] : next(64);
-}
-
-/* Changes a field; where fields are is looked up in the unchanged plan. */
-static void mutate(unsigned char *bytes, unsigned char *original, size_t size) {
-    const PlanHeader *h = (const PlanHeader *)original;
-    size_t width = (size_t)1 << next(4), at;
-    uint64_t value = special();
-    if (next(20) == 0) {
-        at = next((uint32_t)(sizeof *h + h->section_count * sizeof(PlanSection)));
-    } else {
-        const PlanSection *s = plan_sections(original) + next(h->section_count);
-        at =
-            s->offset + next((uint32_t)(s->bytes < size - s->offset ? s->bytes : size - s->offset));
-    }
-    at -= at % width;
-    if (at + width > size) return;
-    if (next(4) == 0) {
-        bytes[at] ^= (unsigned char)(1u << next(8));
-    } else if (next(3) == 0) { /* near the present value */
-        uint64_t old = 0;
-        memcpy(&old, bytes + at, width);
-        value = old + next(5) - 2;
-    }
-    memcpy(bytes + at, &value, width);
 }
 
 typedef unsigned char *MakePlan(size_t *size);
@@ -119,9 +74,9 @@ static void random_fields(void **state) {
         unsigned char *bytes = plans[p](&size), *mutant = aligned_alloc(64, (size + 64) / 64 * 64);
         opened = ran = 0;
         for (int i = 0; i < RANDOM_MUTANTS; i++) {
-            seed = (uint64_t)i + 1; /* so that a mutant can be repeated alone */
+            mutate_seed = (uint64_t)i + 1; /* so that a mutant can be repeated alone */
             memcpy(mutant, bytes, size);
-            for (uint32_t k = next(4) + 1; k > 0; k--) mutate(mutant, bytes, size);
+            for (uint32_t k = mutate_next(4) + 1; k > 0; k--) mutate_plan(mutant, bytes, size);
             try_plan(mutant, size);
         }
         print_message("%ld mutants opened, %ld functions ran\n", opened, ran);

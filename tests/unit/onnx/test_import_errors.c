@@ -148,12 +148,9 @@ static void test_products(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cycles),
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_unsupported),
-        cmocka_unit_test(test_arity),
-        cmocka_unit_test(test_attributes),
-        cmocka_unit_test(test_products),
+        cmocka_unit_test(test_cycles),      cmocka_unit_test(test_names),
+        cmocka_unit_test(test_unsupported), cmocka_unit_test(test_arity),
+        cmocka_unit_test(test_attributes),  cmocka_unit_test(test_products),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }
