@@ -37,9 +37,9 @@ typedef struct LInstr {
 
 /* How the plan stores a constant of the module: see layout.c. */
 typedef struct ConstantLayout {
-    bool panels, rows, other, mixed; /* its uses: gemm weight, table of rows, anything else; gemm
-                                        weight in both orientations */
-    bool transposed;                 /* as gemm weight it is [n, k] */
+    /* Its uses: gemm weight, table of rows, anything else; gemm weight in both orientations. */
+    bool panels, rows, other, mixed;
+    bool transposed; /* as gemm weight it is [n, k] */
     Stored *packed, *plain;
 } ConstantLayout;
 
@@ -61,19 +61,19 @@ typedef struct Lower {
 /* layout.c */
 ConstantLayout *layout_constants(Image *im);
 bool layout_packed_only(const ConstantLayout *l);
-View lower_weight(Lower *lo, int parts, const Constant *const *part,
-                  bool transposed); /* [k, n] panels */
+/* [k, n] panels; several parts stand side by side along n. */
+View lower_weight(Lower *lo, int parts, const Constant *const *part, bool transposed);
 View lower_plain_constant(Lower *lo, const Constant *c);
-View lower_joined_vector(Lower *lo, int parts,
-                         const Constant *const *part); /* vectors one after another */
+/* Vectors one after another. */
+View lower_joined_vector(Lower *lo, int parts, const Constant *const *part);
 
 /* view.c: forms of views */
 View view_absent(void);
 View view_dense(Lower *lo, uint32_t buffer, const Type *t);
 bool view_is_dense(Lower *lo, const View *v);
 bool view_has_rows(const View *v); /* last axis dense */
-bool view_reshape(Lower *lo, const View *v, int rank, const Expr *const *dims,
-                  View *out); /* false: needs a copy */
+/* False: needs a copy. */
+bool view_reshape(Lower *lo, const View *v, int rank, const Expr *const *dims, View *out);
 View view_permute(const View *v, const IntList *perm);
 View view_slice(Lower *lo, const View *v, int axis, const Expr *start, const Expr *length,
                 int64_t step);

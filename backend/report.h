@@ -6,8 +6,7 @@
 #include "passes/pass.h"
 #include "runtime/tenon.h"
 
-/* Remembers the finished plan for the memory figures; the plan stays open until the context ends.
- */
+/* Keeps the finished plan for the memory figures: it stays open until the context ends. */
 void report_plan(Image *im, tenon_plan *plan);
 const char *report_text(const Report *r, Image *im);
 const char *report_json(const Report *r, Image *im);

@@ -22,8 +22,8 @@ typedef struct tenonc tenonc;
 typedef struct tenonc_options {
     size_t struct_size;
     const tenon_allocator *allocator; /* NULL = malloc */
-    void (*progress)(void *user, const char *stage, int32_t done,
-                     int32_t total); /* may be NULL; called from the compiling thread */
+    /* Called from the compiling thread; may be NULL. */
+    void (*progress)(void *user, const char *stage, int32_t done, int32_t total);
     void *progress_user;
 } tenonc_options;
 
@@ -32,31 +32,45 @@ typedef struct tenonc_message {
     const char *text; /* one or more lines; belongs to the compiler object */
 } tenonc_message;
 
-/* NULL when out of memory. */
+/* To be destroyed by the caller; NULL when out of memory. */
 TENON_API tenonc *tenonc_create(const tenonc_options *options);
+
+/* Frees everything that belongs to the compiler object. NULL is fine. */
 TENON_API void tenonc_destroy(tenonc *c);
+
+/* What the last failed call says; code TENON_OK and "" if none failed. */
 TENON_API const tenonc_message *tenonc_error(const tenonc *c);
 
-/* Settings, before tenonc_add: "dim" ("batch=1", "sequence=1..512", "input_ids.0=4"), "rename-dim"
- * ("s21=batch"), "task" ("fill-mask"), "precision"
- * ("f32"), "require-fusion" ("attention=12"), "strip" ("1": no node names in the plan).
+/* Settings, before tenonc_add:
+ *
+ *     dim             "batch=1", "sequence=1..512", "input_ids.0=4": fixes or bounds a length
+ *     rename-dim      "s21=batch"
+ *     task            "fill-mask": what a checkpoint is compiled as
+ *     precision       "f32"
+ *     require-fusion  "attention=12": the compile fails unless it fired that often
+ *     strip           "1": no node names in the plan
+ *
  * TENON_E_ARGUMENT for anything unknown. */
 TENON_API tenon_status tenonc_set(tenonc *c, const char *key, const char *value);
 
-/* Reads a model (an .onnx file or a checkpoint folder) as one function of the plan; `function` NULL
- * = "main". */
+/* Reads a model, an .onnx file or a checkpoint folder, as one function of the plan; a `function` of
+ * NULL is "main". Fails with ARGUMENT (two functions of one name), IO, FORMAT, CORRUPT, MODEL,
+ * UNSUPPORTED, LIMIT or MEMORY. */
 TENON_API tenon_status tenonc_add(tenonc *c, const char *model, const char *function);
 
-/* Text of the graph after a pass ("import" = before any, NULL = after all); belongs to the compiler
- * object. */
+/* Text of the graphs after a pass ("import" = before any, NULL = after all); the text belongs to
+ * the compiler object. ARGUMENT if there is no such pass. */
 TENON_API tenon_status tenonc_dump(tenonc *c, const char *after, const char **text);
 
-/* Runs passes and backend and writes the plan, then opens and verifies it. */
+/* Runs passes and backend and writes the plan, then opens and verifies
+ * it. Fails as tenonc_add does, with REQUIRE if a required fusion did
+ * not happen, and with INVALID for a bug of the compiler. */
 TENON_API tenon_status tenonc_compile(tenonc *c, const char *plan_path);
 /* The same into memory aligned to 64 bytes that belongs to the compiler object. */
 TENON_API tenon_status tenonc_compile_memory(tenonc *c, const void **bytes, size_t *size);
 
-/* After a compile: fusions fired and missed, instructions, memory. json != 0: as JSON. */
+/* After a compile: fusions fired and missed, instructions, memory. json != 0: as JSON. The text
+ * belongs to the compiler object. */
 TENON_API tenon_status tenonc_report(tenonc *c, int32_t json, const char **text);
 
 #ifdef __cplusplus

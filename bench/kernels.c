@@ -42,8 +42,8 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Peak arithmetic: independent multiplications and additions in registers. Each returns its
- * operations. */
+/* Peak arithmetic: independent multiplications and
+ * additions in registers. Each returns its operations. */
 enum { PEAK_STEPS = 20000, ACCUMULATORS = 24 };
 
 #if defined(__x86_64__)

@@ -44,8 +44,8 @@ static void learn(Binding *b, int symbol, int64_t value) {
     b->known[symbol] = true;
 }
 
-/* e == dim with one unknown: with e(0) and e(1) the value a linear e would have; taken if e then is
- * dim. */
+/* e == dim with one unknown: with e(0) and e(1) the value a
+ * linear e would have; taken if e then is dim. */
 static bool solve(Binding *b, const Expr *e, int64_t dim) {
     Unknown u = unknown_of(b, e);
     int64_t at0, at1, slope, rest, got;

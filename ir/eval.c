@@ -1,8 +1,8 @@
 /* Runs nodes and graphs on the reference kernels of ref/: evaluates constants, and is the oracle
  * for everything else.
  *
- * A kernel sees operands whose dims are those of the node's types under the given symbols, and
- * zeroed results. */
+ * A kernel sees operands whose dims are those of the node's
+ * types under the given symbols, and zeroed results. */
 #include "ir/bind.h"
 #include "ir/ref/ref.h"
 #include "runtime/base/checked.h"

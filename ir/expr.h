@@ -1,23 +1,27 @@
-/* Symbolic integers and booleans: dims, values of small integer tensors, and elements of integer and boolean tensors.
+/* Symbolic integers and booleans: dims, values of small integer tensors, and elements of integer
+ * and boolean tensors.
  *
  * An Expr is a polynomial with rational coefficients over *atoms*:
- *     symbol            a length the caller chooses (batch), with a range; 0 is legal
- *     coordinate        i0, i1, ...: position along an axis, in [0, extent)
- *     floordiv, mod     with the usual floor semantics
+ *     symbol                a length the caller chooses (batch), with a range; 0 is legal
+ *     coordinate            i0, i1, ...: position along an axis, in [0, extent)
+ *     floordiv, mod         with the usual floor semantics
  *     min, max, abs
- *     trunc             rounding towards zero of a rational (float -> int casts of unknown sign)
- *     where(Pred, a, b), and bit(Pred), 1 if it holds, else 0
- *     load(leaf, index...)   an element of a tensor that is known at run time only
+ *     trunc                 a rational rounded towards zero (float -> int casts of unknown sign)
+ *     where(Pred, a, b)     a choice
+ *     bit(Pred)             1 if it holds, else 0
+ *     load(leaf, index...)  an element of a tensor that is known at run time only
  * A Pred is true, false, e >= 0, e == 0, e != 0 or a combination by and, or, not, xor.
  *
- * Both are hash-consed in canonical form: equal pointers if and only if equal normal forms. They are immutable and live in the
- * context's arena. Normalisation knows: exact multiples leave a floordiv, (x//a + k)//c = (x + k a)//(a c), bounds decide
- * min, max, mod and comparisons, and facts (requirements) are used in proofs. Every operation that would overflow 64-bit
- * coefficients, or grow beyond the bounds of expr_internal.h, raises TN_E_LIMIT; proofs never raise.
+ * Both are hash-consed in canonical form: equal pointers if and only if equal normal forms. They
+ * are immutable and live in the context's arena. Normalisation knows: exact multiples leave a
+ * floordiv, (x//a + k)//c = (x + k a)//(a c), bounds decide min, max, mod and comparisons, and
+ * facts (requirements) are used in proofs. Every operation that would overflow 64-bit coefficients,
+ * or grow beyond the bounds of expr_internal.h, raises TN_E_LIMIT; proofs never raise.
  *
- * Dividing by S says S != 0, since a tensor with a zero extent has no element to ask for: S*i // S is i. A division by the
- * constant 0 raises TN_E_MODEL, also when a requirement, a range or ex_at turns a divisor into 0. A coordinate exists only where its extent is
- * at least 1. Every atom is an integer, so an expression with integer coefficients is one (ex_is_integral).
+ * Dividing by S says S != 0, since a tensor with a zero extent has no element to ask for: S*i // S
+ * is i. A division by the constant 0 raises TN_E_MODEL, also when a requirement, a range or ex_at
+ * turns a divisor into 0. A coordinate exists only where its extent is at least 1. Every atom is an
+ * integer, so an expression with integer coefficients is one (ex_is_integral).
  *
  *     const Expr *q = ex_div(x, ex_mul(x, seq, ex_int(x, 3)), ex_int(x, 3));    // == seq
  */
@@ -34,10 +38,22 @@ typedef struct Pred Pred;
 typedef struct Atom Atom;
 
 typedef enum AtomKind {
-    ATOM_SYMBOL, ATOM_COORD, ATOM_FLOORDIV, ATOM_MOD, ATOM_MIN, ATOM_MAX, ATOM_ABS, ATOM_TRUNC, ATOM_WHERE, ATOM_BIT, ATOM_LOAD
+    ATOM_SYMBOL,
+    ATOM_COORD,    /* args: extent */
+    ATOM_FLOORDIV, /* args: a, b */
+    ATOM_MOD,      /* args: a, b */
+    ATOM_MIN,      /* args: two or more */
+    ATOM_MAX,      /* args: two or more */
+    ATOM_ABS,      /* args: a */
+    ATOM_TRUNC,    /* args: a */
+    ATOM_WHERE,    /* pred; args: a, b */
+    ATOM_BIT,      /* pred */
+    ATOM_LOAD,     /* leaf; args: the index */
 } AtomKind;
 
-typedef struct Rational { int64_t num, den; } Rational; /* den > 0, lowest terms */
+typedef struct Rational {
+    int64_t num, den; /* den > 0, lowest terms */
+} Rational;
 
 /* coefficient * product of atoms (an atom may repeat) */
 typedef struct Term {
@@ -48,7 +64,7 @@ typedef struct Term {
 
 struct Expr {
     uint32_t id;
-    int count;          /* terms, sorted; 0 = the number zero */
+    int count; /* terms, sorted; 0 = the number zero */
     const Term *terms;
     uint64_t hash;
 };
@@ -56,27 +72,38 @@ struct Expr {
 struct Atom {
     uint32_t id;
     AtomKind kind;
-    int32_t number;            /* COORD: axis; SYMBOL: index in the symbol table */
+    int32_t number; /* COORD: axis; SYMBOL: index in the symbol table */
     int32_t arity;
-    const Expr *const *args;   /* COORD: {extent}; FLOORDIV, MOD: {a, b}; MIN, MAX: 2..; ABS, TRUNC: {a}; WHERE: {a, b}; LOAD: index */
-    const Pred *pred;          /* WHERE, BIT */
-    const void *leaf;          /* LOAD: a Value of the graph */
+    const Expr *const *args; /* see AtomKind */
+    const Pred *pred;        /* WHERE, BIT */
+    const void *leaf;        /* LOAD: a Value of the graph */
     uint64_t hash;
 };
 
-typedef enum PredKind { PRED_FALSE, PRED_TRUE, PRED_GE0, PRED_EQ0, PRED_NE0, PRED_NOT, PRED_AND, PRED_OR, PRED_XOR } PredKind;
+typedef enum PredKind {
+    PRED_FALSE,
+    PRED_TRUE,
+    PRED_GE0, /* expr >= 0 */
+    PRED_EQ0, /* expr == 0 */
+    PRED_NE0, /* expr != 0 */
+    PRED_NOT, /* one argument */
+    PRED_AND, /* two or more, sorted by id */
+    PRED_OR,  /* two or more, sorted by id */
+    PRED_XOR, /* two */
+} PredKind;
+
 struct Pred {
     uint32_t id;
     PredKind kind;
-    const Expr *expr;          /* GE0, EQ0, NE0 */
+    const Expr *expr; /* GE0, EQ0, NE0 */
     int count;
-    const Pred *const *args;   /* NOT: 1; AND, OR: 2.. sorted by id; XOR: 2 */
+    const Pred *const *args; /* NOT, AND, OR, XOR */
     uint64_t hash;
 };
 
 typedef struct Symbol {
     const char *name;
-    int64_t min, max;          /* inclusive; max = INT64_MAX when unbounded */
+    int64_t min, max; /* inclusive; max = INT64_MAX when unbounded */
     const Atom *atom;
 } Symbol;
 
@@ -87,8 +114,10 @@ const Expr *ex_symbol(ExprCx *x, const char *name); /* finds or makes; range [0,
 int ex_symbol_count(const ExprCx *x);
 const Symbol *ex_symbol_at(const ExprCx *x, int i);
 const Symbol *ex_find_symbol(const ExprCx *x, const char *name); /* NULL if absent */
-const Expr *ex_declared(ExprCx *x, const Symbol *s); /* the symbol itself, whatever replaces it by now: only for printing and binding */
-void ex_set_range(ExprCx *x, const char *name, int64_t min, int64_t max); /* narrows; starts a new generation */
+/* The symbol itself, whatever replaces it by now: only for printing and binding. */
+const Expr *ex_declared(ExprCx *x, const Symbol *s);
+/* Narrows the range; starts a new generation. */
+void ex_set_range(ExprCx *x, const char *name, int64_t min, int64_t max);
 
 /* --- building; results are canonical and have known substitutions applied --- */
 const Expr *ex_int(ExprCx *x, int64_t v);
@@ -100,13 +129,14 @@ const Expr *ex_sub(ExprCx *x, const Expr *a, const Expr *b);
 const Expr *ex_neg(ExprCx *x, const Expr *a);
 const Expr *ex_mul(ExprCx *x, const Expr *a, const Expr *b);
 const Expr *ex_scale(ExprCx *x, const Expr *a, int64_t num, int64_t den);
-const Expr *ex_floordiv(ExprCx *x, const Expr *a, const Expr *b); /* b == 0 (the constant) raises TN_E_MODEL */
+/* b == 0 (the constant) raises TN_E_MODEL, here and in the next two. */
+const Expr *ex_floordiv(ExprCx *x, const Expr *a, const Expr *b);
 const Expr *ex_mod(ExprCx *x, const Expr *a, const Expr *b);
 const Expr *ex_ceildiv(ExprCx *x, const Expr *a, const Expr *b);
 const Expr *ex_min(ExprCx *x, const Expr *a, const Expr *b);
 const Expr *ex_max(ExprCx *x, const Expr *a, const Expr *b);
 const Expr *ex_abs(ExprCx *x, const Expr *a);
-const Expr *ex_floor(ExprCx *x, const Expr *a);  /* of a rational polynomial */
+const Expr *ex_floor(ExprCx *x, const Expr *a); /* of a rational polynomial */
 const Expr *ex_ceil(ExprCx *x, const Expr *a);
 const Expr *ex_trunc(ExprCx *x, const Expr *a);
 const Expr *ex_where(ExprCx *x, const Pred *p, const Expr *a, const Expr *b);
@@ -125,24 +155,28 @@ const Pred *pr_or(ExprCx *x, const Pred *a, const Pred *b);
 const Pred *pr_xor(ExprCx *x, const Pred *a, const Pred *b);
 
 /* --- asking --- */
-bool ex_const(const Expr *e, int64_t *v);          /* an integer constant */
+bool ex_const(const Expr *e, int64_t *v); /* an integer constant */
 bool ex_is(const Expr *e, int64_t v);
-bool ex_is_integral(const Expr *e);                /* all coefficients are integers */
-const Symbol *ex_as_symbol(const ExprCx *x, const Expr *e);  /* e is exactly one symbol, else NULL */
-bool ex_nonneg(ExprCx *x, const Expr *e);          /* proven >= 0; false = not proven */
+bool ex_is_integral(const Expr *e);                         /* all coefficients are integers */
+const Symbol *ex_as_symbol(const ExprCx *x, const Expr *e); /* e is exactly one symbol, else NULL */
+bool ex_nonneg(ExprCx *x, const Expr *e);                   /* proven >= 0; false = not proven */
 bool ex_provably_ge(ExprCx *x, const Expr *a, const Expr *b);
 typedef enum Ternary { NO = 0, YES = 1, UNKNOWN = 2 } Ternary;
 Ternary ex_equal(ExprCx *x, const Expr *a, const Expr *b);
 Ternary ex_ge(ExprCx *x, const Expr *a, const Expr *b);
-bool ex_bounds(ExprCx *x, const Expr *e, int64_t *lo, int64_t *hi); /* proven constant bounds; INT64_MIN/MAX where none; false if neither */
-bool ex_mentions(const Expr *e, AtomKind kind);    /* anywhere inside, predicates and indices too, but not the extents of coordinates */
+/* Proven constant bounds; INT64_MIN or INT64_MAX where there is none; false if neither. */
+bool ex_bounds(ExprCx *x, const Expr *e, int64_t *lo, int64_t *hi);
+/* Anywhere inside, predicates and indices too, but not the extents of coordinates. */
+bool ex_mentions(const Expr *e, AtomKind kind);
 bool ex_mentions_coord(const Expr *e, int axis);
 bool pr_mentions(const Pred *p, AtomKind kind);
 bool pr_mentions_coord(const Pred *p, int axis);
-int ex_size(const Expr *e);                        /* rough number of atoms, to cut growth */
+int ex_size(const Expr *e); /* rough number of atoms, to cut growth */
 int pr_size(const Pred *p);
 
-/* --- substitution of coordinates: map[axis] replaces coordinate `axis` for axis < n; NULL entries stay --- */
+/* --- substitution of coordinates --- */
+
+/* map[axis] replaces coordinate `axis` for axis < n; NULL entries stay. */
 const Expr *ex_at(ExprCx *x, const Expr *e, const Expr *const *map, int n);
 const Pred *pr_at(ExprCx *x, const Pred *p, const Expr *const *map, int n);
 
@@ -150,34 +184,46 @@ const Pred *pr_at(ExprCx *x, const Pred *p, const Expr *const *map, int n);
 typedef enum RelationKind { REL_EQ, REL_LE } RelationKind;
 typedef struct Requirement {
     RelationKind kind;
-    const Expr *left, *right;  /* as found, over symbols before this substitution; b*s == b*t is kept as s == t, min(c, s) == s as s <= c */
-    const char *origin;        /* node that gave rise to it */
+    /* As found, over symbols before this substitution; b*s == b*t is kept as s == t, min(c, s) == s
+     * as s <= c. */
+    const Expr *left, *right;
+    const char *origin; /* node that gave rise to it */
     struct Requirement *next;
 } Requirement;
-/* Makes `a == b` (or `a <= b`) hold from now on: records the requirement and substitutes or adds a fact so that later normal forms use
- * it. Does nothing if it is proven already. Returns false if it is provably false (nothing recorded). Starts a new generation when something
- * was learnt: expressions made before may then be out of date; ex_norm brings one up to date, and inference starts again.
- * Rules: symbol = symbol or expression replaces the symbol that occurs in fewest inputs (ex_note_use counts); quotient = expression
- * replaces the quotient atom, never unifies symbols out of a quotient; min(c, s) = s gives s <= c. Requirements are over symbols: one that
- * mentions a coordinate or a load and is neither proven nor refuted raises TN_E_UNSUPPORTED. */
+
+/* Makes `a == b` (or `a <= b`) hold from now on: records the requirement and substitutes or adds a
+ * fact so that later normal forms use it. Does nothing if it is proven already. Returns false if it
+ * is provably false (nothing recorded). Starts a new generation when something was learnt:
+ * expressions made before may then be out of date; ex_norm brings one up to date, and inference
+ * starts again.
+ *
+ * Rules: symbol = symbol or expression replaces the symbol that occurs in fewest inputs
+ * (ex_note_use counts); quotient = expression replaces the quotient atom, never unifies symbols out
+ * of a quotient; min(c, s) = s gives s <= c. Requirements are over symbols: one that mentions a
+ * coordinate or a load and is neither proven nor refuted raises TN_E_UNSUPPORTED. */
 bool ex_require_eq(ExprCx *x, const Expr *a, const Expr *b, const char *origin);
 bool ex_require_le(ExprCx *x, const Expr *a, const Expr *b, const char *origin);
-void ex_note_use(ExprCx *x, const char *symbol);   /* counts an occurrence in the declared inputs */
+void ex_note_use(ExprCx *x, const char *symbol); /* counts an occurrence in the declared inputs */
 const Requirement *ex_requirements(const ExprCx *x);
 uint32_t ex_generation(const ExprCx *x);
-const Expr *ex_norm(ExprCx *x, const Expr *e);     /* with all substitutions applied */
+const Expr *ex_norm(ExprCx *x, const Expr *e); /* with all substitutions applied */
 const Pred *pr_norm(ExprCx *x, const Pred *p);
 
-/* --- text: "batch*sequence", "(seq + 2)//3 - 1", "min(seq, 512)", "i0 - i1 >= 0"; loads print through `name` --- */
+/* --- text --- */
+
+/* "batch*sequence", "(seq + 2)//3 - 1", "min(seq, 512)",
+ * "i0 - i1 >= 0"; loads print through `name`. */
 typedef const char *ExprLeafName(void *user, const void *leaf);
 const char *ex_text(ExprCx *x, const Expr *e);
 const char *ex_text_with(ExprCx *x, const Expr *e, ExprLeafName *name, void *user);
 const char *pr_text_with(ExprCx *x, const Pred *p, ExprLeafName *name, void *user);
 const char *pr_text(ExprCx *x, const Pred *p);
-/* Parses a dim expression from *s and moves *s behind it; raises TN_E_MODEL on bad text. Symbols are made as needed. No loads or coordinates. */
+/* Parses a dim expression from *s and moves *s behind it; raises TN_E_MODEL on bad text. Symbols
+ * are made as needed. No loads or coordinates. */
 const Expr *ex_parse(ExprCx *x, const char **s);
 
-/* Value of e under symbol values (index = symbol number); false if it mentions coords or loads, divides by zero or overflows. */
+/* Value of e under symbol values (index = symbol number); false if it mentions coordinates or
+ * loads, divides by zero or overflows. */
 bool ex_eval(const ExprCx *x, const Expr *e, const int64_t *symbols, int64_t *v);
 
 #endif

@@ -173,8 +173,8 @@ static const Expr *parse_sum(Parser *p) {
 
 /* --- predicates --- */
 
-/* Whether the parenthesis that opens here holds a predicate: no operator that takes numbers follows
- * its end. */
+/* Whether the parenthesis that opens here holds a predicate:
+ * no operator that takes numbers follows its end. */
 static bool opens_predicate(const char *s) {
     int depth = 0;
     do {

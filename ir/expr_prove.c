@@ -72,8 +72,8 @@ static bool coefficient_of(ExprCx *x, const Expr *p, const Atom *a, const Expr *
     return true;
 }
 
-/* p is linear in a coordinate with a factor of known sign: it is smallest at one end of the axis.
- */
+/* p is linear in a coordinate with a factor of known sign:
+ * it is smallest at one end of the axis. */
 static bool by_coordinate(ExprCx *x, const Expr *p, const Atom *a, int depth) {
     const Expr *factor;
     if (!coefficient_of(x, p, a, &factor)) return false;

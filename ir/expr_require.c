@@ -194,8 +194,8 @@ static const Atom *choose(ExprCx *x, const Expr *d, Choice what, const Expr **va
     return best;
 }
 
-/* Replaced quotients and the like whose arguments have changed since: their new forms have the same
- * values. */
+/* Replaced quotients and the like whose arguments have
+ * changed since: their new forms have the same values. */
 static bool equate_again(ExprCx *x) {
     for (size_t i = 0; i < x->replaced_count; i++) {
         const Atom *a = x->replaced[i];

@@ -102,8 +102,8 @@ static const char *atom_text(Printer *p, const Atom *a) {
     return load_text(p, a);
 }
 
-/* Quotients need parentheses unless they are the whole term; the sum adds them where it writes a
- * leading minus. */
+/* Quotients need parentheses unless they are the whole term;
+ * the sum adds them where it writes a leading minus. */
 static const char *product_text(Printer *p, const Term *t, bool whole) {
     const char *factors[EX_MAX_DEGREE];
     for (int i = 0; i < t->degree; i++) {

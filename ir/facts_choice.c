@@ -157,8 +157,8 @@ static bool zero_when(const Node *n, int i, const Pred *c) {
     return facts_small(e.e, 61) && pr_not(x, pr_nonzero(x, e.e)) == c;
 }
 
-/* The operand as a choice, also where the condition alone makes it 0: where(1 - m != 0, c, 1 - m).
- */
+/* The operand as a choice, also where the condition alone
+ * makes it 0: where(1 - m != 0, c, 1 - m). */
 static bool branch_choice(const Node *n, int i, const Pred *condition, Choice *c) {
     if (operand_choice(n, i, c)) return true;
     *c = (Choice){pr_bool(infer_ex(n), true), 0, 0};

@@ -1,5 +1,5 @@
-/* Facts rules of concat, pad and the gathers: where an element comes from depends on more than a
- * fixed map. */
+/* Facts rules of concat, pad and the gathers: where an
+ * element comes from depends on more than a fixed map. */
 #include "ir/shape.h"
 
 #include "ir/infer.h"

@@ -53,8 +53,8 @@ static bool divides_coords(Elem e) {
 
 /* --- views --- */
 
-/* Axes [i, i + in_count) of the input hold the same elements as [j, j + out_count) of the output.
- */
+/* Axes [i, i + in_count) of the input hold the same
+ * elements as [j, j + out_count) of the output. */
 typedef struct Group {
     int i, in_count, j, out_count;
 } Group;
@@ -64,8 +64,8 @@ static int next_axis(const Type *t, int i) {
     return i;
 }
 
-/* The smallest group from (i, j) on whose dims have equal products; all the rest if there is none.
- */
+/* The smallest group from (i, j) on whose dims have equal
+ * products; all the rest if there is none. */
 static Group next_group(Module *m, const Type *in, const Type *out, int i, int j) {
     int rows = in->rank - i, columns = out->rank - j;
     const Expr *a[TN_MAX_RANK + 1], *b[TN_MAX_RANK + 1];

@@ -4,8 +4,8 @@
  *
  *     bert.onnx: node '/encoder/MatMul' (MatMul): inner dimensions differ, 768 and 3072
  *
- * Nothing here allocates while a failure is under way, so running out of memory can be reported
- * too. */
+ * Nothing here allocates while a failure is under way, so
+ * running out of memory can be reported too. */
 #include "ir/fail.h"
 
 #include <stdarg.h>

@@ -61,8 +61,8 @@ void tn_enter(Cx *cx, const char *kind, const char *name);
 void tn_enter_node(Cx *cx, const char *name, const char *op);
 void tn_leave(Cx *cx);
 
-/* Collects a diagnostic under the present context; tn_fail_collected raises once if there was any
- * error. */
+/* Collects a diagnostic under the present context; tn_fail_collected raises once if any was an
+ * error and does nothing otherwise. */
 void tn_diag(Cx *cx, TnSeverity severity, TnStatus code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 void tn_fail_collected(Cx *cx);

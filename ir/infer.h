@@ -8,9 +8,10 @@
 #include "ir/ir.h"
 
 /* --- a node's outputs --- */
-void infer_types(Node *n); /* makes the output values and runs the shape rule */
-void infer_facts(
-    Node *n); /* runs the facts rule, then fills in what every integer or boolean tensor has */
+/* Makes the output values and runs the shape rule. */
+void infer_types(Node *n);
+/* Runs the facts rule, then fills in what every integer or boolean tensor has. */
+void infer_facts(Node *n);
 Value *ir_new_value(Graph *g, const char *name);
 void facts_of_source(Value *v); /* of a graph input or a constant */
 

@@ -1,10 +1,13 @@
 /* The graph IR: modules, functions (graphs), nodes, values, constants.
  *
- * A Module owns everything in its context's arena. A Graph is SSA: nodes in topological order in a linked list, every value written
- * once. Edits go through the functions here, which keep use lists exact; nobody keeps a Node across an edit that may remove it.
- * A node's output types and facts are computed once, when it is inserted, from its inputs (shape rule and facts rule of its row in
- * ops.def), so they are never stale. When a shape rule learns a new requirement (expr.h) the module's generation
- * changes and the producer of the graph (importer, model builder, parser) builds the graph again.
+ * A Module owns everything in its context's arena. A Graph is SSA: nodes in topological order in a
+ * linked list, every value written once. Edits go through the functions here, which keep use lists
+ * exact; nobody keeps a Node across an edit that may remove it.
+ *
+ * A node's output types and facts are computed once, when it is inserted, from its inputs (shape
+ * rule and facts rule of its row in ops.def), so they are never stale. When a shape rule learns a
+ * new requirement (expr.h) the module's generation changes and the producer of the graph (importer,
+ * model builder, parser) builds the graph again.
  *
  *     Value *y = ir_softmax(g, ir_matmul(g, q, k, false, true), -1);
  *
@@ -42,13 +45,16 @@ typedef struct Type {
 } Type;
 
 /* What is known of a tensor's elements before it exists. All fields NULL: nothing.
- * `elem`/`pred`: the element at coordinates i0.. of an integer / boolean tensor. Every integer or boolean tensor has one; where
- * nothing better is known it is a load of the tensor itself.
- * `values`: all elements, row-major, of a tensor of at most TN_MAX_FACTS elements of constant count (shape vectors and scalars; also of
- * float tensors, as rationals). Elements may be loads.
- * A float tensor that has only two values, `yes` where `choice` holds and `no` elsewhere, has `choice` (masks; tensors all of whose
- * elements are equal have TRUE). A float tensor computed from integers may have an `elem` too: its value before
- * rounding. */
+ *
+ * `elem`, `pred`: the element at coordinates i0.. of an integer or boolean tensor. Every such
+ * tensor has one; where nothing better is known it is a load of the tensor itself. A float tensor
+ * computed from integers may have an `elem` too: its value before rounding.
+ *
+ * `values`: all elements, row-major, of a tensor of at most TN_MAX_FACTS elements of constant
+ * count: shape vectors and scalars, also of float tensors, as rationals. Elements may be loads.
+ *
+ * `choice`: a float tensor that has only two values, `yes` where `choice` holds and `no` elsewhere:
+ * masks. Tensors all of whose elements are equal have TRUE. */
 #define TN_MAX_FACTS 64
 typedef struct Facts {
     const Expr *elem;
@@ -59,23 +65,28 @@ typedef struct Facts {
     double yes, no;
 } Facts;
 
-typedef struct Use { Node *node; int index; } Use;
+typedef struct Use {
+    Node *node;
+    int index; /* of the operand */
+} Use;
 
 struct Value {
     uint32_t id;
     Type type;
-    const char *name;     /* as in the source model, or NULL */
-    Node *node;           /* producer; NULL for graph inputs and constants */
-    int index;            /* which output of the producer, or which graph input */
-    Constant *constant;   /* non-NULL: a constant of the module */
+    const char *name;   /* as in the source model, or NULL */
+    Node *node;         /* producer; NULL for graph inputs and constants */
+    int index;          /* which output of the producer, or which graph input */
+    Constant *constant; /* non-NULL: a constant of the module */
     Facts facts;
     Use *uses;
     int use_count;
     size_t use_capacity;
-    int output_uses;      /* how many results of the graph it is */
+    int output_uses; /* how many results of the graph it is */
     Graph *graph;
-    Value *forward;       /* the value that replaced this one, or NULL */
-    const Symbol **declared; /* graph inputs: per axis the symbol it was declared with, before substitution; entries or all may be NULL */
+    Value *forward; /* the value that replaced this one, or NULL */
+    /* Graph inputs: per axis the symbol it was declared with, before substitution; entries or all
+     * may be NULL. */
+    const Symbol **declared;
 };
 
 /* An immutable tensor. `data` may be unaligned and belongs to a mapped file or to the arena. */
@@ -87,51 +98,67 @@ struct Constant {
     int64_t dims[TN_MAX_RANK];
     const void *data;
     size_t bytes;
-    uint64_t hash;        /* XXH3 of type, dims and bytes; 0 until ir_constant_hash */
+    uint64_t hash; /* XXH3 of type, dims and bytes; 0 until ir_constant_hash */
     Constant *next;
 };
 
 /* --- attributes: kinds as written in ops.def --- */
-typedef struct DimList { int count; const Expr *e[TN_MAX_RANK]; } DimList;
-typedef struct ExprList { int count; const Expr *const *e; } ExprList;
-typedef struct IntList { int count; int64_t v[2 * TN_MAX_RANK]; } IntList;
+typedef struct DimList {
+    int count;
+    const Expr *e[TN_MAX_RANK];
+} DimList;
+
+typedef struct ExprList {
+    int count;
+    const Expr *const *e;
+} ExprList;
+
+typedef struct IntList {
+    int count;
+    int64_t v[2 * TN_MAX_RANK];
+} IntList;
+
 typedef union Attr {
-    int64_t i;          /* :i */
-    double f;           /* :f */
-    bool b;             /* :b */
-    TnDType t;          /* :t */
-    const char *s;      /* :s, one of the words listed after it */
-    const Expr *d;      /* :d a dim */
-    DimList *D;         /* :D dims */
-    IntList *I;         /* :I integers */
-    ExprList *E;        /* :E any number of expressions */
-    MapBody *m;         /* :m program of a map */
+    int64_t i;     /* :i */
+    double f;      /* :f */
+    bool b;        /* :b */
+    TnDType t;     /* :t */
+    const char *s; /* :s, one of the words listed after it */
+    const Expr *d; /* :d a dim */
+    DimList *D;    /* :D dims */
+    IntList *I;    /* :I integers */
+    ExprList *E;   /* :E any number of expressions */
+    MapBody *m;    /* :m program of a map */
 } Attr;
 
-/* Program of `map`: step s computes register n_inputs + s from registers; the last step is the result. */
+/* Program of `map`: step s computes register n_inputs + s; the last step is the result. */
 typedef struct MapStep {
-    OpKind op;          /* an elementwise op of ops.def, or OP_splat for a constant, or OP_cast */
-    TnDType dtype;      /* of the step's result */
+    OpKind op;     /* an elementwise op of ops.def (cast too), or OP_splat for a constant */
+    TnDType dtype; /* of the step's result */
     int args[3];
-    double value;       /* OP_splat of a float type */
-    int64_t integer;    /* OP_splat otherwise */
+    double value;    /* OP_splat of a float type */
+    int64_t integer; /* OP_splat otherwise */
 } MapStep;
-struct MapBody { int count; MapStep *steps; };
+
+struct MapBody {
+    int count;
+    MapStep *steps;
+};
 
 struct Node {
     uint32_t id;
     OpKind op;
     Graph *graph;
     Node *prev, *next;
-    Value **inputs;       /* NULL entries: optional operands left out */
+    Value **inputs; /* NULL entries: optional operands left out */
     int input_count;
-    int *use_slots;       /* per operand: its place in inputs[i]->uses; graph.c keeps it */
+    int *use_slots; /* per operand: its place in inputs[i]->uses; graph.c keeps it */
     Value **outputs;
     int output_count;
-    Attr *attrs;          /* in the order of the row's attribute text */
-    Graph **regions;      /* bodies of control flow */
+    Attr *attrs;     /* in the order of the row's attribute text */
+    Graph **regions; /* bodies of control flow */
     int region_count;
-    const char **origins; /* source nodes this one came from; at least one, unless made by a pass out of nothing */
+    const char **origins; /* source nodes this one came from; none if made out of nothing */
     int origin_count;
     bool removed;
 };
@@ -147,20 +174,23 @@ struct Graph {
     InputDefault *defaults; /* per input: what an input left out is filled with */
     int input_count;
     size_t input_capacity, default_capacity;
-    Value **outputs;      /* their names are the model's output names, kept in output_names */
+    Value **outputs; /* their names are the model's output names, kept in output_names */
     const char **output_names;
     int output_count;
     size_t output_capacity, output_name_capacity;
-    Node *cursor;         /* new nodes go before this one; NULL = at the end */
-    const char *origin;   /* origin given to new nodes; NULL = none */
-    const char **origin_list; /* or several: overrides `origin` when origin_list_count > 0 */
+    Node *cursor;             /* new nodes go before this one; NULL = at the end */
+    const char *origin;       /* origin given to new nodes; NULL = none */
+    const char **origin_list; /* or several: instead of `origin` when origin_list_count > 0 */
     int origin_list_count;
     Value **constant_values; /* by constant id */
     size_t constant_capacity;
     Graph *next;
 };
 
-typedef struct Meta { const char *key, *value; struct Meta *next; } Meta;
+typedef struct Meta {
+    const char *key, *value;
+    struct Meta *next;
+} Meta;
 
 struct Module {
     Cx *cx;
@@ -168,36 +198,44 @@ struct Module {
     Constant *constants, *last_constant;
     uint32_t constant_count, value_count, node_id;
     Graph *graphs, *last_graph;
-    const char *origin;   /* source of the node being inserted: names its requirements */
+    const char *origin; /* source of the node being inserted: names its requirements */
     Meta *meta;
 };
 
 /* --- modules, graphs --- */
 Module *ir_module_new(Cx *cx);
-Graph *ir_graph_new(Module *m, const char *name);      /* appended to the module */
-Graph *ir_graph_replace(Module *m, Graph *old);        /* an empty graph of the same name in old's place: for building again */
+Graph *ir_graph_new(Module *m, const char *name); /* appended to the module */
+/* An empty graph of the same name in old's place: for building again. */
+Graph *ir_graph_replace(Module *m, Graph *old);
 void ir_set_meta(Module *m, const char *key, const char *value);
-Value *ir_input(Graph *g, const char *name, TnDType dtype, int rank, const Expr *const *dims, InputDefault fill);
+Value *ir_input(Graph *g, const char *name, TnDType dtype, int rank, const Expr *const *dims,
+                InputDefault fill);
 void ir_output(Graph *g, const char *name, Value *v);
 void ir_set_output(Graph *g, int i, Value *v);
 
 /* --- constants --- */
 /* Borrowed data; the caller guarantees it outlives the module. */
-Constant *ir_constant_new(Module *m, const char *name, TnDType dtype, int rank, const int64_t *dims, const void *data);
-Value *ir_constant(Graph *g, Constant *c);             /* the constant as a value of this graph; the same each time */
-Value *ir_tensor(Graph *g, const char *name, TnDType dtype, int rank, const int64_t *dims, const void *data); /* both; copies data */
-Value *ir_scalar(Graph *g, TnDType dtype, double v);   /* rank 0 */
+Constant *ir_constant_new(Module *m, const char *name, TnDType dtype, int rank, const int64_t *dims,
+                          const void *data);
+/* The constant as a value of this graph; the same each time. */
+Value *ir_constant(Graph *g, Constant *c);
+/* Both; copies data. */
+Value *ir_tensor(Graph *g, const char *name, TnDType dtype, int rank, const int64_t *dims,
+                 const void *data);
+Value *ir_scalar(Graph *g, TnDType dtype, double v); /* rank 0 */
 Value *ir_scalar_int(Graph *g, TnDType dtype, int64_t v);
 uint64_t ir_constant_hash(Constant *c);
-bool ir_constant_float(const Value *v, double *x);     /* v is a constant all of whose elements are equal (any shape): that number */
+/* v is a constant all of whose elements are equal (any shape): that number. */
+bool ir_constant_float(const Value *v, double *x);
 bool ir_constant_int(const Value *v, int64_t *x);
-double ir_element_f64(TnDType t, const void *data, int64_t i);  /* element i of dense data, as double */
+double ir_element_f64(TnDType t, const void *data, int64_t i);  /* element i of dense data */
 int64_t ir_element_i64(TnDType t, const void *data, int64_t i); /* of an integer or bool type */
 void ir_store_f64(TnDType t, void *data, int64_t i, double v);  /* rounds to t */
 void ir_store_i64(TnDType t, void *data, int64_t i, int64_t v); /* wraps to t */
 
 /* --- nodes: build, then insert; or one of the short forms in build.h --- */
-Node *ir_node(Graph *g, OpKind op, int n, Value *const *inputs); /* attributes at their defaults; not in the graph yet */
+/* A node with its attributes at their defaults; not in the graph yet. */
+Node *ir_node(Graph *g, OpKind op, int n, Value *const *inputs);
 void ir_set_int(Node *n, const char *attr, int64_t v);
 void ir_set_float(Node *n, const char *attr, double v);
 void ir_set_bool(Node *n, const char *attr, bool v);
@@ -208,7 +246,8 @@ void ir_set_dims(Node *n, const char *attr, int count, const Expr *const *e);
 void ir_set_ints(Node *n, const char *attr, int count, const int64_t *v);
 void ir_set_exprs(Node *n, const char *attr, int count, const Expr *const *e);
 void ir_set_body(Node *n, const char *attr, const MapBody *body); /* copied */
-Value *ir_insert(Node *n);            /* infers types and facts, puts it before the cursor; returns output 0 */
+/* Infers types and facts, puts the node before the cursor; returns output 0. */
+Value *ir_insert(Node *n);
 int64_t attr_int(const Node *n, const char *attr);
 double attr_float(const Node *n, const char *attr);
 bool attr_bool(const Node *n, const char *attr);
@@ -221,38 +260,46 @@ const ExprList *attr_exprs(const Node *n, const char *attr);
 const MapBody *attr_body(const Node *n, const char *attr);
 
 /* --- edits --- */
-void ir_replace(Value *old, Value *by);         /* every use of old, graph outputs too, now uses by; old->forward = by */
-void ir_set_operand(Node *n, int i, Value *v);  /* types must agree; v may be NULL for an optional operand */
-void ir_remove(Node *n);                        /* its outputs must be unused */
+/* Every use of old, graph outputs too, now uses by; old->forward = by. */
+void ir_replace(Value *old, Value *by);
+/* Types must agree; v may be NULL for an optional operand. */
+void ir_set_operand(Node *n, int i, Value *v);
+void ir_remove(Node *n); /* its outputs must be unused */
 void ir_move_before(Node *n, Node *at);
-bool ir_is_output(const Value *v);              /* a result of its graph */
-bool ir_single_use(const Value *v);             /* exactly one use, and no graph output */
-Value *ir_resolve(Value *v);                    /* follows `forward` */
-/* New nodes until the next call take their origins from these nodes (a fused node keeps the set). n = 0 ends it. */
+bool ir_is_output(const Value *v);  /* a result of its graph */
+bool ir_single_use(const Value *v); /* exactly one use, and no graph output */
+Value *ir_resolve(Value *v);        /* follows `forward` */
+/* New nodes until the next call take their origins from these nodes (a fused node keeps the set).
+ * n = 0 ends it. */
 void ir_origins_from(Graph *g, Node *const *nodes, int n);
-#define IR_FOR_NODES(n, g) for (Node *n = (g)->first, *n##_next = n ? n->next : NULL; n; n = n##_next, n##_next = n ? n->next : NULL)
+/* All nodes in order; the body may remove n. */
+#define IR_FOR_NODES(n, g)                                        \
+    for (Node *n = (g)->first, *n##_next = n ? n->next : NULL; n; \
+         n = n##_next, n##_next = n ? n->next : NULL)
 
 /* --- types --- */
 bool ir_same_dims(const Type *a, const Type *b);
-bool ir_static_dims(const Type *t, int64_t *dims);   /* all dims are numbers */
-const Expr *ir_elements(Module *m, const Type *t);   /* their product */
-const char *ir_type_text(Module *m, const Type *t);  /* "f32[batch, seq, 768]" */
-int ir_axis(Module *m, int64_t axis, int rank);      /* -rank..rank-1 -> 0..rank-1; raises TN_E_MODEL otherwise */
-/* a and b must be equal lengths: gives the normal form, records a requirement where needed, raises TN_E_MODEL if they cannot be.
- * `what` for the message: "inner dimensions". */
+bool ir_static_dims(const Type *t, int64_t *dims);  /* all dims are numbers */
+const Expr *ir_elements(Module *m, const Type *t);  /* their product */
+const char *ir_type_text(Module *m, const Type *t); /* "f32[batch, seq, 768]" */
+/* -rank..rank-1 -> 0..rank-1; raises TN_E_MODEL otherwise. */
+int ir_axis(Module *m, int64_t axis, int rank);
+/* a and b must be equal lengths: gives the normal form, records a requirement where needed, raises
+ * TN_E_MODEL if they cannot be. `what` for the message: "inner dimensions". */
 const Expr *ir_same_dim(Module *m, const Expr *a, const Expr *b, const char *what);
 /* numpy broadcasting of two dims or shapes; dims that may differ are required equal. */
 const Expr *ir_broadcast_dim(Module *m, const Expr *a, const Expr *b);
 void ir_broadcast(Module *m, const Type *a, const Type *b, Type *out); /* dims only */
 
 /* --- the table --- */
-#define OPF_COMM 1u       /* commutative */
-#define OPF_ASSOC 2u      /* associative (rules re-associate) */
-#define OPF_ELEMENTWISE 4u /* each element from the broadcast elements of the inputs; may be a step of a map */
-#define OPF_MOVE 8u       /* moves elements only: folded by moving bytes */
-#define OPF_FUSED 16u     /* made by passes, never by importers */
-#define OPF_BOOL 32u      /* result is bool whatever the inputs' type */
-#define OPF_CONTROL 64u   /* has regions */
+#define OPF_COMM        1u  /* commutative */
+#define OPF_ASSOC       2u  /* associative (rules re-associate) */
+#define OPF_ELEMENTWISE 4u  /* element by element over broadcast inputs; may be a step of a map */
+#define OPF_MOVE        8u  /* moves elements only: folded by moving bytes */
+#define OPF_FUSED       16u /* made by passes, never by importers */
+#define OPF_BOOL        32u /* result is bool whatever the inputs' type */
+#define OPF_CONTROL     64u /* has regions */
+
 typedef struct OpInfo {
     const char *name;
     int min_inputs, max_inputs; /* max < 0: any number */
@@ -262,22 +309,31 @@ typedef struct OpInfo {
     const char *formula;
 } OpInfo;
 const OpInfo *ir_op_info(OpKind op);
-OpKind ir_op_find(const char *name);  /* OP_COUNT if unknown */
-typedef struct AttrInfo { char name[24]; char kind; bool has_default; Attr value; const char *words; } AttrInfo;
+OpKind ir_op_find(const char *name); /* OP_COUNT if unknown */
+
+typedef struct AttrInfo {
+    char name[24];
+    char kind; /* as in union Attr */
+    bool has_default;
+    Attr value;        /* the default */
+    const char *words; /* :s "none|relu" */
+} AttrInfo;
 int ir_attr_count(OpKind op);
 const AttrInfo *ir_attr_info(OpKind op, int i);
 bool ir_attr_equal(OpKind op, int i, const Attr *a, const Attr *b);
 
 /* --- text --- */
-const char *ir_print(Module *m);                 /* whole module, canonical numbering */
+const char *ir_print(Module *m); /* whole module, canonical numbering */
 const char *ir_print_graph(Graph *g);
-const char *ir_print_node(const Node *n);        /* one line, for messages */
-/* Parses what ir_print prints. Constants printed as #hash get zeros of their type unless `like` (may be NULL) has one of that hash;
- * small constants are printed with their values. Raises TN_E_MODEL with line and column. */
+const char *ir_print_node(const Node *n); /* one line, for messages */
+/* Parses what ir_print prints. Constants printed as #hash get zeros of their type unless `like`
+ * (may be NULL) has one of that hash; small constants are printed with their values. Raises
+ * TN_E_MODEL with line and column. */
 Module *ir_parse(Cx *cx, const char *text, Module *like);
 
 /* --- checking --- */
-/* NULL if all invariants hold, else what is wrong (arena text): order, use lists, arity, attributes, types re-inferred. */
+/* NULL if all invariants hold, else what is wrong (arena text): order, use lists, arity,
+ * attributes, types inferred again. */
 const char *ir_verify(Graph *g);
 /* The canonical form of docs/ir.md, on top of ir_verify. */
 const char *ir_verify_canonical(Graph *g);
@@ -287,15 +343,18 @@ typedef struct Tensor {
     TnDType dtype;
     int rank;
     int64_t dims[TN_MAX_RANK];
-    void *data;           /* dense */
+    void *data; /* dense */
     size_t bytes;
 } Tensor;
 int64_t tensor_count(const Tensor *t);
-/* Evaluates one node on dense tensors: outputs[] is filled, data from `arena`. Raises on bad data (index out of range). */
-void ir_eval_node(const Node *n, const Tensor *const *inputs, Tensor *outputs, const int64_t *symbols, Arena *arena);
-/* Runs the graph: inputs in the graph's order (NULL = its default), symbols solved from their dims and requirements checked. `watch` (may be NULL)
- * sees every value as it is computed. */
+/* Evaluates one node on dense tensors: outputs[] is filled, data from `arena`. Raises on bad data
+ * (index out of range). */
+void ir_eval_node(const Node *n, const Tensor *const *inputs, Tensor *outputs,
+                  const int64_t *symbols, Arena *arena);
+/* Runs the graph: inputs in the graph's order (NULL = its default), symbols solved from their dims
+ * and requirements checked. `watch` (may be NULL) sees every value as it is computed. */
 typedef void EvalWatch(void *user, const Value *v, const Tensor *t);
-void ir_eval(Graph *g, const Tensor *const *inputs, Tensor *outputs, Arena *arena, EvalWatch *watch, void *user);
+void ir_eval(Graph *g, const Tensor *const *inputs, Tensor *outputs, Arena *arena, EvalWatch *watch,
+             void *user);
 
 #endif

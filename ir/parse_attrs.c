@@ -1,5 +1,5 @@
-/* Parses numbers, elements and attributes. One parser per kind of attribute serves all operators.
- */
+/* Parses numbers, elements and attributes. One parser per
+ * kind of attribute serves all operators. */
 #include "ir/parse.h"
 
 #include <errno.h>

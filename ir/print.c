@@ -1,8 +1,8 @@
 /* Prints modules as text (docs/ir.md).
  *
- * What is printed depends on the graphs only, not on how they came about: values are numbered in
- * the order of the nodes, constants come in the order of their first use, and those nobody uses are
- * left out. */
+ * What is printed depends on the graphs only, not on how they came about:
+ * values are numbered in the order of the nodes, constants come in the
+ * order of their first use, and those nobody uses are left out. */
 #include "ir/print.h"
 
 #include <ctype.h>
@@ -60,8 +60,8 @@ static void find_used_constants(Printer *p) {
     }
 }
 
-/* Names of inputs are part of the model's interface and come first; then constants with names, then
- * the others. */
+/* Names of inputs are part of the model's interface and come
+ * first; then constants with names, then the others. */
 static void name_constants(Printer *p) {
     for (Graph *g = p->m->graphs; g; g = g->next)
         for (int i = 0; i < g->input_count; i++)

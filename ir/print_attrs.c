@@ -1,5 +1,5 @@
-/* Prints numbers, constants and attributes. One printer per kind of attribute serves all operators.
- */
+/* Prints numbers, constants and attributes. One printer per
+ * kind of attribute serves all operators. */
 #include "ir/print.h"
 
 #include <math.h>

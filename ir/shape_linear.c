@@ -215,8 +215,8 @@ static void check_attention_types(const Node *n) {
     if (has(n, 4)) infer_dtype(n, 4, SET_BOOL);
 }
 
-/* Letters as in the row's formula: b batch, s queries, t keys, h heads, g key heads, d and e sizes.
- */
+/* Letters as in the row's formula: b batch, s queries, t
+ * keys, h heads, g key heads, d and e sizes. */
 void shape_attention(Node *n) {
     Module *m = module_of(n);
     check_attention_types(n);

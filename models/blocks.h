@@ -8,14 +8,14 @@
 #include "ir/build.h"
 #include "models/models.h"
 
-/* A weight of exactly these dims (-1 = any), as f32; origins of later nodes are its module's path.
- */
+/* A weight of exactly these dims (-1 = any), as f32;
+ * origins of later nodes are its module's path. */
 Value *block_weight(ModelCx *m, int rank, const int64_t *dims, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 bool block_has(ModelCx *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* x[.., in] W' + b with W = "NAME.weight"[out, in] and b = "NAME.bias"[out], which may be absent.
- */
+/* x[.., in] W' + b with W = "NAME.weight"[out, in] and b =
+ * "NAME.bias"[out], which may be absent. */
 Value *block_linear(ModelCx *m, Value *x, const char *name, int64_t in, int64_t out);
 /* The same with W[in, out] (GPT-2's Conv1D). */
 Value *block_conv1d(ModelCx *m, Value *x, const char *name, int64_t in, int64_t out);

@@ -1,5 +1,5 @@
-/* DistilBERT (Sanh et al. 2019): BERT without token types and pooler, half the layers, other names.
- */
+/* DistilBERT (Sanh et al. 2019): BERT without token types
+ * and pooler, half the layers, other names. */
 #include <math.h>
 #include <string.h>
 #include "models/blocks.h"

@@ -36,8 +36,8 @@ static bool knows_type(const char *model_type) {
     return false;
 }
 
-/* By --task, else by the architecture that config.json names, else the base model of its
- * model_type. */
+/* By --task, else by the architecture that config.json
+ * names, else the base model of its model_type. */
 static const ModelInfo *find_model(Cx *cx, const Config *c, const ImportOptions *o) {
     const char *type = config_model_type(c), *architecture = config_architecture(c);
     if (!type || !knows_type(type))

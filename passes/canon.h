@@ -6,9 +6,11 @@
 #include "ir/build.h"
 #include "passes/pass.h"
 
-Value *canon_fold(Node *n);     /* fold.c: constants computed, known elements written down */
-Value *canon_simplify(Node *n); /* simplify.c: arithmetic identities */
-Value *canon_simplify_move(
-    Node *n); /* simplify_move.c: views, transposes, slices, gathers, products of them */
+/* fold.c: constants computed, known elements written down */
+Value *canon_fold(Node *n);
+/* simplify.c: arithmetic identities */
+Value *canon_simplify(Node *n);
+/* simplify_move.c: views, transposes, slices, gathers, products of them */
+Value *canon_simplify_move(Node *n);
 
 #endif

@@ -137,10 +137,11 @@ static Value *write_splat(Node *n) {
     return ir_insert(s);
 }
 
-/* start + step * i0 */
+/* start + step * i0; few elements are written one by one */
 static Value *write_iota(Node *n) {
     const Value *v = n->outputs[0];
-    if (n->op == OP_iota || v->type.rank != 1 || !v->facts.elem || !tn_is_int(v->type.dtype))
+    if (n->op == OP_iota || v->facts.values || v->type.rank != 1 || !v->facts.elem ||
+        !tn_is_int(v->type.dtype))
         return NULL;
     ExprCx *x = n->graph->module->ex;
     const Expr *zero = ex_int(x, 0), *one = ex_int(x, 1);

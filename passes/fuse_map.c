@@ -14,11 +14,12 @@
 
 typedef struct Chain {
     Node *root;
-    Value *inputs[MAX_INPUTS + 2];
+    Value *inputs[MAX_INPUTS];
     int input_count;
     Node *nodes[MAX_STEPS];
     int node_count;
-    MapStep steps[MAX_STEPS + 8];
+    int number_count;
+    MapStep steps[MAX_STEPS];
     int step_count;
 } Chain;
 
@@ -51,13 +52,17 @@ static bool is_number(const Value *v, MapStep *step) {
     return one || v->constant->bytes <= 64; /* a large constant of one number may carry the shape */
 }
 
-/* A number may leave the operand list only if the remaining operands still give the result its
- * shape. */
-static bool shape_without(const Node *n, const Value *number) {
-    for (int i = 0; i < n->input_count; i++)
-        if (n->inputs[i] != number && ir_same_dims(&n->inputs[i]->type, &n->outputs[0]->type))
+/* A number of rank 0 may leave the operand list; one that may carry the result's shape only if an
+ * operand that stays has the shape too. */
+static bool becomes_step(const Node *n, int i, MapStep *step) {
+    MapStep other;
+    if (!is_number(n->inputs[i], step)) return false;
+    if (n->inputs[i]->type.rank == 0) return true;
+    for (int k = 0; k < n->input_count; k++)
+        if (ir_same_dims(&n->inputs[k]->type, &n->outputs[0]->type) &&
+            !is_number(n->inputs[k], &other))
             return true;
-    return number->type.rank == 0;
+    return false;
 }
 
 static int input_register(Chain *c, Value *v) {
@@ -67,19 +72,23 @@ static int input_register(Chain *c, Value *v) {
     return c->input_count++;
 }
 
-/* Collects the operands first: registers of steps are counted behind all inputs. */
+/* Collects the operands first: registers of steps are counted behind all inputs. False if there is
+ * no room for n. */
 static bool collect(Chain *c, Node *n) {
-    if (c->node_count == MAX_STEPS) return false;
+    MapStep number;
+    if (c->node_count + c->number_count == MAX_STEPS) return false;
     c->nodes[c->node_count++] = n;
     for (int i = 0; i < n->input_count; i++) {
         Value *v = n->inputs[i];
-        MapStep number;
-        if (is_number(v, &number) && shape_without(n, v)) continue;
-        int nodes = c->node_count, inputs = c->input_count;
+        if (becomes_step(n, i, &number)) {
+            if (c->node_count + c->number_count == MAX_STEPS) return false;
+            c->number_count++;
+            continue;
+        }
+        Chain before = *c;
         if (v->node && joins(v->node, n) && collect(c, v->node)) continue;
-        c->node_count = nodes;
-        c->input_count = inputs;
-        if (c->input_count >= MAX_INPUTS) return false;
+        *c = before;
+        if (c->input_count == MAX_INPUTS) return false;
         input_register(c, v);
     }
     return true;
@@ -96,20 +105,17 @@ static int add_step(Chain *c, MapStep step) {
     return c->input_count + c->step_count++;
 }
 
-/* Writes the steps of n and everything collected below it; gives the register of its result, -1 if
- * there is no room. */
+/* Writes the steps of n and of everything collected below it; gives the register of its result. */
 static int write_steps(Chain *c, Node *n) {
-    MapStep step = {.op = n->op, .dtype = n->outputs[0]->type.dtype};
+    MapStep step = {.op = n->op, .dtype = n->outputs[0]->type.dtype}, number;
     for (int i = 0; i < n->input_count; i++) {
         Value *v = n->inputs[i];
-        MapStep number;
-        if (is_number(v, &number) && shape_without(n, v))
+        if (becomes_step(n, i, &number))
             step.args[i] = add_step(c, number);
         else if (v->node && collected(c, v->node))
             step.args[i] = write_steps(c, v->node);
         else
             step.args[i] = input_register(c, v);
-        if (step.args[i] < 0 || c->step_count >= MAX_STEPS) return -1;
     }
     return add_step(c, step);
 }
@@ -138,15 +144,8 @@ bool pass_fuse_map(Graph *g, Report *r) {
             continue;
         }
         Chain c = {.root = n};
-        if (!collect(&c, n) || write_steps(&c, n) < 0) {
-            c = (Chain){.root = n, .nodes = {n}, .node_count = 1}; /* too long: this node alone */
-            for (int i = 0; i < n->input_count; i++) {
-                MapStep number;
-                if (!is_number(n->inputs[i], &number) || !shape_without(n, n->inputs[i]))
-                    input_register(&c, n->inputs[i]);
-            }
-            write_steps(&c, n);
-        }
+        collect(&c, n); /* one node always fits */
+        write_steps(&c, n);
         ir_replace(v, write_map(g, &c));
         ir_remove(n);
         report_fired(r, "map");

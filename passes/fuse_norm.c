@@ -20,6 +20,8 @@ static const char *find(const Node *norm, Node **sum) {
     if (!ir_same_dims(&add->inputs[0]->type, t) || !ir_same_dims(&add->inputs[1]->type, t))
         return "an addend is broadcast";
     if (add->inputs[0]->constant || add->inputs[1]->constant) return "an addend is a constant";
+    for (int i = 1; i < norm->input_count; i++)
+        if (norm->inputs[i] && norm->inputs[i]->node) return "gain or bias is computed";
     if (!is_product(add->inputs[0]) && !is_product(add->inputs[1]))
         return "no addend is a sublayer's result";
     *sum = add;

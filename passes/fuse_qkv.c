@@ -76,10 +76,9 @@ static const char *check_cut(ExprCx *x, const Qkv *f) {
         if (f->part[i].start != at) return "the parts are not side by side";
         at = ex_add(x, at, width_of(f->part[i].value));
     }
-    Node *n = f->part[0].linear;
-    return at == width_of(n->outputs[0]) && n->outputs[0]->use_count == f->count
-               ? NULL
-               : "the product has other parts";
+    const Value *product = f->part[0].linear->outputs[0];
+    bool whole = at == width_of(product) && product->use_count == f->count;
+    return whole && !ir_is_output(product) ? NULL : "the product has other parts";
 }
 
 static const char *find_qkv(Node *attention, Qkv *f) {

@@ -7,10 +7,10 @@
  * layers once per repetition. Candidates are found by what a transposition keeps: type, size, first
  * and last element; then every element is compared. Only products can read a matrix transposed, so
  * of a pair the one that nothing but products reads is replaced. */
-#include <string.h>
-#include <xxhash.h>
 #include "ir/build.h"
 #include "passes/pass.h"
+
+#include <string.h>
 
 #define MIN_TRANSPOSED_BYTES 256 /* below, two forms cost less than reading the wrong one */
 
@@ -19,16 +19,19 @@ typedef struct Shared {
     size_t mask;
 } Shared;
 
+/* Of size, type, first and last element, which a transposition keeps. */
 static uint64_t fingerprint(const Constant *c) {
     size_t size = tn_dtype_size(c->dtype);
     unsigned char key[32] = {0};
+    uint64_t h = 0;
     memcpy(key, &c->bytes, sizeof c->bytes);
     key[8] = (unsigned char)c->dtype;
     if (c->bytes >= size && size <= 8) {
         memcpy(key + 16, c->data, size);
         memcpy(key + 24, (const unsigned char *)c->data + c->bytes - size, size);
     }
-    return XXH3_64bits(key, sizeof key);
+    for (size_t i = 0; i < sizeof key; i++) h = (h ^ key[i]) * 0x100000001b3u;
+    return h ^ h >> 32;
 }
 
 static bool same_shape(const Constant *a, const Constant *b) {
@@ -84,20 +87,22 @@ static void read_transposed(Graph *g, Value *from, Value *to) {
     }
 }
 
-static bool merge(Graph *g, Constant *first, Constant *c) {
-    Value *v = value_in(g, c);
+/* What became of a constant that is compared with one met before. */
+typedef enum Outcome { DIFFERENT, REPLACED, REPLACES } Outcome;
+
+static Outcome compare(Graph *g, Constant *first, Constant *c) {
+    Value *v = value_in(g, c), *w = value_in(g, first);
     if (same_shape(first, c) && !memcmp(first->data, c->data, c->bytes)) {
         ir_replace(v, ir_constant(g, first));
-        return true;
+        return REPLACED;
     }
-    Value *w = value_in(g, first);
     bool second = only_products(v), other = used(w) && only_products(w);
-    if ((!second && !other) || !is_transpose(first, c)) return false;
+    if ((!second && !other) || !is_transpose(first, c)) return DIFFERENT;
     if (second)
         read_transposed(g, v, ir_constant(g, first));
     else
         read_transposed(g, w, v);
-    return true;
+    return second ? REPLACED : REPLACES;
 }
 
 bool pass_share(Graph *g, Report *r) {
@@ -107,16 +112,17 @@ bool pass_share(Graph *g, Report *r) {
     s.slots = ARENA_ARRAY(&m->cx->arena, Constant *, s.mask + 1);
     bool changed = false;
     for (Constant *c = m->constants; c; c = c->next) {
-        Value *v = value_in(g, c);
-        bool merged = false;
+        if (!used(value_in(g, c))) continue;
+        Outcome o = DIFFERENT;
         size_t i = fingerprint(c) & s.mask;
-        for (; s.slots[i] && !merged; i = (i + 1) & s.mask)
-            if (s.slots[i]->bytes == c->bytes && used(v)) merged = merge(g, s.slots[i], c);
-        if (merged)
-            report_fired(r, "share");
-        else
-            s.slots[i] = c;
-        changed |= merged;
+        for (; s.slots[i]; i = (i + 1) & s.mask) {
+            if (s.slots[i]->bytes == c->bytes) o = compare(g, s.slots[i], c);
+            if (o != DIFFERENT) break;
+        }
+        if (o != REPLACED) s.slots[i] = c;
+        if (o == DIFFERENT) continue;
+        report_fired(r, "share");
+        changed = true;
     }
     return changed;
 }

@@ -2,7 +2,7 @@
  *
  *     view(view(x)) -> view(x)                       transpose(transpose(x)) -> transpose(x)
  *     slice(slice(x)) -> slice(x)                    gather(x, known index) -> view(slice(x))
- *     matmul(a, transpose(b)) -> matmul{tb}(a, b)
+ *     matmul(a, transpose(b)) -> matmul{tb}(a, b)    transpose(view(transpose(x))) -> one of each
  *     f(view(x)) -> view(f(x))                       where the view splits or merges leading axes
  */
 #include "passes/canon.h"
@@ -65,12 +65,52 @@ static bool keeps_order(const Node *n) {
     return true;
 }
 
+/* The axes of x that axis j of a view of x merges: from[j] up to from[j + 1]. False if the view
+ * does not only merge neighbours. */
+static bool merges_axes(ExprCx *ex, const Type *x, const Type *view, int *from) {
+    int i = 0;
+    for (int j = 0; j < view->rank; j++) {
+        if (i == x->rank) return false;
+        from[j] = i;
+        const Expr *d = x->dims[i++];
+        while (d != view->dims[j] && i < x->rank) d = ex_mul(ex, d, x->dims[i++]);
+        if (d != view->dims[j]) return false;
+    }
+    from[view->rank] = i;
+    return i == x->rank;
+}
+
+/* transpose(view(transpose(x))) = transpose(view(x)) if the axes that the view merges lie side by
+ * side in x, too. The result, or NULL. */
+static Value *merge_before_transpose(Node *n, const Node *view) {
+    Node *first = producer(view->inputs[0], OP_transpose);
+    if (!first) return NULL;
+    Value *x = first->inputs[0];
+    const Type *moved = &first->outputs[0]->type, *merged = &view->outputs[0]->type;
+    const IntList *perm = attr_ints(first, "perm"), *last = attr_ints(n, "perm");
+    int from[TN_MAX_RANK + 1], place[TN_MAX_RANK], both[TN_MAX_RANK], rank = 0;
+    const Expr *dims[TN_MAX_RANK];
+    if (!merges_axes(n->graph->module->ex, moved, merged, from)) return NULL;
+    for (int j = 0; j < merged->rank; j++)
+        for (int i = from[j] + 1; i < from[j + 1]; i++)
+            if (perm->v[i] != perm->v[i - 1] + 1) return NULL;
+    for (int axis = 0; axis < x->type.rank; axis++) /* the merged axes in the order of x */
+        for (int j = 0; j < merged->rank; j++)
+            if (perm->v[from[j]] == axis) {
+                place[j] = rank;
+                dims[rank++] = merged->dims[j];
+            }
+    for (int j = 0; j < rank; j++) both[j] = place[last->v[j]];
+    return ir_transpose(n->graph, ir_view(n->graph, x, rank, dims), both);
+}
+
 static Value *simplify_transpose(Node *n) {
     Value *x = n->inputs[0];
     const IntList *perm = attr_ints(n, "perm");
-    if (keeps_order(n))
-        return ir_view(n->graph, x, n->outputs[0]->type.rank, n->outputs[0]->type.dims);
-    Node *inner = producer(x, OP_transpose);
+    const Type *t = &n->outputs[0]->type;
+    if (keeps_order(n)) return ir_view(n->graph, x, t->rank, t->dims);
+    Node *view = producer(x, OP_view), *inner = producer(x, OP_transpose);
+    if (view) return merge_before_transpose(n, view);
     if (!inner) return NULL;
     const IntList *first = attr_ints(inner, "perm");
     int both[TN_MAX_RANK];

@@ -1,5 +1,5 @@
-/* Status names and the filling of tenon_error. Messages are one line; text from files is escaped.
- */
+/* Status names and the filling of tenon_error. Messages are
+ * one line; text from files is escaped. */
 #include <stdio.h>
 #include <string.h>
 #include "runtime/base/text.h"

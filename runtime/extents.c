@@ -310,8 +310,8 @@ static bool wholly_dense(const Why *w, const TnTensor *t, const char *name) {
     return true;
 }
 
-/* Extent of a convolution's result along one axis; < 1 if the kernel is larger than the padded
- * input. */
+/* Extent of a convolution's result along one axis; < 1 if
+ * the kernel is larger than the padded input. */
 static int64_t conv_extent(const ParamsConv *p, int axis, int64_t in, int64_t kernel) {
     int64_t padded = in + p->pad_begin[axis] + p->pad_end[axis];
     int64_t reach;

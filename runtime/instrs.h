@@ -20,8 +20,7 @@ typedef enum TnOpcode {
 #define TN_INPLACE_MASK 0xffffu
 #define TN_INSTR_INDEX  0x10000u /* reads indices from data and checks them */
 
-/* Holds the real dims of all operands against each other; on failure says in `why` what does not
- * fit. */
+/* Holds the real dims of all operands against each other; says in `why` what does not fit. */
 typedef bool TnExtentFn(const TnCall *call, char *why, size_t why_size);
 
 typedef struct TnInstr {

@@ -7,10 +7,10 @@
  * number of threads. `run` executes one task; it never allocates and cannot fail, except that
  * kernels which read indices from data report the first bad one through tn_fault.
  *
- * All operands were checked before: extents lie within their buffers and dims fit together as the
- * row's extent rule says. Operands never alias the result except where the row says in-place (same
- * address and strides). Rows may be unaligned (4 bytes for f32); constants start at multiples of 64
- * bytes. */
+ * All operands were checked before: extents lie within their buffers and dims
+ * fit together as the row's extent rule says. Operands never alias the result
+ * except where the row says in-place (same address and strides). Rows may be
+ * unaligned (4 bytes for f32); constants start at multiples of 64 bytes. */
 #ifndef TENON_RUNTIME_KERNELS_H
 #define TENON_RUNTIME_KERNELS_H
 
@@ -55,20 +55,23 @@ struct TnCall {
     TnFault *fault;
     int32_t inputs, outputs, scalar_count;
     int32_t opcode, index; /* index of the instruction in its function */
-    int64_t tasks;         /* set by plan; >= 0 */
-    int64_t work;          /* set by plan: rough cost in ns of one core; tiny calls get no region */
-    size_t scratch_bytes;  /* set by plan: per lane, 64-byte aligned */
-    int64_t tile[8];       /* the family's own choices, set by plan */
+
+    /* Set by the family's plan function. */
+    int64_t tasks; /* >= 0 */
+    int64_t work;  /* rough cost in nanoseconds of one core: small calls stay on the caller */
+    size_t scratch_bytes; /* per lane, 64-byte aligned */
+    int64_t tile[8];      /* the family's own choices */
 };
 
-/* Records that `index` is outside [0, bound); the caller of the kernel turns it into TENON_E_RANGE.
- */
+/* Records that `index` is outside [0, bound); the interpreter makes TENON_E_RANGE of it. */
 void tn_fault(const TnCall *call, int64_t index, int64_t bound);
 
 /* The kernel of an opcode on an ISA; a family without own code there inherits the level below. NULL
  * if the opcode is unknown. */
 const TnKernel *tn_kernel(TnIsa isa, int opcode);
 
-#define TN_CEIL_DIV(a, b) (((a) + (b)-1) / (b))
+/* clang-format off */
+#define TN_CEIL_DIV(a, b) (((a) + (b) - 1) / (b))
+/* clang-format on */
 
 #endif

@@ -6,8 +6,8 @@
  * - By time: a simulated allocator walks the steps; freed blocks merge with their neighbours and
  *   wait in lists by power-of-two size, of which the best of the first few is taken. O(n log n).
  *
- * Sizes are rounded up to TN_MEM_ALIGN first; `live` counts rounded sizes, hence is a lower bound
- * of `total`. */
+ * Sizes are rounded up to TN_MEM_ALIGN first; `live` counts
+ * rounded sizes, hence is a lower bound of `total`. */
 #include "runtime/memplan.h"
 
 #include <stdlib.h>
@@ -41,8 +41,8 @@ typedef struct Heap {
     uint64_t end;
 } Heap;
 
-/* Parts of the scratch memory; a Block exists per item that is live plus one per gap: at most 2n
- * + 1. */
+/* Parts of the scratch memory; a Block exists per item that
+ * is live plus one per gap: at most 2n + 1. */
 typedef struct Scratch {
     Key *a, *b;
     uint64_t *offsets;
@@ -76,8 +76,8 @@ static bool lives_with(const TnMemItem *a, const TnMemItem *b) {
     return a->first <= b->last && b->first <= a->last;
 }
 
-/* Best fit by falling size. `order` holds what is placed, by rising offset. Returns the arena's
- * size. */
+/* Best fit by falling size. `order` holds what is placed,
+ * by rising offset. Returns the arena's size. */
 static uint64_t place_by_size(TnMemItem *items, size_t n, Scratch s) {
     uint64_t total = 0;
     size_t placed = 0;
@@ -218,8 +218,8 @@ static void heap_give(Heap *h, uint32_t b) {
     list_add(h, b);
 }
 
-/* Walks the steps with a simulated allocator. `offsets` receives the result, `order` the block of
- * every item. */
+/* Walks the steps with a simulated allocator. `offsets`
+ * receives the result, `order` the block of every item. */
 static uint64_t place_by_time(const TnMemItem *items, size_t n, Scratch s, uint64_t *live) {
     Heap h = {.blocks = s.blocks, .last = NONE, .spare = NONE};
     uint64_t sum = 0;

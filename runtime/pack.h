@@ -4,10 +4,11 @@
  *
  *     element (k, n)  at  ((n / 16) * K + k) * 16 + n % 16
  *
- * Columns from N on, in the last panel, are zero;
- * so a panel is K consecutive 64-byte rows (f32) and a group of panels is one linear stream. A
- * table whose *rows* are looked up (an embedding that is also the output projection) is stored as
- * B = table^T: row r of the table is column n = r. */
+ * where columns from N on, in the last panel, are zero. So a panel is K consecutive 64-byte rows
+ * (f32) and a group of panels is one linear stream. A table whose *rows* are looked up (an
+ * embedding that is also the output projection) is stored as B = table^T: row r of the table is
+ * column n = r.
+ */
 #ifndef TENON_RUNTIME_PACK_H
 #define TENON_RUNTIME_PACK_H
 

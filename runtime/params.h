@@ -49,8 +49,7 @@ typedef struct ParamsMatmul {
  * kernels/attention.c for the exact semantics of masks. */
 #define TN_ATTENTION_CAUSAL   1u /* key j allowed iff j <= i + offset */
 #define TN_ATTENTION_SELECT   2u /* mask_value replaces a masked score; otherwise it is added */
-#define TN_ATTENTION_ZERO_NAN 4u /* rows whose probabilities are NaN (no key allowed) give zeros \
-                                  */
+#define TN_ATTENTION_ZERO_NAN 4u /* a row whose probabilities are NaN gives zeros */
 typedef struct ParamsAttention {
     float scale;      /* multiplies q k' */
     float mask_value; /* what a masked score gets: added or selected */

@@ -133,9 +133,9 @@ _Static_assert(sizeof(PlanConstant) == 88, "plan constant");
 
 /* Storage that views look into. */
 typedef enum PlanBufferKind {
-    TN_BUFFER_ARENA = 1,  /* planned at prepare; live from its first writer to its last reader */
-    TN_BUFFER_INPUT = 2,  /* index = input port of the function: the caller's memory, read-only */
-    TN_BUFFER_OUTPUT = 3, /* index = output port: the caller's memory if bound, else the arena's */
+    TN_BUFFER_ARENA = 1,    /* planned at prepare; live from first writer to last reader */
+    TN_BUFFER_INPUT = 2,    /* index = input port: the caller's memory, read-only */
+    TN_BUFFER_OUTPUT = 3,   /* index = output port: the caller's memory if bound, else arena */
     TN_BUFFER_CONSTANT = 4, /* index = constant: read-only */
     TN_BUFFER_STATE = 5,    /* reserved */
 } PlanBufferKind;

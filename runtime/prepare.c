@@ -258,8 +258,8 @@ static tenon_status prepare_calls(tenon_session *s, tenon_error *err) {
     return TENON_OK;
 }
 
-/* Whether the layout was made for these inputs and for the same set of outputs in the caller's
- * memory. */
+/* Whether the layout was made for these inputs and for the
+ * same set of outputs in the caller's memory. */
 static bool same_shapes(const tenon_session *s) {
     const PlanFunction *f = s->function;
     for (uint32_t i = 0; i < f->input_count + f->output_count; i++) {

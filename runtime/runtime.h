@@ -12,9 +12,9 @@
  *   exec.c                the interpreter
  *   error.c               messages
  *
- * After tenon_plan_open a plan's tables satisfy every rule that can be told without dims; after
- * prepare every operand lies within its buffer and fits its instruction. Nothing later checks
- * again. */
+ * After tenon_plan_open a plan's tables satisfy every rule that can
+ * be told without dims; after prepare every operand lies within its
+ * buffer and fits its instruction. Nothing later checks again. */
 #ifndef TENON_RUNTIME_RUNTIME_H
 #define TENON_RUNTIME_RUNTIME_H
 
@@ -104,8 +104,8 @@ tenon_status plan_check(tenon_plan *p, tenon_error *err);
 const char *plan_expr_text(const tenon_plan *p, uint32_t id, char text[TN_TEXT_MAX]);
 /* Renders the dims of all ports into `expr_texts`; false when out of memory. */
 bool plan_render(tenon_plan *p);
-/* Elements that a constant of these dims and layout takes; false on overflow or a layout unknown.
- */
+/* Elements that a constant of these dims and layout takes;
+ * false on overflow or a layout unknown. */
 bool plan_constant_elements(const PlanConstant *c, int64_t *elements);
 
 /* Parts of plan_check that have files of their own; `what` names the record in messages. */
@@ -192,8 +192,8 @@ static inline bool is_aligned(const void *p, size_t alignment) {
     return (uintptr_t)p % alignment == 0;
 }
 
-/* contract.c: which expressions a function needs; input dims -> symbols -> values -> requirements.
- */
+/* contract.c: which expressions a function needs; input
+ * dims -> symbols -> values -> requirements. */
 bool contract_collect(tenon_session *s);
 tenon_status contract_solve(tenon_session *s, tenon_error *err);
 /* Real dims of a view; false if one is negative, unknown, or their product too large: `*axis` is

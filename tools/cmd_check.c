@@ -1,12 +1,8 @@
-/* tenon check: a model compiled without writing anything, or a plan verified with the checksum of
- * its weights. */
+/* tenon check: a model compiled without writing anything,
+ * or a plan verified with the checksum of its weights. */
 #include <string.h>
 #include "runtime/runtime.h"
 #include "tools/tool.h"
-
-static void destroy(void *c) {
-    tenonc_destroy(c);
-}
 
 static void check_plan(Tool *t, const char *path) {
     PlanRun r = tool_open(t, path, NULL, 1);
@@ -17,13 +13,11 @@ static void check_plan(Tool *t, const char *path) {
 }
 
 static void check_model(Tool *t, const char *path) {
-    tenonc *c = tenonc_create(NULL);
+    tenonc *c = tool_compiler(t, NULL);
     const void *bytes;
     size_t size;
-    if (!c) tn_fail(&t->cx, TN_E_MEMORY, "out of memory");
-    tn_defer(&t->cx, destroy, c);
     if (tenonc_add(c, path, NULL) || tenonc_compile_memory(c, &bytes, &size))
-        tn_fail(&t->cx, (TnStatus)tenonc_error(c)->code, "%s", tenonc_error(c)->text);
+        tool_fail_compile(t, c);
     tool_printf(t, "%s: ok, compiles to a plan of %zu bytes\n", path, size);
 }
 

@@ -14,11 +14,7 @@ typedef struct Compile {
     bool want_report, verify;
 } Compile;
 
-_Noreturn static void fail_with(Tool *t, const tenonc *c) {
-    const tenonc_message *m = tenonc_error(c);
-    tn_fail(&t->cx, (TnStatus)m->code, "%s", m->text);
-}
-
+/* Only of what takes longer than a second; the line is erased when a stage is done. */
 static void show_progress(void *user, const char *stage, int32_t done, int32_t total) {
     double *start = user;
     if (tool_now_ms() - *start < 1000) return;
@@ -28,7 +24,7 @@ static void show_progress(void *user, const char *stage, int32_t done, int32_t t
 static void set(Tool *t, tenonc *c, const char *key, const char *value) {
     tenon_status s = tenonc_set(c, key, value);
     if (s == TENON_E_ARGUMENT) tool_usage(t, "%s", tenonc_error(c)->text);
-    if (s) fail_with(t, c);
+    if (s) tool_fail_compile(t, c);
 }
 
 static void parse(Tool *t, Compile *o, tenonc *c) {
@@ -67,25 +63,19 @@ static void verify(Tool *t, const char *path) {
     if (plan_check_weights(r.plan, &err)) tool_fail(t, path, &err);
 }
 
-static void destroy(void *c) {
-    tenonc_destroy(c);
-}
-
 int cmd_compile(Tool *t) {
     Compile o = {0};
     double start = tool_now_ms();
     tenonc_options options = {.struct_size = sizeof options, .progress_user = &start};
     if (isatty(STDERR_FILENO)) options.progress = show_progress;
-    tenonc *c = tenonc_create(&options);
-    if (!c) tn_fail(&t->cx, TN_E_MEMORY, "out of memory");
-    tn_defer(&t->cx, destroy, c);
+    tenonc *c = tool_compiler(t, &options);
     parse(t, &o, c);
     for (int i = 0; i < o.models; i++)
-        if (tenonc_add(c, o.model[i], o.function[i])) fail_with(t, c);
-    if (tenonc_compile(c, o.output)) fail_with(t, c);
+        if (tenonc_add(c, o.model[i], o.function[i])) tool_fail_compile(t, c);
+    if (tenonc_compile(c, o.output)) tool_fail_compile(t, c);
     const char *text;
     if (o.want_report) {
-        if (tenonc_report(c, o.report != NULL, &text)) fail_with(t, c);
+        if (tenonc_report(c, o.report != NULL, &text)) tool_fail_compile(t, c);
         tool_write(t, o.report, text);
     }
     if (o.verify) verify(t, o.output);

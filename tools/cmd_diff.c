@@ -89,8 +89,8 @@ static bool compare(Tool *t, const Diff *d, const StTensor *got, const StTensor 
     return ok;
 }
 
-/* Expected outputs from the model itself: imported, not optimised, evaluated by the reference
- * kernels. */
+/* Expected outputs from the model itself: imported, not
+ * optimised, evaluated by the reference kernels. */
 static StTensor *evaluate(Tool *t, const Diff *d, size_t *count) {
     Module *m = ir_module_new(&t->cx);
     ImportOptions options = {.function = d->function};
@@ -102,7 +102,7 @@ static StTensor *evaluate(Tool *t, const Diff *d, size_t *count) {
         if (!w) continue;
         Tensor *tensor = ARENA_NEW(&t->cx.arena, Tensor);
         *tensor = (Tensor){
-            .dtype = w->dtype, .rank = w->rank, .data = (void *)w->data, .bytes = w->bytes};
+            .dtype = w->dtype, .rank = w->rank, .data = tool_aligned(t, w), .bytes = w->bytes};
         memcpy(tensor->dims, w->dims, sizeof tensor->dims);
         in[i] = tensor;
     }

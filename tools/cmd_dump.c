@@ -6,27 +6,24 @@
 
 typedef struct Dump {
     const char *path, *after, *output;
-    bool passes, model_option;
+    bool passes;
+    bool for_models; /* an option was given that plans do not have */
 } Dump;
-
-static void destroy(void *c) {
-    tenonc_destroy(c);
-}
 
 static void parse(Tool *t, Dump *d, tenonc *c) {
     const char *name, *value;
     while (tool_next(t, &name, &value)) {
-        if (!name && !d->path)
+        if (!name) {
+            if (d->path) tool_usage(t, "one model or plan is wanted");
             d->path = value;
-        else if (!name)
-            tool_usage(t, "one model or plan is wanted");
-        else if (!strcmp(name, "--after"))
+        } else if (!strcmp(name, "--after")) {
             d->after = tool_value(t, name, value);
-        else if (!strcmp(name, "--passes"))
+            d->for_models = true;
+        } else if (!strcmp(name, "--passes")) {
             d->passes = true;
-        else if (!strcmp(name, "-o") || !strcmp(name, "--output"))
+        } else if (!strcmp(name, "-o") || !strcmp(name, "--output")) {
             d->output = tool_value(t, name, value);
-        else if (!strcmp(name, "--format")) {
+        } else if (!strcmp(name, "--format")) {
             const char *format = tool_value(t, name, value);
             if (strcmp(format, "text"))
                 tool_usage(t, "format '%s' is unknown; text is known", format);
@@ -34,6 +31,7 @@ static void parse(Tool *t, Dump *d, tenonc *c) {
                    !strcmp(name, "--task")) {
             if (tenonc_set(c, name + 2, tool_value(t, name, value)))
                 tool_usage(t, "%s", tenonc_error(c)->text);
+            d->for_models = true;
         } else {
             tool_usage(t, "unknown option '%s'", name);
         }
@@ -41,8 +39,10 @@ static void parse(Tool *t, Dump *d, tenonc *c) {
     if (!d->path && !d->passes) tool_usage(t, "a model or a plan is wanted");
 }
 
-static const char *dump_plan(Tool *t, const char *path) {
-    PlanRun r = tool_open(t, path, NULL, 1);
+static const char *dump_plan(Tool *t, const Dump *d) {
+    if (d->for_models)
+        tool_usage(t, "'%s' is a plan: --after, --dim and the like are for models", d->path);
+    PlanRun r = tool_open(t, d->path, NULL, 1);
     TextBuffer text = {.arena = &t->cx.arena};
     plan_text(r.plan, &text);
     return text_end(&text);
@@ -50,20 +50,17 @@ static const char *dump_plan(Tool *t, const char *path) {
 
 static const char *dump_model(Tool *t, const Dump *d, tenonc *c) {
     const char *text;
-    if (tenonc_add(c, d->path, NULL) || tenonc_dump(c, d->after, &text))
-        tn_fail(&t->cx, (TnStatus)tenonc_error(c)->code, "%s", tenonc_error(c)->text);
+    if (tenonc_add(c, d->path, NULL) || tenonc_dump(c, d->after, &text)) tool_fail_compile(t, c);
     return text;
 }
 
 int cmd_dump(Tool *t) {
     Dump d = {0};
-    tenonc *c = tenonc_create(NULL);
-    if (!c) tn_fail(&t->cx, TN_E_MEMORY, "out of memory");
-    tn_defer(&t->cx, destroy, c);
+    tenonc *c = tool_compiler(t, NULL);
     parse(t, &d, c);
     for (int i = 0; d.passes && pass_at(i); i++)
         tool_printf(t, "%-16s %s\n", pass_at(i)->name, pass_at(i)->purpose);
     if (d.path)
-        tool_write(t, d.output, tool_is_plan(d.path) ? dump_plan(t, d.path) : dump_model(t, &d, c));
+        tool_write(t, d.output, tool_is_plan(d.path) ? dump_plan(t, &d) : dump_model(t, &d, c));
     return EXIT_DONE;
 }

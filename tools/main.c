@@ -7,81 +7,84 @@
 #include <string.h>
 #include "tools/tool.h"
 
+#define ISA_NOTE "TENON_ISA=scalar|avx2|avx512 in the environment forces an instruction set.\n"
+
+/* clang-format off */
 static const struct {
     const char *name;
     Command *run;
     const char *purpose, *usage;
 } commands[] = {
     {"compile", cmd_compile, "turn a model into a plan",
-     "usage: tenon compile MODEL [--function NAME] [MODEL --function NAME]... -o OUT.plan "
-     "[options]\n"
+     "usage: tenon compile MODEL [--function NAME] [MODEL --function NAME]... -o OUT.plan [options]\n"
      "MODEL is an .onnx file or a checkpoint folder (config.json and model.safetensors).\n"
-     "  -o, --output FILE            the plan; it appears whole or not at all\n"
-     "  --function NAME              name of the function made from the model before it (default: "
-     "main)\n"
-     "  --dim NAME=N | MIN..MAX      fix or bound a length; NAME may be INPUT.AXIS, as in "
-     "input_ids.0=1\n"
-     "  --rename-dim OLD=NEW         give a length another name\n"
-     "  --task NAME                  what a checkpoint is compiled as, instead of what its "
-     "config.json says\n"
-     "  --precision f32              element type of weights and activations\n"
-     "  --require-fusion KIND=N      fail unless the fusion fired exactly N times\n"
-     "  --report[=FILE.json]         print the fusion report, or write it as JSON\n"
-     "  --strip                      leave the names of the model's nodes out\n"
-     "  --verify                     also check the weights' checksum of the plan just written\n"},
+     "  -o, --output FILE       the plan; it appears whole or not at all\n"
+     "  --function NAME         name of the function made from the model before it (default: main)\n"
+     "  --dim NAME=N|MIN..MAX   fix or bound a length; NAME may be INPUT.AXIS: input_ids.0=1\n"
+     "  --rename-dim OLD=NEW    give a length another name\n"
+     "  --task NAME             what a checkpoint is compiled as (see `tenon models`);\n"
+     "                          default: what its config.json says\n"
+     "  --precision f32         element type of weights and activations\n"
+     "  --require-fusion KIND=N fail unless the fusion fired exactly N times\n"
+     "  --report[=FILE.json]    print the fusion report, or write it as JSON\n"
+     "  --strip                 leave the names of the model's nodes out\n"
+     "  --verify                also check the weights' checksum of the plan just written\n"},
     {"run", cmd_run, "run a plan on tensors",
      "usage: tenon run PLAN --inputs IN.safetensors [--outputs OUT.safetensors] [options]\n"
-     "  --inputs FILE                tensors named like the model's inputs; others are ignored\n"
-     "  --input NAME=FILE.npy        one input from a .npy file\n"
-     "  --outputs FILE               where the outputs go; without it they are summed up on "
-     "standard output\n"
-     "  --function NAME              which function of the plan (default: the first)\n"
-     "  --threads N                  default: all processors this process may use\n"
-     "TENON_ISA=scalar|avx2|avx512 in the environment forces an instruction set.\n"},
+     "  --inputs FILE           tensors named like the model's inputs; others are ignored\n"
+     "  --input NAME=FILE.npy   one input from a .npy file; goes before --inputs\n"
+     "  --outputs FILE          where the outputs go; without it they are summed up on standard output\n"
+     "  --function NAME         which function of the plan (default: the first)\n"
+     "  --threads N             default: all processors this process may use\n" ISA_NOTE},
     {"dump", cmd_dump, "print a model or a plan",
      "usage: tenon dump MODEL|PLAN [options]\n"
-     "  --after PASS                 the graph after this pass (import, then see `tenon dump "
-     "--passes`)\n"
-     "  --passes                     list the passes\n"
-     "  --dim NAME=N | MIN..MAX      as for compile, for sizes in a plan's listing too\n"
-     "  --format text                output format\n"
-     "  -o, --output FILE            default: standard output\n"},
+     "A model prints as its graph after the passes, a plan as its contract and instructions.\n"
+     "  --passes                list the passes\n"
+     "  -o, --output FILE       default: standard output\n"
+     "  --format text           output format\n"
+     "For models only:\n"
+     "  --after PASS            the graph after this pass; `import`: before any\n"
+     "  --dim, --rename-dim, --task   as for compile\n"},
     {"bench", cmd_bench, "time a plan",
      "usage: tenon bench PLAN [--inputs FILE | --dim NAME=N...] [options]\n"
-     "  --inputs FILE                real inputs; otherwise zeros (masks: ones) of the given "
-     "lengths\n"
-     "  --dim NAME=N                 a length, for example batch=1\n"
-     "  --function NAME              which function of the plan\n"
-     "  --threads N                  default: all processors this process may use\n"
-     "  --runs R, --warmup W         default: 20 and 3\n"
-     "  --profile                    time per instruction\n"
-     "  --json FILE|-                the figures as JSON\n"},
+     "  --inputs FILE           real inputs; otherwise zeros (masks: ones) of the given lengths\n"
+     "  --dim NAME=N            a length, for example batch=1; NAME may be INPUT.AXIS\n"
+     "  --function NAME         which function of the plan (default: the first)\n"
+     "  --threads N             default: all processors this process may use\n"
+     "  --runs R, --warmup W    default: 20 and 3\n"
+     "  --profile               mean time of every instruction\n"
+     "  --json FILE             the figures as JSON; `-`: on standard output, and nothing else\n" ISA_NOTE},
     {"check", cmd_check, "say everything that is wrong or unsupported",
      "usage: tenon check MODEL|PLAN\n"
-     "A model is compiled without writing anything; a plan is verified with the checksum of its "
+     "A model is compiled without writing anything; a plan is verified with the checksum of its\n"
      "weights.\n"},
     {"diff", cmd_diff, "compare a plan's results with expected ones",
-     "usage: tenon diff PLAN --inputs IN.safetensors --expect OUT.safetensors [--rtol R] [--atol "
-     "A]\n"
-     "       tenon diff PLAN --inputs IN.safetensors --against MODEL [--rtol R] [--atol A]\n"
-     "Exit status 1 and the worst element where they differ by more than atol + rtol * "
-     "max|expected|\n"
-     "(defaults 1e-5 and 2e-5). --against computes what is expected from the model's unfused graph "
-     "with reference kernels.\n"
-     "  --function NAME, --threads N\n"},
+     "usage: tenon diff PLAN --inputs IN.safetensors --expect OUT.safetensors [options]\n"
+     "       tenon diff PLAN --inputs IN.safetensors --against MODEL [options]\n"
+     "Exit status 1, and the worst element, where an output differs by more than\n"
+     "atol + rtol * max |expected|. --against computes what is expected from the model's unfused\n"
+     "graph with the reference kernels.\n"
+     "  --rtol R, --atol A      default: 2e-5 and 1e-5\n"
+     "  --function NAME         which function of the plan (default: the first)\n"
+     "  --threads N             default: all processors this process may use\n" ISA_NOTE},
     {"ops", cmd_ops, "list the operators",
-     "usage: tenon ops [--onnx]\nLists the operators of the IR, or the ONNX operators that are "
-     "imported.\n"},
+     "usage: tenon ops [--onnx]\n"
+     "Lists the operators of the IR, or the ONNX operators that are imported.\n"},
     {"models", cmd_models, "list the model families that are built from checkpoints",
-     "usage: tenon models\n"},
+     "usage: tenon models\n"
+     "Lists architecture, model_type and task of every checkpoint that has a builder.\n"},
 };
+/* clang-format on */
 #define COMMANDS (sizeof commands / sizeof *commands)
 
 static int help(FILE *to, int status) {
     fputs("usage: tenon COMMAND ...\n\n", to);
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(to, "  %-8s  %s\n", commands[i].name, commands[i].purpose);
-    fputs("\n`tenon COMMAND --help` explains one. `tenon --version` prints the version.\n", to);
+    fputs("\n`tenon COMMAND --help` explains one. `tenon --version` prints the version.\n"
+          "Exit status: 0 done; 1 the input or the environment is at fault; 2 wrong usage;\n"
+          "3 valid but unsupported.\n",
+          to);
     return fflush(to) ? EXIT_FAULT : status;
 }
 

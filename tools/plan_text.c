@@ -1,12 +1,11 @@
-/* A plan as text.
+/* A plan as text: its contract, then one line per instruction.
  *
- *     function main(input_ids: i64[batch, sequence], attention_mask: i64[batch, sequence] = ones)
- * -> (logits: f32[batch, 2]) require sequence <= 512                                     // node
- * '/embeddings/Slice' 0  gather     %4: f32[batch, sequence, 32] =
- * bert.embeddings.word_embeddings.weight, input_ids      // /embeddings/Gather
+ *     function main(input_ids: i64[batch, sequence]) -> (logits: f32[batch, 2])
+ *       require sequence <= 512        // /embeddings/Slice
+ *          0  gather     %4: f32[batch, sequence, 32] = embeddings.weight, input_ids
  *
- * Buffers are %0, %1, ...; views that do not start at their buffer's beginning show their offset
- * behind '@'. */
+ * Buffers are %0, %1, ...; views that do not start at their
+ * buffer's beginning show their offset behind '@'. */
 #include "tools/plan_text.h"
 
 #include <inttypes.h>

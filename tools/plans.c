@@ -1,4 +1,4 @@
-/* Opening plans for the commands that run them. */
+/* Opening plans for the commands that run them, and compilers for those that compile. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -43,6 +43,22 @@ bool tool_is_plan(const char *path) {
     bool plan = f.size >= 5 && !memcmp(f.data, TN_PLAN_MAGIC, 5);
     mapfile_close(&f);
     return plan;
+}
+
+static void destroy_compiler(void *c) {
+    tenonc_destroy(c);
+}
+
+tenonc *tool_compiler(Tool *t, const tenonc_options *options) {
+    tenonc *c = tenonc_create(options);
+    if (!c) tn_fail(&t->cx, TN_E_MEMORY, "out of memory");
+    tn_defer(&t->cx, destroy_compiler, c);
+    return c;
+}
+
+_Noreturn void tool_fail_compile(Tool *t, const tenonc *c) {
+    const tenonc_message *m = tenonc_error(c);
+    tn_fail(&t->cx, (TnStatus)m->code, "%s", m->text);
 }
 
 PlanRun tool_open(Tool *t, const char *path, const char *function, int threads) {

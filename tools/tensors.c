@@ -138,6 +138,14 @@ static void make_up_input(Tool *t, const TensorSource *s, const tenon_port *port
     out->data = data;
 }
 
+void *tool_aligned(Tool *t, const StTensor *w) {
+    static unsigned char nothing; /* of empty tensors */
+    size_t size = tn_dtype_size(w->dtype);
+    if (!w->data) return &nothing;
+    if (!size || (uintptr_t)w->data % size == 0) return (void *)w->data;
+    return arena_copy(&t->cx.arena, w->data, w->bytes);
+}
+
 static void bind_one(Tool *t, const PlanRun *r, const char *name, const tenon_tensor *tensor) {
     tenon_error err;
     if (tenon_session_bind(r->session, name, tensor, &err)) tool_fail(t, r->path, &err);
@@ -153,11 +161,9 @@ void tool_bind(Tool *t, const PlanRun *r, const TensorSource *s, const char *fun
         if (w) {
             tensor = (tenon_tensor){.dtype = (tenon_dtype)w->dtype,
                                     .rank = w->rank,
-                                    .data = (void *)w->data,
+                                    .data = tool_aligned(t, w),
                                     .bytes = w->bytes};
             memcpy(tensor.dims, w->dims, sizeof tensor.dims);
-            static unsigned char nothing;
-            if (!tensor.data) tensor.data = &nothing;
             bind_one(t, r, port.name, &tensor);
         } else if (make_up) {
             make_up_input(t, s, &port, &tensor);

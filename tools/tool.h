@@ -37,13 +37,13 @@ bool tool_next(Tool *t, const char **name, const char **value);
 const char *tool_value(Tool *t, const char *name, const char *value);
 int64_t tool_int(Tool *t, const char *name, const char *text, int64_t min, int64_t max);
 double tool_number(Tool *t, const char *name, const char *text);
-_Noreturn void tool_usage(Tool *t, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3))); /* exits 2 */
+/* Says what is wrong with the arguments, prints the usage and exits 2. */
+_Noreturn void tool_usage(Tool *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 _Noreturn void tool_exit(Tool *t, int status);
 int tool_status(tenon_status s); /* exit status of a code */
 /* Raises an error of the runtime under the file's name. */
 _Noreturn void tool_fail(Tool *t, const char *file, const tenon_error *err);
-/* Standard output, checked: a full disk or a closed pipe is an error. */
+/* Standard output, checked: a full disk is an error. */
 void tool_print(Tool *t, const char *text);
 void tool_printf(Tool *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Text into a file, whole or not at all; path NULL = standard output. */
@@ -60,10 +60,15 @@ typedef struct PlanRun {
 /* Opens a plan and a session on it, closed when the command ends. ISA from TENON_ISA. threads 0 =
  * as many as allowed, 1 = the caller's only. */
 PlanRun tool_open(Tool *t, const char *path, const char *function, int threads);
+/* The instruction set that runs. */
 const char *tool_isa_name(Tool *t);
 /* By its first bytes; folders and files that cannot be read are left to others to explain. */
 bool tool_is_plan(const char *path);
 double tool_now_ms(void);
+/* A compiler object, destroyed when the command ends. */
+tenonc *tool_compiler(Tool *t, const tenonc_options *options);
+/* Raises what the compiler object says went wrong. */
+_Noreturn void tool_fail_compile(Tool *t, const tenonc *c);
 
 /* --- tensors.c --- */
 typedef struct DimSetting {
@@ -84,6 +89,9 @@ void tool_bind(Tool *t, const PlanRun *r, const TensorSource *s, const char *fun
                bool make_up);
 /* The session's outputs, after a run. */
 StTensor *tool_outputs(Tool *t, const PlanRun *r, const char *function, size_t *count);
+/* The elements of a tensor of a file, aligned to their size: a copy where the file has them
+ * unaligned. Never NULL. */
+void *tool_aligned(Tool *t, const StTensor *w);
 /* "0/in/input_ids" -> "input_ids" where a recording has several cases; see tensors.c. */
 const StTensor *tool_find(const SafeTensors *st, const char *name);
 

@@ -128,8 +128,8 @@ static void show(const Pictures *p, const float *logits) {
     printf("%d of %d pictures right (%.1f %%)\n", right, p->count, 100.0 * right / p->count);
 }
 
-/* Says how far the logits of the two plans are apart; fails if any pair is further than 1e-4 or not
- * a number. */
+/* Says how far the logits of the two plans are apart; fails
+ * if any pair is further than 1e-4 or not a number. */
 static int compare(const Pictures *p, const float *a, const float *b) {
     float largest = 0.0f;
     int apart = 0;

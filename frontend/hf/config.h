@@ -44,15 +44,15 @@ const char *config_string_or(const Config *c, const char *keys, const char *fall
 size_t config_ints(const Config *c, const char *keys, int64_t min, int64_t max, int64_t *out,
                    size_t max_count);
 
-/* The object under `keys` as a config of its own ("text_config", "rope_parameters"). NULL if absent
- * or null. */
+/* The object under `keys` as a config of its own ("text_config",
+ * "rope_parameters"). NULL if absent or null. */
 Config *config_sub(const Config *c, const char *keys);
 
 /* The value itself, for what the accessors above do not cover (id2label); absent is JSON_ABSENT. */
 Json config_value(const Config *c, const char *keys);
 
-/* Fails under this file's name: for what no single accessor can see (heads do not divide the
- * width). */
+/* Fails under this file's name: for what no single accessor
+ * sees (heads do not divide the width). */
 _Noreturn void config_fail(const Config *c, TnStatus code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

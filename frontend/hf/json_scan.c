@@ -1,5 +1,5 @@
-/* The scanner of json_scan.h: a state machine over the text, with a bit of stack for open brackets.
- */
+/* The scanner of json_scan.h: a state machine over the
+ * text, with a bit of stack for open brackets. */
 #include "frontend/hf/json_scan.h"
 
 #include <stdarg.h>

@@ -52,8 +52,8 @@ typedef struct JsonScan {
 void json_scan_begin(JsonScan *s, Cx *cx, const char *text, size_t size, size_t base);
 JsonToken json_scan(JsonScan *s);
 
-/* The text of a KEY or STRING with escapes resolved, in the arena, terminated. Without NULs inside.
- */
+/* The text of a KEY or STRING with escapes resolved, in the
+ * arena, terminated. Without NULs inside. */
 const char *json_scan_string(JsonScan *s, JsonToken t);
 
 /* Fails with the position of `place`, a pointer into the text. */

@@ -211,8 +211,8 @@ static int by_offset(const void *a, const void *b) {
     return strcmp(x->tensor.name, y->tensor.name);
 }
 
-/* Sorted by offset, each tensor must begin where the one before ended, and the last end with the
- * file. */
+/* Sorted by offset, each tensor must begin where the one
+ * before ended, and the last end with the file. */
 static void check_cover(const SafeTensors *st, Entry *entries) {
     uint64_t end = 0;
     if (st->count) qsort(entries, st->count, sizeof *entries, by_offset);

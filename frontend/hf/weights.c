@@ -84,8 +84,8 @@ const WeightView *weights_find(const Weights *w, const char *name) {
     return found ? *found : NULL;
 }
 
-/* A tensor whose name and `name` differ by a prefix only ("bert.x" and "x"); NULL if there is none.
- */
+/* A tensor whose name and `name` differ by a prefix only
+ * ("bert.x" and "x"); NULL if there is none. */
 static const WeightView *find_by_suffix(const Weights *w, const char *name) {
     size_t n = strlen(name);
     for (size_t i = 0; i < w->count; i++) {

@@ -95,7 +95,7 @@ static void require_single(OnnxNode *n, const Expr *start, const Expr *end, cons
     int64_t from, to;
     if (!ex_const(start, &from) || !ex_const(end, &to)) return;
     if (from == -1 && to >= INT32_MAX) to = 0;
-    if (from > -INT32_MAX && to - from == 1 && (from < 0 || to > 0))
+    if (from > -INT32_MAX && from < INT32_MAX && to == from + 1)
         infer_try_le(n->m, ex_int(n->x, from < 0 ? -from : to), dim);
 }
 

@@ -137,8 +137,8 @@ static FieldView field_view(const Onnx__TensorProto *t, Field field) {
     return (FieldView){"string_data", t->string_data, t->n_string_data, 0};
 }
 
-/* Stores `value`, which must be in the range of the type, as element `i`. Floats of 16 bits come as
- * their bits. */
+/* Stores `value`, which must be in the range of the type,
+ * as element `i`. Floats of 16 bits come as their bits. */
 static bool store(OnnxTensor *out, void *data, size_t i, int64_t value) {
     switch (out->dtype) {
     case TN_I8: ((int8_t *)data)[i] = (int8_t)value; return value == (int8_t)value;

@@ -44,8 +44,8 @@ static void *out_of_memory(Arena *a, size_t bytes) {
     return NULL;
 }
 
-/* A new block with room for `bytes`, not yet linked; NULL when the allocator or the budget refuses.
- */
+/* A new block with room for `bytes`, not yet linked; NULL
+ * when the allocator or the budget refuses. */
 static ArenaBlock *new_block(Arena *a, size_t bytes) {
     size_t size = MIN_BLOCK, total, held;
     while (size < MAX_BLOCK && (size < bytes || size < a->total)) size *= 2;

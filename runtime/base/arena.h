@@ -15,8 +15,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-/* The caller's allocator. `allocate` returns memory aligned to `alignment` (a power of two) or
- * NULL. */
+/* The caller's allocator. `allocate` returns memory aligned
+ * to `alignment` (a power of two) or NULL. */
 typedef struct TnAlloc {
     void *(*allocate)(void *user, size_t bytes, size_t alignment);
     void (*release)(void *user, void *memory);
@@ -48,8 +48,8 @@ char *arena_strdup(Arena *a, const char *s);
 char *arena_strndup(Arena *a, const char *s, size_t n);
 char *arena_printf(Arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 char *arena_vprintf(Arena *a, const char *fmt, va_list ap);
-/* Grows an array kept in the arena to hold at least `want` items; returns the (possibly moved)
- * array. */
+/* Grows an array kept in the arena to hold at least `want`
+ * items; returns the (possibly moved) array. */
 void *arena_grow(Arena *a, void *array, size_t *capacity, size_t want, size_t size);
 void arena_free(Arena *a);
 

@@ -1,5 +1,5 @@
-/* Escaping of text for messages. Works in place at the end of a fixed buffer and never allocates.
- */
+/* Escaping of text for messages. Works in place at the end
+ * of a fixed buffer and never allocates. */
 #include "runtime/base/text.h"
 
 #include <stdbool.h>

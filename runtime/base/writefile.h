@@ -23,9 +23,9 @@ typedef struct WriteFile {
     char temporary[64]; /* within the folder */
 } WriteFile;
 
-/* Each returns TN_OK or TN_E_IO and then writes one line into `why`, for example "No space left on
- * device". A target that exists must be a regular file. The new file's mode is 0666 less the umask.
- */
+/* Each returns TN_OK or TN_E_IO and then writes one line into `why`,
+ * for example "No space left on device". A target that exists must
+ * be a regular file. The new file's mode is 0666 less the umask. */
 TnStatus writefile_begin(WriteFile *w, const char *path, char *why, size_t why_size);
 TnStatus writefile_append(WriteFile *w, const void *data, size_t size, char *why, size_t why_size);
 /* Overwrites bytes that were appended before. */

@@ -1,5 +1,4 @@
-/* What attention.c (blocks, packing, products) and attention_softmax.c (masks, one row of scores)
- * share. */
+/* Shared by attention.c (blocks, packing, products) and attention_softmax.c (masks, one row). */
 #ifndef TENON_RUNTIME_KERNELS_ATTENTION_H
 #define TENON_RUNTIME_KERNELS_ATTENTION_H
 
@@ -9,8 +8,8 @@
 
 enum { Q, K, V, KEY_MASK, QUERY_MASK, BIAS };
 
-/* A mask_value this small beside an allowed x this large leaves a masked key a probability of
- * exactly 0. */
+/* A mask_value this small beside an allowed x this large
+ * leaves a masked key a probability of exactly 0. */
 #define MASKED_BELOW  -1e30f
 #define ALLOWED_ABOVE -1e29f
 
@@ -44,8 +43,7 @@ Row TN_FN(attention_row)(const Attention *a, const Keys *keys, int64_t b, int64_
 /* Turns scores q k' of keys [t0, t1) into exp(score - maximum) and returns 1 / sum through
  * `inverse`. With `full`, masks are applied as written and t0 = 0, t1 = all keys; else masked keys
  * count as impossible, and the result is false (and the scores lost) if the row turns out to need
- * `full`. scores[t] is key t; VF_WIDTH floats beyond t1 are scratch. `bias` is room for a row of
- * bias. */
+ * `full`. scores[t] is key t; VF_WIDTH floats beyond t1 are scratch, `bias` is room for a row. */
 bool TN_FN(attention_softmax)(const Attention *a, const Keys *keys, const Row *row, float *scores,
                               int64_t t0, int64_t t1, bool full, float *bias, float *inverse);
 

@@ -6,9 +6,9 @@
  *
  * A row in which every key is masked is no special case: mask_value decides (-FLT_MAX added
  * swallows every score: the mean; -1e4: an ordinary softmax; -inf: NaN, or zeros under
- * TN_ATTENTION_ZERO_NAN: one NaN makes the sum and with it the whole row NaN). Masked keys are skipped
- * only where that is exact: beside an allowed key so much larger that exp underflows (MASKED_BELOW,
- * ALLOWED_ABOVE). */
+ * TN_ATTENTION_ZERO_NAN: one NaN makes the sum and with it the whole row NaN). Masked keys are
+ * skipped only where that is exact: beside an allowed key so much larger that exp underflows
+ * (MASKED_BELOW, ALLOWED_ABOVE). */
 #include <math.h>
 #include "runtime/kernels/attention.h"
 #include "runtime/kernels/simd.h"
@@ -99,8 +99,8 @@ static float finish_scores(const Attention *a, const Keys *keys, const Row *row,
     return vf_max_lane(top);
 }
 
-/* Without bias, cap or mask there is nothing to do but find the maximum: scaling is left to the
- * next pass. */
+/* Without bias, cap or mask there is nothing to do but find
+ * the maximum: scaling is left to the next pass. */
 static float find_maximum(float *scores, int64_t t0, int64_t t1) {
     vf top = vf_set1(-INFINITY), other = top;
     int64_t t = t0;

@@ -72,8 +72,8 @@ static void cut_patches(Shape *s, int64_t results) {
     s->column_patches = TN_CEIL_DIV(s->out[WIDTH], s->width);
 }
 
-/* Large patches read the weights less often; small ones, then fewer channels per task, make more
- * tasks. */
+/* Large patches read the weights less often; small ones,
+ * then fewer channels per task, make more tasks. */
 static void choose_patch(Shape *s) {
     int64_t results = PATCH_RESULTS / s->outputs > PATCH ? PATCH_RESULTS / s->outputs : PATCH;
     cut_patches(s, results);
@@ -128,8 +128,8 @@ void TN_FN(conv_plan)(TnCall *call) {
         (size_t)input_floats(&s) * sizeof(float) + (size_t)s.taps * sizeof(int64_t);
 }
 
-/* One row of x into its phases; `row` NULL means padding. `first` is the patch's first input
- * column. */
+/* One row of x into its phases; `row` NULL means padding.
+ * `first` is the patch's first input column. */
 static void split_row(const Shape *s, float *to, const float *row, int64_t first) {
     int64_t step = s->stride[WIDTH], stride = s->x_strides[2 + WIDTH], extent = s->in[WIDTH];
     for (int64_t phase = 0; phase < step; phase++, to += s->phase_columns) {

@@ -38,8 +38,8 @@ typedef struct Lookup {
 
 typedef void LookupFn(const TnCall *call, Lookup *l);
 
-/* Strides of operand `which` of the loop along y's axes [axis, axis + count), from axis `from` of
- * t. */
+/* Strides of operand `which` of the loop along y's axes
+ * [axis, axis + count), from axis `from` of t. */
 static void follow(Lookup *l, int which, int axis, const TnTensor *t, int from, int count) {
     for (int i = 0; i < count; i++) l->loop.strides[which][axis + i] = t->strides[from + i];
 }
@@ -103,8 +103,8 @@ static int64_t index_at(const TnTensor *t, int64_t offset) {
                               : ((const int64_t *)t->data)[offset];
 }
 
-/* Element offset that the indices at `offset` of the index tensor add in x; -1 if one is out of
- * range. */
+/* Element offset that the indices at `offset` of the index
+ * tensor add in x; -1 if one is out of range. */
 static int64_t resolve(const TnCall *call, const Lookup *l, int64_t offset) {
     int64_t sum = 0;
     for (int k = 0; k < l->depth; k++) {

@@ -14,8 +14,8 @@
  *   m |  A   | |   acc   |   acc   |     A[i, k]         =  a[i * a_row + k]
  *     +------+ +---------+---------+     C[i, 16 j + n]  =  c[i * c_row + 16 j + n]
  *
- * Nothing is assumed about alignment. Other element types get tables of their own: only the type of
- * `b` changes. */
+ * Nothing is assumed about alignment. Other element types
+ * get tables of their own: only the type of `b` changes. */
 #ifndef TENON_RUNTIME_KERNELS_GEMM_H
 #define TENON_RUNTIME_KERNELS_GEMM_H
 
@@ -43,8 +43,8 @@
 #define TILE_FLOPS_PER_NS 100.0
 #endif
 
-/* Tasks for `ns` of work: powers of two, for even shares; 50 us or more each, and finer only to
- * absorb stalls. */
+/* Tasks for `ns` of work: powers of two, for even shares;
+ * 50 us or more each, and finer only to absorb stalls. */
 static inline int64_t tile_tasks(double ns) {
     int64_t tasks = 1;
     while (tasks < 8 && ns > 1e5 * (double)tasks) tasks *= 2;
@@ -90,8 +90,8 @@ extern const TileKernels TN_FN(tile_kernels);
  * beyond column n. */
 void TN_FN(tile_pack)(float *to, const float *b, int64_t b_k, int64_t b_n, int64_t k, int64_t n);
 
-/* Rows of A at a multiple of 2 KiB share few sets of L1: 12 of them don't fit the 8 ways that many
- * CPUs have. */
+/* Rows of A at a multiple of 2 KiB share few sets of L1: 12
+ * of them don't fit the 8 ways that many CPUs have. */
 static inline TileShape tile_shape(int64_t rows, int64_t a_row) {
     const TileKernels *kernels = &TN_FN(tile_kernels);
     bool crowded = a_row * (int64_t)sizeof(float) % 2048 == 0;

@@ -43,8 +43,8 @@ void tn_blas_load(void) {
     pthread_once(&once, load);
 }
 
-/* A rows x cols matrix as BLAS sees it: one of its strides is 1, the other the leading dimension.
- */
+/* A rows x cols matrix as BLAS sees it: one of its strides
+ * is 1, the other the leading dimension. */
 typedef struct Layout {
     int trans, leading;
     bool ok;

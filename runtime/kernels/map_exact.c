@@ -151,8 +151,8 @@ static uint64_t power_u64(uint64_t base, uint64_t exponent) {
     return result;
 }
 
-/* The integer part of the real power: for a negative exponent only bases 1 and -1 leave something.
- */
+/* The integer part of the real power: for a negative
+ * exponent only bases 1 and -1 leave something. */
 static int64_t power(int64_t base, int64_t exponent) {
     if (exponent >= 0) return (int64_t)power_u64((uint64_t)base, (uint64_t)exponent);
     if (base == 1) return 1;

@@ -11,8 +11,8 @@
 #include "runtime/params.h"
 
 #define VF_LOG2_E 1.44269504f
-/* ln 2 in two parts; the first has 9 trailing zero bits, so its product with an exponent is exact.
- */
+/* ln 2 in two parts; the first has 9 trailing zero bits, so
+ * its product with an exponent is exact. */
 #define VF_LN2_HIGH 0.693145752f
 #define VF_LN2_LOW  1.42860677e-6f
 
@@ -61,8 +61,8 @@ static inline vf vf_log(vf x) {
     return vf_select(vf_le(vf_zero(), x), y, vf_set1(NAN));
 }
 
-/* x + x p(x^2) up to 0.875; 1 - exp(q(|x|)) beyond, where q = log(erfc) and from 4 on the result
- * is 1. */
+/* x + x p(x^2) up to 0.875; 1 - exp(q(|x|)) beyond, where
+ * q = log(erfc) and from 4 on the result is 1. */
 static inline vf vf_erf(vf x) {
     static const float p[] = {0.128379151f,   -0.376125038f,  0.112819217f,
                               -0.0267704856f, 0.00499892794f, -0.000602049113f};

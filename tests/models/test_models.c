@@ -1,0 +1,453 @@
+/* Whole models: every model of every fixture is compiled, run and compared with the recorded
+ * outputs.
+ *
+ * A fixture is a folder with io.safetensors ("0/in/input_ids", "0/out/logits", one group per case)
+ * and the same model as a checkpoint (config.json), as model.onnx and as model_ts.onnx, as far as
+ * there are such. Asked of each model: two compilations give the same bytes; every case is right on
+ * every instruction set; one and two threads give the same bits; the arena is hardly larger than
+ * what lives in it; the contract is kept; and no pass changes what the graph computes.
+ *
+ *     test_models [FOLDER [NAME]]     fixtures of FOLDER, those whose name contains NAME */
+#include <dirent.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "backend/tenonc.h"
+#include "frontend/frontend.h"
+#include "frontend/hf/safetensors.h"
+#include "passes/pass.h"
+
+#define TOLERANCE   2e-5
+#define ARENA_SLACK 1.05
+#define MAX_PORTS   64
+
+typedef struct Trial {
+    Cx cx;
+    jmp_buf failed;
+    const char *model; /* path */
+    const SafeTensors *io;
+    const void *bytes;
+    size_t size;
+} Trial;
+
+#define CHECK(t, condition, ...)                                      \
+    do {                                                              \
+        if (!(condition)) tn_fail(&(t)->cx, TN_E_MODEL, __VA_ARGS__); \
+    } while (0)
+
+/* --- recorded tensors --- */
+
+static const StTensor *recorded(Trial *t, int k, const char *way, const char *name) {
+    return st_find(t->io, arena_printf(&t->cx.arena, "%d/%s/%s", k, way, name));
+}
+
+static bool has_case(Trial *t, int k) {
+    const char *prefix = arena_printf(&t->cx.arena, "%d/", k);
+    for (size_t i = 0; i < st_count(t->io); i++)
+        if (!strncmp(st_at(t->io, i)->name, prefix, strlen(prefix))) return true;
+    return false;
+}
+
+static void check_close(Trial *t, const char *what, const char *name, const Tensor *got,
+                        const StTensor *want) {
+    CHECK(t, want, "%s: output '%s' is not recorded", what, name);
+    CHECK(t,
+          got->dtype == want->dtype && got->rank == want->rank && got->bytes == want->bytes &&
+              !memcmp(got->dims, want->dims, (size_t)got->rank * sizeof *got->dims),
+          "%s: output '%s' is %s%s, recorded %s%s", what, name, tn_dtype_name(got->dtype),
+          weights_shape_text(&t->cx, got->rank, got->dims), tn_dtype_name(want->dtype),
+          weights_shape_text(&t->cx, want->rank, want->dims));
+    int64_t n = tensor_count(got);
+    double largest = 1, worst = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double a = ir_element_f64(got->dtype, got->data, i),
+               b = ir_element_f64(want->dtype, want->data, i);
+        double gap = a == b || (isnan(a) && isnan(b)) ? 0 : fabs(a - b);
+        if (isfinite(b)) largest = fmax(largest, fabs(b));
+        worst = isnan(gap) ? INFINITY : fmax(worst, gap);
+    }
+    CHECK(t, worst <= TOLERANCE * largest, "%s: output '%s' differs by %.3g, largest element %.3g",
+          what, name, worst, largest);
+}
+
+/* --- compiling --- */
+
+static void compile(Trial *t, const char *model, void **bytes, size_t *size) {
+    tenonc *c = tenonc_create(NULL);
+    const void *plan;
+    if (tenonc_add(c, model, NULL) || tenonc_compile_memory(c, &plan, size)) {
+        const tenonc_message *m = tenonc_error(c);
+        const char *text = arena_strdup(&t->cx.arena, m->text);
+        TnStatus code = (TnStatus)m->code;
+        tenonc_destroy(c);
+        tn_fail(&t->cx, code, "%s", text);
+    }
+    *bytes = arena_alloc(&t->cx.arena, *size + 64);
+    *bytes = (char *)*bytes + (64 - (uintptr_t)*bytes % 64) % 64;
+    memcpy(*bytes, plan, *size);
+    tenonc_destroy(c);
+}
+
+static void compile_twice(Trial *t) {
+    void *first, *second;
+    size_t again;
+    compile(t, t->model, &first, &t->size);
+    compile(t, t->model, &second, &again);
+    CHECK(t, again == t->size && !memcmp(first, second, again),
+          "two compilations give different plans");
+    t->bytes = first;
+}
+
+/* --- running --- */
+
+typedef struct Running {
+    tenon_plan *plan;
+    tenon_pool *pool;
+    tenon_session *session;
+    tenon_error err;
+} Running;
+
+static void stop(void *running) {
+    Running *r = running;
+    tenon_session_destroy(r->session);
+    tenon_pool_destroy(r->pool);
+    tenon_plan_close(r->plan);
+    *r = (Running){0};
+}
+
+/* False if this machine has no such instruction set. */
+static bool start(Trial *t, Running *r, tenon_isa isa, int threads) {
+    tenon_plan_options o = {.struct_size = sizeof o, .isa = isa};
+    *r = (Running){0};
+    tenon_status s = tenon_plan_open_memory(t->bytes, t->size, &o, &r->plan, &r->err);
+    if (s == TENON_E_ARGUMENT) return false;
+    if (!s && threads > 1) s = tenon_pool_create(threads, &r->pool, &r->err);
+    tenon_session_options so = {.struct_size = sizeof so, .pool = r->pool};
+    if (!s) s = tenon_session_create(r->plan, &so, &r->session, &r->err);
+    if (s) tn_fail(&t->cx, (TnStatus)s, "%s", r->err.text);
+    return true;
+}
+
+/* Calls bind with every recorded input of case k. */
+static tenon_status bind_case(Trial *t, Running *r, int k) {
+    tenon_port port;
+    static unsigned char nothing[64];
+    for (int i = 0; !tenon_plan_port(r->plan, NULL, i, &port, NULL) && !port.is_output; i++) {
+        const StTensor *w = recorded(t, k, "in", port.name);
+        if (!w && port.is_optional) continue;
+        CHECK(t, w, "input '%s' is not recorded", port.name);
+        tenon_tensor x = {.dtype = (tenon_dtype)w->dtype,
+                          .rank = w->rank,
+                          .data = (void *)(uintptr_t)(w->data ? w->data : nothing)};
+        memcpy(x.dims, w->dims, sizeof x.dims);
+        tenon_status s = tenon_session_bind(r->session, port.name, &x, &r->err);
+        if (s) return s;
+    }
+    return TENON_OK;
+}
+
+static Tensor output(Trial *t, Running *r, const char *name) {
+    tenon_tensor x;
+    if (tenon_session_tensor(r->session, name, &x, &r->err))
+        tn_fail(&t->cx, TN_E_MODEL, "%s", r->err.text);
+    Tensor y = {.dtype = (TnDType)x.dtype,
+                .rank = x.rank,
+                .data = arena_copy(&t->cx.arena, x.data, x.bytes),
+                .bytes = x.bytes};
+    memcpy(y.dims, x.dims, sizeof y.dims);
+    return y;
+}
+
+static void check_memory(Trial *t, Running *r) {
+    tenon_memory m = {.struct_size = sizeof m};
+    CHECK(t, !tenon_session_memory(r->session, &m, &r->err), "%s", r->err.text);
+    double buffers = (double)(m.arena - m.scratch);
+    CHECK(t, buffers <= ARENA_SLACK * (double)m.live,
+          "the arena has %.0f bytes, but at most %.0f live at once", buffers, (double)m.live);
+}
+
+/* Runs all cases; outputs go to `results`, case after case. */
+static int run_cases(Trial *t, Running *r, const char *what, Tensor *results, int max) {
+    int count = 0;
+    for (int k = 0; has_case(t, k); k++) {
+        const char *label = arena_printf(&t->cx.arena, "%s, case %d", what, k);
+        if (bind_case(t, r, k) || tenon_session_run(r->session, &r->err))
+            tn_fail(&t->cx, TN_E_MODEL, "%s: %s", label, r->err.text);
+        check_memory(t, r);
+        tenon_port port;
+        for (int i = 0; !tenon_plan_port(r->plan, NULL, i, &port, NULL); i++) {
+            if (!port.is_output) continue;
+            CHECK(t, count < max, "too many outputs");
+            results[count] = output(t, r, port.name);
+            check_close(t, label, port.name, &results[count++], recorded(t, k, "out", port.name));
+        }
+    }
+    CHECK(t, count, "no cases");
+    return count;
+}
+
+static void run_everywhere(Trial *t) {
+    static const struct {
+        tenon_isa isa;
+        const char *name;
+    } isas[] = {
+        {TENON_ISA_SCALAR, "scalar"}, {TENON_ISA_AVX2, "avx2"}, {TENON_ISA_AVX512, "avx512"}};
+    enum { MAX_RESULTS = 512 };
+    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
+        Tensor *results[2];
+        int counts[2];
+        Running *r = ARENA_NEW(&t->cx.arena, Running);
+        for (int threads = 1; threads <= 2; threads++) {
+            if (!start(t, r, isas[i].isa, threads)) break;
+            tn_defer(&t->cx, stop, r);
+            results[threads - 1] = ARENA_ARRAY(&t->cx.arena, Tensor, MAX_RESULTS);
+            counts[threads - 1] =
+                run_cases(t, r, arena_printf(&t->cx.arena, "%s, %d threads", isas[i].name, threads),
+                          results[threads - 1], MAX_RESULTS);
+            stop(r);
+            if (threads == 1) continue;
+            for (int k = 0; k < counts[0]; k++)
+                CHECK(t,
+                      counts[1] == counts[0] &&
+                          !memcmp(results[0][k].data, results[1][k].data, results[0][k].bytes),
+                      "%s: one and two threads give different bits", isas[i].name);
+        }
+    }
+}
+
+/* --- the contract --- */
+
+/* Zeros of the recorded shape with one thing changed. */
+typedef struct Fault {
+    int port; /* this input is .. */
+    bool missing;
+    bool other_type;
+    bool other_rank;
+    int axis; /* .. or has this axis (-1: none) of this length; `all`: wherever the symbol occurs */
+    int64_t length;
+    bool all;
+} Fault;
+
+static int64_t faulty_length(const Fault *f, const tenon_port *p, const tenon_port *changed,
+                             int port, int axis, int64_t recorded_length) {
+    if (f->axis < 0) return recorded_length;
+    bool this_one = port == f->port && axis == f->axis;
+    bool same_symbol = f->all && p->dims[axis] < 0 && changed->dims[f->axis] < 0 &&
+                       !strcmp(p->symbols[axis], changed->symbols[f->axis]);
+    return this_one || same_symbol ? f->length : recorded_length;
+}
+
+static tenon_status run_faulty(Trial *t, Running *r, const Fault *f) {
+    tenon_port port, changed;
+    tenon_status s = TENON_OK;
+    CHECK(t, !tenon_plan_port(r->plan, NULL, f->port, &changed, NULL), "no port");
+    for (int i = 0; !s && !tenon_plan_port(r->plan, NULL, i, &port, NULL) && !port.is_output; i++) {
+        const StTensor *w = recorded(t, 0, "in", port.name);
+        tenon_session_bind(r->session, port.name, NULL, NULL);
+        if (!w || (i == f->port && f->missing)) continue;
+        tenon_tensor x = {.dtype = (tenon_dtype)w->dtype, .rank = w->rank};
+        int64_t n = 1;
+        for (int a = 0; a < w->rank; a++)
+            n *= x.dims[a] = faulty_length(f, &port, &changed, i, a, w->dims[a]);
+        if (i == f->port && f->other_type) x.dtype = x.dtype == TENON_F32 ? TENON_I32 : TENON_F32;
+        if (i == f->port && f->other_rank) x.dims[x.rank++] = 1;
+        x.data = arena_array(&t->cx.arena, (size_t)n + 1, 8);
+        s = tenon_session_bind(r->session, port.name, &x, &r->err);
+    }
+    return s ? s : tenon_session_run(r->session, &r->err);
+}
+
+static void expect(Trial *t, Running *r, const Fault *f, const char *what, tenon_status wanted) {
+    r->err = (tenon_error){0};
+    tenon_status s = run_faulty(t, r, f);
+    CHECK(t, s == wanted, "%s gives %d (%s), %d is wanted", what, s, r->err.text, wanted);
+    CHECK(t, r->err.code == s && *r->err.text, "%s has no message", what);
+}
+
+/* Empty inputs run or are refused, with a message. */
+static void expect_safe(Trial *t, Running *r, const Fault *f, const char *what) {
+    r->err = (tenon_error){0};
+    tenon_status s = run_faulty(t, r, f);
+    CHECK(t, s == TENON_OK || s == TENON_E_SHAPE, "%s gives %d (%s)", what, s, r->err.text);
+    CHECK(t, s == TENON_OK || *r->err.text, "%s has no message", what);
+}
+
+static bool shared_symbol(Running *r, int input, int axis) {
+    tenon_port p, q;
+    tenon_plan_port(r->plan, NULL, input, &p, NULL);
+    for (int i = 0; !tenon_plan_port(r->plan, NULL, i, &q, NULL) && !q.is_output; i++)
+        for (int a = 0; i != input && a < q.rank; a++)
+            if (q.dims[a] < 0 && !strcmp(q.symbols[a], p.symbols[axis])) return true;
+    return false;
+}
+
+static void check_axis(Trial *t, Running *r, const tenon_port *p, int input, int axis) {
+    const StTensor *w = recorded(t, 0, "in", p->name);
+    Fault f = {.port = input, .axis = axis, .length = w->dims[axis] + 1};
+    const char *what = arena_printf(&t->cx.arena, "axis %d of '%s' longer by 1", axis, p->name);
+    if (p->dims[axis] >= 0 || shared_symbol(r, input, axis)) expect(t, r, &f, what, TENON_E_SHAPE);
+    f.all = true;
+    f.length = 0;
+    expect_safe(t, r, &f, arena_printf(&t->cx.arena, "axis %d of '%s' empty", axis, p->name));
+}
+
+static void check_contract(Trial *t) {
+    Running *r = ARENA_NEW(&t->cx.arena, Running);
+    tenon_port p;
+    start(t, r, TENON_ISA_AUTO, 1);
+    tn_defer(&t->cx, stop, r);
+    for (int i = 0; !tenon_plan_port(r->plan, NULL, i, &p, NULL) && !p.is_output; i++) {
+        if (!recorded(t, 0, "in", p.name)) continue;
+        Fault f = {.port = i, .axis = -1, .missing = true};
+        if (!p.is_optional) expect(t, r, &f, "a missing input", TENON_E_ARGUMENT);
+        f = (Fault){.port = i, .axis = -1, .other_type = true};
+        expect(t, r, &f, "an input of another type", TENON_E_DTYPE);
+        f = (Fault){.port = i, .axis = -1, .other_rank = true};
+        if (p.rank < TENON_MAX_RANK) expect(t, r, &f, "an input of another rank", TENON_E_SHAPE);
+        for (int a = 0; a < p.rank; a++) check_axis(t, r, &p, i, a);
+    }
+    CHECK(t, !bind_case(t, r, 0) && !tenon_session_run(r->session, &r->err), "after errors: %s",
+          r->err.text);
+}
+
+/* Positions come from the length, and the contract refuses one token more, or from the data
+ * (RoBERTa), and the look-up does. */
+static void check_positions(Trial *t, int64_t positions) {
+    Running *r = ARENA_NEW(&t->cx.arena, Running);
+    Fault f = {.port = 0, .axis = 1, .all = true, .length = positions};
+    start(t, r, TENON_ISA_AUTO, 1);
+    tn_defer(&t->cx, stop, r);
+    CHECK(t, !run_faulty(t, r, &f), "%d tokens: %s", (int)positions, r->err.text);
+    f.length = positions + 1;
+    tenon_status s = run_faulty(t, r, &f);
+    CHECK(t, s == TENON_E_SHAPE || s == TENON_E_RANGE, "a token beyond the table gives %d", s);
+    CHECK(t, *r->err.text, "a token beyond the position table has no message");
+}
+
+/* --- passes --- */
+
+static const Tensor **graph_inputs(Trial *t, const Graph *g) {
+    const Tensor **in = ARENA_ARRAY(&t->cx.arena, const Tensor *, (size_t)g->input_count + 1);
+    for (int i = 0; i < g->input_count; i++) {
+        const StTensor *w = recorded(t, 0, "in", g->inputs[i]->name);
+        if (!w) continue;
+        Tensor *x = ARENA_NEW(&t->cx.arena, Tensor);
+        *x = (Tensor){.dtype = w->dtype,
+                      .rank = w->rank,
+                      .data = (void *)(uintptr_t)w->data,
+                      .bytes = w->bytes};
+        memcpy(x->dims, w->dims, sizeof x->dims);
+        in[i] = x;
+    }
+    return in;
+}
+
+static void evaluate(Trial *t, Graph *g, const char *after) {
+    Tensor *out = ARENA_ARRAY(&t->cx.arena, Tensor, (size_t)g->output_count + 1);
+    const char *broken = ir_verify(g);
+    CHECK(t, !broken, "after %s: %s", after, broken);
+    ir_eval(g, graph_inputs(t, g), out, &t->cx.arena, NULL, NULL);
+    for (int i = 0; i < g->output_count; i++)
+        check_close(t, arena_printf(&t->cx.arena, "after %s", after), g->output_names[i], &out[i],
+                    recorded(t, 0, "out", g->output_names[i]));
+}
+
+static void check_passes(Trial *t) {
+    Module *m = ir_module_new(&t->cx);
+    ImportOptions o = {0};
+    Graph *g = frontend_import(m, t->model, &o);
+    Report r;
+    report_init(&r, &t->cx);
+    evaluate(t, g, "import");
+    for (int i = 0; pass_at(i); i++) {
+        if (!pass_at(i)->run(g, &r)) continue;
+        evaluate(t, g, pass_at(i)->name);
+        if (i) pass_canon(g, &r);
+        const char *wrong = ir_verify_canonical(g);
+        CHECK(t, !wrong, "after %s: %s", pass_at(i)->name, wrong);
+    }
+    evaluate(t, g, "canon");
+}
+
+/* --- all of them --- */
+
+typedef struct Totals {
+    int models, failed, unsupported;
+    bool given; /* a folder was given: models that are not supported are only counted */
+} Totals;
+
+/* Learned positions of the fixtures beside this test; 0: as long as one likes. */
+static int64_t positions_of(const char *name) {
+    static const char *const none[] = {"t5", "vit", NULL};
+    for (int i = 0; none[i]; i++)
+        if (!strncmp(name, none[i], strlen(none[i]))) return 0;
+    return 20;
+}
+
+static void try_model(const char *folder, const char *name, const char *file, Totals *total) {
+    Trial *t = calloc(1, sizeof *t);
+    if (!t) return;
+    cx_init(&t->cx, tn_default_alloc());
+    t->cx.on_fail = &t->failed;
+    total->models++;
+    if (setjmp(t->failed) == 0) {
+        t->model = *file ? arena_printf(&t->cx.arena, "%s/%s", folder, file)
+                         : arena_strdup(&t->cx.arena, folder);
+        t->io = st_open(&t->cx, arena_printf(&t->cx.arena, "%s/io.safetensors", folder));
+        compile_twice(t);
+        run_everywhere(t);
+        check_contract(t);
+        if (!total->given && positions_of(name)) check_positions(t, positions_of(name));
+        check_passes(t);
+    } else if (total->given && t->cx.code == TN_E_UNSUPPORTED) {
+        total->unsupported++;
+        printf("unsupported %s/%s: %s\n", name, file, t->cx.message);
+    } else {
+        total->failed++;
+        printf("FAIL %s/%s: %s\n", name, file, t->cx.message);
+    }
+    fflush(stdout);
+    cx_free(&t->cx);
+    free(t);
+}
+
+static bool is_there(const char *folder, const char *file) {
+    char path[2048];
+    snprintf(path, sizeof path, "%s/%s", folder, file);
+    return access(path, R_OK) == 0;
+}
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void try_fixture(const char *root, const char *name, Totals *total) {
+    char folder[1024];
+    snprintf(folder, sizeof folder, "%s/%s", root, name);
+    if (!is_there(folder, "io.safetensors")) return;
+    if (is_there(folder, "config.json")) try_model(folder, name, "", total);
+    if (is_there(folder, "model.onnx")) try_model(folder, name, "model.onnx", total);
+    if (is_there(folder, "model_ts.onnx")) try_model(folder, name, "model_ts.onnx", total);
+}
+
+int main(int argc, char **argv) {
+    const char *root = argc > 1 ? argv[1] : TENON_SOURCE_DIR "/tests/fixtures";
+    Totals total = {.given = argc > 1};
+    char *names[1024];
+    int count = 0;
+    DIR *d = opendir(root);
+    for (struct dirent *e; d && (e = readdir(d)) && count < 1024;)
+        if (e->d_name[0] != '.' && (argc < 3 || strstr(e->d_name, argv[2])))
+            names[count++] = strdup(e->d_name);
+    if (d) closedir(d);
+    qsort(names, (size_t)count, sizeof *names, by_name);
+    for (int i = 0; i < count; i++) {
+        try_fixture(root, names[i], &total);
+        free(names[i]);
+    }
+    printf("%d models, %d failed, %d unsupported\n", total.models, total.failed, total.unsupported);
+    return !total.models || total.failed;
+}

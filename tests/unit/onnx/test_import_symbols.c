@@ -1,0 +1,181 @@
+/* What the ONNX importer makes of symbolic lengths, and of graphs as a whole. */
+#include "frontend/frontend.h"
+#include "tests/support/expect_fail.h"
+#include "tests/support/onnx_builder.h"
+#include "tests/support/scratch.h"
+
+#define FILE_NAME "m.onnx"
+
+static Graph *import(Cx *cx, const char *text) {
+    write_model(FILE_NAME, text);
+    Graph *g = onnx_import(ir_module_new(cx), FILE_NAME, NULL);
+    const char *wrong = ir_verify(g);
+    if (wrong) tn_fail(cx, TN_E_MODEL, "the graph is not sound: %s", wrong);
+    return g;
+}
+
+/* --- symbols --- */
+
+typedef struct Symbolic {
+    const char *model, *type, *required;
+} Symbolic;
+
+static void check_symbolic(Cx *cx, const void *arg) {
+    const Symbolic *e = arg;
+    Graph *g = import(cx, e->model);
+    ExprCx *x = g->module->ex;
+    const char *all = "";
+    for (const Requirement *r = ex_requirements(x); r; r = r->next)
+        all = arena_printf(&cx->arena, "%s%s%s %s %s", all, *all ? ", " : "", ex_text(x, r->left),
+                           r->kind == REL_EQ ? "==" : "<=", ex_text(x, r->right));
+    assert_string_equal(ir_type_text(g->module, &g->outputs[0]->type), e->type);
+    assert_string_equal(all, e->required);
+}
+
+static void expect_type(const char *model, const char *type, const char *required) {
+    expect_ok(check_symbolic, &(Symbolic){model, type, required});
+}
+
+#define IN_BS4 "in x f32 [b,s,4]\n"
+
+static void test_symbolic_reshape(void **state) {
+    (void)state;
+    expect_type(IN_BS4 "const t i64 [4] 0 0 2 -1\ny = Reshape x t\nout y", "f32[b, s, 2, 2]", "");
+    expect_type(IN_BS4 "const t i64 [2] -1 4\ny = Reshape x t\nout y", "f32[b*s, 4]", "");
+    expect_type(IN_BS4 "d = Shape x {start=1 end=2}\nconst n i64 [1] -1\nt = Concat d n {axis=0}\n"
+                       "y = Reshape x t\nout y",
+                "f32[s, 4*b]", "");
+    expect_type(IN_BS4 "y = Flatten x {axis=2}\nout y", "f32[b*s, 4]", "");
+}
+
+static void test_symbolic_slices(void **state) {
+    (void)state;
+    expect_type(
+        "const p i64 [1,64]"
+        " 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31"
+        " 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59"
+        " 60 61 62 63\n"
+        "in x i64 [b,s]\nconst z i64 [1] 0\nconst a i64 [1] 1\ne = Shape x {start=1}\n"
+        "q = Slice p z e a\ny = Add x q\nout y",
+        "i64[b, s]", "s <= 64");
+    expect_type(IN_BS4 "const z i64 [1] 0\nconst o i64 [1] 1\ny = Slice x z o o\nout y",
+                "f32[b, 1, 4]", "1 <= s");
+    expect_type(IN_BS4
+                "const z i64 [1] -1\nconst e i64 [1] 9223372036854775807\nconst o i64 [1] 1\n"
+                "y = Slice x z e o\nout y",
+                "f32[b, 1, 4]", "1 <= s");
+    expect_type(IN_BS4 "const z i64 [1] 0\nconst e i64 [1] -2\nconst o i64 [1] 1\n"
+                       "y = Slice x z e o\nout y",
+                "f32[b, max(0, s - 2), 4]", "");
+    expect_type(IN_BS4 "e = Shape x {start=1 end=2}\nn = Neg e\nconst i i64 [1] 2147483647\n"
+                       "const o i64 [1] 1\ny = Slice x n i o\nout y",
+                "f32[b, s, 4]", "");
+}
+
+static void test_symbolic_values(void **state) {
+    (void)state;
+    expect_type(IN_BS4 "d = Shape x\nconst i i64 [] 1\nl = Gather d i\nconst z i64 [] 0\n"
+                       "const o i64 [] 1\ny = Range z l o\nout y",
+                "i64[s]", "");
+    expect_type(IN_BS4 "d = Shape x\ny = ConstantOfShape d\nout y", "f32[b, s, 4]", "");
+    expect_type(IN_BS4 "const w f32 [1] 1\nd = Shape x\ny = Expand w d\nout y", "f32[b, s, 4]", "");
+    expect_type(IN_BS4 "const r i64 [3] 1 2 3\ny = Tile x r\nout y", "f32[b, 2*s, 12]", "");
+    expect_type(IN_BS4 "a, y = Split x {axis=1 num_outputs=2}\nout y",
+                "f32[b, -((s + 1)//2) + s, 4]", "0 <= -((s + 1)//2) + s");
+    expect_type("in x f32 [b,?]\nin z f32 [c,?]\ny = Add x z\nout y", "f32[b, x_1]",
+                "b == c, x_1 == z_1");
+}
+
+/* An exporter's way to say: expand to this shape, where -1 keeps a dim. */
+static void test_expand_idiom(void **state) {
+    (void)state;
+    expect_type("in x f32 [b,1]\nin w i64 [s]\nd = Shape x {end=1}\ne = Shape w\n"
+                "t = Concat d e {axis=0}\nn = Shape t\nones = ConstantOfShape n {value=i64[1]}\n"
+                "const m i64 [] -1\nneg = Mul ones m\nq = Equal t neg\nu = Where q ones t\n"
+                "y = Expand x u\nout y",
+                "f32[b, s]", "");
+}
+
+/* --- the graph --- */
+
+static void check_graph(Cx *cx, const void *arg) {
+    Graph *g = import(cx, "in x f32 [n]\nc = Add b b\nb = Relu x\nout c f32");
+    (void)arg;
+    assert_string_equal(ir_print(g->module), "module {\n"
+                                             "  meta \"source\" = \"m.onnx\"\n"
+                                             "  meta \"opset\" = \"20\"\n"
+                                             "  graph main(%x: f32[n]) {\n"
+                                             "    %0: f32[n] = relu %x // b\n"
+                                             "    %1: f32[n] = add %0, %0 // c\n"
+                                             "    return %1 as \"c\"\n"
+                                             "  }\n"
+                                             "}\n");
+}
+
+static void test_order_and_names(void **state) {
+    (void)state;
+    expect_ok(check_graph, NULL);
+}
+
+/* Which inputs a graph has, and what an initializer that is declared as an input is. */
+static void check_inputs(Cx *cx, const void *arg) {
+    Graph *g =
+        import(cx, "in x f32 [2]\nin w f32 [2]\nconst w f32 [2] 1 2\ny = Add x w\nout y\nout x");
+    (void)arg;
+    assert_int_equal(g->input_count, 1);
+    assert_string_equal(g->inputs[0]->name, "x");
+    assert_int_equal(g->output_count, 2);
+    assert_ptr_equal(g->outputs[1], g->inputs[0]);
+}
+
+static void test_inputs(void **state) {
+    (void)state;
+    expect_ok(check_inputs, NULL);
+}
+
+/* Chains and lists as long as a file may have: time and stack must not depend on their shape. */
+static void check_large(Cx *cx, const void *arg) {
+    Bytes text = {0};
+    char line[64];
+    (void)arg;
+    bytes_text(&text, "in x f32 [n]\nv0 = Relu x\n");
+    for (int i = 99999; i > 0; i--) { /* the last node first */
+        snprintf(line, sizeof line, "v%d = Relu v%d\n", i, i - 1);
+        bytes_text(&text, line);
+    }
+    bytes_text(&text, "out v99999");
+    bytes_put(&text, "", 1);
+    Graph *g = import(cx, (char *)text.data);
+    bytes_free(&text);
+    assert_int_equal(g->node_count, 100000);
+}
+
+static void check_doublings(Cx *cx, const void *arg) {
+    char text[4096] = "in x i64 [n]\nv0 = Add x x\n", line[64];
+    (void)arg;
+    for (int i = 1; i < 64; i++) {
+        snprintf(line, sizeof line, "v%d = Add v%d v%d\n", i, i - 1, i - 1);
+        strcat(text, line);
+    }
+    strcat(text, "out v63");
+    assert_int_equal(import(cx, text)->node_count, 64);
+}
+
+static void test_large(void **state) {
+    (void)state;
+    expect_ok(check_large, NULL);
+    expect_ok(check_doublings, NULL);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_symbolic_reshape),
+        cmocka_unit_test(test_symbolic_slices),
+        cmocka_unit_test(test_symbolic_values),
+        cmocka_unit_test(test_expand_idiom),
+        cmocka_unit_test(test_order_and_names),
+        cmocka_unit_test(test_inputs),
+        cmocka_unit_test(test_large),
+    };
+    return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
+}
