@@ -52,11 +52,14 @@ static View constant_view(Lower *lo, const Stored *s) {
     PlanConstant c = ((PlanConstant *)lo->im->constants.data)[s->id];
     Type t = {.dtype = (TnDType)c.dtype, .rank = c.rank};
     for (int i = 0; i < c.rank; i++) t.dims[i] = ex_int(lo->x, c.dims[i]);
-    uint32_t buffer = TN_NO_ID;
-    for (size_t i = 0; i < lo->buffer_count && buffer == TN_NO_ID; i++)
-        if (lo->buffers[i].kind == TN_BUFFER_CONSTANT && lo->buffers[i].index == s->id)
-            buffer = (uint32_t)i;
-    if (buffer == TN_NO_ID) buffer = lower_buffer(lo, TN_BUFFER_CONSTANT, s->id, NULL, t.dtype);
+    lo->constant_buffer =
+        arena_grow(&lo->cx->arena, lo->constant_buffer, &lo->constant_buffer_capacity,
+                   (size_t)s->id + 1, sizeof *lo->constant_buffer);
+    uint32_t buffer = lo->constant_buffer[s->id] - 1;
+    if (buffer == TN_NO_ID) {
+        buffer = lower_buffer(lo, TN_BUFFER_CONSTANT, s->id, NULL, t.dtype);
+        lo->constant_buffer[s->id] = buffer + 1;
+    }
     View v = view_dense(lo, buffer, &t);
     v.layout = s->layout;
     if (s->layout != TN_LAYOUT_STRIDED)
@@ -69,10 +72,9 @@ View lower_weight(Lower *lo, int parts, const Constant *const *part, bool transp
         return constant_view(lo,
                              image_constant(lo->im, TN_LAYOUT_PANELS16, transposed, parts, part));
     ConstantLayout *l = &lo->layouts[part[0]->id];
-    if (l->packed && l->packed->transposed == transposed) return constant_view(lo, l->packed);
-    Stored *s = image_constant(lo->im, TN_LAYOUT_PANELS16, transposed, 1, part);
-    if (!l->packed) l->packed = s;
-    return constant_view(lo, s);
+    Stored **packed = &l->packed[transposed];
+    if (!*packed) *packed = image_constant(lo->im, TN_LAYOUT_PANELS16, transposed, 1, part);
+    return constant_view(lo, *packed);
 }
 
 View lower_plain_constant(Lower *lo, const Constant *c) {

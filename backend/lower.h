@@ -39,8 +39,8 @@ typedef struct LInstr {
 typedef struct ConstantLayout {
     /* Its uses: gemm weight, table of rows, anything else; gemm weight in both orientations. */
     bool panels, rows, other, mixed;
-    bool transposed; /* as gemm weight it is [n, k] */
-    Stored *packed, *plain;
+    bool transposed;           /* as gemm weight it is [n, k] */
+    Stored *packed[2], *plain; /* packed: as [k, n], as [n, k] */
 } ConstantLayout;
 
 typedef struct Lower {
@@ -53,6 +53,8 @@ typedef struct Lower {
     uint32_t *output_buffer; /* by value id: the OUTPUT buffer it is computed into, or TN_NO_ID */
     Buffer *buffers;
     size_t buffer_count, buffer_capacity;
+    uint32_t *constant_buffer; /* by stored constant: its buffer + 1, or 0 */
+    size_t constant_buffer_capacity;
     LInstr *instrs;
     size_t instr_count, instr_capacity;
     const char *origin;

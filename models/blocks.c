@@ -39,11 +39,13 @@ Value *block_weight(ModelCx *m, int rank, const int64_t *dims, const char *fmt, 
     const char *name = arena_vprintf(&m->cx->arena, fmt, ap);
     va_end(ap);
     const WeightView *w = weights_need(m->weights, name, rank, dims);
-    for (Constant *c = m->g->module->constants; c; c = c->next)
-        if (c->name == w->name)
-            return ir_constant(m->g, c); /* read before: in an earlier round, or tied */
-    return ir_constant(
-        m->g, ir_constant_new(m->g->module, w->name, TN_F32, w->rank, w->dims, as_f32(m, w)));
+    for (ModelWeight *r = m->read; r; r = r->next)
+        if (r->view == w) return ir_constant(m->g, r->constant);
+    ModelWeight *r = ARENA_NEW(&m->cx->arena, ModelWeight);
+    Constant *c = ir_constant_new(m->g->module, w->name, TN_F32, w->rank, w->dims, as_f32(m, w));
+    *r = (ModelWeight){w, c, m->read};
+    m->read = r;
+    return ir_constant(m->g, c);
 }
 
 static Value *add_bias(ModelCx *m, Value *y, const char *name, int64_t out) {

@@ -12,6 +12,13 @@
 
 typedef struct ModelInfo ModelInfo;
 
+/* A weight that is a constant of the module already: read in an earlier round, or tied. */
+typedef struct ModelWeight {
+    const WeightView *view;
+    Constant *constant;
+    struct ModelWeight *next;
+} ModelWeight;
+
 /* What a builder works with. */
 typedef struct ModelCx {
     Graph *g;
@@ -21,6 +28,7 @@ typedef struct ModelCx {
     const Weights *weights;
     ImportOptions *options;
     const ModelInfo *info;
+    ModelWeight *read;
 } ModelCx;
 
 typedef void ModelBuilder(ModelCx *m);

@@ -15,6 +15,8 @@
 #include "runtime/base/checked.h"
 
 #define MAX_BY_SIZE 4096
+#define MAX_IMPROVED 512
+#define ROUNDS 16
 #define MAX_PROBES  16 /* blocks looked at in one free list */
 #define CLASSES     64
 #define MAX_TOTAL   ((uint64_t)1 << 60)
@@ -45,13 +47,13 @@ typedef struct Heap {
  * is live plus one per gap: at most 2n + 1. */
 typedef struct Scratch {
     Key *a, *b;
-    uint64_t *offsets;
+    uint64_t *offsets, *best;
     uint32_t *order;
     Block *blocks;
 } Scratch;
 
 size_t tn_memplan_scratch(size_t n) {
-    size_t per_item = 2 * sizeof(Key) + 2 * sizeof(uint64_t) + 2 * sizeof(Block), bytes;
+    size_t per_item = 2 * sizeof(Key) + 3 * sizeof(uint64_t) + 2 * sizeof(Block), bytes;
     if (n >= NONE / 2 || !tn_mul_size(n + 1, per_item, &bytes)) return 0;
     return bytes;
 }
@@ -61,7 +63,8 @@ static Scratch carve(void *memory, size_t n) {
     s.a = memory;
     s.b = s.a + n + 1;
     s.offsets = (uint64_t *)(s.b + n + 1);
-    s.blocks = (Block *)(s.offsets + n + 1);
+    s.best = s.offsets + n + 1;
+    s.blocks = (Block *)(s.best + n + 1);
     s.order = (uint32_t *)(s.blocks + 2 * (n + 1));
     return s;
 }
@@ -76,17 +79,14 @@ static bool lives_with(const TnMemItem *a, const TnMemItem *b) {
     return a->first <= b->last && b->first <= a->last;
 }
 
-/* Best fit by falling size. `order` holds what is placed,
- * by rising offset. Returns the arena's size. */
-static uint64_t place_by_size(TnMemItem *items, size_t n, Scratch s) {
+/* Best fit in the order of s.a. `order` holds what is placed, by rising offset. Returns the arena's size. */
+static uint64_t place(TnMemItem *items, size_t n, Scratch s) {
     uint64_t total = 0;
     size_t placed = 0;
-    for (size_t i = 0; i < n; i++) s.a[i] = (Key){UINT64_MAX - items[i].size, (uint32_t)i};
-    qsort(s.a, n, sizeof *s.a, compare_keys);
     for (size_t i = 0; i < n; i++) {
         TnMemItem *item = &items[s.a[i].index];
         uint64_t end = 0, best = UINT64_MAX, best_gap = UINT64_MAX;
-        if (item->size == 0) break; /* the rest is empty too */
+        if (item->size == 0) continue;
         for (size_t j = 0; j < placed; j++) {
             const TnMemItem *other = &items[s.order[j]];
             if (!lives_with(item, other)) continue;
@@ -107,6 +107,31 @@ static uint64_t place_by_size(TnMemItem *items, size_t n, Scratch s) {
         s.order[at] = s.a[i].index;
     }
     return total;
+}
+
+/* The item that reaches the end is placed first from then on: what cannot move makes room for it. */
+static void promote_highest(const TnMemItem *items, size_t n, Scratch s, uint64_t total) {
+    size_t at = 0;
+    while (at + 1 < n && items[s.a[at].index].offset + items[s.a[at].index].size != total) at++;
+    Key highest = s.a[at];
+    memmove(s.a + 1, s.a, at * sizeof *s.a);
+    s.a[0] = highest;
+}
+
+static uint64_t place_by_size(TnMemItem *items, size_t n, Scratch s, uint64_t live) {
+    uint64_t best = UINT64_MAX;
+    int rounds = n <= MAX_IMPROVED ? ROUNDS : 1;
+    for (size_t i = 0; i < n; i++) s.a[i] = (Key){UINT64_MAX - items[i].size, (uint32_t)i};
+    qsort(s.a, n, sizeof *s.a, compare_keys);
+    for (int round = 0; round < rounds && best > live; round++) {
+        uint64_t total = place(items, n, s);
+        if (total < best) {
+            best = total;
+            for (size_t i = 0; i < n; i++) s.best[i] = items[i].offset;
+        }
+        promote_highest(items, n, s, total);
+    }
+    return best;
 }
 
 static int class_of(uint64_t size) {
@@ -259,14 +284,14 @@ bool tn_memplan(TnMemItem *items, size_t n, void *scratch, uint64_t *total, uint
         sum += items[i].size;
     }
     *total = place_by_time(items, n, s, live);
+    const uint64_t *offsets = s.offsets;
     if (n <= MAX_BY_SIZE && *total > *live) {
-        uint64_t by_size = place_by_size(items, n, s);
+        uint64_t by_size = place_by_size(items, n, s, *live);
         if (by_size < *total) {
             *total = by_size;
-            return true;
+            offsets = s.best;
         }
     }
-    for (size_t i = 0; i < n; i++)
-        if (items[i].size) items[i].offset = s.offsets[i];
+    for (size_t i = 0; i < n; i++) items[i].offset = items[i].size ? offsets[i] : 0;
     return true;
 }

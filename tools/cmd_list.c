@@ -1,8 +1,11 @@
-/* tenon ops, tenon models: what is supported, from the tables. */
+/* tenon ops, tenon models: what is supported, from the tables. `tenon ops --markdown` is docs/ops.md.
+ */
 #include <string.h>
 #include "frontend/onnx/ops.h"
 #include "ir/ir.h"
+#include "ir/text.h"
 #include "models/models.h"
+#include "runtime/instrs.h"
 #include "tools/tool.h"
 
 static void list_ir_ops(Tool *t) {
@@ -22,19 +25,88 @@ static void list_onnx_ops(Tool *t) {
     }
 }
 
+/* --- docs/ops.md --- */
+
+/* As code in a cell of a table, where a bar would end the cell; an empty cell for "". */
+static const char *code(Tool *t, const char *s) {
+    TextBuffer x = {.arena = &t->cx.arena};
+    if (!*s) return "";
+    text_add(&x, "`");
+    for (; *s; s++) {
+        if (*s == '|') text_add(&x, "\\");
+        text_add_bytes(&x, s, 1);
+    }
+    text_add(&x, "`");
+    return text_end(&x);
+}
+
+/* "2", "1-3", "1 or more" */
+static const char *range(Tool *t, int min, int max) {
+    if (max < 0) return arena_printf(&t->cx.arena, "%d or more", min);
+    if (min == max) return arena_printf(&t->cx.arena, "%d", min);
+    return arena_printf(&t->cx.arena, "%d-%d", min, max);
+}
+
+static void ir_table(Tool *t) {
+    tool_print(t, "## Operators of the graph\n\n"
+                  "`ir/ops.def`. Those marked F are made by passes, never by importers; E marks "
+                  "elementwise ones,\nwhich broadcast their operands. Attributes are "
+                  "`name:kind=default`; without a default they must be given.\n\n"
+                  "| operator | | operands | attributes | meaning |\n|---|---|---|---|---|\n");
+    for (int i = 0; i < OP_COUNT; i++) {
+        const OpInfo *op = ir_op_info((OpKind)i);
+        const char *mark = op->flags & OPF_FUSED ? "F" : op->flags & OPF_ELEMENTWISE ? "E" : "";
+        tool_printf(t, "| %s | %s | %s | %s | %s |\n", op->name, mark,
+                    range(t, op->min_inputs, op->max_inputs), code(t, op->attrs),
+                    code(t, op->formula));
+    }
+}
+
+static void instr_table(Tool *t) {
+    tool_print(t, "\n## Instructions of a plan\n\n`runtime/instrs.def`.\n\n"
+                  "| instruction | opcode | operands | meaning |\n|---|---|---|---|\n");
+    for (int opcode = 0; opcode < TN_OP_COUNT; opcode++) {
+        const TnInstr *row = tn_instr(opcode);
+        if (row)
+            tool_printf(t, "| %s | %d | %s | %s |\n", row->name, opcode,
+                        range(t, row->min_inputs, row->max_inputs), code(t, row->synopsis));
+    }
+}
+
+static void onnx_table(Tool *t) {
+    tool_print(t, "\n## ONNX operators\n\n"
+                  "`frontend/onnx/ops.def`. An operator whose meaning an opset changed has a row "
+                  "per meaning.\n\n| operator | opsets | attributes |\n|---|---|---|\n");
+    for (size_t i = 0; i < onnx_op_count(); i++) {
+        const OnnxOp *op = onnx_op_at(i);
+        tool_printf(t, "| %s | %d%s | %s |\n", op->name, op->since,
+                    op->until ? arena_printf(&t->cx.arena, "-%d", op->until) : " and later",
+                    code(t, op->attributes));
+    }
+}
+
 int cmd_ops(Tool *t) {
     const char *name, *value;
-    bool onnx = false;
+    bool onnx = false, markdown = false;
     while (tool_next(t, &name, &value)) {
         if (name && !strcmp(name, "--onnx"))
             onnx = true;
+        else if (name && !strcmp(name, "--markdown"))
+            markdown = true;
         else
             tool_usage(t, "unknown argument '%s'", name ? name : value);
     }
-    if (onnx)
+    if (markdown) {
+        tool_print(t, "# Operators\n\n"
+                      "Made by `scripts/make_ops_doc.sh` from the tables; do not edit.\n\n");
+        ir_table(t);
+        instr_table(t);
+        onnx_table(t);
+    } else if (onnx) {
         list_onnx_ops(t);
-    else
+    } else {
         list_ir_ops(t);
+    }
     return EXIT_DONE;
 }
 

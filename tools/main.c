@@ -68,8 +68,9 @@ static const struct {
      "  --function NAME         which function of the plan (default: the first)\n"
      "  --threads N             default: all processors this process may use\n" ISA_NOTE},
     {"ops", cmd_ops, "list the operators",
-     "usage: tenon ops [--onnx]\n"
-     "Lists the operators of the IR, or the ONNX operators that are imported.\n"},
+     "usage: tenon ops [--onnx | --markdown]\n"
+     "Lists the operators of the IR, or the ONNX operators that are imported; --markdown gives both,\n"
+     "and the instructions of plans, as docs/ops.md.\n"},
     {"models", cmd_models, "list the model families that are built from checkpoints",
      "usage: tenon models\n"
      "Lists architecture, model_type and task of every checkpoint that has a builder.\n"},

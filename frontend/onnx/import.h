@@ -78,6 +78,8 @@ void onnx_mark_axes(const OnnxNode *n, OnnxInts axes, int rank, bool *marked);
 Constant *onnx_constant(OnnxModel *model, Module *m, const Onnx__TensorProto *t, const char *name);
 /* x op c for a scalar c of x's type */
 Value *onnx_with_scalar(OnnxNode *n, OpKind op, Value *x, double c);
+/* The length of one of so many equal parts of a dim; raises if they are not a whole number. */
+const Expr *onnx_part(OnnxNode *n, const Expr *dim, int64_t parts);
 /* A value of dims [product of the first `axis`, product of the others]. */
 Value *onnx_as_matrix(OnnxNode *n, Value *x, int axis);
 /* A vector with one entry per channel, seen as [channels, 1, ...] so that it broadcasts along

@@ -91,13 +91,32 @@ void import_gelu(OnnxNode *n) {
     n->outputs[0] = ir_unary(n->g, approximate ? OP_gelu_tanh : OP_gelu, n->inputs[0]);
 }
 
-/* max(x, 0) + alpha (e^min(x, 0) - 1) */
+/* max(x, 0) + alpha (e^(min(x, 0) / scale) - 1) */
+static Value *elu(OnnxNode *n, double alpha, double scale) {
+    Value *x = n->inputs[0], *below = onnx_with_scalar(n, OP_min, x, 0);
+    if (scale != 1) below = onnx_with_scalar(n, OP_div, below, scale);
+    below = onnx_with_scalar(n, OP_sub, ir_unary(n->g, OP_exp, below), 1);
+    below = onnx_with_scalar(n, OP_mul, below, alpha);
+    return ir_binary(n->g, OP_add, ir_unary(n->g, OP_relu, x), below);
+}
+
 void import_elu(OnnxNode *n) {
-    Value *x = n->inputs[0];
-    Value *below = ir_unary(n->g, OP_exp, onnx_with_scalar(n, OP_min, x, 0));
-    below = onnx_with_scalar(n, OP_sub, below, 1);
-    below = onnx_with_scalar(n, OP_mul, below, onnx_float(n, "alpha"));
-    n->outputs[0] = ir_binary(n->g, OP_add, ir_unary(n->g, OP_relu, x), below);
+    n->outputs[0] = elu(n, onnx_float(n, "alpha"), 1);
+}
+
+void import_celu(OnnxNode *n) {
+    n->outputs[0] = elu(n, onnx_float(n, "alpha"), onnx_float(n, "alpha"));
+}
+
+void import_selu(OnnxNode *n) {
+    Value *y = elu(n, onnx_float(n, "alpha"), 1);
+    n->outputs[0] = onnx_with_scalar(n, OP_mul, y, onnx_float(n, "gamma"));
+}
+
+void import_thresholded_relu(OnnxNode *n) {
+    Value *x = n->inputs[0], *alpha = ir_scalar(n->g, dtype_of(n, 0), onnx_float(n, "alpha"));
+    Value *zero = ir_scalar(n->g, dtype_of(n, 0), 0);
+    n->outputs[0] = ir_where(n->g, ir_binary(n->g, OP_lt, alpha, x), x, zero);
 }
 
 /* x < 0 ? slope x : x */

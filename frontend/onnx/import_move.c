@@ -232,13 +232,6 @@ void import_pad(OnnxNode *n) {
 
 /* --- blocks of pixels as channels --- */
 
-/* A quotient that must be exact. */
-static const Expr *part(OnnxNode *n, const Expr *dim, int64_t by) {
-    const Expr *divisor = ex_int(n->x, by), *q = ex_floordiv(n->x, dim, divisor);
-    ir_same_dim(n->m, ex_mul(n->x, q, divisor), dim, "a multiple of the block and the dimension");
-    return q;
-}
-
 static int64_t block_size(OnnxNode *n) {
     int64_t b = onnx_int(n, "blocksize");
     const Type *t = &n->inputs[0]->type;
@@ -253,7 +246,7 @@ void import_depth_to_space(OnnxNode *n) {
     static const int perms[2][6] = {{0, 3, 4, 1, 5, 2}, {0, 1, 4, 2, 5, 3}};
     const Expr *const *d = n->inputs[0]->type.dims;
     int64_t size = block_size(n);
-    const Expr *b = ex_int(n->x, size), *c = part(n, d[1], size * size);
+    const Expr *b = ex_int(n->x, size), *c = onnx_part(n, d[1], size * size);
     int crd = onnx_word(n, "mode", words);
     const Expr *split[] = {d[0], crd ? c : b, b, crd ? b : c, d[2], d[3]};
     const Expr *merged[] = {d[0], c, ex_mul(n->x, d[2], b), ex_mul(n->x, d[3], b)};
@@ -265,7 +258,8 @@ void import_space_to_depth(OnnxNode *n) {
     static const int perm[] = {0, 3, 5, 1, 2, 4};
     const Expr *const *d = n->inputs[0]->type.dims;
     int64_t size = block_size(n);
-    const Expr *b = ex_int(n->x, size), *h = part(n, d[2], size), *w = part(n, d[3], size);
+    const Expr *b = ex_int(n->x, size), *h = onnx_part(n, d[2], size),
+               *w = onnx_part(n, d[3], size);
     const Expr *split[] = {d[0], d[1], h, b, w, b};
     const Expr *merged[] = {d[0], ex_scale(n->x, d[1], size * size, 1), h, w};
     Value *y = ir_transpose(n->g, ir_view(n->g, n->inputs[0], 6, split), perm);

@@ -208,6 +208,8 @@ void import_batch_norm(OnnxNode *n) {
     Graph *g = n->g;
     if (onnx_int(n, "training_mode"))
         tn_fail(n->cx, TN_E_UNSUPPORTED, "training_mode is unsupported");
+    if (onnx_has(n, "spatial") && onnx_int(n, "spatial") != 1)
+        tn_fail(n->cx, TN_E_UNSUPPORTED, "statistics that are not per channel are unsupported");
     Value *deviation =
         ir_unary(g, OP_sqrt, onnx_with_scalar(n, OP_add, n->inputs[4], onnx_float(n, "epsilon")));
     Value *factor = ir_binary(g, OP_div, n->inputs[1], deviation);
@@ -216,30 +218,62 @@ void import_batch_norm(OnnxNode *n) {
     n->outputs[0] = ir_binary(g, OP_add, y, onnx_per_channel(n, n->inputs[2]));
 }
 
-static int spatial_axes(OnnxNode *n, int64_t *axes) {
-    int rank = rank_of(n, 0);
-    if (rank < 3)
+static void need_spatial(OnnxNode *n) {
+    if (rank_of(n, 0) < 3)
         tn_fail(n->cx, TN_E_MODEL, "input 0 is %s, without spatial axes",
                 ir_type_text(n->m, &n->inputs[0]->type));
-    for (int i = 2; i < rank; i++) axes[i - 2] = i;
-    return rank - 2;
+}
+
+/* Every sample's channels in `groups` equal parts, each normalised over all of its elements. */
+static Value *normalize_groups(OnnxNode *n, const Expr *groups, const Expr *part) {
+    const Type *t = &n->inputs[0]->type;
+    const Expr *rest = ex_product(n->x, t->dims + 2, t->rank - 2);
+    const Expr *dims[] = {t->dims[0], groups, ex_mul(n->x, part, rest)};
+    Value *y = ir_view(n->g, n->inputs[0], 3, dims);
+    return ir_layer_norm(n->g, y, NULL, NULL, onnx_float(n, "epsilon"));
+}
+
+/* y scale + bias, both vectors along axis 1 */
+static Value *per_channel(OnnxNode *n, Value *y, Value *scale, Value *bias) {
+    y = ir_binary(n->g, OP_mul, y, onnx_per_channel(n, scale));
+    return ir_binary(n->g, OP_add, y, onnx_per_channel(n, bias));
 }
 
 void import_instance_norm(OnnxNode *n) {
-    int64_t axes[TN_MAX_RANK];
-    int count = spatial_axes(n, axes);
-    Graph *g = n->g;
-    Value *mean = ir_reduce(g, OP_reduce_mean, n->inputs[0], count, axes, true);
-    Value *y = ir_binary(g, OP_sub, n->inputs[0], mean);
-    Value *variance = ir_reduce(g, OP_reduce_mean, ir_binary(g, OP_mul, y, y), count, axes, true);
-    variance = onnx_with_scalar(n, OP_add, variance, onnx_float(n, "epsilon"));
-    y = ir_binary(g, OP_div, y, ir_unary(g, OP_sqrt, variance));
-    y = ir_binary(g, OP_mul, y, onnx_per_channel(n, n->inputs[1]));
-    n->outputs[0] = ir_binary(g, OP_add, y, onnx_per_channel(n, n->inputs[2]));
+    const Type *t = &n->inputs[0]->type;
+    need_spatial(n);
+    Value *y = normalize_groups(n, t->dims[1], ex_int(n->x, 1));
+    y = ir_view(n->g, y, t->rank, t->dims);
+    n->outputs[0] = per_channel(n, y, n->inputs[1], n->inputs[2]);
+}
+
+/* A vector with an entry for each group, repeated for each of its channels. */
+static Value *per_group(OnnxNode *n, Value *v, const Expr *part) {
+    const Expr *dims[] = {v->type.dims[0], part};
+    const Expr *channels = n->inputs[0]->type.dims[1];
+    return ir_view(n->g, ir_expand(n->g, ir_unsqueeze(n->g, v, 1), 2, dims), 1, &channels);
+}
+
+/* Before opset 21 scale and bias have an entry per group, not per channel. */
+void import_group_norm(OnnxNode *n) {
+    const Type *t = &n->inputs[0]->type;
+    int64_t groups = onnx_int(n, "num_groups");
+    Value *scale = n->inputs[1], *bias = n->inputs[2];
+    if (t->rank < 2) need_spatial(n);
+    const Expr *part = onnx_part(n, t->dims[1], groups);
+    Value *y = normalize_groups(n, ex_int(n->x, groups), part);
+    y = ir_view(n->g, y, t->rank, t->dims);
+    if (n->row->until) {
+        scale = per_group(n, scale, part);
+        bias = per_group(n, bias, part);
+    }
+    n->outputs[0] = per_channel(n, y, scale, bias);
 }
 
 void import_global_average_pool(OnnxNode *n) {
     int64_t axes[TN_MAX_RANK];
-    int count = spatial_axes(n, axes);
+    int count = rank_of(n, 0) - 2;
+    need_spatial(n);
+    for (int i = 0; i < count; i++) axes[i] = i + 2;
     n->outputs[0] = ir_reduce(n->g, OP_reduce_mean, n->inputs[0], count, axes, true);
 }

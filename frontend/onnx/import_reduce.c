@@ -40,6 +40,10 @@ void import_reduce_sum_square(OnnxNode *n) {
     n->outputs[0] = reduce(n, OP_reduce_sum, square(n));
 }
 
+void import_reduce_log_sum(OnnxNode *n) {
+    n->outputs[0] = ir_unary(n->g, OP_log, reduce(n, OP_reduce_sum, n->inputs[0]));
+}
+
 void import_cumsum(OnnxNode *n) {
     Value *x = n->inputs[0];
     Node *node = ir_node(n->g, OP_cumsum, 1, &x);

@@ -119,6 +119,16 @@ void onnx_mark_axes(const OnnxNode *n, OnnxInts axes, int rank, bool *marked) {
 
 /* --- pieces --- */
 
+const Expr *onnx_part(OnnxNode *n, const Expr *dim, int64_t parts) {
+    ExprCx *x = n->x;
+    if (parts < 1 || parts > INT32_MAX)
+        tn_fail(n->cx, TN_E_MODEL, "%lld parts of a dimension", (long long)parts);
+    const Expr *part = ex_floordiv(x, dim, ex_int(x, parts));
+    ir_same_dim(n->m, ex_scale(x, part, parts, 1), dim,
+                "equal parts and the dimension they make up");
+    return part;
+}
+
 Constant *onnx_constant(OnnxModel *model, Module *m, const Onnx__TensorProto *proto,
                         const char *name) {
     OnnxTensor t;

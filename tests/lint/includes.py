@@ -12,7 +12,7 @@ MAY_INCLUDE = [
     ("ir/", ("ir/", BASE)),
     ("passes/", ("passes/", "ir/", BASE)),
     ("frontend/", ("frontend/", "ir/", BASE)),
-    ("models/", ("models/", "ir/", "frontend/weights.h", "frontend/hf/config.h", BASE)),
+    ("models/", ("models/", "ir/", "frontend/frontend.h", "frontend/weights.h", "frontend/hf/config.h", BASE)),
     ("backend/", ("backend/", "models/", "frontend/", "passes/", "ir/", BASE, "runtime/tenon.h", "runtime/plan_format.h",
                   "runtime/instrs.def", "runtime/instrs.h", "runtime/params.h", "runtime/pack.h", "runtime/kernels.h", "runtime/memplan.h")),
     ("examples/", ("runtime/tenon.h",)),
@@ -23,7 +23,7 @@ MAY_INCLUDE = [
 THIRD_PARTY = [
     (r"protobuf-c/", ("frontend/onnx/",)),
     (r"cjson/", ("frontend/hf/",)),
-    (r"xxhash\.h", ("runtime/", "ir/", "frontend/", "backend/")),
+    (r"xxhash\.h", ("runtime/", "ir/", "passes/", "frontend/", "backend/")),
     (r"pthreadpool\.h", (BASE,)),
     (r"cblas\.h", ("runtime/kernels/",)),
     (r"(imm|x86|cpuid)[a-z0-9]*\.h", ("runtime/kernels/", BASE)),
@@ -31,7 +31,7 @@ THIRD_PARTY = [
     (r"tenonc?\.h", ("tests/install/",)),
 ]
 C_AND_POSIX = set("""assert ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic stdbool
-stddef stdint stdio stdlib stdnoreturn string strings threads time wchar dirent dlfcn fcntl fnmatch getopt libgen poll pthread sched termios
+stddef stdint stdio stdlib stdnoreturn string strings threads time wchar dirent dlfcn fcntl fnmatch getopt glob libgen poll pthread sched termios
 unistd sys/auxv sys/ioctl sys/mman sys/resource sys/stat sys/time sys/types sys/uio sys/wait sys/random""".split())
 GENERATED = {"onnx.pb-c.h": "frontend/onnx/"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>|(\w+))')

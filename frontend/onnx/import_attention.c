@@ -1,0 +1,219 @@
+/* ONNX's attention operators, taken apart: fusion puts them together again with what surrounds
+ * them.
+ *
+ * Letters: b batch, h heads of queries, g heads of keys and values, s queries, t keys, d head size.
+ */
+#include <math.h>
+#include "frontend/onnx/import.h"
+
+typedef enum Operand { QUERY, KEY, VALUE, MASK, PAST_KEY, PAST_VALUE, LENGTHS } Operand;
+
+/* [b, s, h d] -> [b, h, s, d]; what has 4 axes already is so. */
+static Value *split_heads(OnnxNode *n, Value *x, int64_t heads) {
+    static const int perm[] = {0, 2, 1, 3};
+    if (x->type.rank == 4) return x;
+    const Expr *const *d = x->type.dims;
+    const Expr *dims[] = {d[0], d[1], ex_int(n->x, heads), onnx_part(n, d[2], heads)};
+    return ir_transpose(n->g, ir_view(n->g, x, 4, dims), perm);
+}
+
+/* The reverse. */
+static Value *merge_heads(OnnxNode *n, Value *x) {
+    static const int perm[] = {0, 2, 1, 3};
+    const Expr *const *d = x->type.dims;
+    const Expr *dims[] = {d[0], d[2], ex_mul(n->x, d[1], d[3])};
+    return ir_view(n->g, ir_transpose(n->g, x, perm), 3, dims);
+}
+
+static Value *operand_heads(OnnxNode *n, int i, const char *attribute) {
+    const Type *t = &n->inputs[i]->type;
+    if ((t->rank != 3 && t->rank != 4) || t->rank != n->inputs[0]->type.rank)
+        tn_fail(n->cx, TN_E_MODEL, "input %d is %s, wanted 3 or 4 axes, like input 0", i,
+                ir_type_text(n->m, t));
+    if (t->rank == 3 && !onnx_has(n, attribute))
+        tn_fail(n->cx, TN_E_MODEL, "attribute '%s' is missing", attribute);
+    return split_heads(n, n->inputs[i], onnx_int(n, attribute));
+}
+
+/* Each head of keys or values serves h / g heads of queries. */
+static Value *share_heads(OnnxNode *n, Value *x, const Expr *heads) {
+    int64_t groups, all;
+    const Expr *const *d = x->type.dims;
+    if (d[1] == heads) return x;
+    if (!ex_const(d[1], &groups) || !ex_const(heads, &all) || groups < 1 || all % groups != 0)
+        tn_fail(n->cx, TN_E_MODEL, "%s heads of queries for %s heads of keys", ex_text(n->x, heads),
+                ex_text(n->x, d[1]));
+    const Expr *repeated[] = {d[0], d[1], ex_int(n->x, all / groups), d[2], d[3]};
+    const Expr *merged[] = {d[0], heads, d[2], d[3]};
+    Value *y = ir_expand(n->g, ir_unsqueeze(n->g, x, 2), 5, repeated);
+    return ir_view(n->g, y, 4, merged);
+}
+
+/* Present keys or values: the past ones, then these. */
+static Value *append(OnnxNode *n, int past, Value *x) {
+    if (!onnx_given(n, past)) return x;
+    return ir_concat(n->g, 2, (Value *[]){n->inputs[past], x}, 2);
+}
+
+static double attention_scale(OnnxNode *n, const Value *q) {
+    int64_t size;
+    if (onnx_has(n, "scale")) return onnx_float(n, "scale");
+    if (!ex_const(q->type.dims[3], &size) || size < 1)
+        tn_fail(n->cx, TN_E_UNSUPPORTED, "the head size must be a number, but is %s",
+                ex_text(n->x, q->type.dims[3]));
+    return 1 / sqrt((double)size);
+}
+
+/* --- masks --- */
+
+/* row + shift of each query as a column */
+static Value *query_positions(OnnxNode *n, const Expr *queries, const Expr *shift) {
+    return ir_unsqueeze(n->g, ir_iota(n->g, TN_I64, queries, shift, ex_int(n->x, 1)), 1);
+}
+
+static Value *both(OnnxNode *n, Value *a, Value *b) {
+    return a ? ir_binary(n->g, OP_and, a, b) : b;
+}
+
+/* Keys j that a query at p = past + i may see by position: j <= p, p - left <= j <= p + right. NULL
+ * if that is all of them. */
+static Value *position_mask(OnnxNode *n, const Type *scores, const Expr *past) {
+    const Expr *queries = scores->dims[2], *keys = scores->dims[3];
+    int64_t left = onnx_int(n, "left_window_size"), right = onnx_int(n, "right_window_size");
+    bool causal = onnx_flag(n, "is_causal");
+    Value *allowed = NULL;
+    if (left < -1 || right < -1 || left > INT32_MAX || right > INT32_MAX)
+        tn_fail(n->cx, TN_E_MODEL, "a window of %lld and %lld", (long long)left, (long long)right);
+    if (!causal && left < 0 && right < 0) return NULL;
+    Value *key = ir_iota(n->g, TN_I64, keys, ex_int(n->x, 0), ex_int(n->x, 1));
+    if (causal) allowed = ir_binary(n->g, OP_le, key, query_positions(n, queries, past));
+    if (left >= 0) {
+        const Expr *first = ex_sub(n->x, past, ex_int(n->x, left));
+        allowed = both(n, allowed, ir_binary(n->g, OP_le, query_positions(n, queries, first), key));
+    }
+    if (right >= 0) {
+        const Expr *last = ex_add(n->x, past, ex_int(n->x, right));
+        allowed = both(n, allowed, ir_binary(n->g, OP_le, key, query_positions(n, queries, last)));
+    }
+    return allowed;
+}
+
+/* A mask for fewer keys than there are masks the others. */
+static Value *fit_mask(OnnxNode *n, Value *mask, const Expr *keys) {
+    int rank = mask->type.rank;
+    const Expr *zeros[TN_MAX_RANK], *after[TN_MAX_RANK];
+    if (rank < 1) tn_fail(n->cx, TN_E_MODEL, "the mask has no axes");
+    const Expr *missing = ex_sub(n->x, keys, mask->type.dims[rank - 1]);
+    if (ex_equal(n->x, keys, mask->type.dims[rank - 1]) != NO || !ex_nonneg(n->x, missing))
+        return mask;
+    for (int i = 0; i < rank; i++) zeros[i] = after[i] = ex_int(n->x, 0);
+    after[rank - 1] = missing;
+    TnDType t = mask->type.dtype;
+    Value *border = ir_scalar(n->g, t, t == TN_BOOL ? 0 : -INFINITY);
+    Node *pad = ir_node(n->g, OP_pad, 2, (Value *[]){mask, border});
+    ir_set_dims(pad, "before", rank, zeros);
+    ir_set_dims(pad, "after", rank, after);
+    return ir_insert(pad);
+}
+
+static Value *mask_scores(OnnxNode *n, Value *scores, const Expr *past) {
+    Value *mask = onnx_given(n, MASK) ? fit_mask(n, n->inputs[MASK], scores->type.dims[3]) : NULL;
+    Value *allowed = position_mask(n, &scores->type, past);
+    if (mask && mask->type.dtype == TN_BOOL)
+        allowed = both(n, allowed, mask);
+    else if (mask)
+        scores = ir_binary(n->g, OP_add, scores, mask);
+    if (!allowed) return scores;
+    return ir_where(n->g, allowed, scores, ir_scalar(n->g, scores->type.dtype, -INFINITY));
+}
+
+/* A query that may see no key gets probabilities 0 instead of NaN. */
+static Value *probabilities(OnnxNode *n, Value *scores) {
+    TnDType t = scores->type.dtype, precise = t;
+    if (onnx_has(n, "softmax_precision"))
+        precise = onnx_need_dtype(n->cx, onnx_int(n, "softmax_precision"));
+    Value *p = ir_softmax(n->g, ir_cast(n->g, scores, precise), -1);
+    bool may_be_empty = onnx_given(n, MASK) || onnx_int(n, "left_window_size") >= 0;
+    if (may_be_empty)
+        p = ir_where(n->g, ir_binary(n->g, OP_eq, p, p), p, ir_scalar(n->g, precise, 0));
+    return ir_cast(n->g, p, t);
+}
+
+void import_attention(OnnxNode *n) {
+    if (onnx_given(n, LENGTHS))
+        tn_fail(n->cx, TN_E_UNSUPPORTED, "input 6, nonpad_kv_seqlen, is unsupported");
+    if (onnx_given(n, PAST_KEY) != onnx_given(n, PAST_VALUE))
+        tn_fail(n->cx, TN_E_MODEL, "past_key and past_value must come together");
+    Value *q = operand_heads(n, QUERY, "q_num_heads");
+    Value *k = append(n, PAST_KEY, operand_heads(n, KEY, "kv_num_heads"));
+    Value *v = append(n, PAST_VALUE, operand_heads(n, VALUE, "kv_num_heads"));
+    const Expr *past =
+        onnx_given(n, PAST_KEY) ? n->inputs[PAST_KEY]->type.dims[2] : ex_int(n->x, 0);
+    if (n->output_count > 1) n->outputs[1] = k;
+    if (n->output_count > 2) n->outputs[2] = v;
+    const Expr *heads = q->type.dims[1];
+    Value *scores = ir_matmul(n->g, q, share_heads(n, k, heads), false, true);
+    scores = onnx_with_scalar(n, OP_mul, scores, attention_scale(n, q));
+    double cap = onnx_float(n, "softcap");
+    if (cap > 0) {
+        scores = ir_unary(n->g, OP_tanh, onnx_with_scalar(n, OP_div, scores, cap));
+        scores = onnx_with_scalar(n, OP_mul, scores, cap);
+    }
+    Value *p = probabilities(n, mask_scores(n, scores, past));
+    Value *y = ir_matmul(n->g, p, share_heads(n, v, heads), false, false);
+    n->outputs[0] = n->inputs[QUERY]->type.rank == 3 ? merge_heads(n, y) : y;
+}
+
+/* --- rotary embedding --- */
+
+/* Cosines or sines, [b, 1, s, r/2]: rows of a table at the positions, if given. */
+static Value *rotary_table(OnnxNode *n, int i) {
+    Value *table = n->inputs[i];
+    if (onnx_given(n, 3)) table = ir_gather(n->g, table, n->inputs[3], 0);
+    if (table->type.rank != 3)
+        tn_fail(n->cx, TN_E_MODEL, "the angles are %s, not of rank 3",
+                ir_type_text(n->m, &table->type));
+    return ir_unsqueeze(n->g, table, 1);
+}
+
+/* Half of the rotated part of the last axis: the first or second, or every other element. */
+static Value *rotary_half(OnnxNode *n, Value *x, const Expr *half, int which, bool interleaved) {
+    const Expr *start = interleaved ? ex_int(n->x, which) : ex_scale(n->x, half, which, 1);
+    return ir_slice(n->g, x, 3, start, half, interleaved ? 2 : 1);
+}
+
+/* The two rotated halves as one. */
+static Value *rotary_join(OnnxNode *n, Value *a, Value *b, bool interleaved) {
+    if (!interleaved) return ir_concat(n->g, 2, (Value *[]){a, b}, 3);
+    const Expr *const *d = a->type.dims;
+    const Expr *dims[] = {d[0], d[1], d[2], ex_scale(n->x, d[3], 2, 1)};
+    a = ir_unsqueeze(n->g, a, 4);
+    b = ir_unsqueeze(n->g, b, 4);
+    return ir_view(n->g, ir_concat(n->g, 2, (Value *[]){a, b}, 4), 4, dims);
+}
+
+/* (x1, x2) -> (x1 cos - x2 sin, x1 sin + x2 cos) */
+void import_rotary(OnnxNode *n) {
+    Graph *g = n->g;
+    int rank = n->inputs[0]->type.rank;
+    bool interleaved = onnx_flag(n, "interleaved");
+    if (rank != 3 && rank != 4)
+        tn_fail(n->cx, TN_E_MODEL, "input 0 is %s, wanted 3 or 4 axes",
+                ir_type_text(n->m, &n->inputs[0]->type));
+    Value *x = split_heads(n, n->inputs[0], onnx_int(n, "num_heads"));
+    const Expr *size = x->type.dims[3],
+               *rotated = ex_int(n->x, onnx_int(n, "rotary_embedding_dim"));
+    if (ex_is(rotated, 0)) rotated = size;
+    const Expr *half = onnx_part(n, rotated, 2);
+    Value *cos = rotary_table(n, 1), *sin = rotary_table(n, 2);
+    Value *x1 = rotary_half(n, x, half, 0, interleaved);
+    Value *x2 = rotary_half(n, x, half, 1, interleaved);
+    Value *y1 = ir_binary(g, OP_sub, ir_binary(g, OP_mul, x1, cos), ir_binary(g, OP_mul, x2, sin));
+    Value *y2 = ir_binary(g, OP_add, ir_binary(g, OP_mul, x1, sin), ir_binary(g, OP_mul, x2, cos));
+    Value *y = rotary_join(n, y1, y2, interleaved);
+    if (rotated != size) {
+        Value *rest = ir_slice(g, x, 3, rotated, ex_sub(n->x, size, rotated), 1);
+        y = ir_concat(g, 2, (Value *[]){y, rest}, 3);
+    }
+    n->outputs[0] = rank == 3 ? merge_heads(n, y) : y;
+}
