@@ -6,8 +6,9 @@ static TnMapOp map_op(Lower *lo, OpKind op) {
 #define SAME(upper, lower) \
     case OP_##lower: return TN_MAP_##upper;
         SAME(ADD, add)
-        SAME(SUB, sub) SAME(MUL, mul) SAME(DIV, div) SAME(MOD, mod) SAME(FMOD, fmod) SAME(POW, pow)
-            SAME(MIN, min) SAME(MAX, max) SAME(NEG, neg) SAME(ABS, abs) SAME(SQRT, sqrt)
+        SAME(SUB, sub)
+        SAME(MUL, mul) SAME(DIV, div) SAME(MOD, mod) SAME(FMOD, fmod) SAME(POW, pow) SAME(MIN, min)
+            SAME(MAX, max) SAME(NEG, neg) SAME(ABS, abs) SAME(SQRT, sqrt)
                 SAME(RECIPROCAL, reciprocal) SAME(EXP, exp) SAME(LOG, log) SAME(ERF, erf)
                     SAME(TANH, tanh) SAME(SIGMOID, sigmoid) SAME(SIN, sin) SAME(COS, cos)
                         SAME(FLOOR, floor) SAME(CEIL, ceil) SAME(ROUND, round) SAME(SIGN, sign)

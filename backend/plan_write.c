@@ -163,7 +163,14 @@ static void abort_file(void *file) {
     writefile_abort(file);
 }
 
-void plan_write_file(Image *im, const char *path) {
+/* The temporary file beside the target. */
+static const char *temporary_path(const Writer *w) {
+    const char *slash = strrchr(w->path, '/');
+    int folder = slash ? (int)(slash - w->path) + 1 : 0;
+    return arena_printf(&w->im->cx->arena, "%.*s%s", folder, w->path, w->file.temporary);
+}
+
+void plan_write_file(Image *im, const char *path, PlanCheck *check, void *user) {
     char why[160];
     Writer *w = ARENA_NEW(&im->cx->arena, Writer);
     *w = writer_new(im);
@@ -177,6 +184,7 @@ void plan_write_file(Image *im, const char *path) {
     size_t table = w->header.section_count * sizeof(PlanSection);
     if (writefile_patch(&w->file, sizeof w->header, w->section, table, why, sizeof why))
         raise_io(w, why);
+    check(user, temporary_path(w));
     if (writefile_commit(&w->file, why, sizeof why)) raise_io(w, why);
 }
 

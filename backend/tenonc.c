@@ -261,6 +261,8 @@ static void close_plan(void *plan) {
 }
 
 static void check_plan(tenonc *c, tenon_status status, tenon_plan *plan, const tenon_error *err) {
+    if (status == TENON_E_MEMORY || status == TENON_E_IO)
+        tn_fail(&c->cx, (TnStatus)status, "%s", err->text);
     if (status)
         tn_fail(&c->cx, TN_E_INVALID,
                 "the plan just written does not verify, which is a bug of Tenon: %s", err->text);
@@ -273,16 +275,20 @@ static tenon_plan_options plan_options(tenonc *c, tenon_allocator *allocator) {
     return (tenon_plan_options){.struct_size = sizeof(tenon_plan_options), .allocator = allocator};
 }
 
-static void compile_file(tenonc *c, const void *path) {
+static void check_file(void *user, const char *path) {
+    tenonc *c = user;
     tenon_allocator allocator;
     tenon_plan_options options = plan_options(c, &allocator);
     tenon_plan *plan = NULL;
     tenon_error err;
-    if (c->source) check_target(c, path);
-    build_image(c);
-    plan_write_file(c->image, path);
     tenon_status status = tenon_plan_open(path, &options, &plan, &err);
     check_plan(c, status, plan, &err);
+}
+
+static void compile_file(tenonc *c, const void *path) {
+    if (c->source) check_target(c, path);
+    build_image(c);
+    plan_write_file(c->image, path, check_file, c);
 }
 
 tenon_status tenonc_compile(tenonc *c, const char *plan_path) {

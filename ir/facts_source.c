@@ -54,11 +54,12 @@ static int64_t first_other(const Table *t) {
     return i;
 }
 
+/* Elements far beyond any length give 0, so that sums and differences of a few do not overflow. */
 static int64_t element_or_fail(const Table *t, int64_t i, bool *ok) {
     int64_t v = ir_element_i64(t->dtype, t->data, i);
-    if ((t->dtype == TN_U64 && v < 0) || v <= -((int64_t)1 << 40) || v >= (int64_t)1 << 40)
-        *ok = false;
-    return v;
+    if ((t->dtype != TN_U64 || v >= 0) && v > -((int64_t)1 << 40) && v < (int64_t)1 << 40) return v;
+    *ok = false;
+    return 0;
 }
 
 /* t[i0, i1, ..] = base + sum of steps[k] * ik? */

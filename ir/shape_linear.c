@@ -1,6 +1,7 @@
 /* Shape rules of linear algebra, normalisation, attention and the fused operators made of them. */
 #include "ir/shape.h"
 
+#include <float.h>
 #include <string.h>
 #include "ir/infer.h"
 
@@ -163,7 +164,14 @@ void shape_conv(Node *n) {
 
 /* --- normalisation --- */
 
+static void check_epsilon(Node *n) {
+    double eps = attr_float(n, "eps");
+    if (!(eps >= 0 && eps <= FLT_MAX))
+        tn_fail(module_of(n)->cx, TN_E_MODEL, "epsilon %g, wanted a number >= 0", eps);
+}
+
 void shape_norm(Node *n) {
+    check_epsilon(n);
     const Type *x = infer_input(n, 0);
     infer_same_dtype(n);
     infer_dtype(n, 0, SET_FLOAT);
@@ -175,6 +183,7 @@ void shape_norm(Node *n) {
 
 void shape_add_norm(Node *n) {
     Type s = {0};
+    check_epsilon(n);
     infer_same_dtype(n);
     infer_dtype(n, 0, SET_FLOAT);
     ir_broadcast(module_of(n), infer_input(n, 0), infer_input(n, 1), &s);

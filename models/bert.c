@@ -29,7 +29,7 @@ static Bert read_config(ModelCx *m, const char *prefix) {
               .vocabulary = config_int(c, "vocab_size", 1, INT32_MAX),
               .positions = config_int(c, "max_position_embeddings", 1, INT32_MAX),
               .types = config_int_or(c, "type_vocab_size", 1, INT32_MAX, 2),
-              .eps = config_float_or(c, "layer_norm_eps", 1e-12),
+              .eps = block_epsilon(m, "layer_norm_eps", 1e-12),
               .act = config_string_or(c, "hidden_act", "gelu"),
               .padding = config_int_or(c, "pad_token_id", 0, INT32_MAX, 0)};
     const char *positions = config_string_or(c, "position_embedding_type", "absolute");
@@ -112,12 +112,11 @@ static void vocabulary_logits(ModelCx *m, const Bert *b, Value *x, const char *d
     const char *name = own ? block_name(m, "%s.weight", decoder)
                            : block_name(m, "%sembeddings.word_embeddings.weight", b->prefix);
     m->g->origin = decoder;
-    Value *y = ir_matmul(
-        m->g, x, block_weight(m, 2, (int64_t[]){b->vocabulary, b->width}, "%s", name), false, true);
+    Value *weight = block_weight(m, 2, (int64_t[]){b->vocabulary, b->width}, "%s", name);
+    Value *y = ir_matmul(m->g, x, weight, false, true);
     if (!block_has(m, "%s", bias)) bias = block_name(m, "%s.bias", decoder);
-    ir_output(
-        m->g, "logits",
-        ir_binary(m->g, OP_add, y, block_weight(m, 1, (int64_t[]){b->vocabulary}, "%s", bias)));
+    Value *added = block_weight(m, 1, (int64_t[]){b->vocabulary}, "%s", bias);
+    ir_output(m->g, "logits", ir_binary(m->g, OP_add, y, added));
 }
 
 static void base_outputs(ModelCx *m, const Bert *b, Value *x) {

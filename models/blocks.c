@@ -105,6 +105,13 @@ Value *block_positions(ModelCx *m, const Expr *length, const char *name, int64_t
     return ir_slice(m->g, table, 0, ex_int(m->ex, 0), length, 1);
 }
 
+double block_epsilon(ModelCx *m, const char *key, double fallback) {
+    double eps = config_float_or(m->config, key, fallback);
+    if (!(eps >= 0 && eps <= 1))
+        config_fail(m->config, TN_E_MODEL, "key '%s' is %g, wanted a number from 0 to 1", key, eps);
+    return eps;
+}
+
 void block_check_heads(ModelCx *m, int64_t width, int64_t heads) {
     if (width % heads)
         config_fail(m->config, TN_E_MODEL, "%lld heads do not divide the width %lld",

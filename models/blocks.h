@@ -51,6 +51,8 @@ void block_question_answering(ModelCx *m, Value *x, const char *name,
                               int64_t width);       /* start_logits, end_logits */
 int64_t block_labels(ModelCx *m, const char *name); /* rows of "NAME.weight" */
 const char *block_name(ModelCx *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The epsilon of norms under a key of the config. */
+double block_epsilon(ModelCx *m, const char *key, double fallback);
 /* Raises unless `heads` divides `width`. */
 void block_check_heads(ModelCx *m, int64_t width, int64_t heads);
 

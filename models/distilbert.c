@@ -70,11 +70,10 @@ static void masked_lm(ModelCx *m, const Distil *d, Value *x) {
     const char *name = own ? "vocab_projector.weight"
                            : block_name(m, "%sembeddings.word_embeddings.weight", d->prefix);
     m->g->origin = "vocab_projector";
-    Value *y = ir_matmul(
-        m->g, h, block_weight(m, 2, (int64_t[]){d->vocabulary, d->width}, "%s", name), false, true);
-    ir_output(m->g, "logits",
-              ir_binary(m->g, OP_add, y,
-                        block_weight(m, 1, (int64_t[]){d->vocabulary}, "vocab_projector.bias")));
+    Value *weight = block_weight(m, 2, (int64_t[]){d->vocabulary, d->width}, "%s", name);
+    Value *y = ir_matmul(m->g, h, weight, false, true);
+    Value *bias = block_weight(m, 1, (int64_t[]){d->vocabulary}, "vocab_projector.bias");
+    ir_output(m->g, "logits", ir_binary(m->g, OP_add, y, bias));
 }
 
 MODEL_BUILDER(distilbert) {

@@ -24,7 +24,7 @@ static Gpt2 read_config(ModelCx *m) {
               .layers = config_int(c, "n_layer|num_hidden_layers", 0, 4096),
               .vocabulary = config_int(c, "vocab_size", 1, INT32_MAX),
               .positions = config_int(c, "n_positions|max_position_embeddings", 1, INT32_MAX),
-              .eps = config_float_or(c, "layer_norm_epsilon", 1e-5),
+              .eps = block_epsilon(m, "layer_norm_epsilon", 1e-5),
               .act = config_string_or(c, "activation_function", "gelu_new"),
               .scale = config_bool_or(c, "scale_attn_weights", true),
               .scale_by_layer = config_bool_or(c, "scale_attn_by_inverse_layer_idx", false)};

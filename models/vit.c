@@ -30,7 +30,7 @@ static Vit read_config(ModelCx *m) {
              .layers = config_int(c, "num_hidden_layers", 0, 4096),
              .inner = config_int(c, "intermediate_size", 1, 1 << 24),
              .channels = config_int_or(c, "num_channels", 1, 1 << 16, 3),
-             .eps = config_float_or(c, "layer_norm_eps", 1e-12),
+             .eps = block_epsilon(m, "layer_norm_eps", 1e-12),
              .act = config_string_or(c, "hidden_act", "gelu")};
     read_size(m, "image_size", v.image);
     read_size(m, "patch_size", v.patch);
@@ -65,8 +65,8 @@ static Value *embeddings(ModelCx *m, const Vit *v) {
     Graph *g = m->g;
     FrontendAxis axes[4] = {
         {-1, "batch"}, {v->channels, NULL}, {v->image[0], NULL}, {v->image[1], NULL}};
-    Value *x = patches(
-        m, v, frontend_input(g, m->options, "pixel_values", TN_F32, 4, axes, INPUT_REQUIRED));
+    Value *pixels = frontend_input(g, m->options, "pixel_values", TN_F32, 4, axes, INPUT_REQUIRED);
+    Value *x = patches(m, v, pixels);
     const char *e = block_name(m, "%sembeddings", v->prefix);
     g->origin = e;
     const Expr *dims[3] = {x->type.dims[0], ex_int(m->ex, 1), x->type.dims[2]};
@@ -74,9 +74,8 @@ static Value *embeddings(ModelCx *m, const Vit *v) {
         ir_expand(g, block_weight(m, 3, (int64_t[]){1, 1, v->width}, "%s.cls_token", e), 3, dims);
     x = ir_concat(g, 2, (Value *[]){cls, x}, 1);
     int64_t count = (v->image[0] / v->patch[0]) * (v->image[1] / v->patch[1]) + 1;
-    return ir_binary(
-        g, OP_add, x,
-        block_weight(m, 3, (int64_t[]){1, count, v->width}, "%s.position_embeddings", e));
+    int64_t table[] = {1, count, v->width};
+    return ir_binary(g, OP_add, x, block_weight(m, 3, table, "%s.position_embeddings", e));
 }
 
 static Value *layer(ModelCx *m, const Vit *v, Value *x, const char *l) {
@@ -111,7 +110,6 @@ MODEL_BUILDER(vit) {
     int64_t out = config_int_or(m->config, "pooler_output_size", 1, 1 << 20, v.width);
     Value *p = block_linear(m, block_first_token(m, x), block_name(m, "%spooler.dense", v.prefix),
                             v.width, out);
-    ir_output(
-        m->g, "pooler_output",
-        block_activation(m, p, "pooler_act", config_string_or(m->config, "pooler_act", "tanh")));
+    const char *activation = config_string_or(m->config, "pooler_act", "tanh");
+    ir_output(m->g, "pooler_output", block_activation(m, p, "pooler_act", activation));
 }

@@ -25,11 +25,14 @@ static uint64_t mix(uint64_t h, uint64_t v) {
 
 /* The attributes that tell nodes of the same operands apart: slices, iotas, splats. */
 static uint64_t attr_hash(const Node *n, int i) {
+    const Attr *a = &n->attrs[i];
+    uint64_t bits = 0;
     switch (ir_attr_info(n->op, i)->kind) {
-    case 'i': return (uint64_t)n->attrs[i].i;
-    case 'd': return n->attrs[i].d->id;
-    case 'D': return n->attrs[i].D->count ? n->attrs[i].D->e[0]->id : 0;
-    case 'E': return n->attrs[i].E->count ? n->attrs[i].E->e[0]->id : 0;
+    case 'i': return (uint64_t)a->i;
+    case 'f': memcpy(&bits, &a->f, sizeof a->f); return bits;
+    case 'd': return a->d->id;
+    case 'D': return a->D->count ? a->D->e[0]->id : 0;
+    case 'E': return a->E->count ? a->E->e[0]->id : 0;
     default: return 0;
     }
 }

@@ -72,24 +72,21 @@ static int input_register(Chain *c, Value *v) {
     return c->input_count++;
 }
 
-/* Collects the operands first: registers of steps are counted behind all inputs. False if there is
- * no room for n. */
-static bool collect(Chain *c, Node *n) {
+/* Takes n and what joins it below into the chain; operands first, since registers of steps are
+ * counted behind all inputs. `pending` operands of readers are still to come: each may need an
+ * input or a step. False, with nothing taken, if there is no room for n and its operands. */
+static bool collect(Chain *c, Node *n, int pending) {
     MapStep number;
-    if (c->node_count + c->number_count == MAX_STEPS) return false;
+    if (c->input_count + pending + n->input_count > MAX_INPUTS) return false;
+    if (c->node_count + c->number_count + pending + n->input_count >= MAX_STEPS) return false;
     c->nodes[c->node_count++] = n;
     for (int i = 0; i < n->input_count; i++) {
         Value *v = n->inputs[i];
-        if (becomes_step(n, i, &number)) {
-            if (c->node_count + c->number_count == MAX_STEPS) return false;
+        int later = pending + n->input_count - 1 - i;
+        if (becomes_step(n, i, &number))
             c->number_count++;
-            continue;
-        }
-        Chain before = *c;
-        if (v->node && joins(v->node, n) && collect(c, v->node)) continue;
-        *c = before;
-        if (c->input_count == MAX_INPUTS) return false;
-        input_register(c, v);
+        else if (!v->node || !joins(v->node, n) || !collect(c, v->node, later))
+            input_register(c, v);
     }
     return true;
 }
@@ -144,7 +141,7 @@ bool pass_fuse_map(Graph *g, Report *r) {
             continue;
         }
         Chain c = {.root = n};
-        collect(&c, n); /* one node always fits */
+        collect(&c, n, 0); /* one node always fits */
         write_steps(&c, n);
         ir_replace(v, write_map(g, &c));
         ir_remove(n);

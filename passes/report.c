@@ -35,10 +35,11 @@ int report_count(const Report *r, const char *rule) {
 }
 
 void report_miss(Report *r, const char *rule, const Node *n, const char *fmt, ...) {
-    const char *node = n->origin_count ? n->origins[0] : ir_print_node(n);
+    if (r->miss_count == MAX_MISSES) return;
+    const char *node = n->origin_count ? n->origins[0] : ir_op_info(n->op)->name;
     for (NearMiss *m = r->misses; m; m = m->next)
         if (m->rule == rule && !strcmp(m->node, node)) return;
-    if (r->miss_count++ >= MAX_MISSES) return;
+    r->miss_count++;
     NearMiss *m = ARENA_NEW(&r->cx->arena, NearMiss);
     m->rule = rule;
     m->node = node;

@@ -110,7 +110,8 @@ static SymbolState *bare_symbol(const tenon_session *s, uint32_t expr) {
     return e->op == TN_EXPR_SYMBOL ? &s->symbols[e->a] : NULL;
 }
 
-/* The node whose requirement gave a symbol its range, "" if none did: symbol <= max, min <= symbol. */
+/* The node whose requirement gave a symbol its range, "" if none did: symbol <= max, min <= symbol.
+ */
 static const char *range_origin(const tenon_session *s, uint32_t symbol) {
     const tenon_plan *p = s->plan;
     for (uint32_t i = 0; i < p->requirements_count; i++) {
@@ -132,10 +133,10 @@ static tenon_status out_of_range(const tenon_session *s, uint32_t input, int axi
     snprintf(from, sizeof from, " from %" PRId64, symbol->min);
     snprintf(to, sizeof to, " to %" PRId64, symbol->max);
     if (node[0]) snprintf(origin, sizeof origin, " (needed by node '%.100s')", node);
-    tn_error(err, TENON_E_SHAPE,
-             "input '%.80s' axis %d is %" PRId64 ", the model wants %.80s%s%s%s",
-             port_name(s, (int32_t)input), axis, s->bindings[input].tensor.dims[axis],
-             plan_string(s->plan, symbol->name), from, symbol->max < INT64_MAX ? to : " on", origin);
+    tn_error(
+        err, TENON_E_SHAPE, "input '%.80s' axis %d is %" PRId64 ", the model wants %.80s%s%s%s",
+        port_name(s, (int32_t)input), axis, s->bindings[input].tensor.dims[axis],
+        plan_string(s->plan, symbol->name), from, symbol->max < INT64_MAX ? to : " on", origin);
     tn_error_at(err, -1, node);
     return TENON_E_SHAPE;
 }

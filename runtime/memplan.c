@@ -1,7 +1,8 @@
 /* Two heuristics, the better result wins:
  *
  * - By size: items in order of falling size, each into the smallest gap between those already
- *   placed that live at the same time (best fit). Near the lower bound for networks, but O(n^2), so
+ *   placed that live at the same time (best fit); again with the item that ended highest placed
+ *   first, as long as there is something to gain. Near the lower bound for networks, but O(n^2), so
  *   only for up to MAX_BY_SIZE items.
  * - By time: a simulated allocator walks the steps; freed blocks merge with their neighbours and
  *   wait in lists by power-of-two size, of which the best of the first few is taken. O(n log n).
@@ -14,13 +15,13 @@
 #include <string.h>
 #include "runtime/base/checked.h"
 
-#define MAX_BY_SIZE 4096
-#define MAX_IMPROVED 512
-#define ROUNDS 16
-#define MAX_PROBES  16 /* blocks looked at in one free list */
-#define CLASSES     64
-#define MAX_TOTAL   ((uint64_t)1 << 60)
-#define NONE        UINT32_MAX
+#define MAX_BY_SIZE  4096
+#define MAX_IMPROVED 512 /* items with which more than one attempt is made */
+#define ROUNDS       32  /* attempts of by size */
+#define MAX_PROBES   16  /* blocks looked at in one free list */
+#define CLASSES      64
+#define MAX_TOTAL    ((uint64_t)1 << 60)
+#define NONE         UINT32_MAX
 
 typedef struct Key {
     uint64_t key;
@@ -79,7 +80,8 @@ static bool lives_with(const TnMemItem *a, const TnMemItem *b) {
     return a->first <= b->last && b->first <= a->last;
 }
 
-/* Best fit in the order of s.a. `order` holds what is placed, by rising offset. Returns the arena's size. */
+/* Best fit in the order of s.a. `order` holds what is placed, by rising offset. Returns the arena's
+ * size. */
 static uint64_t place(TnMemItem *items, size_t n, Scratch s) {
     uint64_t total = 0;
     size_t placed = 0;
@@ -109,7 +111,8 @@ static uint64_t place(TnMemItem *items, size_t n, Scratch s) {
     return total;
 }
 
-/* The item that reaches the end is placed first from then on: what cannot move makes room for it. */
+/* The item that reaches the end is placed first from then on: what cannot move makes room for it.
+ */
 static void promote_highest(const TnMemItem *items, size_t n, Scratch s, uint64_t total) {
     size_t at = 0;
     while (at + 1 < n && items[s.a[at].index].offset + items[s.a[at].index].size != total) at++;

@@ -1,5 +1,5 @@
-/* tenon ops, tenon models: what is supported, from the tables. `tenon ops --markdown` is docs/ops.md.
- */
+/* tenon ops, tenon models: what is supported, from the tables. docs/ops.md is what
+ * `tenon ops --markdown` prints. */
 #include <string.h>
 #include "frontend/onnx/ops.h"
 #include "ir/ir.h"

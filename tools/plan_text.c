@@ -54,14 +54,26 @@ static void add_ports(const tenon_plan *p, const PlanFunction *f, TextBuffer *t,
     text_add(t, ")");
 }
 
-static void add_requirements(const tenon_plan *p, uint32_t function, TextBuffer *t) {
-    for (uint32_t i = 0; i < p->symbols_count; i++) {
-        const PlanSymbol *s = &p->symbols[i];
-        if (s->min > 0)
-            text_format(t, "  require %" PRId64 " <= %s\n", s->min, plan_string(p, s->name));
-        if (s->max < INT64_MAX)
-            text_format(t, "  require %s <= %" PRId64 "\n", plan_string(p, s->name), s->max);
+/* Whether a requirement of the function, which names a node, says the same. */
+static bool is_required(const tenon_plan *p, uint32_t function, const char *text) {
+    for (uint32_t i = 0; i < p->requirements_count; i++) {
+        const PlanRequirement *r = &p->requirements[i];
+        if (r->function == function && !strcmp(plan_string(p, r->text), text)) return true;
     }
+    return false;
+}
+
+static void add_range(const tenon_plan *p, uint32_t function, const PlanSymbol *s, TextBuffer *t) {
+    const char *name = plan_string(p, s->name);
+    const char *low = arena_printf(t->arena, "%" PRId64 " <= %s", s->min, name);
+    const char *high = arena_printf(t->arena, "%s <= %" PRId64, name, s->max);
+    if (s->min > 0 && !is_required(p, function, low)) text_format(t, "  require %s\n", low);
+    if (s->max < INT64_MAX && !is_required(p, function, high))
+        text_format(t, "  require %s\n", high);
+}
+
+static void add_requirements(const tenon_plan *p, uint32_t function, TextBuffer *t) {
+    for (uint32_t i = 0; i < p->symbols_count; i++) add_range(p, function, &p->symbols[i], t);
     for (uint32_t i = 0; i < p->requirements_count; i++) {
         const PlanRequirement *r = &p->requirements[i];
         if (r->function == function)

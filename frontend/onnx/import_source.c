@@ -10,13 +10,14 @@ static Constant *numbers_constant(OnnxNode *n, TnDType t, int rank, int64_t coun
 }
 
 static Constant *make_constant(OnnxNode *n) {
+    enum { FLOAT = 1, INT = 2, TENSOR = 4, FLOATS = 6, INTS = 7 }; /* AttributeProto.type */
     const Onnx__AttributeProto *a = n->proto->attribute[0];
     switch (a->type) {
-    case 1: return numbers_constant(n, TN_F32, 0, 1, &a->f);
-    case 2: return numbers_constant(n, TN_I64, 0, 1, &a->i);
-    case 4: return onnx_constant(n->model, n->m, a->t, NULL);
-    case 6: return numbers_constant(n, TN_F32, 1, (int64_t)a->n_floats, a->floats);
-    case 7: return numbers_constant(n, TN_I64, 1, (int64_t)a->n_ints, a->ints);
+    case FLOAT: return numbers_constant(n, TN_F32, 0, 1, &a->f);
+    case INT: return numbers_constant(n, TN_I64, 0, 1, &a->i);
+    case TENSOR: return onnx_constant(n->model, n->m, a->t, NULL);
+    case FLOATS: return numbers_constant(n, TN_F32, 1, (int64_t)a->n_floats, a->floats);
+    case INTS: return numbers_constant(n, TN_I64, 1, (int64_t)a->n_ints, a->ints);
     default: tn_fail(n->cx, TN_E_UNSUPPORTED, "attribute '%s' is unsupported", a->name);
     }
 }

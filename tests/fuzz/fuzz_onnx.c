@@ -1,4 +1,5 @@
-/* Any bytes as an ONNX file: open it and read all initializers. */
+/* Any bytes as an ONNX file: open it and read all initializers, then import the graph. */
+#include "frontend/frontend.h"
 #include "frontend/onnx/tensor.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -15,7 +16,13 @@ static void open_and_read(Cx *cx, const void *path) {
     }
 }
 
+static void import_graph(Cx *cx, const void *path) {
+    fuzz_check(!ir_verify(onnx_import(ir_module_new(cx), path, NULL)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    fuzz_run(open_and_read, fuzz_file(data, size));
+    const char *path = fuzz_file(data, size);
+    fuzz_run(open_and_read, path);
+    fuzz_run(import_graph, path);
     return 0;
 }

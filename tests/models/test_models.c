@@ -20,9 +20,8 @@
 #include "frontend/hf/safetensors.h"
 #include "passes/pass.h"
 
-#define TOLERANCE   2e-5
-#define ARENA_SLACK 1.05
-#define MAX_PORTS   64
+#define TOLERANCE 2e-5
+#define MAX_PORTS 64
 
 typedef struct Trial {
     Cx cx;
@@ -161,12 +160,13 @@ static Tensor output(Trial *t, Running *r, const char *name) {
     return y;
 }
 
+/* 5 % for gaps, and some lines of 64 bytes because these models are small. */
 static void check_memory(Trial *t, Running *r) {
     tenon_memory m = {.struct_size = sizeof m};
     CHECK(t, !tenon_session_memory(r->session, &m, &r->err), "%s", r->err.text);
-    double buffers = (double)(m.arena - m.scratch);
-    CHECK(t, buffers <= ARENA_SLACK * (double)m.live,
-          "the arena has %.0f bytes, but at most %.0f live at once", buffers, (double)m.live);
+    double buffers = (double)(m.arena - m.scratch), live = (double)m.live;
+    CHECK(t, buffers <= 1.05 * live + 1024,
+          "the arena has %.0f bytes, but at most %.0f live at once", buffers, live);
 }
 
 /* Runs all cases; outputs go to `results`, case after case. */
@@ -226,24 +226,26 @@ typedef struct Fault {
     bool missing;
     bool other_type;
     bool other_rank;
-    int axis; /* .. or has this axis (-1: none) of this length; `all`: wherever the symbol occurs */
+    int axis; /* .. or has this axis (-1: none) of this length; `all`: in every input */
     int64_t length;
     bool all;
 } Fault;
 
-static int64_t faulty_length(const Fault *f, const tenon_port *p, const tenon_port *changed,
-                             int port, int axis, int64_t recorded_length) {
-    if (f->axis < 0) return recorded_length;
-    bool this_one = port == f->port && axis == f->axis;
-    bool same_symbol = f->all && p->dims[axis] < 0 && changed->dims[f->axis] < 0 &&
-                       !strcmp(p->symbols[axis], changed->symbols[f->axis]);
-    return this_one || same_symbol ? f->length : recorded_length;
+/* Exporters name the lengths of each input anew; in a recording, inputs that agree in an axis share
+ * it. */
+static int64_t faulty_length(const Fault *f, const StTensor *changed, const StTensor *w, bool same,
+                             int axis) {
+    if (f->axis < 0) return w->dims[axis];
+    bool shared = f->all && axis == f->axis && w->rank == changed->rank &&
+                  w->dims[axis] == changed->dims[axis];
+    return (same && axis == f->axis) || shared ? f->length : w->dims[axis];
 }
 
 static tenon_status run_faulty(Trial *t, Running *r, const Fault *f) {
-    tenon_port port, changed;
+    tenon_port port;
     tenon_status s = TENON_OK;
-    CHECK(t, !tenon_plan_port(r->plan, NULL, f->port, &changed, NULL), "no port");
+    CHECK(t, !tenon_plan_port(r->plan, NULL, f->port, &port, NULL), "no port");
+    const StTensor *changed = recorded(t, 0, "in", port.name);
     for (int i = 0; !s && !tenon_plan_port(r->plan, NULL, i, &port, NULL) && !port.is_output; i++) {
         const StTensor *w = recorded(t, 0, "in", port.name);
         tenon_session_bind(r->session, port.name, NULL, NULL);
@@ -251,7 +253,7 @@ static tenon_status run_faulty(Trial *t, Running *r, const Fault *f) {
         tenon_tensor x = {.dtype = (tenon_dtype)w->dtype, .rank = w->rank};
         int64_t n = 1;
         for (int a = 0; a < w->rank; a++)
-            n *= x.dims[a] = faulty_length(f, &port, &changed, i, a, w->dims[a]);
+            n *= x.dims[a] = faulty_length(f, changed, w, i == f->port, a);
         if (i == f->port && f->other_type) x.dtype = x.dtype == TENON_F32 ? TENON_I32 : TENON_F32;
         if (i == f->port && f->other_rank) x.dims[x.rank++] = 1;
         x.data = arena_array(&t->cx.arena, (size_t)n + 1, 8);

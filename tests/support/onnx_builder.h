@@ -15,6 +15,7 @@
 
 #include <assert.h>
 #include <ctype.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "tests/support/onnx_bytes.h"
@@ -28,8 +29,8 @@ static inline void onnx_skip(OnnxText *t) {
     while (t->at < t->end && strchr(" ,{}", *t->at)) t->at++;
 }
 
-/* The next word, up to a separator, in a buffer that the next call reuses; "" at the end. Brackets
- * are words of their own where they start one. */
+/* The next word, up to a separator, in a buffer that the next call reuses; "" at the end. A bracket
+ * that begins one is a word. */
 static inline const char *onnx_word_of(OnnxText *t) {
     static char word[4096];
     size_t n = 0;
@@ -37,9 +38,10 @@ static inline const char *onnx_word_of(OnnxText *t) {
     if (t->at < t->end && strchr("[]", *t->at)) {
         word[n++] = *t->at++;
     } else {
-        int depth = 0;
-        while (t->at < t->end && (depth || !strchr(" ,{}]", *t->at)) && n < sizeof word - 1) {
-            depth += (*t->at == '[') - (*t->at == ']');
+        bool attribute = false; /* its value may have commas and brackets */
+        while (t->at < t->end && !strchr(attribute ? " }" : " ,{}]", *t->at) &&
+               n < sizeof word - 1) {
+            attribute = attribute || *t->at == '=';
             word[n++] = *t->at++;
         }
     }

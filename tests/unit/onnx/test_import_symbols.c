@@ -133,6 +133,25 @@ static void test_inputs(void **state) {
     expect_ok(check_inputs, NULL);
 }
 
+static void check_options(Cx *cx, const void *arg) {
+    DimOption third = {.name = "x.2", .min = 7, .max = 7};
+    DimOption second = {.name = "s", .min = 1, .max = 9, .next = &third};
+    DimOption first = {.name = "b", .rename = "batch", .next = &second};
+    ImportOptions options = {.function = "encode", .dims = &first};
+    (void)arg;
+    write_model(FILE_NAME, "in x f32 [b,s,?]\nin z f32 [b,s,?]\ny = Add x z\nout y");
+    Graph *g = onnx_import(ir_module_new(cx), FILE_NAME, &options);
+    assert_string_equal(g->name, "encode");
+    assert_string_equal(ir_type_text(g->module, &g->outputs[0]->type), "f32[batch, s, 7]");
+    assert_int_equal(ex_find_symbol(g->module->ex, "s")->max, 9);
+    assert_true(first.used && second.used && third.used);
+}
+
+static void test_options(void **state) {
+    (void)state;
+    expect_ok(check_options, NULL);
+}
+
 /* Chains and lists as long as a file may have: time and stack must not depend on their shape. */
 static void check_large(Cx *cx, const void *arg) {
     Bytes text = {0};
@@ -169,13 +188,10 @@ static void test_large(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_symbolic_reshape),
-        cmocka_unit_test(test_symbolic_slices),
-        cmocka_unit_test(test_symbolic_values),
-        cmocka_unit_test(test_expand_idiom),
-        cmocka_unit_test(test_order_and_names),
-        cmocka_unit_test(test_inputs),
-        cmocka_unit_test(test_large),
+        cmocka_unit_test(test_symbolic_reshape), cmocka_unit_test(test_symbolic_slices),
+        cmocka_unit_test(test_symbolic_values),  cmocka_unit_test(test_expand_idiom),
+        cmocka_unit_test(test_order_and_names),  cmocka_unit_test(test_inputs),
+        cmocka_unit_test(test_options),          cmocka_unit_test(test_large),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }

@@ -1,0 +1,7 @@
+# The command line as its users see it; python3 writes the input files.
+if(TARGET tenon)
+    find_package(Python3 REQUIRED COMPONENTS Interpreter)
+    add_test(NAME cli_unaligned COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_SOURCE_DIR}/tests/cli/unaligned.py
+        $<TARGET_FILE:tenon> ${CMAKE_SOURCE_DIR}/tests/fixtures/bert-sequence-cls ${CMAKE_BINARY_DIR}/cli-unaligned)
+    set_tests_properties(cli_unaligned PROPERTIES LABELS cli TIMEOUT 60)
+endif()

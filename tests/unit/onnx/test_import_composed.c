@@ -1,0 +1,206 @@
+/* ONNX operators that the importer takes apart, evaluated by the reference kernels.
+ *
+ * Numbers were computed by hand or by the formulas of the ONNX specification. */
+#include <math.h>
+#include "frontend/frontend.h"
+#include "tests/support/expect_fail.h"
+#include "tests/support/onnx_builder.h"
+#include "tests/support/scratch.h"
+
+#define FILE_NAME "m.onnx"
+
+static Graph *import(Cx *cx, const char *text) {
+    write_model(FILE_NAME, text);
+    Graph *g = onnx_import(ir_module_new(cx), FILE_NAME, NULL);
+    const char *wrong = ir_verify(g);
+    if (wrong) tn_fail(cx, TN_E_MODEL, "the graph is not sound: %s", wrong);
+    return g;
+}
+
+/* --- values --- */
+
+typedef struct Expected {
+    const char *model, *type;
+    const double *values; /* of the first output */
+} Expected;
+
+static void check_values(Cx *cx, const void *arg) {
+    const Expected *e = arg;
+    Graph *g = import(cx, e->model);
+    Tensor out[8];
+    ir_eval(g, NULL, out, &cx->arena, NULL, NULL);
+    assert_string_equal(ir_type_text(g->module, &g->outputs[0]->type), e->type);
+    for (int64_t i = 0; i < tensor_count(out); i++) {
+        double found = ir_element_f64(out->dtype, out->data, i), want = e->values[i];
+        if (fabs(found - want) > 1e-5 * fmax(1, fabs(want)))
+            tn_fail(cx, TN_E_MODEL, "element %d is %.9g, not %.9g", (int)i, found, want);
+    }
+}
+
+static void expect_values(const char *model, const char *type, const double *values) {
+    expect_ok(check_values, &(Expected){model, type, values});
+}
+
+#define VALUES(model, type, ...) expect_values(model, type, (const double[]){__VA_ARGS__})
+
+/* --- activations, reductions --- */
+
+static void test_activations(void **state) {
+    (void)state;
+#define FOUR "const x f32 [4] -2 -0.5 0.5 2\n"
+    VALUES(FOUR "y = Celu x {alpha=2.0}\nout y", "f32[4]", -1.26424112, -0.442398434, 0.5, 2);
+    VALUES(FOUR "y = Selu x\nout y", "f32[4]", -1.52016647, -0.691758454, 0.525350511, 2.10140204);
+    VALUES(FOUR "y = ThresholdedRelu x {alpha=0.5}\nout y", "f32[4]", 0, 0, 0, 2);
+    VALUES("const x f32 [2] 1 3\ny = ReduceLogSum x\nout y", "f32[1]", 1.38629436);
+}
+
+static void test_extremes(void **state) {
+    (void)state;
+#define ROWS "const x f32 [2,3] 1 7 7 -5 -6 -5\n"
+    VALUES(ROWS "y = ArgMax x {axis=1 keepdims=0}\nout y", "i64[2]", 1, 0);
+    VALUES(ROWS "y = ArgMax x {axis=-1 select_last_index=1}\nout y", "i64[2, 1]", 2, 2);
+    VALUES(ROWS "y = ArgMin x {axis=0}\nout y", "i64[1, 3]", 1, 1, 1);
+}
+
+static void test_group_normalization(void **state) {
+    (void)state;
+#define GROUPS "const x f32 [1,2,2] 1 3 5 9\n"
+    VALUES(GROUPS "const s f32 [2] 1 2\nconst b f32 [2] 0 1\nopset 21\n"
+                  "y = GroupNormalization x s b {num_groups=2 epsilon=0.0}\nout y",
+           "f32[1, 2, 2]", -1, 1, -1, 3);
+    VALUES("const x f32 [1,4,1] 1 3 5 9\nconst s f32 [2] 1 2\nconst b f32 [2] 0 1\n"
+           "y = GroupNormalization x s b {num_groups=2 epsilon=0.0}\nout y",
+           "f32[1, 4, 1]", -1, 1, -1, 3);
+}
+
+/* --- attention: queries of zeros look at all keys alike --- */
+
+#define ZEROS "opset 23\nconst q f32 [1,1,2,1] 0 0\nconst k f32 [1,1,2,1] 1 2\n"
+#define VALUE "const v f32 [1,1,2,1] 2 6\n"
+
+static void test_attention_masks(void **state) {
+    (void)state;
+    VALUES(ZEROS VALUE "y = Attention q k v\nout y", "f32[1, 1, 2, 1]", 4, 4);
+    VALUES(ZEROS VALUE "y = Attention q k v {is_causal=1}\nout y", "f32[1, 1, 2, 1]", 2, 4);
+    VALUES(ZEROS VALUE "const m bool [2,2] 0 1 0 0\ny = Attention q k v m\nout y",
+           "f32[1, 1, 2, 1]", 6, 0);
+    VALUES(ZEROS VALUE "const m f32 [2,2] 0 0 0 0.69314718\ny = Attention q k v m\nout y",
+           "f32[1, 1, 2, 1]", 4, 4.66666667);
+    VALUES(ZEROS VALUE "const m bool [2,1] 1 1\ny = Attention q k v m\nout y", "f32[1, 1, 2, 1]", 2,
+           2);
+    VALUES(ZEROS VALUE "y = Attention q k v {left_window_size=0}\nout y", "f32[1, 1, 2, 1]", 4, 6);
+    VALUES(ZEROS VALUE "y = Attention q k v {right_window_size=0}\nout y", "f32[1, 1, 2, 1]", 2, 4);
+}
+
+static void test_attention_scores(void **state) {
+    (void)state;
+#define ONE "opset 23\nconst q f32 [1,1,1,4] 1 0 0 0\nconst k f32 [1,1,2,4] 0 0 0 0 2 0 0 0\n" VALUE
+    VALUES(ONE "y = Attention q k v\nout y", "f32[1, 1, 1, 1]", 4.92423431);
+    VALUES(ONE "y = Attention q k v {scale=1.0}\nout y", "f32[1, 1, 1, 1]", 5.52318831);
+    VALUES(ONE "y = Attention q k v {scale=1.0 softcap=1.0}\nout y", "f32[1, 1, 1, 1]", 4.89570987);
+    VALUES(ONE "y = Attention q k v {softmax_precision=11}\nout y", "f32[1, 1, 1, 1]", 4.92423431);
+}
+
+static void test_attention_heads(void **state) {
+    (void)state;
+    VALUES("opset 23\nconst q f32 [1,1,2] 0 0\nconst k f32 [1,2,1] 1 2\nconst v f32 [1,2,1] 2 6\n"
+           "y = Attention q k v {q_num_heads=2 kv_num_heads=1}\nout y",
+           "f32[1, 1, 2]", 4, 4);
+    VALUES(ZEROS VALUE "const a f32 [1,1,1,1] 0\nconst b f32 [1,1,1,1] 10\n"
+                       "y, kk, vv = Attention q k v - a b {is_causal=1}\nout y",
+           "f32[1, 1, 2, 1]", 6, 6);
+    VALUES(ZEROS VALUE "const a f32 [1,1,1,1] 0\nconst b f32 [1,1,1,1] 10\n"
+                       "y, kk, vv = Attention q k v - a b\nout vv",
+           "f32[1, 1, 3, 1]", 10, 2, 6);
+}
+
+static void test_rotary(void **state) {
+    (void)state;
+#define TABLES "opset 23\nconst c f32 [2,1] 1 0.6\nconst s f32 [2,1] 0 0.8\nconst p i64 [1,2] 0 1\n"
+    VALUES(TABLES "const x f32 [1,1,2,2] 1 2 1 2\ny = RotaryEmbedding x c s p\nout y",
+           "f32[1, 1, 2, 2]", 1, 2, -1, 2);
+    VALUES(TABLES "const x f32 [1,2,3] 1 2 9 1 2 9\n"
+                  "y = RotaryEmbedding x c s p {num_heads=1 rotary_embedding_dim=2}\nout y",
+           "f32[1, 2, 3]", 1, 2, 9, -1, 2, 9);
+    VALUES("opset 23\nconst c f32 [1,1,2] 0.6 1\nconst s f32 [1,1,2] 0.8 0\n"
+           "const x f32 [1,1,1,4] 1 2 3 4\ny = RotaryEmbedding x c s {interleaved=1}\nout y",
+           "f32[1, 1, 1, 4]", -1, 2, 3, 4);
+}
+
+/* --- Einsum --- */
+
+static void test_einsum(void **state) {
+    (void)state;
+#define AB "const a f32 [2,2] 1 2 3 4\nconst b f32 [2,3] 1 0 1 0 1 1\n"
+    VALUES(AB "y = Einsum a b {equation=ij,jk->ik}\nout y", "f32[2, 3]", 1, 2, 3, 3, 4, 7);
+    VALUES(AB "y = Einsum a b {equation=ij,jk->ki}\nout y", "f32[3, 2]", 1, 3, 2, 4, 3, 7);
+    VALUES(AB "y = Einsum a b {equation=ij,jk}\nout y", "f32[2, 3]", 1, 2, 3, 3, 4, 7);
+    VALUES(AB "y = Einsum a {equation=ij->ji}\nout y", "f32[2, 2]", 1, 3, 2, 4);
+    VALUES(AB "y = Einsum a {equation=ij->}\nout y", "f32[]", 10);
+    VALUES(AB "y = Einsum a b {equation=ij,kl->k}\nout y", "f32[2]", 20, 20);
+    VALUES(AB "y = Einsum a a {equation=ij,ij->ij}\nout y", "f32[2, 2]", 1, 4, 9, 16);
+    VALUES(AB "y = Einsum a a a {equation=ij,jk,kl->il}\nout y", "f32[2, 2]", 37, 54, 81, 118);
+    VALUES("const u f32 [2] 1 2\nconst v f32 [2] 3 4\ny = Einsum u v {equation=i,j->ji}\nout y",
+           "f32[2, 2]", 3, 6, 4, 8);
+    VALUES("const x f32 [2,1,2] 1 2 3 4\nconst w f32 [2,2] 1 1 0 1\n"
+           "y = Einsum x w {equation=...i,ij->...j}\nout y",
+           "f32[2, 1, 2]", 1, 3, 3, 7);
+    VALUES("const x f32 [2,1,2] 1 2 3 4\nconst w f32 [2,2] 1 1 0 1\n"
+           "y = Einsum x x {equation=b...d,b...d}\nout y",
+           "f32[1]", 30);
+}
+
+static void import_text(Cx *cx, const void *text) {
+    import(cx, text);
+}
+
+static void refuse(const char *model, TnStatus code, const char *op, const char *text) {
+    char message[1024];
+    snprintf(message, sizeof message, "m.onnx: node 'y' (%s): %s", op, text);
+    expect_fail(import_text, model, code, message);
+}
+
+static void test_refused(void **state) {
+    (void)state;
+    refuse(AB "y = Einsum a {equation=ii->i}\nout y", TN_E_UNSUPPORTED, "Einsum",
+           "a label twice in term 0 is unsupported");
+    refuse(AB "y = Einsum a {equation=ijk->i}\nout y", TN_E_MODEL, "Einsum",
+           "term 0 has 3 labels, the operand is f32[2, 2]");
+    refuse(AB "y = Einsum a b {equation=ij->i}\nout y", TN_E_MODEL, "Einsum",
+           "the equation does not have 2 terms");
+    refuse(AB "y = Einsum a {equation=ij->k}\nout y", TN_E_MODEL, "Einsum",
+           "label 0 of the result is in no term");
+    refuse(AB "y = Einsum a {equation=i1->i}\nout y", TN_E_MODEL, "Einsum",
+           "the equation 'i1->i' is malformed");
+    refuse(AB "y = Einsum b a {equation=ij,jk->ik}\nout y", TN_E_MODEL, "Einsum",
+           "summed dimensions differ, 3 and 2");
+    refuse("opset 23\nconst q f32 [1,2,4] 0 0 0 0 0 0 0 0\ny = Attention q q q\nout y", TN_E_MODEL,
+           "Attention", "attribute 'q_num_heads' is missing");
+    refuse("opset 23\nconst q f32 [1,1,4] 0 0 0 0\n"
+           "y = Attention q q q {q_num_heads=0 kv_num_heads=1}\nout y",
+           TN_E_MODEL, "Attention", "0 parts of a dimension");
+    refuse("opset 23\nconst q f32 [1,1,4] 0 0 0 0\n"
+           "y = Attention q q q {q_num_heads=3 kv_num_heads=1}\nout y",
+           TN_E_MODEL, "Attention", "equal parts and the dimension they make up differ, 3 and 4");
+    refuse("opset 23\nconst q f32 [1,3,1,1] 0 0 0\nconst k f32 [1,2,1,1] 0 0\n"
+           "y = Attention q k k\nout y",
+           TN_E_MODEL, "Attention", "3 heads of queries for 2 heads of keys");
+    refuse("const x f32 [1,4,1] 1 3 5 9\nconst s f32 [2] 1 2\n"
+           "y = GroupNormalization x s s {num_groups=0}\nout y",
+           TN_E_MODEL, "GroupNormalization", "0 parts of a dimension");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_activations),
+        cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_group_normalization),
+        cmocka_unit_test(test_attention_masks),
+        cmocka_unit_test(test_attention_scores),
+        cmocka_unit_test(test_attention_heads),
+        cmocka_unit_test(test_rotary),
+        cmocka_unit_test(test_einsum),
+        cmocka_unit_test(test_refused),
+    };
+    return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
+}
