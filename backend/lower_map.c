@@ -2,27 +2,24 @@
 #include "backend/lower_ops.h"
 
 static TnMapOp map_op(Lower *lo, OpKind op) {
+/* clang-format off */
+#define SAME(upper, lower) case OP_##lower: return TN_MAP_##upper;
     switch (op) {
-#define SAME(upper, lower) \
-    case OP_##lower: return TN_MAP_##upper;
-        SAME(ADD, add)
-        SAME(SUB, sub)
-        SAME(MUL, mul) SAME(DIV, div) SAME(MOD, mod) SAME(FMOD, fmod) SAME(POW, pow) SAME(MIN, min)
-            SAME(MAX, max) SAME(NEG, neg) SAME(ABS, abs) SAME(SQRT, sqrt)
-                SAME(RECIPROCAL, reciprocal) SAME(EXP, exp) SAME(LOG, log) SAME(ERF, erf)
-                    SAME(TANH, tanh) SAME(SIGMOID, sigmoid) SAME(SIN, sin) SAME(COS, cos)
-                        SAME(FLOOR, floor) SAME(CEIL, ceil) SAME(ROUND, round) SAME(SIGN, sign)
-                            SAME(RELU, relu) SAME(GELU, gelu) SAME(GELU_TANH, gelu_tanh)
-                                SAME(GELU_QUICK, gelu_quick) SAME(SILU, silu) SAME(EQ, eq)
-                                    SAME(LT, lt) SAME(LE, le) SAME(AND, and) SAME(OR, or)
-                                        SAME(XOR, xor) SAME(NOT, not ) SAME(WHERE, where)
-                                            SAME(CAST, cast)
-#undef SAME
-                                                case OP_splat : return TN_MAP_CONST;
-    default:
-        tn_fail(lo->cx, TN_E_UNSUPPORTED, "operator '%s' cannot be a step of a map",
-                ir_op_info(op)->name);
+    case OP_splat: return TN_MAP_CONST;
+    SAME(ADD, add) SAME(SUB, sub) SAME(MUL, mul) SAME(DIV, div) SAME(MOD, mod) SAME(FMOD, fmod)
+    SAME(POW, pow) SAME(MIN, min) SAME(MAX, max) SAME(NEG, neg) SAME(ABS, abs) SAME(SQRT, sqrt)
+    SAME(RECIPROCAL, reciprocal) SAME(EXP, exp) SAME(LOG, log) SAME(ERF, erf) SAME(TANH, tanh)
+    SAME(SIGMOID, sigmoid) SAME(SIN, sin) SAME(COS, cos) SAME(FLOOR, floor) SAME(CEIL, ceil)
+    SAME(ROUND, round) SAME(SIGN, sign) SAME(RELU, relu) SAME(GELU, gelu)
+    SAME(GELU_TANH, gelu_tanh) SAME(GELU_QUICK, gelu_quick) SAME(SILU, silu)
+    SAME(EQ, eq) SAME(LT, lt) SAME(LE, le) SAME(AND, and) SAME(OR, or) SAME(XOR, xor)
+    SAME(NOT, not) SAME(WHERE, where) SAME(CAST, cast)
+    default: break;
     }
+#undef SAME
+    /* clang-format on */
+    tn_fail(lo->cx, TN_E_UNSUPPORTED, "operator '%s' cannot be a step of a map",
+            ir_op_info(op)->name);
 }
 
 static int arity(OpKind op) {

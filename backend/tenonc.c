@@ -213,6 +213,7 @@ static void dump(tenonc *c, const void *argument) {
     Dump *d = (Dump *)argument;
     if (d->after && strcmp(d->after, "import") && !pass_find(d->after))
         tn_fail(&c->cx, TN_E_ARGUMENT, "there is no pass '%s'", d->after);
+    check_used_options(c);
     if (!d->after || strcmp(d->after, "import")) passes_run(c->module, &c->report, d->after);
     d->text = ir_print(c->module);
 }
@@ -243,7 +244,10 @@ static void build_image(tenonc *c) {
     if (!c->module->graphs) tn_fail(&c->cx, TN_E_ARGUMENT, "no model was added");
     check_used_options(c);
     on_progress(c, "compiling", 0, 1);
+    bool one = c->source && !c->module->graphs->next;
+    if (one) tn_enter(&c->cx, "file", c->source);
     c->image = compile_module(c->module, &c->report, c->strip);
+    if (one) tn_leave(&c->cx);
     on_progress(c, "compiling", 1, 1);
     check_required(c);
 }

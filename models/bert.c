@@ -6,7 +6,6 @@
  *
  * Devlin et al. 2018; RoBERTa (Liu et al. 2019) counts positions from padding_idx + 1 over the
  * tokens that are not padding. */
-#include <math.h>
 #include <string.h>
 #include "models/blocks.h"
 
@@ -72,29 +71,31 @@ static Value *embeddings(ModelCx *m, const Bert *b, Value *ids) {
     return block_layer_norm(m, x, block_name(m, "%s.LayerNorm", e), b->width, b->eps);
 }
 
-static Value *layer(ModelCx *m, const Bert *b, Value *x, Value *allowed, const char *l) {
-    int64_t c = b->width;
-    Value *q = block_linear(m, x, block_name(m, "%s.attention.self.query", l), c, c);
-    Value *k = block_linear(m, x, block_name(m, "%s.attention.self.key", l), c, c);
-    Value *v = block_linear(m, x, block_name(m, "%s.attention.self.value", l), c, c);
-    m->g->origin = block_name(m, "%s.attention.self", l);
-    Value *a = block_attention(m, q, k, v, b->heads, 1 / sqrt((double)(c / b->heads)), allowed);
-    a = block_linear(m, a, block_name(m, "%s.attention.output.dense", l), c, c);
-    x = block_layer_norm(m, ir_binary(m->g, OP_add, a, x),
-                         block_name(m, "%s.attention.output.LayerNorm", l), c, b->eps);
-    Value *h = block_linear(m, x, block_name(m, "%s.intermediate.dense", l), c, b->inner);
-    h = block_linear(m, block_activation(m, h, "hidden_act", b->act),
-                     block_name(m, "%s.output.dense", l), b->inner, c);
-    return block_layer_norm(m, ir_binary(m->g, OP_add, h, x),
-                            block_name(m, "%s.output.LayerNorm", l), c, b->eps);
+static EncoderLayer layer_of(const Bert *b) {
+    return (EncoderLayer){.query = ".attention.self.query",
+                          .key = ".attention.self.key",
+                          .value = ".attention.self.value",
+                          .out = ".attention.output.dense",
+                          .attention_norm = ".attention.output.LayerNorm",
+                          .up = ".intermediate.dense",
+                          .down = ".output.dense",
+                          .output_norm = ".output.LayerNorm",
+                          .act_key = "hidden_act",
+                          .act = b->act,
+                          .width = b->width,
+                          .heads = b->heads,
+                          .inner = b->inner,
+                          .eps = b->eps};
 }
 
 static Value *encoder(ModelCx *m, const Bert *b) {
     Value *ids = block_input_ids(m);
     Value *allowed = block_key_mask(m, block_attention_mask(m));
     Value *x = embeddings(m, b, ids);
+    EncoderLayer layer = layer_of(b);
     for (int64_t i = 0; i < b->layers; i++)
-        x = layer(m, b, x, allowed, block_name(m, "%sencoder.layer.%lld", b->prefix, (long long)i));
+        x = block_encoder_layer(m, &layer, x, allowed,
+                                block_name(m, "%sencoder.layer.%lld", b->prefix, (long long)i));
     return x;
 }
 

@@ -1,6 +1,7 @@
 /* Shared blocks of model builders: see blocks.h. */
 #include "models/blocks.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -25,8 +26,8 @@ static const void *as_f32(ModelCx *m, const WeightView *w) {
     if (w->dtype == TN_F32) return w->data;
     if (w->dtype != TN_F16 && w->dtype != TN_BF16 && w->dtype != TN_F64)
         tn_fail(m->cx, TN_E_UNSUPPORTED,
-                "tensor '%s' has element type %s; f32, f16, bf16 and f64 are supported", w->name,
-                tn_dtype_name(w->dtype));
+                "%s: tensor '%s' has element type %s; f32, f16, bf16 and f64 are supported",
+                m->folder, w->name, tn_dtype_name(w->dtype));
     int64_t n = (int64_t)(w->bytes / tn_dtype_size(w->dtype));
     float *out = arena_array(&m->cx->arena, (size_t)n, sizeof *out);
     for (int64_t i = 0; i < n; i++) out[i] = (float)ir_element_f64(w->dtype, w->data, i);
@@ -140,6 +141,31 @@ Value *block_attention(ModelCx *m, Value *q, Value *k, Value *v, int64_t heads, 
     }
     Value *y = ir_matmul(g, ir_softmax(g, scores, -1), split_heads(m, v, heads), false, false);
     return ir_view(g, ir_transpose(g, y, (int[]){0, 2, 1, 3}), 3, t.dims);
+}
+
+/* norm(x) before (pre-norm) or after (post-norm) a sublayer; else x as it is. */
+static Value *norm_at(ModelCx *m, const EncoderLayer *e, bool before, Value *x, const char *prefix,
+                      const char *name) {
+    if (before != e->pre_norm) return x;
+    return block_layer_norm(m, x, block_name(m, "%s%s", prefix, name), e->width, e->eps);
+}
+
+Value *block_encoder_layer(ModelCx *m, const EncoderLayer *e, Value *x, Value *allowed,
+                           const char *prefix) {
+    int64_t c = e->width;
+    Value *n = norm_at(m, e, true, x, prefix, e->attention_norm);
+    Value *q = block_linear(m, n, block_name(m, "%s%s", prefix, e->query), c, c);
+    Value *k = block_linear(m, n, block_name(m, "%s%s", prefix, e->key), c, c);
+    Value *v = block_linear(m, n, block_name(m, "%s%s", prefix, e->value), c, c);
+    m->g->origin = block_name(m, "%s.attention", prefix);
+    Value *a = block_attention(m, q, k, v, e->heads, 1 / sqrt((double)(c / e->heads)), allowed);
+    a = block_linear(m, a, block_name(m, "%s%s", prefix, e->out), c, c);
+    x = norm_at(m, e, false, ir_binary(m->g, OP_add, a, x), prefix, e->attention_norm);
+    n = norm_at(m, e, true, x, prefix, e->output_norm);
+    Value *h = block_linear(m, n, block_name(m, "%s%s", prefix, e->up), c, e->inner);
+    h = block_activation(m, h, e->act_key, e->act);
+    h = block_linear(m, h, block_name(m, "%s%s", prefix, e->down), e->inner, c);
+    return norm_at(m, e, false, ir_binary(m->g, OP_add, h, x), prefix, e->output_norm);
 }
 
 static Value *sequence_input(ModelCx *m, const char *name, InputDefault fill) {

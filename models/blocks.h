@@ -35,6 +35,22 @@ Value *block_positions(ModelCx *m, const Expr *length, const char *name, int64_t
 Value *block_attention(ModelCx *m, Value *q, Value *k, Value *v, int64_t heads, double scale,
                        Value *allowed);
 
+/* One encoder layer: where its weights are, behind the layer's own prefix, and its sizes.
+ *
+ *     post-norm:  x = norm(x + attention(x));  x = norm(x + down act(up x))
+ *     pre-norm:   x = x + attention(norm(x));  x = x + down act(up norm(x)) */
+typedef struct EncoderLayer {
+    const char *query, *key, *value, *out, *attention_norm; /* ".attention.self.query", ... */
+    const char *up, *down, *output_norm;
+    const char *act_key, *act; /* the activation, and the config's key for it */
+    int64_t width, heads, inner;
+    double eps;
+    bool pre_norm;
+} EncoderLayer;
+/* x[B, S, C] through the layer whose weights start with `prefix`; `allowed` as for attention. */
+Value *block_encoder_layer(ModelCx *m, const EncoderLayer *e, Value *x, Value *allowed,
+                           const char *prefix);
+
 /* Inputs input_ids[batch, sequence] and attention_mask (ones if left out). */
 Value *block_input_ids(ModelCx *m);
 Value *block_attention_mask(ModelCx *m);

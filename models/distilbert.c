@@ -1,6 +1,5 @@
 /* DistilBERT (Sanh et al. 2019): BERT without token types
  * and pooler, half the layers, other names. */
-#include <math.h>
 #include <string.h>
 #include "models/blocks.h"
 
@@ -27,21 +26,21 @@ static Distil read_config(ModelCx *m) {
     return d;
 }
 
-static Value *layer(ModelCx *m, const Distil *d, Value *x, Value *allowed, const char *l) {
-    int64_t c = d->width;
-    Value *q = block_linear(m, x, block_name(m, "%s.attention.q_lin", l), c, c);
-    Value *k = block_linear(m, x, block_name(m, "%s.attention.k_lin", l), c, c);
-    Value *v = block_linear(m, x, block_name(m, "%s.attention.v_lin", l), c, c);
-    m->g->origin = block_name(m, "%s.attention", l);
-    Value *a = block_attention(m, q, k, v, d->heads, 1 / sqrt((double)(c / d->heads)), allowed);
-    a = block_linear(m, a, block_name(m, "%s.attention.out_lin", l), c, c);
-    x = block_layer_norm(m, ir_binary(m->g, OP_add, a, x), block_name(m, "%s.sa_layer_norm", l), c,
-                         d->eps);
-    Value *h = block_linear(m, x, block_name(m, "%s.ffn.lin1", l), c, d->inner);
-    h = block_linear(m, block_activation(m, h, "activation", d->act),
-                     block_name(m, "%s.ffn.lin2", l), d->inner, c);
-    return block_layer_norm(m, ir_binary(m->g, OP_add, h, x),
-                            block_name(m, "%s.output_layer_norm", l), c, d->eps);
+static EncoderLayer layer_of(const Distil *d) {
+    return (EncoderLayer){.query = ".attention.q_lin",
+                          .key = ".attention.k_lin",
+                          .value = ".attention.v_lin",
+                          .out = ".attention.out_lin",
+                          .attention_norm = ".sa_layer_norm",
+                          .up = ".ffn.lin1",
+                          .down = ".ffn.lin2",
+                          .output_norm = ".output_layer_norm",
+                          .act_key = "activation",
+                          .act = d->act,
+                          .width = d->width,
+                          .heads = d->heads,
+                          .inner = d->inner,
+                          .eps = d->eps};
 }
 
 static Value *encoder(ModelCx *m, const Distil *d) {
@@ -56,9 +55,10 @@ static Value *encoder(ModelCx *m, const Distil *d) {
     m->g->origin = e;
     x = block_layer_norm(m, ir_binary(m->g, OP_add, x, p), block_name(m, "%s.LayerNorm", e),
                          d->width, d->eps);
+    EncoderLayer layer = layer_of(d);
     for (int64_t i = 0; i < d->layers; i++)
-        x = layer(m, d, x, allowed,
-                  block_name(m, "%stransformer.layer.%lld", d->prefix, (long long)i));
+        x = block_encoder_layer(m, &layer, x, allowed,
+                                block_name(m, "%stransformer.layer.%lld", d->prefix, (long long)i));
     return x;
 }
 

@@ -68,7 +68,7 @@ static const char *base_name(const char *path) {
 }
 
 Graph *hf_import(Module *module, const char *folder, ImportOptions *o) {
-    ModelCx m = {.cx = module->cx, .ex = module->ex, .options = o};
+    ModelCx m = {.cx = module->cx, .ex = module->ex, .folder = folder, .options = o};
     m.config = config_open(m.cx, folder);
     m.info = find_model(m.cx, m.config, o);
     m.weights = weights_open(m.cx, folder);

@@ -26,6 +26,7 @@ typedef struct ModelCx {
     ExprCx *ex;
     const Config *config;
     const Weights *weights;
+    const char *folder;
     ImportOptions *options;
     const ModelInfo *info;
     ModelWeight *read;

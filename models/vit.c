@@ -2,7 +2,6 @@
  *
  *     x = [class; conv(pixels) as a sequence] + position
  *     each layer:  x = x + attention(norm(x));  x = x + W2 act(W1 norm(x)) */
-#include <math.h>
 #include <string.h>
 #include "models/blocks.h"
 
@@ -78,28 +77,31 @@ static Value *embeddings(ModelCx *m, const Vit *v) {
     return ir_binary(g, OP_add, x, block_weight(m, 3, table, "%s.position_embeddings", e));
 }
 
-static Value *layer(ModelCx *m, const Vit *v, Value *x, const char *l) {
-    int64_t c = v->width;
-    Value *n = block_layer_norm(m, x, block_name(m, "%s.layernorm_before", l), c, v->eps);
-    Value *q = block_linear(m, n, block_name(m, "%s.attention.attention.query", l), c, c);
-    Value *k = block_linear(m, n, block_name(m, "%s.attention.attention.key", l), c, c);
-    Value *w = block_linear(m, n, block_name(m, "%s.attention.attention.value", l), c, c);
-    m->g->origin = block_name(m, "%s.attention.attention", l);
-    Value *a = block_attention(m, q, k, w, v->heads, 1 / sqrt((double)(c / v->heads)), NULL);
-    a = block_linear(m, a, block_name(m, "%s.attention.output.dense", l), c, c);
-    x = ir_binary(m->g, OP_add, a, x);
-    n = block_layer_norm(m, x, block_name(m, "%s.layernorm_after", l), c, v->eps);
-    Value *h = block_linear(m, n, block_name(m, "%s.intermediate.dense", l), c, v->inner);
-    h = block_linear(m, block_activation(m, h, "hidden_act", v->act),
-                     block_name(m, "%s.output.dense", l), v->inner, c);
-    return ir_binary(m->g, OP_add, h, x);
+static EncoderLayer layer_of(const Vit *v) {
+    return (EncoderLayer){.query = ".attention.attention.query",
+                          .key = ".attention.attention.key",
+                          .value = ".attention.attention.value",
+                          .out = ".attention.output.dense",
+                          .attention_norm = ".layernorm_before",
+                          .up = ".intermediate.dense",
+                          .down = ".output.dense",
+                          .output_norm = ".layernorm_after",
+                          .act_key = "hidden_act",
+                          .act = v->act,
+                          .width = v->width,
+                          .heads = v->heads,
+                          .inner = v->inner,
+                          .eps = v->eps,
+                          .pre_norm = true};
 }
 
 MODEL_BUILDER(vit) {
     Vit v = read_config(m);
     Value *x = embeddings(m, &v);
+    EncoderLayer layer = layer_of(&v);
     for (int64_t i = 0; i < v.layers; i++)
-        x = layer(m, &v, x, block_name(m, "%sencoder.layer.%lld", v.prefix, (long long)i));
+        x = block_encoder_layer(m, &layer, x, NULL,
+                                block_name(m, "%sencoder.layer.%lld", v.prefix, (long long)i));
     x = block_layer_norm(m, x, block_name(m, "%slayernorm", v.prefix), v.width, v.eps);
     if (!strcmp(m->info->task, "image-classification")) {
         block_token_logits(m, block_first_token(m, x), "classifier", v.width);

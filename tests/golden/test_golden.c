@@ -2,10 +2,12 @@
  *
  * A file holds cases separated by lines `---`. A case is any lines of comment, then
  *
- *     RUN: verify canon          the steps: `print` (nothing), `verify`, `canonical`, or the name
- * of a pass module { ... }             what is parsed EXPECT:                    the whole of what
- * must be printed after the last step, module { ... } ERROR: a message           or what parsing or
- * a step must say, UNCHANGED                  or that the text comes out as it went in
+ *     RUN: verify canon      the steps: `print` (nothing), `verify`, `canonical`, or a pass's name
+ *     module { ... }         what is parsed
+ *     EXPECT:                the whole of what must be printed after the last step,
+ *     module { ... }
+ *     ERROR: a message       or what parsing or a step must say,
+ *     UNCHANGED              or that the text comes out as it went in
  *
  * `test_golden --bless [FILE...]` writes what comes out into the files; the diff is the review. */
 #include <glob.h>

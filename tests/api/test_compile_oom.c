@@ -1,0 +1,102 @@
+/* Every allocation of a compilation fails in turn, once or for good: TENON_E_MEMORY comes back (or
+ * the compilation gets by without), nothing leaks, and no file is left behind.
+ *
+ * protobuf-c, cJSON and xxHash allocate by themselves and are not counted. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "backend/tenonc.h"
+#include "tests/support/scratch.h"
+
+#define FIXTURES TENON_SOURCE_DIR "/tests/fixtures/"
+
+typedef struct Counter {
+    int calls, live;
+    int fail_at; /* number of the first call that fails, from 1; 0 = none */
+    int for_good;
+} Counter;
+
+static void *count_allocate(void *user, size_t size, size_t alignment) {
+    Counter *c = user;
+    c->calls++;
+    if (c->fail_at && (c->for_good ? c->calls >= c->fail_at : c->calls == c->fail_at)) return NULL;
+    if (alignment < sizeof(void *)) alignment = sizeof(void *);
+    void *p = aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+    if (p) {
+        memset(p, 0xa5, size); /* nobody may rely on zeros */
+        c->live++;
+    }
+    return p;
+}
+
+static void count_release(void *user, void *memory) {
+    ((Counter *)user)->live--;
+    free(memory);
+}
+
+static int files_here(void) {
+    int n = 0;
+    DIR *d = opendir(".");
+    for (struct dirent *e; d && (e = readdir(d));) n += e->d_name[0] != '.';
+    if (d) closedir(d);
+    return n;
+}
+
+/* All calls of the API, to a file or to memory. */
+static tenon_status compile(Counter *c, const char *model, int to_file) {
+    tenon_allocator allocator = {count_allocate, count_release, c};
+    tenonc_options o = {.struct_size = sizeof o, .allocator = &allocator};
+    const void *bytes;
+    const char *text;
+    size_t size;
+    tenonc *compiler = tenonc_create(&o);
+    if (!compiler) return TENON_E_MEMORY;
+    tenon_status s = tenonc_set(compiler, "strip", "1");
+    if (!s) s = tenonc_add(compiler, model, NULL);
+    if (s) goto done;
+    s = to_file ? tenonc_compile(compiler, "m.plan")
+                : tenonc_compile_memory(compiler, &bytes, &size);
+    if (!s) s = tenonc_report(compiler, 1, &text);
+done:
+    if (s) assert_true(tenonc_error(compiler)->text[0] != 0);
+    tenonc_destroy(compiler);
+    return s;
+}
+
+static void check_failure(const char *model, int to_file, int n, int for_good) {
+    Counter c = {.fail_at = n, .for_good = for_good};
+    tenon_status s = compile(&c, model, to_file);
+    if (s != TENON_OK && s != TENON_E_MEMORY)
+        fail_msg("%s: allocation %d fails: status %d", model, n, s);
+    if (c.live) fail_msg("%s: allocation %d fails: %d blocks are left", model, n, c.live);
+    assert_int_equal(files_here(), s == TENON_OK && to_file);
+    remove("m.plan");
+}
+
+static void fails_everywhere(void **state) {
+    const char *model = *state;
+    for (int to_file = 0; to_file < 2; to_file++) {
+        Counter all = {0};
+        assert_int_equal(compile(&all, model, to_file), TENON_OK);
+        assert_int_equal(all.live, 0);
+        assert_true(all.calls >= 10);
+        remove("m.plan");
+        for (int n = 1; n <= all.calls; n++) {
+            check_failure(model, to_file, n, 0);
+            check_failure(model, to_file, n, 1);
+        }
+    }
+}
+
+int main(void) {
+    static char folder[] = FIXTURES "bert-sharded", onnx[] = FIXTURES "vit-cls/model.onnx";
+    static char external[] = FIXTURES "bert-external-data/model.onnx";
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_prestate(fails_everywhere, folder),
+        cmocka_unit_test_prestate(fails_everywhere, onnx),
+        cmocka_unit_test_prestate(fails_everywhere, external),
+    };
+    return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
+}
