@@ -17,7 +17,8 @@ all: ## release build: build/release/tenon
 setup: ## install the Debian packages that are missing
 	@scripts/setup.sh
 
-demo: all ## compile the digits model from both of its sources, run it, draw some answers
+demo: setup ## install what is missing, build, compile the digits model from both of its sources, run it
+	$(call build,release)
 	@examples/digits/demo.sh build/release build/demo
 
 test: setup ## everything: packages, a build with warnings as errors, all tests
