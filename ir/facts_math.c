@@ -48,12 +48,19 @@ static bool absolute(const Node *n, const Elem *a, Elem *r) {
     return sum_fits(a[0].e, a[0].e) && keep(n, ex_abs(infer_ex(n), a[0].e), r);
 }
 
+/* The smallest of many run-time values is no size that anything could follow from. */
+static bool few(const Elem *a) {
+    return ex_size(a[0].e) + ex_size(a[1].e) < 30;
+}
+
 static bool minimum(const Node *n, const Elem *a, Elem *r) {
+    if (!few(a)) return false;
     r->e = ex_min(infer_ex(n), a[0].e, a[1].e);
     return sum_fits(a[0].e, a[1].e);
 }
 
 static bool maximum(const Node *n, const Elem *a, Elem *r) {
+    if (!few(a)) return false;
     r->e = ex_max(infer_ex(n), a[0].e, a[1].e);
     return sum_fits(a[0].e, a[1].e);
 }

@@ -245,12 +245,12 @@ void facts_scalars(Node *n) {
 /* --- reductions of known values --- */
 
 static const Expr *reduce_step(ExprCx *x, OpKind op, const Expr *a, const Expr *b) {
-    if (!facts_small(a, 30) || !facts_small(b, 30)) return NULL;
+    if (!facts_small(a, 30) || !facts_small(b, 30) || ex_size(a) + ex_size(b) > 100) return NULL;
     switch (op) {
     case OP_reduce_sum: return ex_add(x, a, b);
     case OP_reduce_prod: return ex_mul(x, a, b);
-    case OP_reduce_max: return ex_max(x, a, b);
-    default: return ex_min(x, a, b);
+    case OP_reduce_max: return ex_size(a) < 30 ? ex_max(x, a, b) : NULL;
+    default: return ex_size(a) < 30 ? ex_min(x, a, b) : NULL;
     }
 }
 
