@@ -170,7 +170,7 @@ static const char *temporary_path(const Writer *w) {
     return arena_printf(&w->im->cx->arena, "%.*s%s", folder, w->path, w->file.temporary);
 }
 
-void plan_write_file(Image *im, const char *path, PlanCheck *check, void *user) {
+void plan_write_file(Image *im, const char *path, PlanInspect *inspect, void *user) {
     char why[160];
     Writer *w = ARENA_NEW(&im->cx->arena, Writer);
     *w = writer_new(im);
@@ -184,7 +184,7 @@ void plan_write_file(Image *im, const char *path, PlanCheck *check, void *user) 
     size_t table = w->header.section_count * sizeof(PlanSection);
     if (writefile_patch(&w->file, sizeof w->header, w->section, table, why, sizeof why))
         raise_io(w, why);
-    check(user, temporary_path(w));
+    inspect(user, temporary_path(w));
     if (writefile_commit(&w->file, why, sizeof why)) raise_io(w, why);
 }
 

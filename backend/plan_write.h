@@ -4,10 +4,10 @@
 
 #include "backend/image.h"
 
-/* Appears under `path` whole or not at all; raises TN_E_IO. `check` sees the finished file under a
- * temporary name and raises if something is wrong with it. */
-typedef void PlanCheck(void *user, const char *temporary);
-void plan_write_file(Image *im, const char *path, PlanCheck *check, void *user);
+/* Appears under `path` whole or not at all; raises TN_E_IO. `inspect` sees the finished file under
+ * a temporary name and raises if something is wrong with it. */
+typedef void PlanInspect(void *user, const char *temporary);
+void plan_write_file(Image *im, const char *path, PlanInspect *inspect, void *user);
 /* 64-byte aligned, in the context's arena. */
 const void *plan_write_memory(Image *im, size_t *size);
 uint64_t plan_bytes(const Image *im);

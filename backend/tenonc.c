@@ -5,10 +5,12 @@
 #include "backend/tenonc.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "backend/compile.h"
 #include "backend/plan_write.h"
 #include "backend/report.h"
@@ -20,6 +22,11 @@ typedef struct Require {
     struct Require *next;
 } Require;
 
+typedef struct Source {
+    const char *path;
+    struct Source *next;
+} Source;
+
 struct tenonc {
     TnAlloc alloc;
     Cx cx;
@@ -30,7 +37,7 @@ struct tenonc {
     Require *require;
     Report report;
     Image *image;
-    const char *source; /* of the first model: never overwritten by the plan */
+    Source *sources; /* the models, last first */
     bool strip;
     tenonc_message message;
     void (*progress)(void *user, const char *stage, int32_t done, int32_t total);
@@ -188,7 +195,9 @@ static void add(tenonc *c, const void *argument) {
     for (Graph *g = c->module->graphs; g; g = g->next)
         if (!strcmp(g->name, c->import.function))
             tn_fail(&c->cx, TN_E_ARGUMENT, "two functions are named '%s'", g->name);
-    if (!c->source) c->source = arena_strdup(&c->cx.arena, m->path);
+    Source *source = ARENA_NEW(&c->cx.arena, Source);
+    *source = (Source){arena_strdup(&c->cx.arena, m->path), c->sources};
+    c->sources = source;
     on_progress(c, "reading", 0, 1);
     frontend_import(c->module, m->path, &c->import);
     on_progress(c, "reading", 1, 1);
@@ -244,20 +253,44 @@ static void build_image(tenonc *c) {
     if (!c->module->graphs) tn_fail(&c->cx, TN_E_ARGUMENT, "no model was added");
     check_used_options(c);
     on_progress(c, "compiling", 0, 1);
-    bool one = c->source && !c->module->graphs->next;
-    if (one) tn_enter(&c->cx, "file", c->source);
+    bool one = c->sources && !c->sources->next;
+    if (one) tn_enter(&c->cx, "file", c->sources->path);
     c->image = compile_module(c->module, &c->report, c->strip);
     if (one) tn_leave(&c->cx);
     on_progress(c, "compiling", 1, 1);
     check_required(c);
 }
 
-/* The plan must never replace the model it is made from. */
-static void check_target(tenonc *c, const char *path) {
-    struct stat from, to;
-    if (stat(path, &to) || stat(c->source, &from)) return;
-    if (from.st_dev == to.st_dev && from.st_ino == to.st_ino)
+static bool same_file(const struct stat *a, const struct stat *b) {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static const char *folder_of(tenonc *c, const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? arena_strndup(&c->cx.arena, path, (size_t)(slash - path) + 1) : ".";
+}
+
+static bool is_plan(const char *path) {
+    char magic[sizeof TN_PLAN_MAGIC - 1];
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) return false;
+    ssize_t n = read(fd, magic, sizeof magic);
+    close(fd);
+    return n == (ssize_t)sizeof magic && !memcmp(magic, TN_PLAN_MAGIC, sizeof magic);
+}
+
+/* The plan must never replace the model it is made from, nor a file beside it that may be part of
+ * it. */
+static void check_target(tenonc *c, const char *source, const char *path) {
+    struct stat model, target, folder, home;
+    if (stat(path, &target) || stat(source, &model)) return;
+    if (same_file(&model, &target))
         tn_fail(&c->cx, TN_E_ARGUMENT, "'%s' is the model itself", path);
+    if (!S_ISREG(target.st_mode) || target.st_size == 0 || is_plan(path)) return;
+    if (stat(folder_of(c, path), &home)) return;
+    if (stat(S_ISDIR(model.st_mode) ? source : folder_of(c, source), &folder)) return;
+    if (same_file(&folder, &home))
+        tn_fail(&c->cx, TN_E_ARGUMENT, "'%s' is there, beside the model, and is no plan", path);
 }
 
 static void close_plan(void *plan) {
@@ -290,7 +323,7 @@ static void check_file(void *user, const char *path) {
 }
 
 static void compile_file(tenonc *c, const void *path) {
-    if (c->source) check_target(c, path);
+    for (const Source *m = c->sources; m; m = m->next) check_target(c, m->path, path);
     build_image(c);
     plan_write_file(c->image, path, check_file, c);
 }

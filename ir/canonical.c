@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-#define SMALL 4096 /* elements that a constant made of nothing or of an expansion may have */
+#define SMALL 4096       /* elements that a constant made of nothing or of an expansion may have */
+#define GROWN (64 << 10) /* bytes that a constant may have if its operands have fewer */
 
 static Module *module_of(const Node *n) {
     return n->graph->module;
@@ -80,11 +81,15 @@ static const char *c3_constant(const Node *n) {
         return known && count <= SMALL ? "a small constant range" : NULL;
     }
     if (n->input_count == 0) return NULL;
-    for (int i = 0; i < n->input_count; i++)
-        if (n->inputs[i] && !n->inputs[i]->constant) return NULL;
-    if (n->op == OP_expand && count > SMALL) return NULL;
-    bool small = count <= TN_MAX_FOLD / (int64_t)tn_dtype_size(t->dtype);
-    return small ? "all operands are constants" : NULL;
+    size_t size = tn_dtype_size(t->dtype), in = 0;
+    for (int i = 0; i < n->input_count; i++) {
+        if (!n->inputs[i]) continue;
+        if (!n->inputs[i]->constant) return NULL;
+        in += n->inputs[i]->constant->bytes;
+    }
+    if (count > TN_MAX_FOLD / (int64_t)size) return NULL;
+    bool grows = (size_t)count * size > GROWN && (size_t)count * size > in;
+    return grows || (n->op == OP_expand && count > SMALL) ? NULL : "all operands are constants";
 }
 
 /* --- C4: no identities --- */

@@ -63,6 +63,18 @@ static bool is_required(const tenon_plan *p, uint32_t function, const char *text
     return false;
 }
 
+/* Whether an axis of an input is the symbol. */
+static bool is_length(const tenon_plan *p, const PlanFunction *f, uint32_t symbol) {
+    for (uint32_t i = 0; i < f->input_count; i++) {
+        const PlanView *v = &p->views[plan_port(p, f, i)->view];
+        for (uint32_t k = 0; k < v->rank; k++) {
+            const PlanExpr *e = &p->exprs[p->ids[v->dims + k]];
+            if (e->op == TN_EXPR_SYMBOL && e->a == symbol) return true;
+        }
+    }
+    return false;
+}
+
 static void add_range(const tenon_plan *p, uint32_t function, const PlanSymbol *s, TextBuffer *t) {
     const char *name = plan_string(p, s->name);
     const char *low = arena_printf(t->arena, "%" PRId64 " <= %s", s->min, name);
@@ -73,7 +85,8 @@ static void add_range(const tenon_plan *p, uint32_t function, const PlanSymbol *
 }
 
 static void add_requirements(const tenon_plan *p, uint32_t function, TextBuffer *t) {
-    for (uint32_t i = 0; i < p->symbols_count; i++) add_range(p, function, &p->symbols[i], t);
+    for (uint32_t i = 0; i < p->symbols_count; i++)
+        if (is_length(p, &p->functions[function], i)) add_range(p, function, &p->symbols[i], t);
     for (uint32_t i = 0; i < p->requirements_count; i++) {
         const PlanRequirement *r = &p->requirements[i];
         if (r->function == function)

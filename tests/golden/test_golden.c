@@ -1,13 +1,15 @@
-/* Runs the text cases of tests/golden: IR text in, passes, IR text out.
+/* Runs the text cases of tests/golden: IR text in, passes, IR text or a plan's listing out.
  *
  * A file holds cases separated by lines `---`. A case is any lines of comment, then
  *
- *     RUN: verify canon      the steps: `print` (nothing), `verify`, `canonical`, or a pass's name
- *     module { ... }         what is parsed
- *     EXPECT:                the whole of what must be printed after the last step,
- *     module { ... }
- *     ERROR: a message       or what parsing or a step must say,
- *     UNCHANGED              or that the text comes out as it went in
+ *     RUN: verify canon     the steps: `print` (nothing), `verify`, `canonical`, the name of a
+ * pass, or last `plan` (all passes, then the listing of the plan) module { ... }        what is
+ * parsed EXPECT:               the whole of what must come out of the last step, module { ... }
+ *
+ * or instead of EXPECT:
+ *
+ *     ERROR: a message      what parsing or a step must say
+ *     UNCHANGED             the text comes out as it went in
  *
  * `test_golden --bless [FILE...]` writes what comes out into the files; the diff is the review. */
 #include <glob.h>
@@ -15,9 +17,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "backend/compile.h"
+#include "backend/plan_write.h"
 #include "ir/ir.h"
 #include "ir/text.h"
 #include "passes/pass.h"
+#include "tools/plan_text.h"
 
 typedef struct Case {
     const char *head;  /* comments */
@@ -41,16 +46,50 @@ static const char *run_step(Graph *g, const char *name, Report *r) {
     return ir_verify(g);
 }
 
+static void close_plan(void *plan) {
+    tenon_plan_close(plan);
+}
+
+/* Constants that a text gives by hash were read as zeros: the module with other elements, so that
+ * they do not all become one. */
+static Module *tell_apart(Module *m) {
+    for (Constant *c = m->constants; c; c = c->next) {
+        int64_t n = (int64_t)(c->bytes / tn_dtype_size(c->dtype));
+        void *data = arena_copy(&m->cx->arena, c->data, c->bytes);
+        for (int64_t i = 0; i < n && n > 16; i++)
+            ir_store_f64(c->dtype, data, i, (double)(i + c->id));
+        c->data = data;
+    }
+    return ir_parse(m->cx, ir_print(m), m);
+}
+
+/* Compiles the module and lists its plan as `tenon dump` does. */
+static const char *list_plan(Module *m, Report *r) {
+    m = tell_apart(m);
+    TextBuffer t = {.arena = &m->cx->arena};
+    tenon_plan *plan;
+    tenon_error err;
+    size_t size;
+    const void *bytes = plan_write_memory(compile_module(m, r, false), &size);
+    tenon_status s = tenon_plan_open_memory(bytes, size, NULL, &plan, &err);
+    if (s) tn_fail(m->cx, (TnStatus)s, "%s", err.text);
+    tn_defer(m->cx, close_plan, plan);
+    plan_text(plan, &t);
+    return text_end(&t);
+}
+
 static const char *run_steps(Cx *cx, const Case *c, const char **error) {
     Module *m = ir_parse(cx, c->input, NULL);
     Report r;
     report_init(&r, cx);
     char *steps = arena_strdup(&cx->arena, c->steps), *rest;
-    for (char *s = strtok_r(steps, " ", &rest); s; s = strtok_r(NULL, " ", &rest))
+    for (char *s = strtok_r(steps, " ", &rest); s; s = strtok_r(NULL, " ", &rest)) {
+        if (!strcmp(s, "plan")) return list_plan(m, &r);
         for (Graph *g = m->graphs; g; g = g->next) {
             *error = run_step(g, s, &r);
             if (*error) return NULL;
         }
+    }
     return ir_print(m);
 }
 

@@ -1,0 +1,254 @@
+#!/usr/bin/env python3
+"""The command line: exit statuses, help, where errors go and how they read, and that a failure writes nothing.
+
+    test_cli.py TENON FIXTURES
+"""
+import json
+import os
+import pathlib
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+TENON, FIXTURES = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
+BERT, VIT = FIXTURES / "bert-base", FIXTURES / "vit-cls"
+COMMANDS = ["compile", "run", "dump", "bench", "check", "diff", "ops", "models"]
+DONE, FAULT, USAGE, UNSUPPORTED = 0, 1, 2, 3
+
+
+# --- ONNX models, byte by byte -------------------------------------------------------------------------------------------------
+def varint(n):
+    return bytes([n & 127 | 128]) + varint(n >> 7) if n > 127 else bytes([n])
+
+
+def field(number, value):
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    if isinstance(value, str):
+        value = value.encode()
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def value_info(name, dims):
+    shape = b"".join(field(1, field(1, d)) for d in dims)
+    return field(1, name) + field(2, field(1, field(1, 1) + field(2, shape)))
+
+
+def node(op, name, inputs, outputs):
+    return b"".join(field(1, i) for i in inputs) + b"".join(field(2, o) for o in outputs) + field(3, name) + field(4, op)
+
+
+def onnx(nodes, inputs, outputs):
+    graph = b"".join(field(1, n) for n in nodes) + field(2, "g")
+    graph += b"".join(field(11, i) for i in inputs) + b"".join(field(12, o) for o in outputs)
+    return field(1, 8) + field(7, graph) + field(8, field(2, 17))
+
+
+class Cli(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tenon-cli-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def tenon(self, *args, **options):
+        return subprocess.run([TENON, *map(str, args)], capture_output="stdout" not in options, text=True, cwd=self.folder,
+                              timeout=120, **({"stderr": subprocess.PIPE} if "stdout" in options else {}), **options)
+
+    def expect(self, status, *args, **options):
+        r = self.tenon(*args, **options)
+        self.assertEqual(r.returncode, status, f"tenon {args}: {r.stdout} {r.stderr}")
+        return r
+
+    def expect_error(self, status, text, *args):
+        r = self.expect(status, *args)
+        self.assertEqual(r.stderr, f"tenon: {text}\n")
+        self.assertEqual(r.stdout, "")
+
+    def files(self):
+        return sorted(os.listdir(self.folder))
+
+    def checkpoint(self, **changes):
+        """A copy of the BERT fixture, its config changed."""
+        config = json.loads((BERT / "config.json").read_text()) | changes
+        (self.folder / "m").mkdir()
+        (self.folder / "m/config.json").write_text(json.dumps(config))
+        shutil.copy(BERT / "model.safetensors", self.folder / "m")
+
+
+class Usage(Cli):
+    def test_help(self):
+        for command in COMMANDS:
+            r = self.expect(DONE, command, "--help")
+            self.assertTrue(r.stdout.startswith(f"usage: tenon {command}"), r.stdout)
+            self.assertEqual(r.stderr, "")
+        r = self.expect(DONE, "--help")
+        for command in COMMANDS:
+            self.assertIn(f"  {command} ", r.stdout)
+        self.assertRegex(self.expect(DONE, "--version").stdout, r"^tenon \d+\.\d+\.\d+\n$")
+
+    def test_wrong_usage(self):
+        for args in ([], ["conjure"], ["compile"], ["compile", BERT], ["compile", "-o", "x.plan"], ["run"], ["bench"], ["check"],
+                     ["diff", "x.plan"], ["ops", "--all"], ["models", "x"], ["compile", BERT, "-o", "x.plan", "--fast"],
+                     ["compile", BERT, "-o"], ["compile", BERT, "-o", "x.plan", "--dim", "batch"],
+                     ["compile", BERT, "-o", "x.plan", "--dim", "batch=3..1"], ["compile", BERT, "-o", "x.plan", "--dim", "batch=-1"],
+                     ["bench", "x.plan", "--runs", "0"], ["dump", BERT, "--format", "xml"]):
+            r = self.expect(USAGE, *args)
+            self.assertIn("usage: tenon", r.stderr)
+            self.assertEqual(r.stdout, "")
+        self.assertEqual(self.files(), [])
+
+    def test_unsupported(self):
+        self.checkpoint(model_type="zebra")
+        r = self.expect(UNSUPPORTED, "compile", "m", "-o", "x.plan")
+        self.assertTrue(r.stderr.startswith("tenon: m/config.json: model_type 'zebra' is unsupported"), r.stderr)
+        self.assertEqual(self.expect(UNSUPPORTED, "compile", BERT, "-o", "x.plan", "--precision", "int3").stderr,
+                         "tenon: precision 'int3' is unsupported; f32 is supported\n")
+        self.expect(UNSUPPORTED, "check", "m")
+        self.assertEqual(self.files(), ["m"])
+
+
+class Work(Cli):
+    def test_every_command(self):
+        self.expect(DONE, "compile", BERT, "-o", "x.plan", "--report=r.json", "--verify")
+        self.assertEqual(self.files(), ["r.json", "x.plan"])
+        report = json.loads((self.folder / "r.json").read_text())
+        self.assertEqual(report["fusions"]["attention"], 2)
+        io = BERT / "io.safetensors"
+        self.assertIn("last_hidden_state: f32[", self.expect(DONE, "run", "x.plan", "--inputs", io).stdout)
+        self.expect(DONE, "run", "x.plan", "--inputs", io, "--outputs", "y.safetensors", "--threads", "1")
+        self.assertIn("ok", self.expect(DONE, "diff", "x.plan", "--inputs", io, "--expect", io).stdout)
+        self.assertIn("ok", self.expect(DONE, "diff", "x.plan", "--inputs", io, "--against", BERT).stdout)
+        self.expect(DONE, "diff", "x.plan", "--inputs", io, "--expect", "y.safetensors", "--rtol", "0", "--atol", "0")
+        r = self.expect(FAULT, "diff", "x.plan", "--inputs", io, "--expect", io, "--rtol", "0", "--atol", "0")
+        self.assertIn("DIFFERENT", r.stdout)
+        self.assertIn("function main(", self.expect(DONE, "dump", "x.plan").stdout)
+        self.assertIn("graph main(", self.expect(DONE, "dump", BERT, "--after", "canon").stdout)
+        self.expect(DONE, "dump", BERT, "-o", "g.txt")
+        for plan in ("x.plan", BERT, VIT / "model.onnx"):
+            self.assertIn(": ok, ", self.expect(DONE, "check", plan).stdout)
+        self.assertIn("latency", self.expect(DONE, "bench", "x.plan", "--dim", "batch=1", "--dim", "sequence=4", "--runs", "2").stdout)
+        json.loads(self.expect(DONE, "bench", "x.plan", "--inputs", io, "--runs", "2", "--json", "-").stdout)
+        self.assertIn("matmul", self.expect(DONE, "ops").stdout)
+        self.assertIn("BertModel", self.expect(DONE, "models").stdout)
+
+    def test_two_functions(self):
+        self.expect(DONE, "compile", BERT, "--function", "text", VIT, "--function", "image", "-o", "x.plan")
+        out = self.expect(DONE, "dump", "x.plan").stdout
+        self.assertIn("function text(", out)
+        self.assertIn("function image(", out)
+        self.expect(DONE, "run", "x.plan", "--function", "image", "--inputs", VIT / "io.safetensors")
+        self.expect_error(FAULT, "two functions are named 'main'", "compile", BERT, VIT, "-o", "y.plan")
+
+    def test_required_fusions(self):
+        self.expect(DONE, "compile", BERT, "-o", "x.plan", "--require-fusion", "attention=2")
+        self.expect_error(FAULT, "fusion 'attention' fired 2 times, 3 wanted", "compile", BERT, "-o", "y.plan", "--require-fusion",
+                          "attention=3")
+        self.assertEqual(self.files(), ["x.plan"])
+
+    def test_same_bytes(self):
+        plans = set()
+        for i in range(3):
+            self.expect(DONE, "compile", VIT / "model.onnx", "-o", f"{i}.plan")
+            plans.add((self.folder / f"{i}.plan").read_bytes())
+        self.assertEqual(len(plans), 1)
+
+    def test_small_stack_and_few_files(self):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_STACK, (256 << 10, 256 << 10))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+        self.expect(DONE, "compile", FIXTURES / "bert-sharded", "-o", "x.plan", preexec_fn=limit)
+        self.expect(DONE, "run", "x.plan", "--inputs", BERT / "io.safetensors", preexec_fn=limit)
+
+    def test_compiling_at_once(self):
+        runs = [subprocess.Popen([TENON, "compile", str(BERT), "-o", "x.plan"], cwd=self.folder) for _ in range(4)]
+        self.assertEqual([r.wait(120) for r in runs], [0] * 4)
+        self.assertEqual(self.files(), ["x.plan"])
+        self.expect(DONE, "check", "x.plan")
+
+
+class Errors(Cli):
+    def write(self, name, data):
+        (self.folder / name).write_bytes(data)
+
+    def test_where_it_is_wrong(self):
+        product = [node("MatMul", "/layer/MatMul", ["a", "b"], ["y"])]
+        self.write("bad.onnx", onnx(product, [value_info("a", [2, 3]), value_info("b", [4, 5])], [value_info("y", [2, 5])]))
+        r = self.expect(FAULT, "compile", "bad.onnx", "-o", "x.plan")
+        self.assertTrue(r.stderr.startswith("tenon: bad.onnx: node '/layer/MatMul' (MatMul): "), r.stderr)
+        self.write("odd.onnx", onnx([node("Conjure", "n", ["a"], ["y"])], [value_info("a", [2])], [value_info("y", [2])]))
+        r = self.expect(UNSUPPORTED, "compile", "odd.onnx", "-o", "x.plan")
+        self.assertIn("Conjure", r.stderr)
+        for name, data in (("empty.onnx", b""), ("text.onnx", b"hello"), ("html.onnx", b"<!DOCTYPE html>"), ("cut.onnx", b"\x08\x08\x3a\xff")):
+            self.write(name, data)
+            r = self.expect(FAULT, "compile", name, "-o", "x.plan")
+            self.assertTrue(r.stderr.startswith(f"tenon: {name}: "), r.stderr)
+            self.assertEqual(r.stderr.count("\n"), 1)
+        self.assertNotIn("x.plan", self.files())
+
+    def test_missing_files(self):
+        for args in (["compile", "no.onnx", "-o", "x.plan"], ["run", "no.plan", "--inputs", BERT / "io.safetensors"], ["dump", "no.plan"],
+                     ["check", "no.plan"], ["bench", "no.plan"]):
+            r = self.expect(FAULT, *args)
+            self.assertRegex(r.stderr, r"^tenon: .*no\.(onnx|plan).*No such file")
+        self.assertEqual(self.files(), [])
+
+    def test_nothing_is_written(self):
+        (self.folder / "d").mkdir()
+        for target in ("d", "none/x.plan", "d/", "/dev/null"):
+            r = self.expect(FAULT, "compile", BERT, "-o", target)
+            self.assertIn("cannot be written", r.stderr)
+        if os.geteuid():  # the superuser may write anywhere
+            os.chmod(self.folder / "d", 0o500)
+            self.expect(FAULT, "compile", BERT, "-o", "d/x.plan")
+        self.assertEqual(self.files(), ["d"])
+        self.assertEqual(os.listdir(self.folder / "d"), [])
+
+    def test_the_old_plan_stays(self):
+        self.expect(DONE, "compile", BERT, "-o", "x.plan")
+        before = (self.folder / "x.plan").read_bytes()
+        self.checkpoint(num_attention_heads=5)
+        self.expect_error(FAULT, "m/config.json: 5 heads do not divide the width 36", "compile", "m", "-o", "x.plan")
+        self.assertEqual((self.folder / "x.plan").read_bytes(), before)
+        self.assertEqual(self.files(), ["m", "x.plan"])
+
+    def test_the_model_is_not_overwritten(self):
+        shutil.copy(VIT / "model.onnx", self.folder)
+        os.link(self.folder / "model.onnx", self.folder / "link.onnx")
+        before = (self.folder / "model.onnx").read_bytes()
+        for target in ("model.onnx", "link.onnx", "./model.onnx"):
+            self.expect_error(FAULT, f"'{target}' is the model itself", "compile", "model.onnx", "-o", target)
+        self.assertEqual((self.folder / "model.onnx").read_bytes(), before)
+        shutil.copytree(BERT, self.folder / "m")
+        before = (self.folder / "m/model.safetensors").read_bytes()
+        self.expect_error(FAULT, "'m/model.safetensors' is there, beside the model, and is no plan", "compile", "m", "-o",
+                          "m/model.safetensors")
+        self.expect(DONE, "compile", "m", "-o", "m/model.plan")
+        self.expect(DONE, "compile", "m", "-o", "m/model.plan")
+        self.assertEqual((self.folder / "m/model.safetensors").read_bytes(), before)
+
+    def test_damaged_plan(self):
+        self.expect(DONE, "compile", BERT, "-o", "x.plan")
+        data = bytearray((self.folder / "x.plan").read_bytes())
+        self.write("cut.plan", data[:-64])
+        r = self.expect(FAULT, "run", "cut.plan", "--inputs", BERT / "io.safetensors")
+        self.assertTrue(r.stderr.startswith("tenon: "), r.stderr)
+        data[-100] ^= 1
+        self.write("weights.plan", data)
+        self.assertIn("weights.plan", self.expect(FAULT, "check", "weights.plan").stderr)
+
+    def test_output_that_cannot_be_written(self):
+        with open("/dev/full", "w") as full:
+            self.assertIn("standard output", self.expect(FAULT, "ops", stdout=full).stderr)
+            self.expect(FAULT, "--help", stdout=full)
+            self.expect(FAULT, "dump", BERT, stdout=full)
+        self.expect(FAULT, "ops", stdout=None, preexec_fn=lambda: os.close(1))
+        reader, writer = os.pipe()
+        os.close(reader)
+        self.assertNotEqual(self.tenon("dump", BERT, stdout=writer).returncode, 0)
+        os.close(writer)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
