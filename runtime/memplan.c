@@ -1,9 +1,9 @@
 /* Two heuristics, the better result wins:
  *
- * - By size: items in order of falling size, each into the smallest gap between those already
- *   placed that live at the same time (best fit); again with the item that ended highest placed
- *   first, as long as there is something to gain. Near the lower bound for networks, but O(n^2), so
- *   only for up to MAX_BY_SIZE items.
+ * - By rank: items in order of falling size (then of falling size times lifetime, and of falling
+ *   lifetime), each into the smallest gap between those already placed that live at the same time
+ *   (best fit); again with the item that ended highest placed first, as long as there is something
+ *   to gain. Near the lower bound for networks, but O(n^2), so only for up to MAX_BY_RANK items.
  * - By time: a simulated allocator walks the steps; freed blocks merge with their neighbours and
  *   wait in lists by power-of-two size, of which the best of the first few is taken. O(n log n).
  *
@@ -15,9 +15,9 @@
 #include <string.h>
 #include "runtime/base/checked.h"
 
-#define MAX_BY_SIZE  4096
+#define MAX_BY_RANK  4096
 #define MAX_IMPROVED 512 /* items with which more than one attempt is made */
-#define ROUNDS       32  /* attempts of by size */
+#define ROUNDS       32  /* attempts of by rank per order */
 #define MAX_PROBES   16  /* blocks looked at in one free list */
 #define CLASSES      64
 #define MAX_TOTAL    ((uint64_t)1 << 60)
@@ -121,18 +121,31 @@ static void promote_highest(const TnMemItem *items, size_t n, Scratch s, uint64_
     s.a[0] = highest;
 }
 
-static uint64_t place_by_size(TnMemItem *items, size_t n, Scratch s, uint64_t live) {
+typedef enum Rank { BY_SIZE, BY_AREA, BY_LIFETIME, RANKS } Rank;
+
+static uint64_t rank_of(const TnMemItem *item, Rank rank) {
+    uint64_t steps = (uint64_t)item->last - item->first + 1, area;
+    if (rank == BY_SIZE) return item->size;
+    if (rank == BY_LIFETIME) return steps;
+    return __builtin_mul_overflow(item->size, steps, &area) ? UINT64_MAX : area;
+}
+
+/* The best of all orders and rounds, its offsets in s.best; `live` is the least there can be. */
+static uint64_t place_by_rank(TnMemItem *items, size_t n, Scratch s, uint64_t live) {
     uint64_t best = UINT64_MAX;
-    int rounds = n <= MAX_IMPROVED ? ROUNDS : 1;
-    for (size_t i = 0; i < n; i++) s.a[i] = (Key){UINT64_MAX - items[i].size, (uint32_t)i};
-    qsort(s.a, n, sizeof *s.a, compare_keys);
-    for (int round = 0; round < rounds && best > live; round++) {
-        uint64_t total = place(items, n, s);
-        if (total < best) {
-            best = total;
-            for (size_t i = 0; i < n; i++) s.best[i] = items[i].offset;
+    bool improve = n <= MAX_IMPROVED;
+    for (Rank rank = BY_SIZE; rank < (improve ? RANKS : BY_AREA) && best > live; rank++) {
+        for (size_t i = 0; i < n; i++)
+            s.a[i] = (Key){UINT64_MAX - rank_of(&items[i], rank), (uint32_t)i};
+        qsort(s.a, n, sizeof *s.a, compare_keys);
+        for (int round = 0; round < (improve ? ROUNDS : 1) && best > live; round++) {
+            uint64_t total = place(items, n, s);
+            if (total < best) {
+                best = total;
+                for (size_t i = 0; i < n; i++) s.best[i] = items[i].offset;
+            }
+            promote_highest(items, n, s, total);
         }
-        promote_highest(items, n, s, total);
     }
     return best;
 }
@@ -288,10 +301,10 @@ bool tn_memplan(TnMemItem *items, size_t n, void *scratch, uint64_t *total, uint
     }
     *total = place_by_time(items, n, s, live);
     const uint64_t *offsets = s.offsets;
-    if (n <= MAX_BY_SIZE && *total > *live) {
-        uint64_t by_size = place_by_size(items, n, s, *live);
-        if (by_size < *total) {
-            *total = by_size;
+    if (n <= MAX_BY_RANK && *total > *live) {
+        uint64_t by_rank = place_by_rank(items, n, s, *live);
+        if (by_rank < *total) {
+            *total = by_rank;
             offsets = s.best;
         }
     }
