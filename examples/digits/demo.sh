@@ -13,8 +13,8 @@ try() {
 }
 
 echo "One network, two sources: a Hugging Face checkpoint folder and an ONNX export."
-try "$build/tenon" compile "$here/model" -o "$out/digits.plan" --report
-try "$build/tenon" compile "$here/model.onnx" -o "$out/digits-onnx.plan" --report
+try "$build/tenon" compile "$here/model" -o "$out/digits.plan" --report --require-fusion attention=3 --require-fusion qkv=3
+try "$build/tenon" compile "$here/model.onnx" -o "$out/digits-onnx.plan" --report --require-fusion attention=3 --require-fusion qkv=3
 
 echo
 echo "Plan files, and what each was compiled from:"
