@@ -1,27 +1,34 @@
 /* Micro-kernels of matrix products for any CPU: tiles of up to 3 rows x 1 panel in the compiler's
  * 16-byte vectors, which are the baseline's registers (SSE2, NEON) or plain floats. Products and
- * sums are rounded one by one. */
+ * sums are rounded one by one, so sums are taken over blocks of BLOCK products first: the rounding
+ * error then grows with K / BLOCK + BLOCK instead of K. */
 #include <string.h>
 #include "runtime/kernels/gemm.h"
 
-enum { ROWS = 3, QUADS = TN_PANEL / 4 };
+enum { ROWS = 3, QUADS = TN_PANEL / 4, BLOCK = 64 };
 
 typedef float Quad __attribute__((vector_size(16)));
 
 ALWAYS_INLINE void tile(const Tile *t, int rows) {
     const float *a = t->a, *b = t->b;
     const int64_t a_row = t->a_row, b_row = t->b_row, depth = t->k;
-    Quad acc[ROWS][QUADS] = {{{0}}};
-    for (int64_t k = 0; k < depth; k++, a++, b += b_row) {
-        Quad bv[QUADS];
-        memcpy(bv, b, sizeof bv);
-        UNROLL for (int i = 0; i < rows; i++) {
-            UNROLL for (int j = 0; j < QUADS; j++) {
-                acc[i][j] += a[i * a_row] * bv[j];
+    Quad sum[ROWS][QUADS] = {{{0}}};
+    for (int64_t k = 0; k < depth;) {
+        int64_t end = k + BLOCK < depth ? k + BLOCK : depth;
+        Quad acc[ROWS][QUADS] = {{{0}}};
+        for (; k < end; k++, a++, b += b_row) {
+            Quad bv[QUADS];
+            memcpy(bv, b, sizeof bv);
+            UNROLL for (int i = 0; i < rows; i++) {
+                UNROLL for (int j = 0; j < QUADS; j++) {
+                    acc[i][j] += a[i * a_row] * bv[j];
+                }
             }
         }
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < QUADS; j++) sum[i][j] += acc[i][j];
     }
-    for (int i = 0; i < rows; i++) memcpy(t->c + i * t->c_row, acc[i], sizeof acc[i]);
+    for (int i = 0; i < rows; i++) memcpy(t->c + i * t->c_row, sum[i], sizeof sum[i]);
 }
 
 static void transpose(float *to, int64_t to_row, const float *from, int64_t from_row, int64_t rows,
