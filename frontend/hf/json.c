@@ -297,10 +297,6 @@ int64_t json_int(Json o, const char *key, int64_t min, int64_t max) {
     return json_as_int(need(o, key, "an integer"), min, max);
 }
 
-double json_number(Json o, const char *key) {
-    return json_as_number(need(o, key, "a number"));
-}
-
 const char *json_string(Json o, const char *key) {
     return json_as_string(need(o, key, "a string"));
 }
@@ -308,11 +304,6 @@ const char *json_string(Json o, const char *key) {
 int64_t json_int_or(Json o, const char *key, int64_t min, int64_t max, int64_t fallback) {
     Json v = json_find(o, key);
     return given(v) ? json_as_int(v, min, max) : fallback;
-}
-
-double json_number_or(Json o, const char *key, double fallback) {
-    Json v = json_find(o, key);
-    return given(v) ? json_as_number(v) : fallback;
 }
 
 bool json_bool_or(Json o, const char *key, bool fallback) {

@@ -67,12 +67,10 @@ const char *json_as_string(Json v);
 Json json_object(Json o, const char *key);
 Json json_array(Json o, const char *key);
 int64_t json_int(Json o, const char *key, int64_t min, int64_t max);
-double json_number(Json o, const char *key);
 const char *json_string(Json o, const char *key);
 
 /* The same; absent or null gives the fallback. */
 int64_t json_int_or(Json o, const char *key, int64_t min, int64_t max, int64_t fallback);
-double json_number_or(Json o, const char *key, double fallback);
 bool json_bool_or(Json o, const char *key, bool fallback);
 const char *json_string_or(Json o, const char *key, const char *fallback);
 

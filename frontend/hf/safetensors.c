@@ -301,7 +301,3 @@ size_t st_count(const SafeTensors *st) {
 const StTensor *st_at(const SafeTensors *st, size_t i) {
     return &st->tensors[i];
 }
-
-const char *st_path(const SafeTensors *st) {
-    return st->path;
-}

@@ -22,7 +22,6 @@ SafeTensors *st_open(Cx *cx, const char *path);
 const StTensor *st_find(const SafeTensors *st, const char *name); /* NULL if there is none */
 size_t st_count(const SafeTensors *st);
 const StTensor *st_at(const SafeTensors *st, size_t i);
-const char *st_path(const SafeTensors *st);
 
 /* Writes a file of these tensors; it appears whole or not at all. Names must be distinct UTF-8.
  * Tensors of wider elements come first, so that all are aligned. */
