@@ -6,7 +6,9 @@
  */
 #include "backend/plan_write.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 #include <xxhash.h>
 #include "backend/pack.h"
 #include "runtime/base/writefile.h"
@@ -197,4 +199,13 @@ const void *plan_write_memory(Image *im, size_t *size) {
     memcpy(w.memory, &w.header, sizeof w.header);
     memcpy(w.memory + sizeof w.header, w.section, w.header.section_count * sizeof(PlanSection));
     return w.memory;
+}
+
+bool plan_is_file(const char *path) {
+    char magic[sizeof TN_PLAN_MAGIC - 1];
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) return false;
+    ssize_t n = read(fd, magic, sizeof magic);
+    close(fd);
+    return n == (ssize_t)sizeof magic && !memcmp(magic, TN_PLAN_MAGIC, sizeof magic);
 }

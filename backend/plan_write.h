@@ -11,5 +11,7 @@ void plan_write_file(Image *im, const char *path, PlanInspect *inspect, void *us
 /* 64-byte aligned, in the context's arena. */
 const void *plan_write_memory(Image *im, size_t *size);
 uint64_t plan_bytes(const Image *im);
+/* Whether the file is there and starts like a plan. */
+bool plan_is_file(const char *path);
 
 #endif

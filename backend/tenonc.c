@@ -5,12 +5,10 @@
 #include "backend/tenonc.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include "backend/compile.h"
 #include "backend/plan_write.h"
 #include "backend/report.h"
@@ -270,15 +268,6 @@ static const char *folder_of(tenonc *c, const char *path) {
     return slash ? arena_strndup(&c->cx.arena, path, (size_t)(slash - path) + 1) : ".";
 }
 
-static bool is_plan(const char *path) {
-    char magic[sizeof TN_PLAN_MAGIC - 1];
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0) return false;
-    ssize_t n = read(fd, magic, sizeof magic);
-    close(fd);
-    return n == (ssize_t)sizeof magic && !memcmp(magic, TN_PLAN_MAGIC, sizeof magic);
-}
-
 /* The plan must never replace the model it is made from, nor a file beside it that may be part of
  * it. */
 static void check_target(tenonc *c, const char *source, const char *path) {
@@ -286,7 +275,7 @@ static void check_target(tenonc *c, const char *source, const char *path) {
     if (stat(path, &target) || stat(source, &model)) return;
     if (same_file(&model, &target))
         tn_fail(&c->cx, TN_E_ARGUMENT, "'%s' is the model itself", path);
-    if (!S_ISREG(target.st_mode) || target.st_size == 0 || is_plan(path)) return;
+    if (!S_ISREG(target.st_mode) || target.st_size == 0 || plan_is_file(path)) return;
     if (stat(folder_of(c, path), &home)) return;
     if (stat(S_ISDIR(model.st_mode) ? source : folder_of(c, source), &folder)) return;
     if (same_file(&folder, &home))

@@ -1,6 +1,7 @@
 /* tenon check: a model compiled without writing anything,
  * or a plan verified with the checksum of its weights. */
 #include <string.h>
+#include "backend/plan_write.h"
 #include "runtime/runtime.h"
 #include "tools/tool.h"
 
@@ -28,7 +29,7 @@ int cmd_check(Tool *t) {
         path = value;
     }
     if (!path) tool_usage(t, "a model or a plan is wanted");
-    if (tool_is_plan(path))
+    if (plan_is_file(path))
         check_plan(t, path);
     else
         check_model(t, path);

@@ -1,5 +1,6 @@
 /* tenon dump: a model's graph at any stage, or a plan, as text. */
 #include <string.h>
+#include "backend/plan_write.h"
 #include "passes/pass.h"
 #include "tools/plan_text.h"
 #include "tools/tool.h"
@@ -61,6 +62,6 @@ int cmd_dump(Tool *t) {
     for (int i = 0; d.passes && pass_at(i); i++)
         tool_printf(t, "%-16s %s\n", pass_at(i)->name, pass_at(i)->purpose);
     if (d.path)
-        tool_write(t, d.output, tool_is_plan(d.path) ? dump_plan(t, &d) : dump_model(t, &d, c));
+        tool_write(t, d.output, plan_is_file(d.path) ? dump_plan(t, &d) : dump_model(t, &d, c));
     return EXIT_DONE;
 }

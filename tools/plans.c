@@ -3,8 +3,6 @@
 #include <string.h>
 #include <time.h>
 #include "runtime/base/cpu.h"
-#include "runtime/base/mapfile.h"
-#include "runtime/plan_format.h"
 #include "tools/tool.h"
 
 double tool_now_ms(void) {
@@ -34,15 +32,6 @@ static void close_run(void *run) {
     tenon_session_destroy(r->session);
     tenon_pool_destroy(r->pool);
     tenon_plan_close(r->plan);
-}
-
-bool tool_is_plan(const char *path) {
-    MapFile f;
-    char why[160];
-    if (mapfile_open(&f, path, why, sizeof why)) return false;
-    bool plan = f.size >= 5 && !memcmp(f.data, TN_PLAN_MAGIC, 5);
-    mapfile_close(&f);
-    return plan;
 }
 
 static void destroy_compiler(void *c) {

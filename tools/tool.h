@@ -62,8 +62,6 @@ typedef struct PlanRun {
 PlanRun tool_open(Tool *t, const char *path, const char *function, int threads);
 /* The instruction set that runs. */
 const char *tool_isa_name(Tool *t);
-/* By its first bytes; folders and files that cannot be read are left to others to explain. */
-bool tool_is_plan(const char *path);
 double tool_now_ms(void);
 /* A compiler object, destroyed when the command ends. */
 tenonc *tool_compiler(Tool *t, const tenonc_options *options);

@@ -1,7 +1,9 @@
 # The command line as its users see it; python3 writes the input files.
 if(TARGET tenon)
     find_package(Python3 REQUIRED COMPONENTS Interpreter)
+    add_test(NAME cli_commands COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_SOURCE_DIR}/tests/cli/commands.py
+        $<TARGET_FILE:tenon> ${CMAKE_SOURCE_DIR}/tests/fixtures)
     add_test(NAME cli_unaligned COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_SOURCE_DIR}/tests/cli/unaligned.py
         $<TARGET_FILE:tenon> ${CMAKE_SOURCE_DIR}/tests/fixtures/bert-sequence-cls ${CMAKE_BINARY_DIR}/cli-unaligned)
-    set_tests_properties(cli_unaligned PROPERTIES LABELS cli TIMEOUT 60)
+    set_tests_properties(cli_commands cli_unaligned PROPERTIES LABELS cli TIMEOUT 300)
 endif()

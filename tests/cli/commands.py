@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """The command line: exit statuses, help, where errors go and how they read, and that a failure writes nothing.
 
-    test_cli.py TENON FIXTURES
+    commands.py TENON FIXTURES
 """
 import json
 import os
 import pathlib
 import resource
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -65,6 +66,9 @@ class Cli(unittest.TestCase):
         r = self.expect(status, *args)
         self.assertEqual(r.stderr, f"tenon: {text}\n")
         self.assertEqual(r.stdout, "")
+
+    def write(self, name, data):
+        (self.folder / name).write_bytes(data)
 
     def files(self):
         return sorted(os.listdir(self.folder))
@@ -154,6 +158,72 @@ class Work(Cli):
             plans.add((self.folder / f"{i}.plan").read_bytes())
         self.assertEqual(len(plans), 1)
 
+    def contract(self, *args):
+        """The function line and the requirements of a model compiled with these options."""
+        self.expect(DONE, "compile", *args, "-o", "d.plan")
+        lines = self.expect(DONE, "dump", "d.plan").stdout.splitlines()
+        return [x.split("//")[0].strip() for x in lines if x.startswith("function") or x.startswith("  require")]
+
+    def test_dims(self):
+        model = BERT / "model_ts.onnx"
+        lines = self.contract(model, "--rename-dim", "sequence=tokens", "--dim", "tokens=2..9")
+        self.assertIn("input_ids: i64[batch, tokens]", lines[0])
+        self.assertEqual([x for x in lines if "tokens" in x][1:], ["require 2 <= tokens", "require tokens <= 9"])
+        r = self.expect(FAULT, "bench", "d.plan", "--dim", "batch=1", "--dim", "tokens=10", "--runs", "1")
+        self.assertIn("input 'input_ids' axis 1 is 10, the model wants tokens from 2 to 9", r.stderr)
+        self.assertIn("input_ids: i64[3, sequence]", self.contract(BERT, "--dim", "input_ids.0=3")[0])
+        self.assertIn("require sequence <= 4", self.contract(BERT, "--dim", "attention_mask.1=1..4"))
+        for command in (["compile", BERT, "-o", "y.plan"], ["dump", BERT]):
+            r = self.expect(FAULT, *command, "--dim", "length=4")
+            self.assertIn("the model has no dim 'length'; its inputs are input_ids[batch, sequence]", r.stderr)
+
+    def test_stripped(self):
+        io = BERT / "io.safetensors"
+        for plan, option in (("x.plan", []), ("s.plan", ["--strip"])):
+            self.expect(DONE, "compile", BERT / "model.onnx", "-o", plan, *option)
+            self.expect(DONE, "run", plan, "--inputs", io, "--outputs", plan + ".safetensors")
+        self.assertEqual((self.folder / "x.plan.safetensors").read_bytes(), (self.folder / "s.plan.safetensors").read_bytes())
+        instructions = [x for x in self.expect(DONE, "dump", "s.plan").stdout.splitlines() if " = " in x]
+        self.assertTrue(instructions and not any("//" in x for x in instructions))
+
+    def npy(self, name, shape, values, order="False", code="q", descr="<i8"):
+        header = f"{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}".encode()
+        header += b" " * (-(len(header) + 11) % 64) + b"\n"
+        data = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + struct.pack(f"<{len(values)}{code}", *values)
+        self.write(name, data)
+        return data
+
+    def test_npy(self):
+        ids = [5, 7, 11, 2, 13, 3]
+        self.expect(DONE, "compile", BERT, "-o", "x.plan")
+        data = self.npy("ids.npy", "(2, 3)", ids)
+        self.expect(DONE, "run", "x.plan", "--input", "input_ids=ids.npy", "--outputs", "a.safetensors")
+        text = json.dumps({"input_ids": {"dtype": "I64", "shape": [2, 3], "data_offsets": [0, 48]}}).encode()
+        self.write("ids.safetensors", struct.pack("<Q", len(text)) + text + struct.pack("<6q", *ids))
+        self.expect(DONE, "run", "x.plan", "--inputs", "ids.safetensors", "--outputs", "b.safetensors")
+        self.assertEqual((self.folder / "a.safetensors").read_bytes(), (self.folder / "b.safetensors").read_bytes())
+        self.write("cut.npy", data[:-1])
+        self.write("text.npy", b"input_ids = 5, 7, 11\n")
+        self.npy("order.npy", "(2, 3)", ids, order="True")
+        self.npy("complex.npy", "(3,)", ids, descr="<c8")
+        self.npy("shape.npy", "(2, x)", ids)
+        self.npy("negative.npy", "(-2, -3)", ids)
+        for name, status, why in (("cut", FAULT, "shape and file size differ"), ("text", FAULT, "not a .npy file"),
+                                  ("order", UNSUPPORTED, "Fortran order"), ("complex", UNSUPPORTED, "element type <c8"),
+                                  ("shape", FAULT, "the shape is malformed"), ("negative", FAULT, "the shape is malformed")):
+            r = self.expect(status, "run", "x.plan", "--input", f"input_ids={name}.npy")
+            self.assertTrue(r.stderr.startswith(f"tenon: '{name}.npy'") and why in r.stderr, r.stderr)
+
+    def test_profile(self):
+        self.expect(DONE, "compile", BERT, "-o", "x.plan", "--report=r.json")
+        instructions = sum(json.loads((self.folder / "r.json").read_text())["instructions"].values())
+        dims = ["--dim", "batch=1", "--dim", "sequence=4", "--runs", "2", "--warmup", "0"]
+        profile = json.loads(self.expect(DONE, "bench", "x.plan", *dims, "--profile", "--json", "-").stdout)["profile"]
+        self.assertEqual([p["instruction"] for p in profile], list(range(instructions)))
+        self.assertIn("attention", {p["opcode"] for p in profile})
+        self.assertTrue(all(p["us"] > 0 and p["node"] for p in profile))
+        self.assertIn("encoder.layer.0.attention", self.expect(DONE, "bench", "x.plan", *dims, "--profile").stdout)
+
     def test_small_stack_and_few_files(self):
         def limit():
             resource.setrlimit(resource.RLIMIT_STACK, (256 << 10, 256 << 10))
@@ -169,9 +239,6 @@ class Work(Cli):
 
 
 class Errors(Cli):
-    def write(self, name, data):
-        (self.folder / name).write_bytes(data)
-
     def test_where_it_is_wrong(self):
         product = [node("MatMul", "/layer/MatMul", ["a", "b"], ["y"])]
         self.write("bad.onnx", onnx(product, [value_info("a", [2, 3]), value_info("b", [4, 5])], [value_info("y", [2, 5])]))
