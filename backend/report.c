@@ -60,21 +60,6 @@ void report_plan(Image *im, tenon_plan *plan) {
     if (measure(im, plan, u)) im->usage = u;
 }
 
-/* JSON escapes: quote, backslash, control bytes; names are valid UTF-8. */
-static void json_string(TextBuffer *t, const char *s) {
-    text_add(t, "\"");
-    for (; *s; s++) {
-        unsigned char b = (unsigned char)*s;
-        if (b == '"' || b == '\\')
-            text_format(t, "\\%c", b);
-        else if (b < 0x20)
-            text_format(t, "\\u%04x", b);
-        else
-            text_add_bytes(t, s, 1);
-    }
-    text_add(t, "\"");
-}
-
 static int count_kind(const Image *im, int opcode) {
     int n = 0;
     const PlanInstruction *p = (const PlanInstruction *)im->instructions.data;
@@ -115,9 +100,9 @@ const char *report_json(const Report *r, Image *im) {
     text_add(&t, "},\"near_misses\":[");
     for (const NearMiss *m = r->misses; m; m = m->next) {
         text_format(&t, "%s{\"fusion\":\"%s\",\"node\":", m == r->misses ? "" : ",", m->rule);
-        json_string(&t, m->node);
+        text_json(&t, m->node);
         text_add(&t, ",\"why\":");
-        json_string(&t, m->why);
+        text_json(&t, m->why);
         text_add(&t, "}");
     }
     text_add(&t, "],\"instructions\":{");
@@ -135,7 +120,7 @@ const char *report_json(const Report *r, Image *im) {
                     ",\"arena_bytes\":%" PRIu64 ",\"live_bytes\":%" PRIu64
                     ",\"scratch_bytes\":%" PRIu64 ",\"dims\":",
                     u->memory.arena - u->memory.scratch, u->memory.live, u->memory.scratch);
-        json_string(&t, u->dims);
+        text_json(&t, u->dims);
     }
     text_add(&t, "}\n");
     return text_end(&t);

@@ -44,6 +44,20 @@ void text_quoted(TextBuffer *t, const char *s) {
     text_add(t, "\"");
 }
 
+void text_json(TextBuffer *t, const char *s) {
+    text_add(t, "\"");
+    for (; *s; s++) {
+        unsigned char b = (unsigned char)*s;
+        if (b == '"' || b == '\\')
+            text_format(t, "\\%c", b);
+        else if (b < 0x20)
+            text_format(t, "\\u%04x", b);
+        else
+            text_add_bytes(t, s, 1);
+    }
+    text_add(t, "\"");
+}
+
 const char *text_end(TextBuffer *t) {
     return t->s ? t->s : "";
 }

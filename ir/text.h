@@ -17,6 +17,8 @@ void text_add_bytes(TextBuffer *t, const char *s, size_t n);
 void text_format(TextBuffer *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* In double quotes; quote, backslash, control bytes and what is not ASCII escaped as \xNN. */
 void text_quoted(TextBuffer *t, const char *s);
+/* As a JSON string: in double quotes; quote, backslash and control bytes escaped. */
+void text_json(TextBuffer *t, const char *s);
 const char *text_end(TextBuffer *t); /* the text; "" if nothing was added */
 
 #endif

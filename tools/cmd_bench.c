@@ -101,13 +101,6 @@ static double mean(const double *ms, int n) {
     return sum / n;
 }
 
-static void add_json_text(TextBuffer *t, const char *s) {
-    for (; *s; s++) {
-        if (*s == '"' || *s == '\\') text_add(t, "\\");
-        if ((unsigned char)*s >= 0x20) text_add_bytes(t, s, 1);
-    }
-}
-
 static const char *json(Tool *t, const Bench *b, const PlanRun *r, const double *ms,
                         const tenon_memory *m, const Profile *p) {
     TextBuffer x = {.arena = &t->cx.arena};
@@ -123,10 +116,10 @@ static const char *json(Tool *t, const Bench *b, const PlanRun *r, const double 
                 n, b->threads, tool_isa_name(t), m->arena, m->live, m->scratch, m->weights,
                 r->load_ms);
     for (size_t i = 0; i < p->count; i++) {
-        text_format(&x, "%s{\"instruction\":%zu,\"opcode\":\"%s\",\"node\":\"", i ? "," : "", i,
+        text_format(&x, "%s{\"instruction\":%zu,\"opcode\":\"%s\",\"node\":", i ? "," : "", i,
                     p->lines[i].opcode ? p->lines[i].opcode : "");
-        add_json_text(&x, p->lines[i].node ? p->lines[i].node : "");
-        text_format(&x, "\",\"us\":%.3f}", (double)p->lines[i].nanoseconds / 1e3 / n);
+        text_json(&x, p->lines[i].node ? p->lines[i].node : "");
+        text_format(&x, ",\"us\":%.3f}", (double)p->lines[i].nanoseconds / 1e3 / n);
     }
     text_add(&x, "]}\n");
     return text_end(&x);
