@@ -1,5 +1,5 @@
 # Fuzz targets, label `fuzz`: fuzz_NAME.c over the seeds in corpus/NAME. With TENON_FUZZ (clang) libFuzzer drives them
-# (build/fuzz/tests/fuzz_onnx tests/fuzz/corpus/onnx runs until stopped), else run_corpus.c tries seeds and fixed mutants.
+# (build/fuzz/fuzz_onnx NEW_FOLDER tests/fuzz/corpus/onnx runs until stopped), else run_corpus.c tries seeds and fixed mutants.
 set(FUZZ_FOLDER ${CMAKE_CURRENT_LIST_DIR})
 file(GLOB FUZZERS CONFIGURE_DEPENDS ${FUZZ_FOLDER}/fuzz_*.c)
 foreach(source ${FUZZERS})
