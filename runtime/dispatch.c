@@ -10,14 +10,16 @@
 #define INPLACE(i)  (1u << (i))
 #define INPLACE_ANY TN_INPLACE_MASK
 
-#define INSTR(name, opcode, min_in, max_in, out, min_sc, max_sc, record, rule, flags, synopsis) \
+#define INSTR(name, opcode, kernels, min_in, max_in, out, min_sc, max_sc, record, rule, flags, \
+              synopsis)                                                                        \
     TnExtentFn extent_##rule;
 #include "runtime/instrs.def"
 #undef INSTR
 
 static const TnInstr rows[TN_OP_COUNT] = {
-#define INSTR(name, opcode, min_in, max_in, out, min_sc, max_sc, record, rule, flags, synopsis) \
-    [opcode] = {#name,  min_in, max_in,         out,           min_sc,                          \
+#define INSTR(name, opcode, kernels, min_in, max_in, out, min_sc, max_sc, record, rule, flags, \
+              synopsis)                                                                        \
+    [opcode] = {#name,  min_in, max_in,         out,           min_sc,                         \
                 max_sc, flags,  sizeof(record), extent_##rule, synopsis},
 #include "runtime/instrs.def"
 #undef INSTR
@@ -27,30 +29,37 @@ const TnInstr *tn_instr(int opcode) {
     return opcode > 0 && opcode < TN_OP_COUNT && rows[opcode].name ? &rows[opcode] : NULL;
 }
 
-#define KERNELS_OF(isa, name)   \
-    TnPlanFn name##_plan_##isa; \
+/* The two functions of a row for an ISA, declared and as a TnKernel. */
+#define DECLARE_PER_ISA(isa, name) \
+    TnPlanFn name##_plan_##isa;    \
     TnRunFn name##_run_##isa;
+#define DECLARE_COMMON(isa, name) DECLARE_PER_ISA(common, name)
+#define KERNEL_PER_ISA(isa, name) \
+    { name##_plan_##isa, name##_run_##isa }
+#define KERNEL_COMMON(isa, name) \
+    { name##_plan_common, name##_run_common }
 
-#define INSTR(name, ...) KERNELS_OF(scalar, name)
+#define INSTR(name, opcode, kernels, ...) DECLARE_##kernels(scalar, name)
 #include "runtime/instrs.def"
 #undef INSTR
 static const TnKernel scalar_kernels[TN_OP_COUNT] = {
-#define INSTR(name, opcode, ...) [opcode] = {name##_plan_scalar, name##_run_scalar},
+#define INSTR(name, opcode, kernels, ...) [opcode] = KERNEL_##kernels(scalar, name),
 #include "runtime/instrs.def"
 #undef INSTR
 };
 
 #ifndef TN_ONLY_SCALAR
-#define INSTR(name, ...) KERNELS_OF(avx2, name) KERNELS_OF(avx512, name)
+#define INSTR(name, opcode, kernels, ...) \
+    DECLARE_##kernels(avx2, name) DECLARE_##kernels(avx512, name)
 #include "runtime/instrs.def"
 #undef INSTR
 static const TnKernel avx2_kernels[TN_OP_COUNT] = {
-#define INSTR(name, opcode, ...) [opcode] = {name##_plan_avx2, name##_run_avx2},
+#define INSTR(name, opcode, kernels, ...) [opcode] = KERNEL_##kernels(avx2, name),
 #include "runtime/instrs.def"
 #undef INSTR
 };
 static const TnKernel avx512_kernels[TN_OP_COUNT] = {
-#define INSTR(name, opcode, ...) [opcode] = {name##_plan_avx512, name##_run_avx512},
+#define INSTR(name, opcode, kernels, ...) [opcode] = KERNEL_##kernels(avx512, name),
 #include "runtime/instrs.def"
 #undef INSTR
 };

@@ -16,7 +16,8 @@
 #include "runtime/params.h"
 #include "runtime/runtime.h"
 
-#define INSTR(name, opcode, min_in, max_in, out, min_sc, max_sc, record, rule, flags, synopsis) \
+#define INSTR(name, opcode, kernels, min_in, max_in, out, min_sc, max_sc, record, rule, flags, \
+              synopsis)                                                                        \
     TnExtentFn extent_##rule;
 #include "runtime/instrs.def"
 #undef INSTR

@@ -218,8 +218,8 @@ static bool check_ParamsMap(PlanCheck *c, const PlanInstruction *i, const void *
 
 bool plan_check_params(PlanCheck *c, const PlanInstruction *instruction, const void *record) {
     switch ((TnOpcode)instruction->opcode) {
-#define INSTR(name, opcode, min_in, max_in, out, min_sc, max_sc, params, ...) \
-    case TN_OP_##name:                                                        \
+#define INSTR(name, opcode, kernels, min_in, max_in, out, min_sc, max_sc, params, ...) \
+    case TN_OP_##name:                                                                 \
         return check_##params(c, instruction, record);
 #include "runtime/instrs.def"
 #undef INSTR

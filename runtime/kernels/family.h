@@ -18,4 +18,9 @@
     void TN_FN(name##_plan)(TnCall * call); \
     void TN_FN(name##_run)(const TnCall *call, int64_t task, void *scratch)
 
+/* Those of a family in common/, which exists once; there TN_FN names the scalar helpers. */
+#define TN_COMMON_FAMILY(name)             \
+    void name##_plan_common(TnCall *call); \
+    void name##_run_common(const TnCall *call, int64_t task, void *scratch)
+
 #endif

@@ -4,11 +4,11 @@
 #include "runtime/kernels/loop.h"
 #include "runtime/kernels/map.h"
 
-TN_FAMILY(fill);
+TN_COMMON_FAMILY(fill);
 
 #define TASK_ELEMENTS 32768
 
-void TN_FN(fill_plan)(TnCall *call) {
+void fill_plan_common(TnCall *call) {
     int64_t elements = tensor_elements(&call->operands[0]);
     call->tile[0] = TASK_ELEMENTS;
     call->tasks = TN_CEIL_DIV(elements, TASK_ELEMENTS);
@@ -23,7 +23,7 @@ static void fill_columns(char *y, TnDType t, int64_t stride, const void *block, 
     (y + done * bytes, t, stride, block, n - done < MAP_BLOCK ? n - done : MAP_BLOCK);
 }
 
-void TN_FN(fill_run)(const TnCall *call, int64_t task, void *scratch) {
+void fill_run_common(const TnCall *call, int64_t task, void *scratch) {
     (void)scratch;
     const ParamsFill *params = call->params;
     const TnTensor *y = &call->operands[0];

@@ -4,8 +4,8 @@
 #include "runtime/kernels/loop.h"
 #include "runtime/kernels/map.h"
 
-TN_FAMILY(iota);
-TN_FAMILY(scalars);
+TN_COMMON_FAMILY(iota);
+TN_COMMON_FAMILY(scalars);
 
 #define TASK_ELEMENTS 8192
 
@@ -18,7 +18,7 @@ static void store(const TnTensor *y, int64_t offset, int64_t stride, const int64
     TN_FN(map_store)(to, t, stride, converted, n);
 }
 
-void TN_FN(iota_plan)(TnCall *call) {
+void iota_plan_common(TnCall *call) {
     int64_t elements = tensor_elements(&call->operands[0]);
     call->tile[0] = TASK_ELEMENTS;
     call->tasks = TN_CEIL_DIV(elements, TASK_ELEMENTS);
@@ -26,7 +26,7 @@ void TN_FN(iota_plan)(TnCall *call) {
     call->scratch_bytes = 0;
 }
 
-void TN_FN(iota_run)(const TnCall *call, int64_t task, void *scratch) {
+void iota_run_common(const TnCall *call, int64_t task, void *scratch) {
     (void)scratch;
     const TnTensor *y = &call->operands[0];
     int64_t elements = tensor_elements(y), first = task * TASK_ELEMENTS, values[MAP_BLOCK];
@@ -40,13 +40,13 @@ void TN_FN(iota_run)(const TnCall *call, int64_t task, void *scratch) {
     }
 }
 
-void TN_FN(scalars_plan)(TnCall *call) {
+void scalars_plan_common(TnCall *call) {
     call->tasks = tensor_elements(&call->operands[0]) > 0;
     call->work = call->scalar_count;
     call->scratch_bytes = 0;
 }
 
-void TN_FN(scalars_run)(const TnCall *call, int64_t task, void *scratch) {
+void scalars_run_common(const TnCall *call, int64_t task, void *scratch) {
     (void)task;
     (void)scratch;
     const TnTensor *y = &call->operands[0];
