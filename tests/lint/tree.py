@@ -24,7 +24,7 @@ def everything(*suffixes):
     found = []
     for folder, inner, names in os.walk(ROOT):
         inner[:] = [name for name in inner if name not in SKIPPED]
-        for path in (pathlib.Path(folder, name) for name in names):
+        for path in (pathlib.Path(folder, name) for name in names if name not in SKIPPED):
             if path.suffix in suffixes and path.is_file():
                 found.append((path.relative_to(ROOT).as_posix(), path))
     return sorted(found)
