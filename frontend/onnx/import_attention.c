@@ -66,35 +66,62 @@ static double attention_scale(OnnxNode *n, const Value *q) {
 
 /* --- masks --- */
 
-/* row + shift of each query as a column */
-static Value *query_positions(OnnxNode *n, const Expr *queries, const Expr *shift) {
-    return ir_unsqueeze(n->g, ir_iota(n->g, TN_I64, queries, shift, ex_int(n->x, 1)), 1);
+/* Queries by their place among the keys: query i stands at `past` + i. Where the keys are a cache
+ * that is not full, the last query stands at its sample's last valid key instead; `first` is then
+ * the place of the first query, i64[b, 1, 1, 1]. */
+typedef struct Positions {
+    const Expr *queries, *keys, *past;
+    Value *first, *lengths; /* NULL: not a cache; lengths: valid keys per sample, [b, 1, 1, 1] */
+} Positions;
+
+static Positions positions(OnnxNode *n, const Type *scores) {
+    Positions p = {.queries = scores->dims[2], .keys = scores->dims[3], .past = ex_int(n->x, 0)};
+    if (onnx_given(n, PAST_KEY)) p.past = n->inputs[PAST_KEY]->type.dims[2];
+    if (!onnx_given(n, LENGTHS)) return p;
+    Value *lengths = n->inputs[LENGTHS];
+    const Expr *one = ex_int(n->x, 1);
+    if (onnx_given(n, PAST_KEY))
+        tn_fail(n->cx, TN_E_MODEL, "nonpad_kv_seqlen and past_key exclude each other");
+    if (lengths->type.rank != 1 || !tn_is_int(lengths->type.dtype))
+        tn_fail(n->cx, TN_E_MODEL, "nonpad_kv_seqlen is %s, wanted a vector of integers",
+                ir_type_text(n->m, &lengths->type));
+    ir_same_dim(n->m, lengths->type.dims[0], scores->dims[0], "samples of nonpad_kv_seqlen");
+    const Expr *dims[] = {scores->dims[0], one, one, one};
+    p.lengths = ir_view(n->g, ir_cast(n->g, lengths, TN_I64), 4, dims);
+    Value *queries = ir_scalars(n->g, TN_I64, 1, &p.queries);
+    p.first = ir_binary(n->g, OP_sub, p.lengths, queries);
+    return p;
+}
+
+/* The place of each query plus `shift`, as a column: [s, 1] or [b, 1, s, 1]. */
+static Value *query_positions(OnnxNode *n, const Positions *p, int64_t shift) {
+    const Expr *start = ex_add(n->x, p->past, ex_int(n->x, shift));
+    Value *column =
+        ir_unsqueeze(n->g, ir_iota(n->g, TN_I64, p->queries, start, ex_int(n->x, 1)), 1);
+    return p->first ? ir_binary(n->g, OP_add, p->first, column) : column;
 }
 
 static Value *both(OnnxNode *n, Value *a, Value *b) {
     return a ? ir_binary(n->g, OP_and, a, b) : b;
 }
 
-/* Keys j that a query at p = past + i may see by position: j <= p, p - left <= j <= p + right. NULL
- * if that is all of them. */
-static Value *position_mask(OnnxNode *n, const Type *scores, const Expr *past) {
-    const Expr *queries = scores->dims[2], *keys = scores->dims[3];
+/* Keys j that a query at place q may see: j <= q if causal, q - left <= j <= q + right, and only
+ * valid ones. NULL if that is all of them. */
+static Value *position_mask(OnnxNode *n, const Positions *p) {
     int64_t left = onnx_int(n, "left_window_size"), right = onnx_int(n, "right_window_size");
     bool causal = onnx_flag(n, "is_causal");
+    Graph *g = n->g;
     Value *allowed = NULL;
     if (left < -1 || right < -1 || left > INT32_MAX || right > INT32_MAX)
         tn_fail(n->cx, TN_E_MODEL, "a window of %lld and %lld", (long long)left, (long long)right);
-    if (!causal && left < 0 && right < 0) return NULL;
-    Value *key = ir_iota(n->g, TN_I64, keys, ex_int(n->x, 0), ex_int(n->x, 1));
-    if (causal) allowed = ir_binary(n->g, OP_le, key, query_positions(n, queries, past));
-    if (left >= 0) {
-        const Expr *first = ex_sub(n->x, past, ex_int(n->x, left));
-        allowed = both(n, allowed, ir_binary(n->g, OP_le, query_positions(n, queries, first), key));
-    }
-    if (right >= 0) {
-        const Expr *last = ex_add(n->x, past, ex_int(n->x, right));
-        allowed = both(n, allowed, ir_binary(n->g, OP_le, key, query_positions(n, queries, last)));
-    }
+    if (!causal && left < 0 && right < 0 && !p->lengths) return NULL;
+    Value *key = ir_iota(g, TN_I64, p->keys, ex_int(n->x, 0), ex_int(n->x, 1));
+    if (causal) allowed = ir_binary(g, OP_le, key, query_positions(n, p, 0));
+    if (left >= 0)
+        allowed = both(n, allowed, ir_binary(g, OP_le, query_positions(n, p, -left), key));
+    if (right >= 0)
+        allowed = both(n, allowed, ir_binary(g, OP_le, key, query_positions(n, p, right)));
+    if (p->lengths) allowed = both(n, allowed, ir_binary(g, OP_lt, key, p->lengths));
     return allowed;
 }
 
@@ -116,9 +143,10 @@ static Value *fit_mask(OnnxNode *n, Value *mask, const Expr *keys) {
     return ir_insert(pad);
 }
 
-static Value *mask_scores(OnnxNode *n, Value *scores, const Expr *past) {
-    Value *mask = onnx_given(n, MASK) ? fit_mask(n, n->inputs[MASK], scores->type.dims[3]) : NULL;
-    Value *allowed = position_mask(n, &scores->type, past);
+static Value *mask_scores(OnnxNode *n, Value *scores) {
+    Positions p = positions(n, &scores->type);
+    Value *mask = onnx_given(n, MASK) ? fit_mask(n, n->inputs[MASK], p.keys) : NULL;
+    Value *allowed = position_mask(n, &p);
     if (mask && mask->type.dtype == TN_BOOL)
         allowed = both(n, allowed, mask);
     else if (mask)
@@ -133,35 +161,44 @@ static Value *probabilities(OnnxNode *n, Value *scores) {
     if (onnx_has(n, "softmax_precision"))
         precise = onnx_need_dtype(n->cx, onnx_int(n, "softmax_precision"));
     Value *p = ir_softmax(n->g, ir_cast(n->g, scores, precise), -1);
-    bool may_be_empty = onnx_given(n, MASK) || onnx_int(n, "left_window_size") >= 0;
+    bool may_be_empty =
+        onnx_given(n, MASK) || onnx_given(n, LENGTHS) || onnx_int(n, "left_window_size") >= 0;
     if (may_be_empty)
         p = ir_where(n->g, ir_binary(n->g, OP_eq, p, p), p, ir_scalar(n->g, precise, 0));
     return ir_cast(n->g, p, t);
 }
 
+/* softcap tanh(scores / softcap) */
+static Value *cap_scores(OnnxNode *n, Value *scores) {
+    double cap = onnx_float(n, "softcap");
+    if (cap == 0) return scores;
+    if (!(cap > 0)) tn_fail(n->cx, TN_E_MODEL, "a softcap of %g", cap);
+    scores = ir_unary(n->g, OP_tanh, onnx_with_scalar(n, OP_div, scores, cap));
+    return onnx_with_scalar(n, OP_mul, scores, cap);
+}
+
 void import_attention(OnnxNode *n) {
-    if (onnx_given(n, LENGTHS))
-        tn_fail(n->cx, TN_E_UNSUPPORTED, "input 6, nonpad_kv_seqlen, is unsupported");
     if (onnx_given(n, PAST_KEY) != onnx_given(n, PAST_VALUE))
         tn_fail(n->cx, TN_E_MODEL, "past_key and past_value must come together");
     Value *q = operand_heads(n, QUERY, "q_num_heads");
     Value *k = append(n, PAST_KEY, operand_heads(n, KEY, "kv_num_heads"));
     Value *v = append(n, PAST_VALUE, operand_heads(n, VALUE, "kv_num_heads"));
-    const Expr *past =
-        onnx_given(n, PAST_KEY) ? n->inputs[PAST_KEY]->type.dims[2] : ex_int(n->x, 0);
-    if (n->output_count > 1) n->outputs[1] = k;
-    if (n->output_count > 2) n->outputs[2] = v;
     const Expr *heads = q->type.dims[1];
-    Value *scores = ir_matmul(n->g, q, share_heads(n, k, heads), false, true);
-    scores = onnx_with_scalar(n, OP_mul, scores, attention_scale(n, q));
-    double cap = onnx_float(n, "softcap");
-    if (cap > 0) {
-        scores = ir_unary(n->g, OP_tanh, onnx_with_scalar(n, OP_div, scores, cap));
-        scores = onnx_with_scalar(n, OP_mul, scores, cap);
-    }
-    Value *p = probabilities(n, mask_scores(n, scores, past));
+    Value *products = ir_matmul(n->g, q, share_heads(n, k, heads), false, true);
+    Value *scaled = onnx_with_scalar(n, OP_mul, products, attention_scale(n, q));
+    Value *capped = cap_scores(n, scaled), *masked = mask_scores(n, capped);
+    Value *p = probabilities(n, masked);
     Value *y = ir_matmul(n->g, p, share_heads(n, v, heads), false, false);
     n->outputs[0] = n->inputs[QUERY]->type.rank == 3 ? merge_heads(n, y) : y;
+    if (n->output_count > 1) n->outputs[1] = k;
+    if (n->output_count > 2) n->outputs[2] = v;
+    if (n->output_count <= 3) return;
+    Value *const stages[] = {scaled, capped, masked, p};
+    int64_t stage = onnx_int(n, "qk_matmul_output_mode");
+    if (stage < 0 || stage > 3)
+        tn_fail(n->cx, TN_E_MODEL, "attribute 'qk_matmul_output_mode' is %lld, wanted 0 to 3",
+                (long long)stage);
+    n->outputs[3] = stages[stage];
 }
 
 /* --- rotary embedding --- */
