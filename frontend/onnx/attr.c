@@ -3,6 +3,8 @@
  *
  *     "axis:i=-1 perm:I to:i!"    name:kind, then =default or ! if it must be there
  *
+ * `consumed_inputs`, in which operators before opset 6 said what may be overwritten, is ignored.
+ *
  * Kinds: i integer, f float, s string, t tensor, I integers, F floats, S strings, x sparse tensor.
  */
 #include <stdlib.h>
@@ -126,9 +128,14 @@ static void check_attribute(const OnnxNode *n, const Onnx__AttributeProto *a) {
     if (spec.kind == 't' && !a->t) tn_fail(n->cx, TN_E_MODEL, "attribute '%s' is empty", name);
 }
 
+static bool is_ignored(const OnnxNode *n, const Onnx__AttributeProto *a) {
+    return n->model->opset < 6 && a->name && strcmp(a->name, "consumed_inputs") == 0;
+}
+
 void onnx_check_attributes(const OnnxNode *n) {
     const Onnx__NodeProto *p = n->proto;
     for (size_t i = 0; i < p->n_attribute; i++) {
+        if (is_ignored(n, p->attribute[i])) continue;
         check_attribute(n, p->attribute[i]);
         if (onnx_attribute(n, p->attribute[i]->name) != p->attribute[i])
             tn_fail(n->cx, TN_E_MODEL, "attribute '%s' is there twice",

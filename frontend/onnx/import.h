@@ -68,12 +68,15 @@ int onnx_values(const OnnxNode *n, int i, const char *what, const Expr *const **
 const Expr *onnx_value(const OnnxNode *n, int i, const char *what); /* there is exactly one */
 OnnxInts onnx_numbers(const OnnxNode *n, int i, const char *what);  /* none if left out */
 int64_t onnx_number(const OnnxNode *n, int i, const char *what);
+const Expr *const *onnx_exprs(const OnnxNode *n, OnnxInts list); /* the same as expressions */
 /* `axes`, an attribute or operand 1. */
 OnnxInts onnx_axes(const OnnxNode *n);
 /* Axes of a tensor of this rank as flags; raises if one comes twice. */
 void onnx_mark_axes(const OnnxNode *n, OnnxInts axes, int rank, bool *marked);
 
 /* --- pieces of several operators --- */
+/* Raises unless the dims are equal, or can be required to be. */
+void onnx_need_same_dims(const OnnxNode *n, const Value *a, const Value *b);
 /* The tensor as a constant of the module; borrows its elements. */
 Constant *onnx_constant(OnnxModel *model, Module *m, const Onnx__TensorProto *t, const char *name);
 /* x op c for a scalar c of x's type */

@@ -24,14 +24,22 @@ void import_where(OnnxNode *n) {
     n->outputs[0] = ir_where(n->g, n->inputs[0], n->inputs[1], n->inputs[2]);
 }
 
+/* Broadcasting came with opset 8. */
+static void check_variadic(OnnxNode *n) {
+    if (!n->row->until) return;
+    for (int i = 1; i < n->input_count; i++) onnx_need_same_dims(n, n->inputs[0], n->inputs[i]);
+}
+
 void import_variadic(OnnxNode *n) {
     Value *y = n->inputs[0];
+    check_variadic(n);
     for (int i = 1; i < n->input_count; i++) y = ir_binary(n->g, n->row->op, y, n->inputs[i]);
     n->outputs[0] = y;
 }
 
 void import_mean(OnnxNode *n) {
     Value *y = n->inputs[0];
+    check_variadic(n);
     for (int i = 1; i < n->input_count; i++) y = ir_binary(n->g, OP_add, y, n->inputs[i]);
     n->outputs[0] = onnx_with_scalar(n, OP_div, y, n->input_count);
 }
@@ -66,22 +74,49 @@ void import_identity(OnnxNode *n) {
     n->outputs[0] = n->inputs[0];
 }
 
+/* The mask has the operand's type before opset 10, then it is of booleans. */
+static void keep_everything(OnnxNode *n) {
+    const Type *t = &n->inputs[0]->type;
+    TnDType mask = n->row->until && n->row->until < 10 ? t->dtype : TN_BOOL;
+    n->outputs[0] = n->inputs[0];
+    if (n->output_count > 1) n->outputs[1] = ir_splat(n->g, mask, t->rank, t->dims, 1);
+}
+
+static bool is_zero(const Value *v) {
+    double ratio;
+    return ir_constant_float(v, &ratio) && ratio == 0;
+}
+
+/* In training only the ratio 0 does not depend on chance. */
 void import_dropout(OnnxNode *n) {
     int64_t training = 0;
     if (onnx_given(n, 2) && !ir_constant_int(n->inputs[2], &training))
-        tn_fail(n->cx, TN_E_UNSUPPORTED, "training_mode depends on data");
-    if (training) tn_fail(n->cx, TN_E_UNSUPPORTED, "training_mode is unsupported");
-    n->outputs[0] = n->inputs[0];
+        tn_fail(n->cx, TN_E_UNSUPPORTED, "training_mode depends on data, which is unsupported");
+    if (training && !(onnx_given(n, 1) && is_zero(n->inputs[1])))
+        tn_fail(n->cx, TN_E_UNSUPPORTED, "training_mode is unsupported");
+    keep_everything(n);
+}
+
+void import_dropout_flagged(OnnxNode *n) {
+    if (!onnx_int(n, "is_test") && onnx_float(n, "ratio") != 0)
+        tn_fail(n->cx, TN_E_UNSUPPORTED, "is_test=0, training, is unsupported");
+    keep_everything(n);
 }
 
 /* --- activations --- */
 
+/* An attribute with a value, which from opset 6 on is the largest f32 by default. */
+static bool has_bound(const OnnxNode *n, const char *name) {
+    return onnx_has(n, name) || onnx_float(n, name) != 0;
+}
+
 void import_clip(OnnxNode *n) {
     Value *y = n->inputs[0];
-    if (onnx_has(n, "min")) y = onnx_with_scalar(n, OP_max, y, onnx_float(n, "min"));
-    if (onnx_has(n, "max")) y = onnx_with_scalar(n, OP_min, y, onnx_float(n, "max"));
+    if (has_bound(n, "min")) y = onnx_with_scalar(n, OP_max, y, onnx_float(n, "min"));
+    if (has_bound(n, "max")) y = onnx_with_scalar(n, OP_min, y, onnx_float(n, "max"));
     if (onnx_given(n, 1)) y = ir_binary(n->g, OP_max, y, n->inputs[1]);
     if (onnx_given(n, 2)) y = ir_binary(n->g, OP_min, y, n->inputs[2]);
+    onnx_need_same_dims(n, n->inputs[0], y);
     n->outputs[0] = y;
 }
 
@@ -133,6 +168,14 @@ void import_leaky_relu(OnnxNode *n) {
 
 void import_prelu(OnnxNode *n) {
     n->outputs[0] = leaky(n, n->inputs[0], n->inputs[1]);
+    onnx_need_same_dims(n, n->inputs[0], n->outputs[0]);
+}
+
+/* Before opset 7: one slope, or one for each channel. */
+void import_prelu_per_channel(OnnxNode *n) {
+    const Type *t = &n->inputs[1]->type;
+    if (t->rank == 1 && !ex_is(t->dims[0], 1)) n->inputs[1] = onnx_per_channel(n, n->inputs[1]);
+    import_prelu(n);
 }
 
 /* min(max(alpha x + beta, 0), 1) */

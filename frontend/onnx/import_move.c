@@ -32,20 +32,14 @@ typedef struct SliceSpec {
     OnnxInts axes, steps; /* one of `count` each where given */
 } SliceSpec;
 
-static const Expr *const *as_exprs(OnnxNode *n, OnnxInts list) {
-    const Expr **e = ARENA_ARRAY(&n->cx->arena, const Expr *, (size_t)list.count);
-    for (int i = 0; i < list.count; i++) e[i] = ex_int(n->x, list.v[i]);
-    return e;
-}
-
 static SliceSpec slice_spec(OnnxNode *n) {
     SliceSpec s = {0};
     int ends;
     if (onnx_has(n, "starts")) {
         OnnxInts starts = onnx_ints(n, "starts"), list = onnx_ints(n, "ends");
         s.count = starts.count;
-        s.starts = as_exprs(n, starts);
-        s.ends = as_exprs(n, list);
+        s.starts = onnx_exprs(n, starts);
+        s.ends = onnx_exprs(n, list);
         s.axes = onnx_ints(n, "axes");
         ends = list.count;
     } else {
@@ -175,7 +169,7 @@ void import_split(OnnxNode *n) {
     const Expr *const *sizes;
     OnnxInts list = onnx_ints(n, "split");
     if (list.given) {
-        split_sizes(n, axis, as_exprs(n, list), list.count);
+        split_sizes(n, axis, onnx_exprs(n, list), list.count);
     } else if (onnx_given(n, 1)) {
         int count = onnx_values(n, 1, "sizes of the parts", &sizes);
         split_sizes(n, axis, sizes, count);
@@ -193,9 +187,9 @@ static void read_borders(OnnxNode *n, const Expr **before, const Expr **after) {
     bool marked[TN_MAX_RANK];
     const Expr *const *borders;
     int covered = axes.given ? axes.count : rank, count;
-    if (onnx_has(n, "pads")) {
-        OnnxInts list = onnx_ints(n, "pads");
-        borders = as_exprs(n, list);
+    if (onnx_has(n, "pads") || onnx_has(n, "paddings")) {
+        OnnxInts list = onnx_ints(n, onnx_has(n, "pads") ? "pads" : "paddings");
+        borders = onnx_exprs(n, list);
         count = list.count;
     } else {
         count = onnx_values(n, 1, "widths of the borders", &borders);
@@ -254,14 +248,17 @@ void import_depth_to_space(OnnxNode *n) {
     n->outputs[0] = ir_view(n->g, y, 4, merged);
 }
 
+/* The same orders of channels; SpaceToDepth has had a mode since opset 28. */
 void import_space_to_depth(OnnxNode *n) {
-    static const int perm[] = {0, 3, 5, 1, 2, 4};
+    static const char *const words[] = {"DCR", "CRD", NULL};
+    static const int perms[2][6] = {{0, 3, 5, 1, 2, 4}, {0, 1, 3, 5, 2, 4}};
     const Expr *const *d = n->inputs[0]->type.dims;
     int64_t size = block_size(n);
     const Expr *b = ex_int(n->x, size), *h = onnx_part(n, d[2], size),
                *w = onnx_part(n, d[3], size);
     const Expr *split[] = {d[0], d[1], h, b, w, b};
     const Expr *merged[] = {d[0], ex_scale(n->x, d[1], size * size, 1), h, w};
-    Value *y = ir_transpose(n->g, ir_view(n->g, n->inputs[0], 6, split), perm);
+    Value *y = ir_view(n->g, n->inputs[0], 6, split);
+    y = ir_transpose(n->g, y, perms[onnx_word(n, "mode", words)]);
     n->outputs[0] = ir_view(n->g, y, 4, merged);
 }

@@ -38,6 +38,8 @@ void import_gemm(OnnxNode *n) {
         Type product = y->type;
         Value *c = n->inputs[2];
         if (beta != 1) c = onnx_with_scalar(n, OP_mul, c, beta);
+        if (n->row->until && n->row->until < 7 && !onnx_flag(n, "broadcast"))
+            onnx_need_same_dims(n, y, c);
         y = ir_binary(n->g, OP_add, y, c);
         if (!ir_same_dims(&product, &y->type))
             tn_fail(n->cx, TN_E_MODEL, "%s does not broadcast to the product, %s",

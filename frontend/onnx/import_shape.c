@@ -29,10 +29,18 @@ static const Expr *target_dim(OnnxNode *n, int i, const Expr *entry, bool allow_
     return t->dims[i];
 }
 
+/* An attribute before opset 5. */
+static int target_shape(OnnxNode *n, const Expr *const **entries) {
+    OnnxInts list = onnx_ints(n, "shape");
+    if (!list.given) return onnx_values(n, 1, "target shape", entries);
+    *entries = onnx_exprs(n, list);
+    return list.count;
+}
+
 void import_reshape(OnnxNode *n) {
     const Expr *const *entries, *dims[TN_MAX_RANK];
     bool allow_zero = onnx_flag(n, "allowzero");
-    int rank = onnx_values(n, 1, "target shape", &entries), open = -1;
+    int rank = target_shape(n, &entries), open = -1;
     if (rank > TN_MAX_RANK)
         tn_fail(n->cx, TN_E_LIMIT, "a target shape of %d axes, at most %d", rank, TN_MAX_RANK);
     for (int i = 0; i < rank; i++) {
@@ -156,4 +164,13 @@ void import_tile(OnnxNode *n) {
         if (!ex_is(repeats[i], 1)) x = repeat_axis(n, x, i, repeats[i]);
     }
     n->outputs[0] = x;
+}
+
+/* Before opset 6: so often along one axis. */
+void import_tile_axis(OnnxNode *n) {
+    Value *x = n->inputs[0];
+    const Expr *repeats = onnx_value(n, 1, "number of repeats");
+    int axis = ir_axis(n->m, onnx_number(n, 2, "axis"), x->type.rank);
+    check_not_negative(n, "repeats", 0, repeats);
+    n->outputs[0] = ex_is(repeats, 1) ? x : repeat_axis(n, x, axis, repeats);
 }

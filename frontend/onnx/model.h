@@ -17,9 +17,9 @@
 #include "runtime/base/mapfile.h"
 
 #define ONNX_MIN_IR    3
-#define ONNX_MAX_IR    13
-#define ONNX_MIN_OPSET 7
-#define ONNX_MAX_OPSET 26
+#define ONNX_MAX_IR    14
+#define ONNX_MIN_OPSET 1
+#define ONNX_MAX_OPSET 28
 
 typedef struct OnnxExternal OnnxExternal; /* mapped files of external tensors; tensor.c */
 

@@ -91,6 +91,12 @@ int64_t onnx_number(const OnnxNode *n, int i, const char *what) {
     return number(n, what, onnx_value(n, i, what));
 }
 
+const Expr *const *onnx_exprs(const OnnxNode *n, OnnxInts list) {
+    const Expr **e = ARENA_ARRAY(&n->cx->arena, const Expr *, (size_t)list.count);
+    for (int i = 0; i < list.count; i++) e[i] = ex_int(n->x, list.v[i]);
+    return e;
+}
+
 /* --- types and axes --- */
 
 TnDType onnx_need_dtype(Cx *cx, int64_t number) {
@@ -118,6 +124,14 @@ void onnx_mark_axes(const OnnxNode *n, OnnxInts axes, int rank, bool *marked) {
 }
 
 /* --- pieces --- */
+
+void onnx_need_same_dims(const OnnxNode *n, const Value *a, const Value *b) {
+    if (a->type.rank != b->type.rank)
+        tn_fail(n->cx, TN_E_MODEL, "%s and %s do not have the same dims",
+                ir_type_text(n->m, &a->type), ir_type_text(n->m, &b->type));
+    for (int i = 0; i < a->type.rank; i++)
+        ir_same_dim(n->m, a->type.dims[i], b->type.dims[i], "dims");
+}
 
 const Expr *onnx_part(OnnxNode *n, const Expr *dim, int64_t parts) {
     ExprCx *x = n->x;

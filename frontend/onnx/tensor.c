@@ -60,6 +60,12 @@ const char *onnx_dtype_name(Cx *cx, int32_t data_type) {
     return arena_printf(&cx->arena, "element type %d", (int)data_type);
 }
 
+int32_t onnx_dtype_number(const char *name) {
+    for (int32_t i = 1; i < TYPE_COUNT; i++)
+        if (strcmp(types[i].name, name) == 0) return i;
+    return 0;
+}
+
 static const char *shape_text(Cx *cx, const OnnxTensor *out) {
     return arena_printf(&cx->arena, "%s of %s", weights_shape_text(cx, out->rank, out->dims),
                         tn_dtype_name(out->dtype));

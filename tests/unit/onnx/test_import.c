@@ -1,47 +1,7 @@
 /* What the ONNX importer makes of operators, evaluated by the reference kernels.
  *
  * Numbers were computed by hand or by the formulas of the ONNX specification. */
-#include <math.h>
-#include "frontend/frontend.h"
-#include "tests/support/expect_fail.h"
-#include "tests/support/onnx_builder.h"
-#include "tests/support/scratch.h"
-
-#define FILE_NAME "m.onnx"
-
-static Graph *import(Cx *cx, const char *text) {
-    write_model(FILE_NAME, text);
-    Graph *g = onnx_import(ir_module_new(cx), FILE_NAME, NULL);
-    const char *wrong = ir_verify(g);
-    if (wrong) tn_fail(cx, TN_E_MODEL, "the graph is not sound: %s", wrong);
-    return g;
-}
-
-/* --- values --- */
-
-typedef struct Expected {
-    const char *model, *type;
-    const double *values; /* of the first output */
-} Expected;
-
-static void check_values(Cx *cx, const void *arg) {
-    const Expected *e = arg;
-    Graph *g = import(cx, e->model);
-    Tensor out[8];
-    ir_eval(g, NULL, out, &cx->arena, NULL, NULL);
-    assert_string_equal(ir_type_text(g->module, &g->outputs[0]->type), e->type);
-    for (int64_t i = 0; i < tensor_count(out); i++) {
-        double found = ir_element_f64(out->dtype, out->data, i), want = e->values[i];
-        if (fabs(found - want) > 1e-5 * fmax(1, fabs(want)))
-            tn_fail(cx, TN_E_MODEL, "element %d is %.9g, not %.9g", (int)i, found, want);
-    }
-}
-
-static void expect_values(const char *model, const char *type, const double *values) {
-    expect_ok(check_values, &(Expected){model, type, values});
-}
-
-#define VALUES(model, type, ...) expect_values(model, type, (const double[]){__VA_ARGS__})
+#include "tests/support/onnx_values.h"
 
 #define SIX "const x f32 [2,3] 1 2 3 4 5 6\n"
 

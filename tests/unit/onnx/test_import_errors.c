@@ -70,8 +70,6 @@ static void test_unsupported(void **state) {
            "com.example.Relu (1: 'b')");
     refuse("opset 17\n" X "a = Gelu x\nout a", TN_E_UNSUPPORTED,
            "unsupported operators of opset 17: Gelu (1: 'a')");
-    refuse_unsupported(X "y, m = Dropout x\nz = Cast m {to=1}" Y "\nout z", "Dropout",
-                       "output 1, 'm', is unsupported");
     refuse_unsupported(X "const t bool [] 1\ny = Dropout x - t" Y, "Dropout",
                        "training_mode is unsupported");
 }
