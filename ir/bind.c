@@ -1,20 +1,12 @@
 /* Solves symbols from the dims of inputs and checks the contract.
  *
  * First dims that are a symbol, then those with one unknown symbol left that depend on it linearly
- * (past + 1), until nothing new is learnt; then every dim, range and requirement is checked. */
+ * (past + 1), until nothing new is learnt; then every dim, range and requirement is checked, those
+ * over measured symbols once these have values. */
 #include "ir/bind.h"
 
 #include "ir/symbols.h"
 #include "runtime/base/checked.h"
-
-typedef struct Binding {
-    Graph *g;
-    const Tensor *const *inputs;
-    Cx *cx;
-    ExprCx *x;
-    int64_t *value; /* by symbol number */
-    bool *known;
-} Binding;
 
 typedef struct Unknown {
     const Binding *b;
@@ -140,7 +132,7 @@ static void check_contract(const Binding *b) {
     }
 }
 
-int64_t *ir_bind_symbols(Graph *g, const Tensor *const *inputs, Arena *arena) {
+Binding ir_bind(Graph *g, const Tensor *const *inputs, Arena *arena) {
     Module *m = g->module;
     size_t symbols = (size_t)ex_symbol_count(m->ex);
     Binding b = {g,
@@ -158,5 +150,33 @@ int64_t *ir_bind_symbols(Graph *g, const Tensor *const *inputs, Arena *arena) {
     learn_replaced(&b);
     check_dims(&b);
     check_contract(&b);
-    return b.value;
+    return b;
+}
+
+/* --- measured symbols --- */
+
+static const char *range_text(const Binding *b, const Symbol *s) {
+    Arena *a = &b->cx->arena;
+    if (s->max == INT64_MAX) return arena_printf(a, "at least %lld", (long long)s->min);
+    return arena_printf(a, "%lld to %lld", (long long)s->min, (long long)s->max);
+}
+
+void ir_bind_measured(Binding *b, const Expr *e, int64_t v, const char *what) {
+    const Symbol *s = ex_as_symbol(b->x, e);
+    int64_t want;
+    if (s && s->measured && !b->known[s->atom->number]) {
+        if (v < s->min || v > s->max)
+            tn_fail(b->cx, TN_E_SHAPE, "%s is %lld, wanted %s", what, (long long)v,
+                    range_text(b, s));
+        learn(b, s->atom->number, v);
+        learn_replaced(b);
+        check_contract(b);
+        return;
+    }
+    if (!evaluate(b, e, &want))
+        tn_fail(b->cx, TN_E_SHAPE, "%s is %lld, but %s has no value", what, (long long)v,
+                ex_text(b->x, e));
+    if (v != want)
+        tn_fail(b->cx, TN_E_SHAPE, "%s is %lld, wanted %s, which is %lld", what, (long long)v,
+                ex_text(b->x, e), (long long)want);
 }

@@ -47,6 +47,12 @@ Value *ir_scalars(Graph *g, TnDType dtype, int n, const Expr *const *e) {
     return ir_insert(node);
 }
 
+Value *ir_measure(Graph *g, Value *x, int n, const Expr *const *e) {
+    Node *node = ir_node(g, OP_measure, 1, &x);
+    ir_set_exprs(node, "symbols", n, e);
+    return ir_insert(node);
+}
+
 static bool has_dims(Graph *g, const Value *x, int rank, const Expr *const *dims) {
     if (x->type.rank != rank) return false;
     for (int i = 0; i < rank; i++)

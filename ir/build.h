@@ -12,6 +12,8 @@ Value *ir_cast(Graph *g, Value *x, TnDType to); /* x itself if it has that type 
 Value *ir_splat(Graph *g, TnDType dtype, int rank, const Expr *const *dims, double v);
 Value *ir_iota(Graph *g, TnDType dtype, const Expr *length, const Expr *start, const Expr *step);
 Value *ir_scalars(Graph *g, TnDType dtype, int n, const Expr *const *e);
+/* x, an i64 vector or scalar, whose elements are e from here on (docs/ir.md, measured symbols). */
+Value *ir_measure(Graph *g, Value *x, int n, const Expr *const *e);
 Value *ir_view(Graph *g, Value *x, int rank,
                const Expr *const *dims);                  /* x itself if nothing changes */
 Value *ir_transpose(Graph *g, Value *x, const int *perm); /* likewise */

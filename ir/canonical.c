@@ -30,6 +30,7 @@ static bool has_result_dims(const Node *n, const Value *v) {
 /* --- C1, C2: the graph has nothing superfluous --- */
 
 static const char *c1_dead(const Node *n) {
+    if (ir_op_info(n->op)->flags & OPF_CHECKS) return NULL;
     for (int i = 0; i < n->output_count; i++)
         if (n->outputs[i]->use_count || ir_is_output(n->outputs[i])) return NULL;
     return "no result is used";
@@ -80,7 +81,7 @@ static const char *c3_constant(const Node *n) {
         bool known = ex_const(attr_dim(n, "start"), &start) && ex_const(attr_dim(n, "step"), &step);
         return known && count <= SMALL ? "a small constant range" : NULL;
     }
-    if (n->input_count == 0) return NULL;
+    if (n->input_count == 0 || (ir_op_info(n->op)->flags & OPF_CHECKS)) return NULL;
     size_t size = tn_dtype_size(t->dtype), in = 0;
     for (int i = 0; i < n->input_count; i++) {
         if (!n->inputs[i]) continue;
@@ -299,6 +300,7 @@ static const char *c8_expanded(const Node *n) {
 static const char *c9_known(const Node *n) {
     const Value *y = n->outputs[0];
     bool all_numbers = true;
+    if (ir_op_info(n->op)->flags & OPF_CHECKS) return NULL;
     if (!tn_is_int(y->type.dtype) || !y->facts.values) return NULL;
     for (int i = 0; i < y->facts.count; i++) {
         int64_t v;

@@ -84,7 +84,7 @@ void ir_eval_node(const Node *n, const Tensor *const *inputs, Tensor *outputs,
 typedef struct Evaluation {
     Graph *g;
     Arena *arena;
-    const int64_t *symbols;
+    Binding symbols;
     Tensor *tensors; /* by value id; `data` is set once there is one */
 } Evaluation;
 
@@ -93,7 +93,7 @@ static Tensor default_input(Evaluation *e, const Value *v, InputDefault fill) {
     Tensor t = {.dtype = v->type.dtype, .rank = v->type.rank};
     int64_t count, bytes;
     for (int i = 0; i < t.rank; i++)
-        ex_eval(e->g->module->ex, v->type.dims[i], e->symbols, &t.dims[i]);
+        ex_eval(e->g->module->ex, v->type.dims[i], e->symbols.value, &t.dims[i]);
     if (!tn_product(t.dims, t.rank, &count) ||
         !tn_mul_i64(count, (int64_t)tn_dtype_size(t.dtype), &bytes))
         tn_fail(e->g->module->cx, TN_E_SHAPE, "input '%s' is too large", v->name);
@@ -115,12 +115,24 @@ static const Tensor *tensor_of(Evaluation *e, const Value *v) {
     return t;
 }
 
+static void measure(Evaluation *e, const Node *n, const Tensor *t) {
+    Cx *cx = e->g->module->cx;
+    const ExprList *list = attr_exprs(n, "symbols");
+    const char *name = n->inputs[0]->name ? n->inputs[0]->name : "the operand";
+    tn_enter_node(cx, n->origin_count ? n->origins[0] : "measure", "measure");
+    for (int i = 0; i < list->count; i++)
+        ir_bind_measured(&e->symbols, list->e[i], ((const int64_t *)t->data)[i],
+                         arena_printf(e->arena, "element %d of '%s'", i, name));
+    tn_leave(cx);
+}
+
 static void run_node(Evaluation *e, const Node *n, EvalWatch *watch, void *user) {
     const Tensor **in = ARENA_ARRAY(e->arena, const Tensor *, (size_t)n->input_count);
     Tensor *out = ARENA_ARRAY(e->arena, Tensor, (size_t)n->output_count);
     for (int i = 0; i < n->input_count; i++)
         in[i] = n->inputs[i] ? tensor_of(e, n->inputs[i]) : NULL;
-    ir_eval_node(n, in, out, e->symbols, e->arena);
+    ir_eval_node(n, in, out, e->symbols.value, e->arena);
+    if (n->op == OP_measure) measure(e, n, &out[0]);
     for (int i = 0; i < n->output_count; i++) {
         e->tensors[n->outputs[i]->id] = out[i];
         if (watch) watch(user, n->outputs[i], &out[i]);
@@ -129,7 +141,7 @@ static void run_node(Evaluation *e, const Node *n, EvalWatch *watch, void *user)
 
 void ir_eval(Graph *g, const Tensor *const *inputs, Tensor *outputs, Arena *arena, EvalWatch *watch,
              void *user) {
-    Evaluation e = {.g = g, .arena = arena, .symbols = ir_bind_symbols(g, inputs, arena)};
+    Evaluation e = {.g = g, .arena = arena, .symbols = ir_bind(g, inputs, arena)};
     e.tensors = ARENA_ARRAY(arena, Tensor, g->module->value_count);
     for (int i = 0; i < g->input_count; i++)
         e.tensors[g->inputs[i]->id] =

@@ -73,6 +73,7 @@ void traits_join(Traits *t, const Traits *o) {
     t->axes |= o->axes;
     t->size = o->size > INT32_MAX - t->size ? INT32_MAX : t->size + o->size;
     if (o->depth > t->depth) t->depth = o->depth;
+    if (o->known_after > t->known_after) t->known_after = o->known_after;
 }
 
 /* --- products --- */
@@ -194,6 +195,8 @@ const Atom *atom_intern(ExprCx *x, const Atom *key) {
     if (key->arity)
         a->pub.args = arena_copy(&x->cx->arena, key->args, (size_t)key->arity * sizeof(*key->args));
     a->has = atom_traits(&a->pub);
+    if (key->kind == ATOM_SYMBOL && x->symbols[key->number]->pub.measured)
+        a->has.known_after = key->number + 1;
     check_traits(x, &a->has);
     table_set(&x->atoms, slot, hash, a);
     const Atom *self = &a->pub;
@@ -285,22 +288,38 @@ static bool symbol_same(const void *item, const void *key) {
     return strcmp(s->pub.name, key) == 0;
 }
 
-const Expr *ex_symbol(ExprCx *x, const char *name) {
+/* The symbol of this name, made like `model` if there is none. */
+static const Symbol *find_or_make(ExprCx *x, const char *name, Symbol model) {
     uint64_t hash = ex_hash_name(name);
     Slot *slot = table_find(x, &x->names, hash, symbol_same, name);
     SymbolNode *s = slot->item;
-    if (!s) {
-        s = ARENA_NEW(&x->cx->arena, SymbolNode);
-        s->pub = (Symbol){.name = arena_strdup(&x->cx->arena, name), .max = INT64_MAX};
-        s->hash = hash;
-        table_set(&x->names, slot, hash, s);
-        x->symbols = arena_grow(&x->cx->arena, x->symbols, &x->symbol_capacity, x->symbol_count + 1,
-                                sizeof(*x->symbols));
-        Atom key = {.kind = ATOM_SYMBOL, .number = (int32_t)x->symbol_count};
-        x->symbols[x->symbol_count++] = s;
-        s->pub.atom = atom_intern(x, &key);
-    }
-    return atom_expr(x, s->pub.atom);
+    if (s) return &s->pub;
+    s = ARENA_NEW(&x->cx->arena, SymbolNode);
+    s->pub = model;
+    s->pub.name = arena_strdup(&x->cx->arena, name);
+    s->hash = hash;
+    table_set(&x->names, slot, hash, s);
+    x->symbols = arena_grow(&x->cx->arena, x->symbols, &x->symbol_capacity, x->symbol_count + 1,
+                            sizeof(*x->symbols));
+    Atom key = {.kind = ATOM_SYMBOL, .number = (int32_t)x->symbol_count};
+    x->symbols[x->symbol_count++] = s;
+    s->pub.atom = atom_intern(x, &key);
+    return &s->pub;
+}
+
+const Expr *ex_symbol(ExprCx *x, const char *name) {
+    return atom_expr(x, find_or_make(x, name, (Symbol){.max = INT64_MAX})->atom);
+}
+
+const Expr *ex_measured(ExprCx *x, const char *name, int64_t min, int64_t max) {
+    if (min == max && !ex_find_symbol(x, name)) return ex_int(x, min);
+    const Symbol *s = find_or_make(x, name, (Symbol){.min = min, .max = max, .measured = true});
+    if (!s->measured) tn_fail(x->cx, TN_E_MODEL, "%s is a length of an input", name);
+    return atom_expr(x, s->atom);
+}
+
+bool ex_mentions_measured(const Expr *e) {
+    return expr_node(e)->has.known_after > 0;
 }
 
 int ex_symbol_count(const ExprCx *x) {

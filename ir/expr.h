@@ -2,7 +2,8 @@
  * and boolean tensors.
  *
  * An Expr is a polynomial with rational coefficients over *atoms*:
- *     symbol                a length the caller chooses (batch), with a range; 0 is legal
+ *     symbol                a length the caller chooses (batch) or a run measures, with a range;
+ *                           0 is legal
  *     coordinate            i0, i1, ...: position along an axis, in [0, extent)
  *     floordiv, mod         with the usual floor semantics
  *     min, max, abs
@@ -105,12 +106,17 @@ typedef struct Symbol {
     const char *name;
     int64_t min, max; /* inclusive; max = INT64_MAX when unbounded */
     const Atom *atom;
+    bool measured; /* known only during a run, when the node that defines it has run */
 } Symbol;
 
 ExprCx *ex_new(Cx *cx); /* in cx->arena */
 
 /* --- symbols --- */
 const Expr *ex_symbol(ExprCx *x, const char *name); /* finds or makes; range [0, INT64_MAX] */
+/* Finds or makes a measured symbol (docs/ir.md); a new one has this range, 0 <= min <= max.
+ * Measured symbols are made in the order in which nodes define them. */
+const Expr *ex_measured(ExprCx *x, const char *name, int64_t min, int64_t max);
+bool ex_mentions_measured(const Expr *e);
 int ex_symbol_count(const ExprCx *x);
 const Symbol *ex_symbol_at(const ExprCx *x, int i);
 const Symbol *ex_find_symbol(const ExprCx *x, const char *name); /* NULL if absent */
@@ -197,10 +203,11 @@ typedef struct Requirement {
  * expressions made before may then be out of date; ex_norm brings one up to date, and inference
  * starts again.
  *
- * Rules: symbol = symbol or expression replaces the symbol that occurs in fewest inputs
- * (ex_note_use counts); quotient = expression replaces the quotient atom, never unifies symbols out
- * of a quotient; min(c, s) = s gives s <= c. Requirements are over symbols: one that mentions a
- * coordinate or a load and is neither proven nor refuted raises TN_E_UNSUPPORTED. */
+ * Rules: symbol = symbol or expression replaces a measured symbol, else the one that occurs in
+ * fewest inputs (ex_note_use counts); nothing is replaced by what is measured later than it;
+ * quotient = expression replaces the quotient atom, never unifies symbols out of a quotient; min(c,
+ * s) = s gives s <= c. Requirements are over symbols: one that mentions a coordinate or a load and
+ * is neither proven nor refuted raises TN_E_UNSUPPORTED. */
 bool ex_require_eq(ExprCx *x, const Expr *a, const Expr *b, const char *origin);
 bool ex_require_le(ExprCx *x, const Expr *a, const Expr *b, const char *origin);
 void ex_note_use(ExprCx *x, const char *symbol); /* counts an occurrence in the declared inputs */

@@ -38,6 +38,7 @@ typedef struct Traits {
     uint32_t kinds; /* bit per AtomKind */
     uint64_t axes;  /* bit per axis of a coordinate; the last one stands for all beyond */
     int32_t size, depth;
+    int32_t known_after; /* 1 + number of the last measured symbol; 0: known from the inputs */
 } Traits;
 
 typedef struct Memo {

@@ -1,7 +1,8 @@
 /* Ranges, facts and requirements: what is known beyond algebra.
  *
  * A requirement is recorded as it was found, then *learnt* in the strongest form there is:
- *     symbol = e         the symbol is replaced, the least used one if there is a choice
+ *     symbol = e         the symbol is replaced, if there is a choice the one measured last, then
+ *                        the least used one; never by what is measured later
  *     n // d = e         the quotient is replaced, never a symbol out of it (d not constant)
  *     min(c, s) = s      s <= c
  *     max(c, s) = s      c <= s
@@ -174,9 +175,17 @@ static bool eligible(const Atom *a, Choice what) {
     return a->kind != ATOM_SYMBOL && a->kind != ATOM_COORD && a->kind != ATOM_LOAD;
 }
 
-/* Whether a is the better atom to replace: the symbol with fewer uses, then the later one. */
+/* Whatever is computed before a symbol is measured must not come to mention it. */
+static bool known_in_time(const Atom *a, const Expr *value) {
+    return expr_node(value)->has.known_after <= atom_node(a)->has.known_after;
+}
+
+/* Whether a is the better atom to replace: the one measured last, then the symbol with fewer uses,
+ * then the later one. */
 static bool better(const ExprCx *x, const Atom *a, const Atom *b) {
     if (!b) return true;
+    int32_t late = atom_node(a)->has.known_after, late_b = atom_node(b)->has.known_after;
+    if (late != late_b) return late > late_b;
     int u = a->kind == ATOM_SYMBOL ? x->symbols[a->number]->uses : 0;
     int v = b->kind == ATOM_SYMBOL ? x->symbols[b->number]->uses : 0;
     return u != v ? u < v : a->id > b->id;
@@ -187,7 +196,7 @@ static const Atom *choose(ExprCx *x, const Expr *d, Choice what, const Expr **va
     for (int i = 0; i < d->count; i++) {
         const Expr *v;
         const Atom *a = solved_for(x, d, i, &v);
-        if (!a || !eligible(a, what) || !better(x, a, best)) continue;
+        if (!a || !eligible(a, what) || !known_in_time(a, v) || !better(x, a, best)) continue;
         best = a;
         *value = v;
     }

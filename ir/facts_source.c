@@ -242,6 +242,12 @@ void facts_scalars(Node *n) {
     n->outputs[0]->facts.count = list->count;
 }
 
+void facts_measure(Node *n) {
+    const ExprList *list = attr_exprs(n, "symbols");
+    n->outputs[0]->facts.values = list->e;
+    n->outputs[0]->facts.count = list->count;
+}
+
 /* --- reductions of known values --- */
 
 static const Expr *reduce_step(ExprCx *x, OpKind op, const Expr *a, const Expr *b) {

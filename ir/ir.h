@@ -292,13 +292,14 @@ const Expr *ir_broadcast_dim(Module *m, const Expr *a, const Expr *b);
 void ir_broadcast(Module *m, const Type *a, const Type *b, Type *out); /* dims only */
 
 /* --- the table --- */
-#define OPF_COMM        1u  /* commutative */
-#define OPF_ASSOC       2u  /* associative (rules re-associate) */
-#define OPF_ELEMENTWISE 4u  /* element by element over broadcast inputs; may be a step of a map */
-#define OPF_MOVE        8u  /* moves elements only: folded by moving bytes */
-#define OPF_FUSED       16u /* made by passes, never by importers */
-#define OPF_BOOL        32u /* result is bool whatever the inputs' type */
-#define OPF_CONTROL     64u /* has regions */
+#define OPF_COMM        1u   /* commutative */
+#define OPF_ASSOC       2u   /* associative (rules re-associate) */
+#define OPF_ELEMENTWISE 4u   /* element by element over broadcast inputs; may be a step of a map */
+#define OPF_MOVE        8u   /* moves elements only: folded by moving bytes */
+#define OPF_FUSED       16u  /* made by passes, never by importers */
+#define OPF_BOOL        32u  /* result is bool whatever the inputs' type */
+#define OPF_CONTROL     64u  /* has regions */
+#define OPF_CHECKS      128u /* checks values or defines symbols: never dead, never folded */
 
 typedef struct OpInfo {
     const char *name;

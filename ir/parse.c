@@ -22,7 +22,7 @@ typedef struct Parser {
     Graph *g,
         *next_old; /* being parsed; the one of the round before that the next graph replaces */
     NameMap graphs, values;
-    int symbols; /* of the inputs so far; no others may occur */
+    int symbols; /* of the inputs so far, and measured ones; no others may occur */
 } Parser;
 
 static Arena *arena_of(Parser *p) {
@@ -151,6 +151,16 @@ static void parse_input(Parser *p) {
     define(p, at, key, ir_input(p->g, name, t.dtype, t.rank, t.dims, fill));
 }
 
+/* measured n.0, n.1 */
+static void parse_measured(Parser *p) {
+    do {
+        const char *at = p->l.token.at, *name = lex_word(&p->l, "symbol");
+        tn_enter(p->m->cx, "file", lex_place(&p->l, at));
+        ex_measured(p->m->ex, name, 0, INT64_MAX);
+        tn_leave(p->m->cx);
+    } while (lex_accept(&p->l, ','));
+}
+
 typedef struct Clause {
     const char *at;
     const Expr *left, *right;
@@ -159,7 +169,7 @@ typedef struct Clause {
 
 static void check_symbols(Parser *p, const char *at) {
     if (ex_symbol_count(p->m->ex) > p->symbols)
-        lex_fail(&p->l, at, "no input has the symbol %.100s",
+        lex_fail(&p->l, at, "no input has the symbol %.100s, nor is it measured",
                  ex_symbol_at(p->m->ex, p->symbols)->name);
 }
 
@@ -317,6 +327,7 @@ static void parse_graph(Parser *p) {
             parse_input(p);
         while (lex_accept(&p->l, ','));
     lex_expect(&p->l, ')');
+    if (lex_accept_word(&p->l, "measured")) parse_measured(p);
     p->symbols = ex_symbol_count(p->m->ex);
     if (lex_accept_word(&p->l, "require")) parse_require(p);
     lex_expect(&p->l, '{');

@@ -1,7 +1,7 @@
-/* Prints the contract of a module's inputs: ranges of symbols, then requirements.
+/* Prints the contract of a module: its measured symbols, ranges of symbols, then requirements.
  *
  * Reading the text back must give the same text, so what is printed is a normal form.
- * Only symbols of the inputs' types occur, none that was replaced (s6 == batch).
+ * Only symbols of the inputs' types and measured ones occur, none that was replaced (s6 == batch).
  * Ranges come sorted by name. The requirements are those that are recorded when
  * ranges and requirements are replayed in a context that knows nothing, as the parser
  * will do: what a range or an earlier requirement implies is gone. Other requirements
@@ -27,9 +27,11 @@ typedef struct Range {
 
 typedef struct Contract {
     Cx *cx;
+    const char **measured; /* in the order of their definition */
+    int measured_count;
     ExprCx *x;       /* of the module */
     ExprCx *renamed; /* knows the replaced symbols only */
-    NameMap inputs;  /* the symbols of the inputs' types */
+    NameMap inputs;  /* the symbols of the inputs' types, and measured ones */
     Range *ranges;   /* of these, sorted */
     int range_count;
     Clause *clauses;
@@ -54,6 +56,19 @@ static void note_inputs(Contract *c, const Module *m) {
         for (int i = 0; i < g->input_count; i++)
             for (int k = 0; k < g->inputs[i]->type.rank; k++)
                 ir_each_symbol(g->inputs[i]->type.dims[k], note_symbol, c);
+}
+
+static void note_measured(void *user, const Symbol *s) {
+    Contract *c = user;
+    if (names_has(&c->inputs, s->name)) return;
+    c->measured[c->measured_count++] = s->name;
+    note_symbol(c, s->atom->number);
+}
+
+static void note_definitions(Contract *c, const Module *m) {
+    c->measured = ARENA_ARRAY(&c->cx->arena, const char *, (size_t)ex_symbol_count(c->x));
+    for (const Graph *g = m->graphs; g; g = g->next)
+        for (const Node *n = g->first; n; n = n->next) ir_each_measured(n, note_measured, c);
 }
 
 static int by_name(const void *a, const void *b) {
@@ -85,7 +100,7 @@ static const Expr *rename(Contract *c, const Expr *e) {
     return ex_parse(c->renamed, &s);
 }
 
-/* A relation between symbols of the inputs; others can neither be checked nor matter. */
+/* A relation between symbols that have values; others can neither be checked nor matter. */
 static void add_clause(Contract *c, ExprCx *x, RelationKind kind, const Expr *left,
                        const Expr *right) {
     if (kind == REL_LE && (is_foreign(c, x, left) || is_foreign(c, x, right))) {
@@ -99,6 +114,10 @@ static void add_clause(Contract *c, ExprCx *x, RelationKind kind, const Expr *le
 /* The used symbol of an equation is the one that stays. */
 static void learn_renamings(Contract *c) {
     int n = ex_symbol_count(c->x);
+    for (int i = 0; i < n; i++) {
+        const Symbol *s = ex_symbol_at(c->x, i);
+        if (s->measured) ex_measured(c->renamed, s->name, 0, INT64_MAX);
+    }
     for (int i = 0; i < n; i++)
         if (!is_replaced(c->x, ex_symbol_at(c->x, i)))
             ex_note_use(c->renamed, ex_symbol_at(c->x, i)->name);
@@ -139,6 +158,7 @@ static void find_clauses(Contract *c) {
 static ExprCx *replay(Contract *c) {
     ExprCx *x = ex_new(c->cx);
     const Expr **sides = ARENA_ARRAY(&c->cx->arena, const Expr *, 2 * (size_t)c->count);
+    for (int i = 0; i < c->measured_count; i++) ex_measured(x, c->measured[i], 0, INT64_MAX);
     for (int i = 0; i < c->range_count; i++) ex_note_use(x, c->ranges[i].name);
     for (int i = 0; i < c->count; i++) {
         const char *left = c->clauses[i].left, *right = c->clauses[i].right;
@@ -193,12 +213,15 @@ void print_require(TextBuffer *t, Graph *g) {
     Contract c = {.cx = m->cx, .x = m->ex, .inputs = {.arena = a}};
     c.ranges = ARENA_ARRAY(a, Range, (size_t)ex_symbol_count(c.x));
     note_inputs(&c, m);
+    note_definitions(&c, m);
     if (c.range_count) qsort(c.ranges, (size_t)c.range_count, sizeof *c.ranges, by_name);
     if (ex_requirements(c.x)) {
         c.renamed = ex_new(m->cx);
         find_clauses(&c);
         for (int i = 0; i < MAX_REPLAYS && take_replay(&c, replay(&c)); i++) continue;
     }
+    for (int i = 0; i < c.measured_count; i++)
+        text_format(t, "%s%s", i ? ", " : " measured ", c.measured[i]);
     const char *before = " require ";
     for (int i = 0; i < c.range_count; i++) print_range(t, &c.ranges[i], &before);
     for (int i = 0; i < c.count; i++) {

@@ -187,6 +187,19 @@ void shape_scalars(Node *n) {
     infer_output(n, 0, attr_dtype(n, "dtype"), 1, &length);
 }
 
+/* One expression over lengths per element. */
+void shape_measure(Node *n) {
+    Module *m = module_of(n);
+    const Type *x = infer_input(n, 0);
+    int count = attr_exprs(n, "symbols")->count;
+    bool fits = x->dtype == TN_I64 && x->rank <= 1 &&
+                (x->rank ? ex_is(x->dims[0], count) : count == 1) && count <= TN_MAX_FACTS;
+    if (!fits)
+        tn_fail(m->cx, TN_E_MODEL, "%d symbols to measure in %s, a vector of at most %d in i64",
+                count, ir_type_text(m, x), TN_MAX_FACTS);
+    infer_output(n, 0, x->dtype, x->rank, x->dims);
+}
+
 /* --- reductions --- */
 
 void shape_reduce(Node *n) {

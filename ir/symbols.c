@@ -17,3 +17,12 @@ void ir_each_symbol(const Expr *e, SymbolVisit *visit, void *user) {
         for (int k = 0; k < e->terms[i].degree; k++)
             each_in_atom(e->terms[i].atoms[k], visit, user);
 }
+
+void ir_each_measured(const Node *n, MeasuredVisit *visit, void *user) {
+    if (n->op != OP_measure) return;
+    const ExprList *list = attr_exprs(n, "symbols");
+    for (int i = 0; i < list->count; i++) {
+        const Symbol *s = ex_as_symbol(n->graph->module->ex, list->e[i]);
+        if (s && s->measured) visit(user, s);
+    }
+}

@@ -6,6 +6,7 @@
 #include "ir/infer.h"
 #include "ir/ir.h"
 #include "ir/map.h"
+#include "ir/symbols.h"
 #include "runtime/base/checked.h"
 
 #include <string.h>
@@ -16,6 +17,7 @@ typedef struct Verifier {
     int *uses;     /* by value id: operand slots that hold the value */
     int *results;  /* by value id: results of the graph that are the value */
     bool *defined; /* by value id: a node seen so far computes it */
+    bool *open;    /* by symbol number: it is to be measured, but no node so far does */
     uint32_t values;
 } Verifier;
 
@@ -120,11 +122,66 @@ static const char *check_results(Verifier *v, const Node *n) {
     return NULL;
 }
 
+/* --- measured symbols --- */
+
+static void open_symbol(void *user, const Symbol *s) {
+    ((bool *)user)[s->atom->number] = true;
+}
+
+static void close_symbol(void *user, const Symbol *s) {
+    ((bool *)user)[s->atom->number] = false;
+}
+
+/* A graph that another one calls may use what that one measures. */
+static void open_symbols(Verifier *v) {
+    const Module *m = v->g->module;
+    for (int i = 0; i < ex_symbol_count(m->ex); i++) v->open[i] = ex_symbol_at(m->ex, i)->measured;
+    for (const Graph *g = m->graphs; g; g = g->next)
+        for (const Node *n = g == v->g ? NULL : g->first; n; n = n->next)
+            ir_each_measured(n, close_symbol, v->open);
+    for (const Node *n = v->g->first; n; n = n->next) ir_each_measured(n, open_symbol, v->open);
+}
+
+typedef struct Early {
+    const Verifier *v;
+    const Symbol *symbol; /* one that is measured later, if any */
+} Early;
+
+static void find_early(void *user, int symbol) {
+    Early *e = user;
+    if (e->v->open[symbol]) e->symbol = ex_symbol_at(e->v->g->module->ex, symbol);
+}
+
+static void find_early_in(Early *e, const Expr *const *list, int n) {
+    for (int i = 0; i < n; i++)
+        if (ex_mentions_measured(list[i])) ir_each_symbol(list[i], find_early, e);
+}
+
+/* What a node and its results mention is measured by now. */
+static const char *check_symbols(Verifier *v, const Node *n) {
+    Early e = {.v = v};
+    ir_each_measured(n, close_symbol, v->open);
+    for (int i = 0; i < n->output_count; i++)
+        find_early_in(&e, n->outputs[i]->type.dims, n->outputs[i]->type.rank);
+    for (int i = 0; i < ir_attr_count(n->op); i++) {
+        const Attr *a = &n->attrs[i];
+        switch (ir_attr_info(n->op, i)->kind) {
+        case 'd': find_early_in(&e, &a->d, 1); break;
+        case 'D': find_early_in(&e, a->D->e, a->D->count); break;
+        case 'E': find_early_in(&e, a->E->e, a->E->count); break;
+        default: break;
+        }
+    }
+    if (!e.symbol) return NULL;
+    return about(n, arena_printf(v->arena, "%s is not measured before it is used", e.symbol->name));
+}
+
 static const char *check_node(Verifier *v, const Node *n, const Node *before) {
     if (n->graph != v->g || n->removed || n->prev != before)
         return about(n, "the node is not where the list says");
     const char *wrong = check_operands(v, n);
     if (!wrong) wrong = check_attrs(n);
+    if (!wrong) wrong = check_symbols(v, n);
     return wrong ? wrong : check_results(v, n);
 }
 
@@ -167,12 +224,14 @@ const char *ir_verify(Graph *g) {
                   .uses = ARENA_ARRAY(a, int, values),
                   .results = ARENA_ARRAY(a, int, values),
                   .defined = ARENA_ARRAY(a, bool, values),
+                  .open = ARENA_ARRAY(a, bool, (size_t)ex_symbol_count(g->module->ex)),
                   .values = values};
     const char *wrong = NULL;
     const Node *before = NULL;
     int count = 0;
     for (const Constant *c = g->module->constants; !wrong && c; c = c->next)
         wrong = check_constant(&v, c);
+    open_symbols(&v);
     for (const Node *n = g->first; !wrong && n; before = n, n = n->next, count++)
         wrong = check_node(&v, n, before);
     if (!wrong && (g->last != before || g->node_count != count))

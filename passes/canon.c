@@ -116,10 +116,12 @@ static bool canon_node(Node *n, Seen *seen) {
     Node *earlier = find_or_add(seen, n);
     if (!earlier) return changed;
     merge(n, earlier);
+    if (ir_op_info(n->op)->flags & OPF_CHECKS) ir_remove(n); /* never dead by itself */
     return true;
 }
 
 static bool unused(const Node *n) {
+    if (ir_op_info(n->op)->flags & OPF_CHECKS) return false;
     for (int o = 0; o < n->output_count; o++)
         if (n->outputs[o]->use_count || ir_is_output(n->outputs[o])) return false;
     return true;

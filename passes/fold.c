@@ -154,6 +154,7 @@ static Value *write_iota(Node *n) {
 }
 
 Value *canon_fold(Node *n) {
+    if (ir_op_info(n->op)->flags & OPF_CHECKS) return NULL;
     Value *v = fold_constants(n);
     if (!v) v = write_values(n);
     if (!v) v = write_splat(n);

@@ -33,6 +33,10 @@ void ref_scalars(RefCall *call) {
 
 /* --- the same elements elsewhere --- */
 
+void ref_measure(RefCall *call) {
+    memcpy(call->out->data, call->in[0]->data, call->out->bytes);
+}
+
 static void copy_element(const Tensor *y, int64_t to, const Tensor *x, int64_t from) {
     size_t size = tn_dtype_size(x->dtype);
     memcpy((char *)y->data + (size_t)to * size, (const char *)x->data + (size_t)from * size, size);

@@ -18,7 +18,7 @@ static const char every_operator[] =
     "  const %b: f32[4] = {0, 0.1, -inf, nan}\n"
     "  const %c0: f32[2, 2] = {0, 1, 2, 3}\n"
     "  graph main(%x: f32[n, 4], %q: f32[b, s, 2, 4], %n: i64[n], %m: bool[b, s] = ones, "
-    "%bias: f32[1, 2, s, s] = zeros) require b >= 1, n >= 1, s <= 512 {\n"
+    "%bias: f32[1, 2, s, s] = zeros) measured k.0, k.1 require b >= 1, n >= 1, s <= 512 {\n"
     "    %0: bool[] = not %c\n"
     "    %1: f32[n, 4] = where %c, %x, %x\n"
     "    %2: bool[n, 4] = eq %x, %x\n"
@@ -91,6 +91,7 @@ static const char every_operator[] =
     "t4 = lt t3 x1; t5 = where t4 x0 x1; t6: i64 = cast t5; t7: i64 = splat -3; t8 = add t6 t7; "
     "t9: f32 = cast t8)}\n"
     "    %70: f32[2, 2] = exp %c0\n"
+    "    %71: i64[3] = measure %40 {symbols=[k.0, k.1, n]}\n"
     "    return %69 as \"y\", %c as \"a \\x22quoted\\x22 name\"\n"
     "  }\n"
     "}\n";
@@ -293,8 +294,9 @@ static void test_refusals(void **state) {
         {"module { graph g(%x: f32[n]) require 2*n + 1 <= n { return } }",
          "line 1, column 38: this cannot hold"},
         {"module { graph g(%x: f32[n]) require n <= k { return } }",
-         "line 1, column 38: no input has the symbol k"},
-        {GRAPH("%0: f32[k] = expand %x {dims=[k]}"), "line 2, column 1: no input has the symbol k"},
+         "line 1, column 38: no input has the symbol k, nor is it measured"},
+        {GRAPH("%0: f32[k] = expand %x {dims=[k]}"),
+         "line 2, column 1: no input has the symbol k, nor is it measured"},
         {GRAPH("%0: f32[n] = foo %x"), "line 2, column 14: unknown operator 'foo'"},
         {GRAPH("%0: f32[n] = neg %y"), "line 2, column 18: %y is not defined yet"},
         {GRAPH("%0: f32[n] = neg %0"), "line 2, column 18: %0 is not defined yet"},
