@@ -183,16 +183,6 @@ static const char *c4_identity(const Node *n) {
 
 /* --- C5: moves are merged --- */
 
-/* Every value of `from` is one of `to`. */
-static bool is_lossless(TnDType from, TnDType to) {
-    TnDTypeClass a = tn_dtype_class(from), b = tn_dtype_class(to);
-    size_t m = tn_dtype_size(from), n = tn_dtype_size(to);
-    if (from == TN_BOOL) return true;
-    if (a == TN_CLASS_FLOAT) return b == TN_CLASS_FLOAT && n > m;
-    if (a == TN_CLASS_UINT && b == TN_CLASS_INT) return n > m;
-    return a == b && n >= m;
-}
-
 static const char *c5_merged(const Node *n) {
     if (n->input_count == 0 || !n->inputs[0] || !n->inputs[0]->node) return NULL;
     const Node *x = n->inputs[0]->node;
@@ -214,8 +204,9 @@ static const char *c5_merged(const Node *n) {
             return NULL;
         return "a slice of a slice";
     case OP_cast:
-        return is_lossless(x->inputs[0]->type.dtype, x->outputs[0]->type.dtype) ? "a cast of a cast"
-                                                                                : NULL;
+        return tn_dtype_holds(x->outputs[0]->type.dtype, x->inputs[0]->type.dtype)
+                   ? "a cast of a cast"
+                   : NULL;
     default: return NULL;
     }
 }

@@ -1,48 +1,81 @@
 /* Elements of dense tensors as numbers, for every element type.
  *
- * Data may be unaligned (it lies in mapped files), so every access goes through memcpy. 16-bit
- * floats are rounded to nearest, ties to even, straight from double: never twice. */
-#include "ir/ir.h"
+ * Data may be unaligned (it lies in mapped files), so every access goes through memcpy. Floats of
+ * 16 bits and less are rounded to nearest, ties to even, straight from double: never twice. What is
+ * beyond the largest number becomes what the format has there: infinity, else NaN, else (f4e2m1)
+ * the largest number. f8e8m0 has powers of two only and rounds towards zero. */
+#include "ir/element.h"
 
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
-/* A binary format: sign, exponent, mantissa. */
+/* A binary format: sign, exponent, mantissa. Bit patterns without the sign up to `largest` are
+ * numbers, `nan` is not one, `beyond` is what larger numbers become. Formats without a negative
+ * zero have their only NaN in its place. */
 typedef struct Format {
-    int exponent_bits, mantissa_bits;
+    int exponent_bits, mantissa_bits, bias;
+    uint16_t largest, beyond, nan;
+    bool no_negative_zero;
 } Format;
 
-static const Format half_format = {5, 10}, bfloat_format = {8, 7};
-
-static double decode(Format f, uint16_t bits) {
-    int bias = (1 << (f.exponent_bits - 1)) - 1, top = (1 << f.exponent_bits) - 1;
-    int exponent = (bits >> f.mantissa_bits) & top;
-    int mantissa = bits & ((1 << f.mantissa_bits) - 1);
-    double v;
-    if (exponent == top)
-        v = mantissa ? (double)NAN : (double)INFINITY;
-    else if (exponent == 0)
-        v = ldexp(mantissa, 1 - bias - f.mantissa_bits);
-    else
-        v = ldexp(mantissa + (1 << f.mantissa_bits), exponent - bias - f.mantissa_bits);
-    return bits >> 15 ? -v : v;
+static const Format *format_of(TnDType t) {
+    static const Format formats[] = {
+        [TN_F16] = {5, 10, 15, 0x7bff, 0x7c00, 0x7e00, false},
+        [TN_BF16] = {8, 7, 127, 0x7f7f, 0x7f80, 0x7fc0, false},
+        [TN_F8E4M3FN] = {4, 3, 7, 0x7e, 0x7f, 0x7f, false},
+        [TN_F8E4M3FNUZ] = {4, 3, 8, 0x7f, 0x80, 0x80, true},
+        [TN_F8E5M2] = {5, 2, 15, 0x7b, 0x7c, 0x7e, false},
+        [TN_F8E5M2FNUZ] = {5, 2, 16, 0x7f, 0x80, 0x80, true},
+        [TN_F4E2M1] = {2, 1, 1, 0x7, 0x7, 0x0, false},
+    };
+    return &formats[t];
 }
 
-static uint16_t encode(Format f, double v) {
-    int bias = (1 << (f.exponent_bits - 1)) - 1, top = (1 << f.exponent_bits) - 1;
-    int one = 1 << f.mantissa_bits;
-    int sign = signbit(v) ? 0x8000 : 0;
-    if (isnan(v)) return (uint16_t)(sign | top << f.mantissa_bits | one >> 1);
-    if (isinf(v)) return (uint16_t)(sign | top << f.mantissa_bits);
-    int exponent;
-    frexp(v, &exponent); /* |v| in [2^(exponent-1), 2^exponent) */
-    int biased = exponent - 1 + bias;
-    if (v == 0 || biased < 1) biased = 1; /* zero and subnormals share the smallest scale */
-    if (biased >= top) return (uint16_t)(sign | top << f.mantissa_bits);
-    double units = rint(ldexp(fabs(v), bias + f.mantissa_bits - biased)); /* at most 2 * one */
-    /* A normal number's units include the hidden bit; a carry moves on to the next exponent. */
-    int bits = (biased - 1) * one + (int)units;
+static double decode(const Format *f, uint16_t bits) {
+    int sign_bit = f->exponent_bits + f->mantissa_bits, one = 1 << f->mantissa_bits;
+    int size = bits & ((1 << sign_bit) - 1);
+    bool negative = bits >> sign_bit & 1;
+    double v;
+    if (f->no_negative_zero && negative && size == 0) return (double)NAN;
+    if (size > f->largest)
+        v = size == f->beyond && size != f->nan ? (double)INFINITY : (double)NAN;
+    else if (size < one)
+        v = ldexp(size, 1 - f->bias - f->mantissa_bits);
+    else
+        v = ldexp(size % one + one, size / one - f->bias - f->mantissa_bits);
+    return negative ? -v : v;
+}
+
+static uint16_t encode(const Format *f, double v) {
+    int one = 1 << f->mantissa_bits;
+    int sign = signbit(v) ? 1 << (f->exponent_bits + f->mantissa_bits) : 0;
+    if (isnan(v)) return (uint16_t)(sign | f->nan);
+    int bits = f->beyond, exponent = INT_MAX;
+    if (!isinf(v)) frexp(v, &exponent); /* |v| in [2^(exponent-1), 2^exponent) */
+    int top = (f->largest >> f->mantissa_bits) + 1;
+    if (exponent < top + 1 - f->bias) {
+        int biased = exponent - 1 + f->bias;
+        if (v == 0 || biased < 1) biased = 1; /* zero and subnormals share the smallest scale */
+        double units = rint(ldexp(fabs(v), f->bias + f->mantissa_bits - biased));
+        /* A normal number's units include the hidden bit; a carry moves to the next exponent. */
+        bits = (biased - 1) * one + (int)units; /* units: at most 2 * one */
+        if (bits > f->largest) bits = f->beyond;
+    }
+    if (f->no_negative_zero && (bits == 0 || bits == f->nan)) return (uint16_t)bits;
     return (uint16_t)(sign | bits);
+}
+
+/* f8e8m0 is 2^(bits - 127), 255 is NaN. */
+static double decode_power(uint8_t bits) {
+    return bits == 255 ? (double)NAN : ldexp(1, bits - 127);
+}
+
+static uint8_t encode_power(double v) {
+    int exponent;
+    if (!isfinite(v) || fabs(v) >= 0x1p128) return 255;
+    frexp(v, &exponent);
+    return (uint8_t)(v == 0 || exponent < -126 ? 0 : exponent - 1 + 127);
 }
 
 #define LOAD(T) \
@@ -59,20 +92,31 @@ double ir_element_f64(TnDType t, const void *data, int64_t i) {
         LOAD(double);
         return v;
     }
-    case TN_F16: {
-        LOAD(uint16_t);
-        return decode(half_format, v);
-    }
+    case TN_F16:
     case TN_BF16: {
         LOAD(uint16_t);
-        return decode(bfloat_format, v);
+        return decode(format_of(t), v);
     }
+    case TN_F8E4M3FN:
+    case TN_F8E4M3FNUZ:
+    case TN_F8E5M2:
+    case TN_F8E5M2FNUZ:
+    case TN_F4E2M1: return decode(format_of(t), ((const uint8_t *)data)[i]);
+    case TN_F8E8M0: return decode_power(((const uint8_t *)data)[i]);
     case TN_U64: {
         LOAD(uint64_t);
         return (double)v;
     }
     default: return (double)ir_element_i64(t, data, i);
     }
+}
+
+/* The low bits of v as an integer of fewer than 8 bits. */
+static int64_t fit(TnDType t, int64_t v) {
+    int bits = tn_dtype_bits(t);
+    int64_t low = v & ((1 << bits) - 1);
+    bool negative = tn_dtype_class(t) == TN_CLASS_INT && low >> (bits - 1);
+    return negative ? low - (1 << bits) : low;
 }
 
 int64_t ir_element_i64(TnDType t, const void *data, int64_t i) {
@@ -91,6 +135,10 @@ int64_t ir_element_i64(TnDType t, const void *data, int64_t i) {
         CASE(TN_U32, uint32_t)
         CASE(TN_U64, uint64_t)
 #undef CASE
+    case TN_I4:
+    case TN_U4:
+    case TN_I2:
+    case TN_U2: return fit(t, ((const uint8_t *)data)[i]);
     case TN_BOOL: return ((const uint8_t *)data)[i] != 0;
     default: return 0;
     }
@@ -104,7 +152,7 @@ static void store(void *data, int64_t i, const void *v, size_t size) {
 static int64_t to_integer(TnDType t, double v) {
     if (isnan(v)) return 0;
     bool is_unsigned = tn_dtype_class(t) == TN_CLASS_UINT;
-    int bits = (int)tn_dtype_size(t) * 8;
+    int bits = tn_dtype_bits(t);
     double low = is_unsigned ? 0 : -ldexp(1, bits - 1), limit = ldexp(1, bits - !is_unsigned);
     if (v <= low) return is_unsigned ? 0 : INT64_MIN >> (64 - bits);
     if (v >= limit) return (int64_t)((is_unsigned ? UINT64_MAX : INT64_MAX) >> (64 - bits));
@@ -118,13 +166,16 @@ void ir_store_f64(TnDType t, void *data, int64_t i, double v) {
     case TN_F32: store(data, i, &f, sizeof f); break;
     case TN_F64: store(data, i, &v, sizeof v); break;
     case TN_F16:
-        bits = encode(half_format, v);
-        store(data, i, &bits, sizeof bits);
-        break;
     case TN_BF16:
-        bits = encode(bfloat_format, v);
+        bits = encode(format_of(t), v);
         store(data, i, &bits, sizeof bits);
         break;
+    case TN_F8E4M3FN:
+    case TN_F8E4M3FNUZ:
+    case TN_F8E5M2:
+    case TN_F8E5M2FNUZ:
+    case TN_F4E2M1: ((uint8_t *)data)[i] = (uint8_t)encode(format_of(t), v); break;
+    case TN_F8E8M0: ((uint8_t *)data)[i] = encode_power(v); break;
     case TN_BOOL: ((uint8_t *)data)[i] = v != 0; break;
     default: ir_store_i64(t, data, i, to_integer(t, v)); break;
     }
@@ -147,6 +198,10 @@ void ir_store_i64(TnDType t, void *data, int64_t i, int64_t v) {
         CASE(TN_U32, uint32_t)
         CASE(TN_U64, uint64_t)
 #undef CASE
+    case TN_I4:
+    case TN_U4:
+    case TN_I2:
+    case TN_U2: ((uint8_t *)data)[i] = (uint8_t)fit(t, v); break;
     case TN_BOOL: ((uint8_t *)data)[i] = v != 0; break;
     default: ir_store_f64(t, data, i, (double)v); break;
     }

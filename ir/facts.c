@@ -60,7 +60,7 @@ bool facts_small(const Expr *e, int bits) {
 }
 
 static bool within(int64_t lo, int64_t hi, TnDType t) {
-    int bits = (int)tn_dtype_size(t) * 8;
+    int bits = tn_dtype_bits(t);
     bool is_unsigned = tn_dtype_class(t) == TN_CLASS_UINT;
     if (bits == 64) return !is_unsigned || lo >= 0;
     int64_t max = INT64_MAX >> (64 - bits - is_unsigned), min = is_unsigned ? 0 : -max - 1;

@@ -210,8 +210,7 @@ static bool convert(const Node *n, const Elem *a, Elem *r) {
     r->e = from == TN_BOOL ? ex_bit(x, a[0].p) : a[0].e;
     if (from == TN_BOOL) return true;
     if (tn_is_float(from) && !tn_is_float(to)) r->e = ex_trunc(x, r->e);
-    bool widens = !tn_is_float(to) && tn_dtype_class(from) == tn_dtype_class(to) &&
-                  tn_dtype_size(from) <= tn_dtype_size(to);
+    bool widens = !tn_is_float(to) && tn_dtype_holds(to, from);
     return widens || from == to || facts_fits(x, to, r->e);
 }
 

@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "ir/element.h"
 #include "ir/expr.h"
 #include "ir/fail.h"
 #include "runtime/base/dtype.h"
@@ -228,10 +229,6 @@ uint64_t ir_constant_hash(Constant *c);
 /* v is a constant all of whose elements are equal (any shape): that number. */
 bool ir_constant_float(const Value *v, double *x);
 bool ir_constant_int(const Value *v, int64_t *x);
-double ir_element_f64(TnDType t, const void *data, int64_t i);  /* element i of dense data */
-int64_t ir_element_i64(TnDType t, const void *data, int64_t i); /* of an integer or bool type */
-void ir_store_f64(TnDType t, void *data, int64_t i, double v);  /* rounds to t */
-void ir_store_i64(TnDType t, void *data, int64_t i, int64_t v); /* wraps to t */
 
 /* --- nodes: build, then insert; or one of the short forms in build.h --- */
 /* A node with its attributes at their defaults; not in the graph yet. */

@@ -56,7 +56,7 @@ void infer_same_dtype(const Node *n) {
 void infer_dtype(const Node *n, int i, DTypeSet allowed) {
     TnDType t = infer_input(n, i)->dtype;
     DTypeSet set = tn_is_float(t) ? SET_FLOAT : t == TN_BOOL ? SET_BOOL : SET_INT;
-    if (allowed & set) return;
+    if (allowed == SET_ANY || (allowed & set && !tn_is_narrow(t))) return;
     const char *wanted = allowed == SET_BOOL    ? "bool"
                          : allowed == SET_INT   ? "integer"
                          : allowed == SET_FLOAT ? "float"

@@ -93,22 +93,12 @@ static Value *simplify_pow(Node *n) {
     return NULL;
 }
 
-/* Every value of `from` is one of `to`. */
-static bool is_lossless(TnDType from, TnDType to) {
-    TnDTypeClass a = tn_dtype_class(from), b = tn_dtype_class(to);
-    size_t m = tn_dtype_size(from), n = tn_dtype_size(to);
-    if (from == TN_BOOL) return true;
-    if (a == TN_CLASS_FLOAT) return b == TN_CLASS_FLOAT && n > m;
-    if (a == TN_CLASS_UINT && b == TN_CLASS_INT) return n > m;
-    return a == b && n >= m;
-}
-
 static Value *simplify_cast(Node *n) {
     Value *x = n->inputs[0];
     TnDType to = n->outputs[0]->type.dtype;
     if (x->type.dtype == to) return x;
     Node *inner = producer(x, OP_cast);
-    if (!inner || !is_lossless(inner->inputs[0]->type.dtype, x->type.dtype)) return NULL;
+    if (!inner || !tn_dtype_holds(x->type.dtype, inner->inputs[0]->type.dtype)) return NULL;
     return ir_cast(n->graph, inner->inputs[0], to);
 }
 

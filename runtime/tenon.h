@@ -94,7 +94,12 @@ typedef enum tenon_dtype {
     TENON_U16 = 10,
     TENON_U32 = 11,
     TENON_U64 = 12,
-    TENON_BOOL = 13 /* one byte, 0 or 1 */
+    TENON_BOOL = 13, /* one byte, 0 or 1 */
+    TENON_F8E4M3FN = 14,
+    TENON_F8E4M3FNUZ = 15,
+    TENON_F8E5M2 = 16,
+    TENON_F8E5M2FNUZ = 17,
+    TENON_F8E8M0 = 18
 } tenon_dtype;
 
 /* A dense, row-major tensor in the caller's or the session's memory. */

@@ -38,12 +38,35 @@ typedef struct TypeName {
 } TypeName;
 
 static const TypeName type_names[] = {
-    {"F32", TN_F32},      {"F16", TN_F16},      {"BF16", TN_BF16},    {"F64", TN_F64},
-    {"I8", TN_I8},        {"I16", TN_I16},      {"I32", TN_I32},      {"I64", TN_I64},
-    {"U8", TN_U8},        {"U16", TN_U16},      {"U32", TN_U32},      {"U64", TN_U64},
-    {"BOOL", TN_BOOL},    {"F4", TN_NONE},      {"F6_E2M3", TN_NONE}, {"F6_E3M2", TN_NONE},
-    {"F8_E4M3", TN_NONE}, {"F8_E5M2", TN_NONE}, {"F8_E8M0", TN_NONE}, {"C64", TN_NONE},
+    {"F32", TN_F32},
+    {"F16", TN_F16},
+    {"BF16", TN_BF16},
+    {"F64", TN_F64},
+    {"I8", TN_I8},
+    {"I16", TN_I16},
+    {"I32", TN_I32},
+    {"I64", TN_I64},
+    {"U8", TN_U8},
+    {"U16", TN_U16},
+    {"U32", TN_U32},
+    {"U64", TN_U64},
+    {"BOOL", TN_BOOL},
+    {"F4", TN_NONE},
+    {"F6_E2M3", TN_NONE},
+    {"F6_E3M2", TN_NONE},
+    {"F8_E4M3", TN_F8E4M3FN},
+    {"F8_E4M3FNUZ", TN_F8E4M3FNUZ},
+    {"F8_E5M2", TN_F8E5M2},
+    {"F8_E5M2FNUZ", TN_F8E5M2FNUZ},
+    {"F8_E8M0", TN_F8E8M0},
+    {"C64", TN_NONE},
 };
+
+const char *st_type_name(TnDType t) {
+    for (size_t i = 0; i < sizeof type_names / sizeof *type_names; i++)
+        if (type_names[i].dtype == t && t) return type_names[i].name;
+    return NULL;
+}
 
 static const char *quoted(Cx *cx, const char *s) {
     return tn_printable(cx, s, strlen(s), MAX_QUOTED);

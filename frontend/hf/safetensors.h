@@ -19,6 +19,7 @@ typedef WeightView StTensor;
 typedef struct SafeTensors SafeTensors;
 
 SafeTensors *st_open(Cx *cx, const char *path);
+const char *st_type_name(TnDType t); /* as safetensors spells it; NULL if it has no such type */
 const StTensor *st_find(const SafeTensors *st, const char *name); /* NULL if there is none */
 size_t st_count(const SafeTensors *st);
 const StTensor *st_at(const SafeTensors *st, size_t i);

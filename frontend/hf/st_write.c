@@ -41,10 +41,11 @@ static void put_string(Text *t, const char *s) {
     put(t, "\"", 1);
 }
 
-static const char *type_name(Cx *cx, TnDType dtype) {
-    char *name = arena_strdup(&cx->arena, tn_dtype_name(dtype)); /* "f32" is "F32" here */
-    for (char *p = name; *p; p++)
-        if (*p >= 'a' && *p <= 'z') *p = (char)(*p - 'a' + 'A');
+static const char *type_name(Cx *cx, const StTensor *t) {
+    const char *name = st_type_name(t->dtype);
+    if (!name)
+        tn_fail(cx, TN_E_UNSUPPORTED, "tensor '%s': safetensors has no type for %s", t->name,
+                tn_dtype_name(t->dtype));
     return name;
 }
 
@@ -66,7 +67,7 @@ static Text make_header(Cx *cx, const StTensor **order, size_t count) {
         const StTensor *x = order[i];
         if (i) put(&t, ",", 1);
         put_string(&t, x->name);
-        put_format(&t, ":{\"dtype\":\"%s\",\"shape\":[", type_name(cx, x->dtype));
+        put_format(&t, ":{\"dtype\":\"%s\",\"shape\":[", type_name(cx, x));
         for (int d = 0; d < x->rank; d++)
             put_format(&t, "%s%lld", d ? "," : "", (long long)x->dims[d]);
         put_format(&t, "],\"data_offsets\":[%zu,%zu]}", offset, offset + x->bytes);

@@ -96,6 +96,14 @@ static TnDType element_type(Importer *im, const Onnx__TypeProto__Tensor *t) {
     return onnx_need_dtype(im->cx, t->elem_type);
 }
 
+/* A session's tensors have no packed form. */
+static void check_interface(Importer *im, TnDType t) {
+    if (tn_dtype_bits(t) < 8)
+        tn_fail(im->cx, TN_E_UNSUPPORTED,
+                "inputs and outputs of type %s are unsupported: its elements are no whole bytes",
+                tn_dtype_name(t));
+}
+
 /* Declared lengths, and that their product is a possible number of elements. */
 static FrontendAxis *read_axes(Importer *im, const Onnx__TensorShapeProto *shape) {
     FrontendAxis *axes = ARENA_ARRAY(&im->cx->arena, FrontendAxis, shape->n_dim);
@@ -120,6 +128,7 @@ static Value *import_input(Importer *im, Graph *g, const Onnx__ValueInfoProto *v
     if (!t) tn_fail(im->cx, TN_E_MODEL, "the type is missing");
     if (!t->shape) tn_fail(im->cx, TN_E_UNSUPPORTED, "the number of axes is not declared");
     TnDType dtype = element_type(im, t);
+    check_interface(im, dtype);
     if (t->shape->n_dim > TN_MAX_RANK)
         tn_fail(im->cx, TN_E_LIMIT, "%zu axes, at most %d", t->shape->n_dim, TN_MAX_RANK);
     FrontendAxis *axes = read_axes(im, t->shape);
@@ -135,6 +144,7 @@ static void import_output(Importer *im, Graph *g, const Onnx__ValueInfoProto *de
     if (t && t->has_elem_type && t->elem_type != 0 && element_type(im, t) != v->type.dtype)
         tn_fail(im->cx, TN_E_MODEL, "declared as %s, but computed as %s",
                 tn_dtype_name(element_type(im, t)), tn_dtype_name(v->type.dtype));
+    check_interface(im, v->type.dtype);
     ir_output(g, declared->name, v);
     tn_leave(im->cx);
 }

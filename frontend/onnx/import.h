@@ -79,6 +79,8 @@ void onnx_mark_axes(const OnnxNode *n, OnnxInts axes, int rank, bool *marked);
 void onnx_need_same_dims(const OnnxNode *n, const Value *a, const Value *b);
 /* The tensor as a constant of the module; borrows its elements. */
 Constant *onnx_constant(OnnxModel *model, Module *m, const Onnx__TensorProto *t, const char *name);
+/* x within the range of `to`, if that is a float of 8 bits: what a saturating cast rounds. */
+Value *onnx_saturate(Graph *g, Value *x, TnDType to);
 /* x op c for a scalar c of x's type */
 Value *onnx_with_scalar(OnnxNode *n, OpKind op, Value *x, double c);
 /* The length of one of so many equal parts of a dim; raises if they are not a whole number. */

@@ -58,16 +58,6 @@ void import_pow(OnnxNode *n) {
     n->outputs[0] = ir_cast(n->g, y, base);
 }
 
-/* --- types --- */
-
-void import_cast(OnnxNode *n) {
-    n->outputs[0] = ir_cast(n->g, n->inputs[0], onnx_need_dtype(n->cx, onnx_int(n, "to")));
-}
-
-void import_cast_like(OnnxNode *n) {
-    n->outputs[0] = ir_cast(n->g, n->inputs[0], dtype_of(n, 1));
-}
-
 /* --- identities --- */
 
 void import_identity(OnnxNode *n) {

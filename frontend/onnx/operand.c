@@ -3,7 +3,7 @@
 #include "frontend/onnx/import.h"
 
 #define MAX_QUOTED    100
-#define ONNX_MAX_TYPE 26 /* INT2, the last of TensorProto.DataType */
+#define ONNX_MAX_TYPE 28 /* FLOAT6E3M2, the last of TensorProto.DataType */
 
 bool onnx_given(const OnnxNode *n, int i) {
     return i < n->input_count && n->inputs[i];

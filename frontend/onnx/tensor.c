@@ -2,7 +2,9 @@
  *
  * Elements are in raw_data (a place in the file, see wire.h), in the typed field that belongs to
  * the type, or in another file of the model's folder. int32_data holds every type of at most 16
- * bits, one element per number, floats by their bits; uint64_data holds u32 and u64. */
+ * bits, one element per number, floats by their bits; uint64_data holds u32 and u64. Elements of 2
+ * and 4 bits are packed, the first in the lowest bits of a byte (or of a number of int32_data), and
+ * get a byte each. */
 #include "frontend/onnx/tensor.h"
 
 #include <assert.h>
@@ -33,20 +35,35 @@ typedef struct TypeRow {
 } TypeRow;
 
 static const TypeRow types[] = {
-    {"UNDEFINED", TN_NONE, NO_FIELD},      {"FLOAT", TN_F32, FLOAT_DATA},
-    {"UINT8", TN_U8, INT32_DATA},          {"INT8", TN_I8, INT32_DATA},
-    {"UINT16", TN_U16, INT32_DATA},        {"INT16", TN_I16, INT32_DATA},
-    {"INT32", TN_I32, INT32_DATA},         {"INT64", TN_I64, INT64_DATA},
-    {"STRING", TN_NONE, NO_FIELD},         {"BOOL", TN_BOOL, INT32_DATA},
-    {"FLOAT16", TN_F16, INT32_DATA},       {"DOUBLE", TN_F64, DOUBLE_DATA},
-    {"UINT32", TN_U32, UINT64_DATA},       {"UINT64", TN_U64, UINT64_DATA},
-    {"COMPLEX64", TN_NONE, NO_FIELD},      {"COMPLEX128", TN_NONE, NO_FIELD},
-    {"BFLOAT16", TN_BF16, INT32_DATA},     {"FLOAT8E4M3FN", TN_NONE, NO_FIELD},
-    {"FLOAT8E4M3FNUZ", TN_NONE, NO_FIELD}, {"FLOAT8E5M2", TN_NONE, NO_FIELD},
-    {"FLOAT8E5M2FNUZ", TN_NONE, NO_FIELD}, {"UINT4", TN_NONE, NO_FIELD},
-    {"INT4", TN_NONE, NO_FIELD},           {"FLOAT4E2M1", TN_NONE, NO_FIELD},
-    {"FLOAT8E8M0", TN_NONE, NO_FIELD},     {"UINT2", TN_NONE, NO_FIELD},
-    {"INT2", TN_NONE, NO_FIELD},
+    {"UNDEFINED", TN_NONE, NO_FIELD},
+    {"FLOAT", TN_F32, FLOAT_DATA},
+    {"UINT8", TN_U8, INT32_DATA},
+    {"INT8", TN_I8, INT32_DATA},
+    {"UINT16", TN_U16, INT32_DATA},
+    {"INT16", TN_I16, INT32_DATA},
+    {"INT32", TN_I32, INT32_DATA},
+    {"INT64", TN_I64, INT64_DATA},
+    {"STRING", TN_NONE, NO_FIELD},
+    {"BOOL", TN_BOOL, INT32_DATA},
+    {"FLOAT16", TN_F16, INT32_DATA},
+    {"DOUBLE", TN_F64, DOUBLE_DATA},
+    {"UINT32", TN_U32, UINT64_DATA},
+    {"UINT64", TN_U64, UINT64_DATA},
+    {"COMPLEX64", TN_NONE, NO_FIELD},
+    {"COMPLEX128", TN_NONE, NO_FIELD},
+    {"BFLOAT16", TN_BF16, INT32_DATA},
+    {"FLOAT8E4M3FN", TN_F8E4M3FN, INT32_DATA},
+    {"FLOAT8E4M3FNUZ", TN_F8E4M3FNUZ, INT32_DATA},
+    {"FLOAT8E5M2", TN_F8E5M2, INT32_DATA},
+    {"FLOAT8E5M2FNUZ", TN_F8E5M2FNUZ, INT32_DATA},
+    {"UINT4", TN_U4, INT32_DATA},
+    {"INT4", TN_I4, INT32_DATA},
+    {"FLOAT4E2M1", TN_F4E2M1, INT32_DATA},
+    {"FLOAT8E8M0", TN_F8E8M0, INT32_DATA},
+    {"UINT2", TN_U2, INT32_DATA},
+    {"INT2", TN_I2, INT32_DATA},
+    {"FLOAT6E2M3", TN_NONE, NO_FIELD},
+    {"FLOAT6E3M2", TN_NONE, NO_FIELD},
 };
 
 #define TYPE_COUNT (int32_t)(sizeof types / sizeof *types)
@@ -94,9 +111,38 @@ static void read_type(Cx *cx, const Onnx__TensorProto *t, OnnxTensor *out, size_
     out->bytes = (size_t)bytes;
 }
 
+/* Elements in a byte of the file; 1 for types of whole bytes. */
+static size_t per_byte(TnDType t) {
+    int bits = tn_dtype_bits(t);
+    return bits < 8 ? 8 / (size_t)bits : 1;
+}
+
+/* Bytes of the elements in the file. */
+static size_t stored_bytes(const OnnxTensor *out) {
+    size_t n = per_byte(out->dtype);
+    return out->bytes / n + (out->bytes % n != 0);
+}
+
+/* A byte for each element of 2 or 4 bits, sign-extended for signed integers. */
+static void unpack(Cx *cx, OnnxTensor *out, const unsigned char *packed) {
+    size_t n = per_byte(out->dtype);
+    int bits = tn_dtype_bits(out->dtype);
+    unsigned char *data = arena_alloc(&cx->arena, out->bytes);
+    for (size_t i = 0; i < out->bytes; i++) {
+        unsigned v = packed[i / n] >> (i % n * (size_t)bits) & ((1u << bits) - 1);
+        bool negative = tn_dtype_class(out->dtype) == TN_CLASS_INT && v >> (bits - 1);
+        data[i] = (unsigned char)(negative ? v - (1u << bits) : v);
+    }
+    out->data = data;
+}
+
 /* Points `out` at bytes of a mapped file. Bools other than 0 and 1 are made 1, in a copy. */
 static void borrow(Cx *cx, OnnxTensor *out, const unsigned char *data) {
     size_t i = out->bytes;
+    if (per_byte(out->dtype) > 1) {
+        unpack(cx, out, data);
+        return;
+    }
     if (out->dtype == TN_BOOL)
         for (i = 0; i < out->bytes && data[i] <= 1;) i++;
     out->data = data;
@@ -119,9 +165,9 @@ static WirePlace raw_place(const Onnx__TensorProto *t) {
 }
 
 static void read_raw(OnnxModel *m, WirePlace place, OnnxTensor *out) {
-    if (place.length != out->bytes)
+    if (place.length != stored_bytes(out))
         tn_fail(m->cx, TN_E_MODEL, "raw_data has %llu bytes, shape %s wants %zu",
-                (unsigned long long)place.length, shape_text(m->cx, out), out->bytes);
+                (unsigned long long)place.length, shape_text(m->cx, out), stored_bytes(out));
     borrow(m->cx, out, m->file.data + place.offset);
 }
 
@@ -144,11 +190,16 @@ static FieldView field_view(const Onnx__TensorProto *t, Field field) {
 }
 
 /* Stores `value`, which must be in the range of the type,
- * as element `i`. Floats of 16 bits come as their bits. */
+ * as element `i`. Floats come as their bits. */
 static bool store(OnnxTensor *out, void *data, size_t i, int64_t value) {
     switch (out->dtype) {
     case TN_I8: ((int8_t *)data)[i] = (int8_t)value; return value == (int8_t)value;
-    case TN_U8: ((uint8_t *)data)[i] = (uint8_t)value; return value == (uint8_t)value;
+    case TN_U8:
+    case TN_F8E4M3FN:
+    case TN_F8E4M3FNUZ:
+    case TN_F8E5M2:
+    case TN_F8E5M2FNUZ:
+    case TN_F8E8M0: ((uint8_t *)data)[i] = (uint8_t)value; return value == (uint8_t)value;
     case TN_I16: ((int16_t *)data)[i] = (int16_t)value; return value == (int16_t)value;
     case TN_U16:
     case TN_F16:
@@ -156,6 +207,23 @@ static bool store(OnnxTensor *out, void *data, size_t i, int64_t value) {
     case TN_U32: ((uint32_t *)data)[i] = (uint32_t)value; return value == (uint32_t)value;
     default: ((uint8_t *)data)[i] = value != 0; return true; /* TN_BOOL */
     }
+}
+
+/* A number of int32_data is a byte of packed elements; writers may sign-extend it. */
+static void read_packed(Cx *cx, const Onnx__TensorProto *t, OnnxTensor *out) {
+    size_t bytes = stored_bytes(out);
+    unsigned char *packed = arena_alloc(&cx->arena, bytes);
+    if (t->n_int32_data != bytes)
+        tn_fail(cx, TN_E_MODEL, "int32_data has %zu numbers, shape %s wants %zu", t->n_int32_data,
+                shape_text(cx, out), bytes);
+    for (size_t i = 0; i < bytes; i++) {
+        int32_t v = t->int32_data[i];
+        if (v < -128 || v > 255)
+            tn_fail(cx, TN_E_MODEL, "int32_data[%zu] is %d, not a byte of packed %s", i, (int)v,
+                    tn_dtype_name(out->dtype));
+        packed[i] = (unsigned char)v;
+    }
+    unpack(cx, out, packed);
 }
 
 /* The typed field holds elements wider than the type: one by one. */
@@ -178,6 +246,10 @@ static void read_field(Cx *cx, const Onnx__TensorProto *t, Field found, OnnxTens
     if (found != wanted)
         tn_fail(cx, TN_E_MODEL, "elements of %s in %s, wanted in %s", tn_dtype_name(out->dtype),
                 from.name, field_view(t, wanted).name);
+    if (per_byte(out->dtype) > 1) {
+        read_packed(cx, t, out);
+        return;
+    }
     if (from.count != elements)
         tn_fail(cx, TN_E_MODEL, "%s has %zu elements, shape %s wants %zu", from.name, from.count,
                 shape_text(cx, out), elements);
@@ -243,10 +315,10 @@ static void read_external(OnnxModel *m, const Onnx__TensorProto *t, OnnxTensor *
     const char *location = entry(cx, t, "location");
     if (!location) tn_fail(cx, TN_E_MODEL, "external data without a location");
     uint64_t offset = entry_number(cx, t, "offset", 0);
-    uint64_t length = entry_number(cx, t, "length", out->bytes);
-    if (length != out->bytes)
+    uint64_t length = entry_number(cx, t, "length", stored_bytes(out));
+    if (length != stored_bytes(out))
         tn_fail(cx, TN_E_MODEL, "length of external data is %llu, shape %s wants %zu bytes",
-                (unsigned long long)length, shape_text(cx, out), out->bytes);
+                (unsigned long long)length, shape_text(cx, out), stored_bytes(out));
     const MapFile *file = open_external(m, location);
     if (!tn_range_ok(offset, length, file->size))
         tn_fail(cx, TN_E_MODEL,
@@ -289,7 +361,7 @@ static void read_elements(OnnxModel *m, const Onnx__TensorProto *t, OnnxTensor *
         read_field(m->cx, t, field, out, elements);
     else if (elements != 0)
         tn_fail(m->cx, TN_E_MODEL, "no data, shape %s wants %zu bytes", shape_text(m->cx, out),
-                out->bytes);
+                stored_bytes(out));
 }
 
 void onnx_tensor(OnnxModel *m, const Onnx__TensorProto *t, OnnxTensor *out) {

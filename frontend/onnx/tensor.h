@@ -1,7 +1,8 @@
 /* Tensors of an ONNX file: initializers and tensor attributes, wherever their elements are stored.
  *
  * Invariant of a tensor read: rank <= TN_MAX_RANK, no dim is negative, and `bytes` is exactly the
- * product of `dims` times the element size. Elements are little-endian. Bool elements are 0 or 1.
+ * product of `dims` times the element size. Elements are little-endian. Bool elements are 0 or 1;
+ * those of 2 and 4 bits have a byte each.
  *
  *     OnnxTensor w;
  *     onnx_tensor(m, graph->initializer[i], &w);

@@ -37,9 +37,18 @@ static double to_float(TnDType t, int64_t i) {
     return t == TN_U64 ? (double)(float)(uint64_t)i : (double)(float)i;
 }
 
+/* To a narrower float: bits that a double has no room for become one, so that it rounds as the
+ * integer does. */
+static double to_narrow(TnDType t, int64_t i) {
+    bool negative = t != TN_U64 && i < 0;
+    uint64_t size = negative ? 0 - (uint64_t)i : (uint64_t)i;
+    if (size >= (uint64_t)1 << 53 && size % 4096 != 0) size = size / 4096 * 4096 + 2048;
+    return negative ? -(double)size : (double)size;
+}
+
 static int64_t saturate(TnDType to, double v) {
     bool is_signed = tn_dtype_class(to) == TN_CLASS_INT;
-    int bits = (int)tn_dtype_size(to) * 8;
+    int bits = tn_dtype_bits(to);
     double end = ldexp(1, is_signed ? bits - 1 : bits); /* one past the largest */
     if (isnan(v)) return 0;
     v = trunc(v);
@@ -54,8 +63,9 @@ Scalar scalar_convert(TnDType from, TnDType to, Scalar v) {
         if (tn_is_float(to)) return v;
         return (Scalar){.i = to == TN_BOOL ? v.f != 0 : saturate(to, v.f)};
     }
-    if (tn_is_float(to))
-        return (Scalar){.f = to == TN_F32 ? to_float(from, v.i) : to_double(from, v.i)};
+    if (to == TN_F32) return (Scalar){.f = to_float(from, v.i)};
+    if (to == TN_F64) return (Scalar){.f = to_double(from, v.i)};
+    if (tn_is_float(to)) return (Scalar){.f = to_narrow(from, v.i)};
     return (Scalar){.i = to == TN_BOOL ? v.i != 0 : v.i};
 }
 

@@ -5,11 +5,11 @@
 
 typedef struct DTypeInfo {
     const char *name;
-    uint8_t size, class;
+    uint8_t bits, class;
 } DTypeInfo;
 
 static const DTypeInfo infos[TN_DTYPE_COUNT] = {
-#define X(upper, lower, number, bits, class) [number] = {#lower, (bits) / 8, TN_CLASS_##class},
+#define X(upper, lower, number, bits, class) [number] = {#lower, bits, TN_CLASS_##class},
     TN_DTYPES(X)
 #undef X
 };
@@ -31,9 +31,25 @@ TnDType tn_dtype_parse(const char *name) {
 }
 
 size_t tn_dtype_size(TnDType t) {
-    return info(t)->size;
+    return ((size_t)info(t)->bits + 7) / 8;
+}
+
+int tn_dtype_bits(TnDType t) {
+    return info(t)->bits;
 }
 
 TnDTypeClass tn_dtype_class(TnDType t) {
     return (TnDTypeClass)info(t)->class;
+}
+
+/* Small floats differ in what they have beside numbers, so among each other none holds another; the
+ * powers of two of f8e8m0 need the range of f32. */
+bool tn_dtype_holds(TnDType t, TnDType from) {
+    TnDTypeClass to = tn_dtype_class(t), source = tn_dtype_class(from);
+    int room = tn_dtype_bits(t), bits = tn_dtype_bits(from);
+    if (from == t || from == TN_BOOL) return !tn_is_narrow(t) || from == t;
+    if (source == TN_CLASS_FLOAT && from == TN_F8E8M0) return t == TN_F32 || t == TN_F64;
+    if (source == TN_CLASS_FLOAT) return to == TN_CLASS_FLOAT && room > bits && !tn_is_narrow(t);
+    if (source == TN_CLASS_UINT && to == TN_CLASS_INT) return room > bits;
+    return source == to && room >= bits;
 }

@@ -1,6 +1,6 @@
 /* Inner interface of the map family: what a register is and how steps act on blocks of them.
  *
- * A register holds MAP_BLOCK elements as float (f32, f16 and bf16), double (f64) or int64_t
+ * A register holds MAP_BLOCK elements as float (f32 and narrower), double (f64) or int64_t
  * (integers and bool; u64 as its bit pattern). Its values always lie in its element type: f16 and
  * bf16 are rounded, integers wrapped, bool is 0 or 1. */
 #ifndef TENON_RUNTIME_KERNELS_MAP_H
@@ -15,7 +15,7 @@ typedef enum MapClass { MAP_FLOAT, MAP_DOUBLE, MAP_INT } MapClass;
 
 static inline MapClass map_class(TnDType t) {
     if (t == TN_F64) return MAP_DOUBLE;
-    return t == TN_F32 || t == TN_F16 || t == TN_BF16 ? MAP_FLOAT : MAP_INT;
+    return tn_is_float(t) ? MAP_FLOAT : MAP_INT;
 }
 
 static inline size_t map_register_bytes(TnDType t) {

@@ -1,10 +1,11 @@
 /* Registers of a map to and from memory and from one element type to another.
  *
  * Integers wrap; a float becomes an integer by truncation, clamped to the type's range, NaN
- * becoming 0; anything becomes bool by comparing with 0; floats round to nearest even. */
+ * becoming 0; anything becomes bool by comparing with 0; floats round to nearest even, once. */
 #include <string.h>
 #include "runtime/kernels/half.h"
 #include "runtime/kernels/map.h"
+#include "runtime/kernels/small_float.h"
 
 /* The stride-1 loop is apart so that it vectorises. */
 #define MOVE(target, source, formula)                                                       \
@@ -33,6 +34,22 @@
 #define PLAIN(x) (x)
 #define TRUTH(x) ((x) != 0)
 
+/* The low bits of x as an integer of fewer than 8: sign and zero extended. */
+#define LOW_SIGNED(bits, x)   ((int64_t)((uint64_t)(x) << (64 - (bits))) >> (64 - (bits)))
+#define LOW_UNSIGNED(bits, x) ((int64_t)((uint64_t)(x) & ((1u << (bits)) - 1)))
+#define I4_OF(x)              LOW_SIGNED(4, x)
+#define U4_OF(x)              LOW_UNSIGNED(4, x)
+#define I2_OF(x)              LOW_SIGNED(2, x)
+#define U2_OF(x)              LOW_UNSIGNED(2, x)
+
+#define SMALL_FLOATS    \
+    TN_F8E4M3FN:        \
+    case TN_F8E4M3FNUZ: \
+    case TN_F8E5M2:     \
+    case TN_F8E5M2FNUZ: \
+    case TN_F8E8M0:     \
+    case TN_F4E2M1
+
 void TN_FN(map_load)(void *y, const void *data, TnDType t, int64_t stride, int64_t n) {
     switch (t) {
     case TN_F32: LOAD(float, float, PLAIN)
@@ -46,6 +63,11 @@ void TN_FN(map_load)(void *y, const void *data, TnDType t, int64_t stride, int64
     case TN_U16: LOAD(int64_t, uint16_t, PLAIN)
     case TN_U32: LOAD(int64_t, uint32_t, PLAIN)
     case TN_BOOL: LOAD(int64_t, uint8_t, TRUTH)
+    case TN_I4: LOAD(int64_t, uint8_t, I4_OF)
+    case TN_U4: LOAD(int64_t, uint8_t, U4_OF)
+    case TN_I2: LOAD(int64_t, uint8_t, I2_OF)
+    case TN_U2: LOAD(int64_t, uint8_t, U2_OF)
+    case SMALL_FLOATS: tn_small_load(y, data, t, stride, n); break;
     default: LOAD(int64_t, int64_t, PLAIN)
     }
 }
@@ -58,11 +80,16 @@ void TN_FN(map_store)(void *data, TnDType t, int64_t stride, const void *x, int6
     case TN_F64: STORE(double, double, PLAIN)
     case TN_I8:
     case TN_U8:
+    case TN_I4:
+    case TN_U4:
+    case TN_I2:
+    case TN_U2:
     case TN_BOOL: STORE(int64_t, uint8_t, (uint8_t))
     case TN_I16:
     case TN_U16: STORE(int64_t, uint16_t, (uint16_t))
     case TN_I32:
     case TN_U32: STORE(int64_t, uint32_t, (uint32_t))
+    case SMALL_FLOATS: tn_small_store(data, t, stride, x, n); break;
     default: STORE(int64_t, int64_t, PLAIN)
     }
 }
@@ -85,6 +112,11 @@ void TN_FN(map_fit)(void *y, TnDType t, int64_t n) {
     case TN_U16: FIT(int64_t, (uint16_t)x[i])
     case TN_U32: FIT(int64_t, (uint32_t)x[i])
     case TN_BOOL: FIT(int64_t, x[i] != 0)
+    case TN_I4: FIT(int64_t, I4_OF(x[i]))
+    case TN_U4: FIT(int64_t, U4_OF(x[i]))
+    case TN_I2: FIT(int64_t, I2_OF(x[i]))
+    case TN_U2: FIT(int64_t, U2_OF(x[i]))
+    case SMALL_FLOATS: tn_small_fit(y, t, n); break;
     default: break;
     }
 }
@@ -96,7 +128,7 @@ typedef struct Range {
 } Range;
 
 static Range range_of(TnDType t) {
-    int bits = (int)tn_dtype_size(t) * 8;
+    int bits = tn_dtype_bits(t);
     int magnitude = tn_dtype_class(t) == TN_CLASS_UINT ? bits : bits - 1;
     if (magnitude == 63) return (Range){-0x1p63, 0x1p63, INT64_MAX};
     int64_t most = (int64_t)(((uint64_t)1 << magnitude) - 1);
@@ -114,6 +146,24 @@ static int64_t u64_of_real(double x) {
     return x >= 0x1p64 ? -1 : (int64_t)(uint64_t)x;
 }
 
+/* A float on the same side of every number that a narrower float can round at: what is lost sets
+ * the last bit (rounding to odd), so that rounding again rounds the double. */
+static float odd_float(double x) {
+    float y = (float)x;
+    uint32_t bits = bits_of_float(y);
+    if ((double)y == x || y != y || bits & 1) return y;
+    int away = (double)y > x ? y > 0 : y < 0; /* rounded away from zero */
+    return float_of_bits(away ? bits - 1 : bits + 1);
+}
+
+/* A double for odd_float: low bits that it has no room for become one. */
+static double sticky_double(int64_t v, TnDType from) {
+    const uint64_t low = 0xfff;
+    uint64_t size = from != TN_U64 && v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+    if (size >> 53 && size & low) size = (size & ~low) | (low + 1) / 2;
+    return from != TN_U64 && v < 0 ? -(double)size : (double)size;
+}
+
 #define CONVERT(name, to, from, formula)                      \
     static void name(void *out, const void *in, int64_t n) {  \
         const from *x = in;                                   \
@@ -122,6 +172,7 @@ static int64_t u64_of_real(double x) {
     }
 
 CONVERT(float_of_double, float, double, x[i])
+CONVERT(odd_of_double, float, double, odd_float(x[i]))
 CONVERT(double_of_float, double, float, x[i])
 CONVERT(float_of_int, float, int64_t, x[i])
 CONVERT(float_of_u64, float, uint64_t, x[i])
@@ -156,6 +207,21 @@ static void integer_of(void *y, TnDType to, const void *x, MapClass from, int64_
         int_of_double(y, x, to, n);
 }
 
+static void narrow_of_int(float *y, const int64_t *x, TnDType from, int64_t n) {
+    for (int64_t i = 0; i < n; i++) y[i] = odd_float(sticky_double(x[i], from));
+}
+
+/* From a double or an integer to a float: to f32 at once, to a narrower one by way of a float from
+ * which rounding is safe. */
+static void float_of(float *y, TnDType to, const void *x, TnDType from, int64_t n) {
+    if (map_class(from) == MAP_DOUBLE)
+        (to == TN_F32 ? float_of_double : odd_of_double)(y, x, n);
+    else if (to != TN_F32)
+        narrow_of_int(y, x, from, n);
+    else
+        (from == TN_U64 ? float_of_u64 : float_of_int)(y, x, n);
+}
+
 void TN_FN(map_cast)(void *y, TnDType to, const void *x, TnDType from, int64_t n) {
     MapClass target = map_class(to), source = map_class(from);
     if (target == source)
@@ -163,9 +229,7 @@ void TN_FN(map_cast)(void *y, TnDType to, const void *x, TnDType from, int64_t n
     else if (target == MAP_INT)
         integer_of(y, to, x, source, n);
     else if (target == MAP_FLOAT)
-        (source == MAP_DOUBLE ? float_of_double
-         : from == TN_U64     ? float_of_u64
-                              : float_of_int)(y, x, n);
+        float_of(y, to, x, from, n);
     else
         (source == MAP_FLOAT ? double_of_float
          : from == TN_U64    ? double_of_u64

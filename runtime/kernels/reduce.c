@@ -81,7 +81,7 @@ static double identity_real(TnReduction kind) {
 }
 
 static int64_t identity_whole(TnReduction kind, TnDType t) {
-    int bits = (int)tn_dtype_size(t) * 8, is_signed = tn_dtype_class(t) == TN_CLASS_INT;
+    int bits = tn_dtype_bits(t), is_signed = tn_dtype_class(t) == TN_CLASS_INT;
     int64_t most = t == TN_BOOL ? 1 : (int64_t)(UINT64_MAX >> (64 - bits + is_signed));
     switch (kind) {
     case TN_REDUCE_PROD: return 1;

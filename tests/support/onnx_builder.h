@@ -56,10 +56,10 @@ typedef struct OnnxTypeWord {
 } OnnxTypeWord;
 
 static inline OnnxTypeWord onnx_type_word(const char *name) {
-    static const OnnxTypeWord types[] = {{"f32", 1, 4},  {"u8", 2, 1},   {"i8", 3, 1},
-                                         {"i32", 6, 4},  {"i64", 7, 8},  {"string", 8, 0},
-                                         {"bool", 9, 1}, {"f16", 10, 2}, {"f64", 11, 8},
-                                         {"c64", 14, 8}, {"f8", 17, 1},  {NULL, 0, 0}};
+    static const OnnxTypeWord types[] = {
+        {"f32", 1, 4},    {"u8", 2, 1},   {"i8", 3, 1},   {"i32", 6, 4},  {"i64", 7, 8},
+        {"string", 8, 0}, {"bool", 9, 1}, {"f16", 10, 2}, {"f64", 11, 8}, {"c64", 14, 8},
+        {"f8", 17, 1},    {"i4", 22, 1},  {NULL, 0, 0}};
     const OnnxTypeWord *t = types;
     while (t->name && strcmp(t->name, name) != 0) t++;
     return *t;

@@ -166,8 +166,8 @@ static void test_dtype(void **state) {
            "tensor 'w': line 1, column 16 (byte 23): dtype 'f32' is unknown");
     refuse(one("32", "[1]", "[0,4]"), 4, TN_E_MODEL,
            "tensor 'w': line 1, column 15 (byte 22): dtype is no string");
-    refuse(one("\"F8_E4M3\"", "[1]", "[0,1]"), 1, TN_E_UNSUPPORTED,
-           "tensor 'w': line 1, column 16 (byte 23): dtype F8_E4M3 is unsupported");
+    refuse(one("\"F6_E3M2\"", "[1]", "[0,1]"), 1, TN_E_UNSUPPORTED,
+           "tensor 'w': line 1, column 16 (byte 23): dtype F6_E3M2 is unsupported");
     refuse(one("\"F16\"", "[2]", "[0,8]"), 8, TN_E_MODEL,
            "tensor 'w': data_offsets span 8 bytes, shape [2] of f16 wants 4");
 }

@@ -158,7 +158,10 @@ static void test_attribute_fields(void **state) {
 static void test_declarations(void **state) {
     (void)state;
     refuse("in x string [2]\nout x", TN_E_UNSUPPORTED, "input 'x': STRING is unsupported");
-    refuse("in x f8 [2]\nout x", TN_E_UNSUPPORTED, "input 'x': FLOAT8E4M3FN is unsupported");
+    refuse("in x c64 [2]\nout x", TN_E_UNSUPPORTED, "input 'x': COMPLEX64 is unsupported");
+    refuse("in x i4 [2]\nout x", TN_E_UNSUPPORTED,
+           "input 'x': inputs and outputs of type i4 are unsupported: its elements are no whole "
+           "bytes");
     refuse("in x 99 [2]\nout x", TN_E_MODEL, "input 'x': element type 99 is unknown");
     refuse("in x f32\nout x", TN_E_UNSUPPORTED, "input 'x': the number of axes is not declared");
     refuse("in x\nout x", TN_E_MODEL, "input 'x': the type is missing");
@@ -304,7 +307,13 @@ static void test_types(void **state) {
     refuse_node(X "y = Cast x {to=0}" Y, "Cast", "element type 0 is unknown");
     refuse_node(X "y = Cast x {to=999}" Y, "Cast", "element type 999 is unknown");
     refuse_unsupported(X "y = Cast x {to=8}" Y, "Cast", "STRING is unsupported");
-    refuse_unsupported(X "y = Cast x {to=17}" Y, "Cast", "FLOAT8E4M3FN is unsupported");
+    refuse_unsupported(X "y = Cast x {to=14}" Y, "Cast", "COMPLEX64 is unsupported");
+    refuse_node(X "y = Cast x {to=17 saturate=2}" Y, "Cast",
+                "attribute 'saturate' is 2, not 0 or 1");
+    refuse_node(X "y = Cast x {to=24 round_mode=odd}" Y, "Cast",
+                "attribute 'round_mode' is 'odd', not one of up, down, nearest");
+    refuse_node(X "h = Cast x {to=17}\ny = Add h h" Y, "Add",
+                "operand 0 has type f8e4m3fn, not number");
     refuse_node(X "const i f32 [1] 0\ny = Gather x i" Y, "Gather",
                 "operand 1 has type f32, not integer");
     refuse_node(X "const i i64 [] 4\ny = Gather x i {axis=1}" Y, "Gather",

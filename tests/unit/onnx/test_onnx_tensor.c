@@ -21,9 +21,15 @@ enum {
     DOUBLE,
     UINT32,
     UINT64,
+    COMPLEX64,
     BFLOAT16 = 16,
     FLOAT8E4M3FN,
-    UINT4 = 21
+    UINT4 = 21,
+    INT4,
+    FLOAT4E2M1,
+    UINT2 = 25,
+    INT2,
+    FLOAT6E2M3
 };
 /* field numbers of TensorProto */
 enum {
@@ -173,14 +179,34 @@ static void test_bad_fields(void **state) {
            TN_E_MODEL, "elements both in int32_data and in int64_data");
 }
 
+/* Two elements of 4 bits or four of 2 in a byte, the first in its lowest bits. */
+static void test_packed(void **state) {
+    (void)state;
+    accept(with_raw(head(UINT4, 1, 3), "\x21\xf3", 2), TN_U4, "\x01\x02\x03", 3, false);
+    accept(with_raw(head(INT4, 1, 3), "\x8f\x07", 2), TN_I4, "\xff\xf8\x07", 3, false);
+    accept(with_raw(head(INT2, 1, 5), "\xe4\x01", 2), TN_I2, "\x00\x01\xfe\xff\x01", 5, false);
+    accept(with_raw(head(UINT2, 1, 4), "\xe4", 1), TN_U2, "\x00\x01\x02\x03", 4, false);
+    accept(with_raw(head(FLOAT4E2M1, 1, 2), "\x9f", 1), TN_F4E2M1, "\x0f\x09", 2, false);
+    accept(with_varints(head(INT4, 1, 3), INT32_DATA, 2, (int64_t[]){-1, 7}), TN_I4, "\xff\xff\x07",
+           3, false);
+    accept(with_varints(head(FLOAT8E4M3FN, 1, 2), INT32_DATA, 2, (int64_t[]){0x38, 0xff}),
+           TN_F8E4M3FN, "\x38\xff", 2, false);
+    refuse(with_raw(head(UINT4, 1, 3), "\x21\xf3\x01", 3), TN_E_MODEL,
+           "raw_data has 3 bytes, shape [1, 3] of u4 wants 2");
+    refuse(with_varints(head(UINT4, 1, 3), INT32_DATA, 3, (int64_t[]){1, 2, 3}), TN_E_MODEL,
+           "int32_data has 3 numbers, shape [1, 3] of u4 wants 2");
+    refuse(with_varints(head(UINT4, 1, 2), INT32_DATA, 1, (int64_t[]){256}), TN_E_MODEL,
+           "int32_data[0] is 256, not a byte of packed u4");
+}
+
 static void test_types(void **state) {
     (void)state;
     refuse(head(0, 1, 1), TN_E_MODEL, "the element type is missing");
     refuse(head(99, 1, 1), TN_E_MODEL, "element type 99 is unsupported");
     refuse(head(-1, 1, 1), TN_E_MODEL, "element type -1 is unsupported");
     refuse(head(STRING, 1, 1), TN_E_UNSUPPORTED, "STRING is unsupported");
-    refuse(head(FLOAT8E4M3FN, 1, 1), TN_E_UNSUPPORTED, "FLOAT8E4M3FN is unsupported");
-    refuse(head(UINT4, 1, 3), TN_E_UNSUPPORTED, "UINT4 is unsupported");
+    refuse(head(COMPLEX64, 1, 1), TN_E_UNSUPPORTED, "COMPLEX64 is unsupported");
+    refuse(head(FLOAT6E2M3, 1, 3), TN_E_UNSUPPORTED, "FLOAT6E2M3 is unsupported");
     Bytes t = head(FLOAT, 1, 1), segment = {0};
     bytes_field_message(&t, 3, &segment);
     refuse(t, TN_E_UNSUPPORTED, "tensors in segments are unsupported");
@@ -360,11 +386,17 @@ static void test_out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_raw),        cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_bad_fields), cmocka_unit_test(test_types),
-        cmocka_unit_test(test_dims),       cmocka_unit_test(test_external),
-        cmocka_unit_test(test_locations),  cmocka_unit_test(test_names_in_messages),
-        cmocka_unit_test(test_big),        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_raw),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_bad_fields),
+        cmocka_unit_test(test_types),
+        cmocka_unit_test(test_packed),
+        cmocka_unit_test(test_dims),
+        cmocka_unit_test(test_external),
+        cmocka_unit_test(test_locations),
+        cmocka_unit_test(test_names_in_messages),
+        cmocka_unit_test(test_big),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }
