@@ -155,6 +155,7 @@ void attrs_check(const Node *n) {
         case 'I': missing = !a->I; break;
         case 'E': missing = !a->E; break;
         case 'm': missing = !a->m; break;
+        case 'g': missing = !a->g; break;
         default: break;
         }
         if (missing)
@@ -191,7 +192,7 @@ static bool body_equal(const MapBody *a, const MapBody *b) {
 
 bool ir_attr_equal(OpKind op, int i, const Attr *a, const Attr *b) {
     char kind = ir_attr_info(op, i)->kind;
-    bool pointer = strchr("sdDIEm", kind) != NULL;
+    bool pointer = strchr("sdDIEmg", kind) != NULL;
     if (pointer && a->s == b->s) return true;
     if (pointer && (!a->s || !b->s)) return false;
     switch (kind) {
@@ -206,6 +207,7 @@ bool ir_attr_equal(OpKind op, int i, const Attr *a, const Attr *b) {
     case 'I':
         return a->I->count == b->I->count &&
                memcmp(a->I->v, b->I->v, (size_t)a->I->count * sizeof a->I->v[0]) == 0;
+    case 'g': return a->g == b->g;
     default: return body_equal(a->m, b->m);
     }
 }
@@ -293,6 +295,10 @@ void ir_set_body(Node *n, const char *attr, const MapBody *body) {
     find(n, attr, 'm')->m = copy;
 }
 
+void ir_set_graph(Node *n, const char *attr, Graph *g) {
+    find(n, attr, 'g')->g = g;
+}
+
 int64_t attr_int(const Node *n, const char *attr) {
     return find(n, attr, 'i')->i;
 }
@@ -331,4 +337,8 @@ const ExprList *attr_exprs(const Node *n, const char *attr) {
 
 const MapBody *attr_body(const Node *n, const char *attr) {
     return find(n, attr, 'm')->m;
+}
+
+Graph *attr_graph(const Node *n, const char *attr) {
+    return find(n, attr, 'g')->g;
 }

@@ -132,7 +132,7 @@ static void check_contract(const Binding *b) {
     }
 }
 
-Binding ir_bind(Graph *g, const Tensor *const *inputs, Arena *arena) {
+Binding ir_bind(Graph *g, const Tensor *const *inputs, const Binding *outer, Arena *arena) {
     Module *m = g->module;
     size_t symbols = (size_t)ex_symbol_count(m->ex);
     Binding b = {g,
@@ -142,6 +142,8 @@ Binding ir_bind(Graph *g, const Tensor *const *inputs, Arena *arena) {
                  ARENA_ARRAY(arena, int64_t, symbols),
                  ARENA_ARRAY(arena, bool, symbols)};
     check_types(&b);
+    for (size_t i = 0; outer && i < symbols; i++)
+        if (outer->known[i]) learn(&b, (int)i, outer->value[i]);
     for (int i = 0; i < g->input_count; i++) solve_input(&b, i, true);
     for (bool progress = true; progress;) {
         progress = false;

@@ -14,9 +14,10 @@ typedef struct Binding {
 } Binding;
 
 /* All that the dims of the inputs determine; everything is in `arena`. Inputs that are NULL say
- * nothing. Raises TN_E_SHAPE, naming the input, if the dims contradict the declared ones, a range
- * or a requirement, or leave a symbol of an input open. */
-Binding ir_bind(Graph *g, const Tensor *const *inputs, Arena *arena);
+ * nothing. `outer`: what the caller of an internal graph knows, else NULL. Raises TN_E_SHAPE,
+ * naming the input, if the dims contradict the declared ones, a range or a requirement, or leave a
+ * symbol of an input open. */
+Binding ir_bind(Graph *g, const Tensor *const *inputs, const Binding *outer, Arena *arena);
 /* Expression e of what `n` measures is v now: a measured symbol without a value gets it, then
  * ranges and requirements are checked as far as they can be; anything else must have this value.
  * `what` names v in the message: "element 0 of 'lengths'". Raises TN_E_SHAPE. */

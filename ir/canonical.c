@@ -30,7 +30,7 @@ static bool has_result_dims(const Node *n, const Value *v) {
 /* --- C1, C2: the graph has nothing superfluous --- */
 
 static const char *c1_dead(const Node *n) {
-    if (ir_op_info(n->op)->flags & OPF_CHECKS) return NULL;
+    if (ir_never_dead(n)) return NULL;
     for (int i = 0; i < n->output_count; i++)
         if (n->outputs[i]->use_count || ir_is_output(n->outputs[i])) return NULL;
     return "no result is used";
@@ -46,7 +46,7 @@ static bool same_operands(const Node *a, const Node *b) {
 }
 
 static bool equal_nodes(const Node *a, const Node *b) {
-    if (a->op != b->op || a->region_count || !same_operands(a, b)) return false;
+    if (a->op != b->op || !same_operands(a, b)) return false;
     for (int i = 0; i < ir_attr_count(a->op); i++)
         if (!ir_attr_equal(a->op, i, &a->attrs[i], &b->attrs[i])) return false;
     return true;
@@ -81,7 +81,7 @@ static const char *c3_constant(const Node *n) {
         bool known = ex_const(attr_dim(n, "start"), &start) && ex_const(attr_dim(n, "step"), &step);
         return known && count <= SMALL ? "a small constant range" : NULL;
     }
-    if (n->input_count == 0 || (ir_op_info(n->op)->flags & OPF_CHECKS)) return NULL;
+    if (n->input_count == 0 || (ir_op_info(n->op)->flags & (OPF_CHECKS | OPF_CONTROL))) return NULL;
     size_t size = tn_dtype_size(t->dtype), in = 0;
     for (int i = 0; i < n->input_count; i++) {
         if (!n->inputs[i]) continue;

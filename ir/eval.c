@@ -2,13 +2,16 @@
  * for everything else.
  *
  * A kernel sees operands whose dims are those of the node's
- * types under the given symbols, and zeroed results. */
-#include "ir/bind.h"
+ * types under the given symbols, and zeroed results. Control flow runs the
+ * graphs that it names, each with the symbols of its caller. */
+#include "ir/eval.h"
+
 #include "ir/ref/ref.h"
 #include "runtime/base/checked.h"
 
 static void (*const kernels[OP_COUNT])(RefCall *) = {
-#define OP(name, ...) [OP_##name] = ref_##name,
+#define OP(name, ...)      [OP_##name] = ref_##name,
+#define CONTROL(name, ...) [OP_##name] = NULL,
 #include "ir/ops.def"
 #undef OP
 };
@@ -81,13 +84,6 @@ void ir_eval_node(const Node *n, const Tensor *const *inputs, Tensor *outputs,
 
 /* --- graphs --- */
 
-typedef struct Evaluation {
-    Graph *g;
-    Arena *arena;
-    Binding symbols;
-    Tensor *tensors; /* by value id; `data` is set once there is one */
-} Evaluation;
-
 /* What an input left out is filled with. */
 static Tensor default_input(Evaluation *e, const Value *v, InputDefault fill) {
     Tensor t = {.dtype = v->type.dtype, .rank = v->type.rank};
@@ -126,26 +122,36 @@ static void measure(Evaluation *e, const Node *n, const Tensor *t) {
     tn_leave(cx);
 }
 
-static void run_node(Evaluation *e, const Node *n, EvalWatch *watch, void *user) {
+static void run_node(Evaluation *e, const Node *n) {
     const Tensor **in = ARENA_ARRAY(e->arena, const Tensor *, (size_t)n->input_count);
     Tensor *out = ARENA_ARRAY(e->arena, Tensor, (size_t)n->output_count);
     for (int i = 0; i < n->input_count; i++)
         in[i] = n->inputs[i] ? tensor_of(e, n->inputs[i]) : NULL;
-    ir_eval_node(n, in, out, e->symbols.value, e->arena);
+    if (ir_op_info(n->op)->flags & OPF_CONTROL)
+        eval_control(e, n, in, out);
+    else
+        ir_eval_node(n, in, out, e->symbols.value, e->arena);
     if (n->op == OP_measure) measure(e, n, &out[0]);
     for (int i = 0; i < n->output_count; i++) {
         e->tensors[n->outputs[i]->id] = out[i];
-        if (watch) watch(user, n->outputs[i], &out[i]);
+        if (e->watch) e->watch(e->user, n->outputs[i], &out[i]);
     }
+}
+
+void eval_graph(Evaluation *e, Graph *g, const Binding *outer, const Tensor *const *inputs,
+                Tensor *outputs) {
+    e->g = g;
+    e->symbols = ir_bind(g, inputs, outer, e->arena);
+    e->tensors = ARENA_ARRAY(e->arena, Tensor, g->module->value_count);
+    for (int i = 0; i < g->input_count; i++)
+        e->tensors[g->inputs[i]->id] =
+            inputs[i] ? *inputs[i] : default_input(e, g->inputs[i], g->defaults[i]);
+    for (const Node *n = g->first; n; n = n->next) run_node(e, n);
+    for (int i = 0; i < g->output_count; i++) outputs[i] = *tensor_of(e, g->outputs[i]);
 }
 
 void ir_eval(Graph *g, const Tensor *const *inputs, Tensor *outputs, Arena *arena, EvalWatch *watch,
              void *user) {
-    Evaluation e = {.g = g, .arena = arena, .symbols = ir_bind(g, inputs, arena)};
-    e.tensors = ARENA_ARRAY(arena, Tensor, g->module->value_count);
-    for (int i = 0; i < g->input_count; i++)
-        e.tensors[g->inputs[i]->id] =
-            inputs[i] ? *inputs[i] : default_input(&e, g->inputs[i], g->defaults[i]);
-    for (const Node *n = g->first; n; n = n->next) run_node(&e, n, watch, user);
-    for (int i = 0; i < g->output_count; i++) outputs[i] = *tensor_of(&e, g->outputs[i]);
+    Evaluation e = {.arena = arena, .watch = watch, .user = user};
+    eval_graph(&e, g, NULL, inputs, outputs);
 }

@@ -42,8 +42,47 @@ Graph *ir_graph_new(Module *m, const char *name) {
     return g;
 }
 
+Graph *ir_body_new(Graph *caller, const char *name) {
+    Module *m = caller->module;
+    Graph *g = new_graph(m, name);
+    g->internal = true;
+    Graph **link = &m->graphs;
+    while (*link != caller) link = &(*link)->next;
+    *link = g;
+    g->next = caller;
+    return g;
+}
+
+static void mark_bodies(const Graph *g) {
+    for (const Node *n = g->first; n; n = n->next)
+        for (int i = 0; i < ir_attr_count(n->op); i++)
+            if (ir_attr_info(n->op, i)->kind == 'g') n->attrs[i].g->called = true;
+}
+
+/* Bodies come before their callers, so the last graph is looked at first. */
+void ir_remove_unused_bodies(Module *m) {
+    Graph *reversed = NULL, *next;
+    for (Graph *g = m->graphs; g; g = next) {
+        next = g->next;
+        g->called = false;
+        g->next = reversed;
+        reversed = g;
+    }
+    m->graphs = NULL;
+    m->last_graph = NULL;
+    for (Graph *g = reversed; g; g = next) {
+        next = g->next;
+        if (g->internal && !g->called) continue;
+        mark_bodies(g);
+        g->next = m->graphs;
+        m->graphs = g;
+        if (!m->last_graph) m->last_graph = g;
+    }
+}
+
 Graph *ir_graph_replace(Module *m, Graph *old) {
     Graph *g = new_graph(m, old->name);
+    g->internal = old->internal;
     Graph **link = &m->graphs;
     while (*link != old) link = &(*link)->next;
     *link = g;

@@ -130,6 +130,7 @@ typedef union Attr {
     IntList *I;    /* :I integers */
     ExprList *E;   /* :E any number of expressions */
     MapBody *m;    /* :m program of a map */
+    Graph *g;      /* :g an internal graph of the module, which comes before the node's */
 } Attr;
 
 /* Program of `map`: step s computes register n_inputs + s; the last step is the result. */
@@ -156,9 +157,7 @@ struct Node {
     int *use_slots; /* per operand: its place in inputs[i]->uses; graph.c keeps it */
     Value **outputs;
     int output_count;
-    Attr *attrs;     /* in the order of the row's attribute text */
-    Graph **regions; /* bodies of control flow */
-    int region_count;
+    Attr *attrs;          /* in the order of the row's attribute text */
     const char **origins; /* source nodes this one came from; none if made out of nothing */
     int origin_count;
     bool removed;
@@ -169,6 +168,8 @@ typedef enum InputDefault { INPUT_REQUIRED, INPUT_ZEROS, INPUT_ONES } InputDefau
 struct Graph {
     Module *module;
     const char *name;
+    bool internal; /* the body of control flow: called by nodes, not by users of the plan */
+    bool called;   /* while ir_remove_unused_bodies looks for callers */
     Node *first, *last;
     int node_count;
     Value **inputs;
@@ -206,6 +207,11 @@ struct Module {
 /* --- modules, graphs --- */
 Module *ir_module_new(Cx *cx);
 Graph *ir_graph_new(Module *m, const char *name); /* appended to the module */
+/* An internal graph, a body for nodes of `caller`: put before it. It has its symbols by name from
+ * wherever it is called; all other values of the caller that it reads are its inputs. */
+Graph *ir_body_new(Graph *caller, const char *name);
+/* Takes internal graphs that no node refers to out of the module. */
+void ir_remove_unused_bodies(Module *m);
 /* An empty graph of the same name in old's place: for building again. */
 Graph *ir_graph_replace(Module *m, Graph *old);
 void ir_set_meta(Module *m, const char *key, const char *value);
@@ -243,6 +249,7 @@ void ir_set_dims(Node *n, const char *attr, int count, const Expr *const *e);
 void ir_set_ints(Node *n, const char *attr, int count, const int64_t *v);
 void ir_set_exprs(Node *n, const char *attr, int count, const Expr *const *e);
 void ir_set_body(Node *n, const char *attr, const MapBody *body); /* copied */
+void ir_set_graph(Node *n, const char *attr, Graph *g);
 /* Infers types and facts, puts the node before the cursor; returns output 0. */
 Value *ir_insert(Node *n);
 int64_t attr_int(const Node *n, const char *attr);
@@ -255,6 +262,7 @@ const DimList *attr_dims(const Node *n, const char *attr);
 const IntList *attr_ints(const Node *n, const char *attr);
 const ExprList *attr_exprs(const Node *n, const char *attr);
 const MapBody *attr_body(const Node *n, const char *attr);
+Graph *attr_graph(const Node *n, const char *attr);
 
 /* --- edits --- */
 /* Every use of old, graph outputs too, now uses by; old->forward = by. */
@@ -263,6 +271,8 @@ void ir_replace(Value *old, Value *by);
 void ir_set_operand(Node *n, int i, Value *v);
 void ir_remove(Node *n); /* its outputs must be unused */
 void ir_move_before(Node *n, Node *at);
+/* It checks values or defines symbols, so it stays whether its results are used or not. */
+bool ir_never_dead(const Node *n);
 bool ir_is_output(const Value *v);  /* a result of its graph */
 bool ir_single_use(const Value *v); /* exactly one use, and no graph output */
 Value *ir_resolve(Value *v);        /* follows `forward` */
@@ -295,7 +305,7 @@ void ir_broadcast(Module *m, const Type *a, const Type *b, Type *out); /* dims o
 #define OPF_MOVE        8u   /* moves elements only: folded by moving bytes */
 #define OPF_FUSED       16u  /* made by passes, never by importers */
 #define OPF_BOOL        32u  /* result is bool whatever the inputs' type */
-#define OPF_CONTROL     64u  /* has regions */
+#define OPF_CONTROL     64u  /* runs internal graphs: if, loop */
 #define OPF_CHECKS      128u /* checks values or defines symbols: never dead, never folded */
 
 typedef struct OpInfo {

@@ -167,8 +167,9 @@ typedef struct Clause {
     char relation; /* '<', '>' (each or equal) or '=' */
 } Clause;
 
+/* A body has symbols of its callers, which come later. */
 static void check_symbols(Parser *p, const char *at) {
-    if (ex_symbol_count(p->m->ex) > p->symbols)
+    if (!p->g->internal && ex_symbol_count(p->m->ex) > p->symbols)
         lex_fail(&p->l, at, "no input has the symbol %.100s, nor is it measured",
                  ex_symbol_at(p->m->ex, p->symbols)->name);
 }
@@ -181,7 +182,7 @@ static Clause parse_clause(Parser *p) {
     lex_next(&p->l);
     lex_expect(&p->l, '=');
     c.right = parse_expr(&p->l, p->m->ex);
-    check_symbols(p, c.at);
+    if (p->g) check_symbols(p, c.at);
     return c;
 }
 
@@ -214,6 +215,13 @@ static void parse_require(Parser *p) {
         if (!apply_clause(p, &clauses[i])) tn_fail(p->m->cx, TN_E_MODEL, "this cannot hold");
         tn_leave(p->m->cx);
     }
+}
+
+/* measured m.0 require m.0 <= 4: behind the inputs of the first graph, or before bodies */
+static void parse_contract(Parser *p) {
+    if (lex_accept_word(&p->l, "measured")) parse_measured(p);
+    p->symbols = ex_symbol_count(p->m->ex);
+    if (lex_accept_word(&p->l, "require")) parse_require(p);
 }
 
 /* --- nodes --- */
@@ -307,7 +315,7 @@ static void parse_return(Parser *p) {
     }
 }
 
-static void start_graph(Parser *p) {
+static void start_graph(Parser *p, bool internal) {
     const char *at = p->l.token.at, *key, *name = parse_name(p, &key);
     if (!names_add(&p->graphs, key, NULL)) lex_fail(&p->l, at, "there are two graphs of this name");
     if (p->next_old) {
@@ -317,19 +325,18 @@ static void start_graph(Parser *p) {
     } else {
         p->g = ir_graph_new(p->m, name);
     }
+    p->g->internal = internal;
     p->values = (NameMap){.arena = arena_of(p)};
 }
 
-static void parse_graph(Parser *p) {
-    start_graph(p);
+static void parse_graph(Parser *p, bool internal) {
+    start_graph(p, internal);
     lex_expect(&p->l, '(');
     if (!lex_is(&p->l, ')')) do
             parse_input(p);
         while (lex_accept(&p->l, ','));
     lex_expect(&p->l, ')');
-    if (lex_accept_word(&p->l, "measured")) parse_measured(p);
-    p->symbols = ex_symbol_count(p->m->ex);
-    if (lex_accept_word(&p->l, "require")) parse_require(p);
+    parse_contract(p);
     lex_expect(&p->l, '{');
     while (!lex_accept_word(&p->l, "return")) parse_node(p);
     p->g->origin_list_count = 0;
@@ -346,7 +353,10 @@ static void parse_module(Parser *p, const char *text) {
     lex_expect(&p->l, '{');
     while (lex_accept_word(&p->l, "meta")) parse_meta(p);
     while (lex_accept_word(&p->l, "const")) parse_constant(p);
-    while (lex_accept_word(&p->l, "graph")) parse_graph(p);
+    p->g = NULL;
+    if (lex_accept_word(&p->l, "contract")) parse_contract(p);
+    while (lex_is_word(&p->l, "graph") || lex_is_word(&p->l, "body"))
+        parse_graph(p, lex_accept_word(&p->l, "body") || !lex_accept_word(&p->l, "graph"));
     lex_expect(&p->l, '}');
     if (p->l.token.kind != TOKEN_END) lex_fail(&p->l, p->l.token.at, "text after the module");
 }

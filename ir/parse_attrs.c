@@ -206,6 +206,17 @@ static void parse_word(Lexer *l, Node *n, const char *attr) {
     tn_leave(l->cx);
 }
 
+/* "@name": a body that was there before the node's graph */
+static Graph *parse_graph_name(Lexer *l, const Node *n) {
+    lex_expect(l, '@');
+    const char *at = l->token.at;
+    const char *name =
+        l->token.kind == TOKEN_STRING ? lex_string(l, "name") : lex_word(l, "name of a body");
+    for (Graph *g = n->graph->module->graphs; g != n->graph; g = g->next)
+        if (g->internal && !strcmp(g->name, name)) return g;
+    lex_fail(l, at, "there is no body '%.100s' before this graph", name);
+}
+
 static void parse_attr(Lexer *l, Node *n, const AttrInfo *info) {
     const char *name = info->name;
     switch (info->kind) {
@@ -217,6 +228,7 @@ static void parse_attr(Lexer *l, Node *n, const AttrInfo *info) {
     case 'd': ir_set_dim(n, name, parse_expr(l, n->graph->module->ex)); break;
     case 'I': parse_ints(l, n, name); break;
     case 'm': parse_body(l, n, name); break;
+    case 'g': ir_set_graph(n, name, parse_graph_name(l, n)); break;
     default: parse_list(l, n, info); break;
     }
 }

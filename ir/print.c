@@ -30,11 +30,16 @@ static bool is_plain(const char *name) {
     return true;
 }
 
-/* `name` as it stands after a '%' or as the name of a graph. */
+void print_name(TextBuffer *t, const char *name) {
+    if (is_plain(name))
+        text_add(t, name);
+    else
+        text_quoted(t, name);
+}
+
 static const char *quoted(Printer *p, const char *name) {
-    if (is_plain(name)) return name;
     TextBuffer t = {.arena = p->text.arena};
-    text_quoted(&t, name);
+    print_name(&t, name);
     return text_end(&t);
 }
 
@@ -169,10 +174,10 @@ static void print_input(Printer *p, const Graph *g, int i) {
 static void print_graph(Printer *p, Graph *g, const char *indent) {
     TextBuffer *t = &p->text;
     name_values(p, g);
-    text_format(t, "%sgraph %s(", indent, quoted(p, g->name));
+    text_format(t, "%s%s %s(", indent, g->internal ? "body" : "graph", quoted(p, g->name));
     for (int i = 0; i < g->input_count; i++) print_input(p, g, i);
     text_add(t, ")");
-    print_require(t, g);
+    if (g == p->m->graphs && !g->internal) print_require(t, p->m);
     text_add(t, " {\n");
     for (const Node *n = g->first; n; n = n->next) {
         text_format(t, "%s  ", indent);
@@ -205,6 +210,14 @@ static void print_constant(Printer *p, Constant *c) {
     text_add(t, "\n");
 }
 
+/* Bodies come first, but what holds for the module is read before them. */
+static void print_contract(Printer *p) {
+    TextBuffer t = {.arena = p->text.arena};
+    print_require(&t, p->m);
+    const char *text = text_end(&t);
+    if (*text) text_format(&p->text, "  contract%s\n", text);
+}
+
 const char *ir_print(Module *m) {
     Printer p = start(m);
     text_add(&p.text, "module {\n");
@@ -216,6 +229,7 @@ const char *ir_print(Module *m) {
         text_add(&p.text, "\n");
     }
     for (int i = 0; i < p.used_count; i++) print_constant(&p, p.used[i]);
+    if (m->graphs && m->graphs->internal) print_contract(&p);
     for (Graph *g = m->graphs; g; g = g->next) print_graph(&p, g, "  ");
     text_add(&p.text, "}\n");
     return text_end(&p.text);

@@ -12,8 +12,9 @@
 void print_float(TextBuffer *t, TnDType type,
                  double v); /* the fewest digits that read back as the same element */
 void print_elements(TextBuffer *t, const Constant *c);
-void print_attrs(TextBuffer *t, const Node *n); /* " {axis=0}", or nothing */
-/* " require batch >= 1, seq <= 512" for the first graph of the module, else nothing. */
-void print_require(TextBuffer *t, Graph *g);
+void print_name(TextBuffer *t, const char *name); /* of a graph: quoted unless it is a word */
+void print_attrs(TextBuffer *t, const Node *n);   /* " {axis=0}", or nothing */
+/* " measured m require batch >= 1, m <= 512", or nothing. */
+void print_require(TextBuffer *t, Module *m);
 
 #endif

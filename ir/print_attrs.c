@@ -101,6 +101,10 @@ static void print_attr(TextBuffer *t, const Node *n, char kind, const Attr *a) {
     case 'E': print_exprs(t, x, a->E->count, a->E->e); break;
     case 'I': print_ints(t, a->I); break;
     case 'm': print_body(t, n, a->m); break;
+    case 'g':
+        text_add(t, "@");
+        print_name(t, a->g->name);
+        break;
     default: break;
     }
 }

@@ -51,24 +51,24 @@ static void note_symbol(void *user, int symbol) {
         c->ranges[c->range_count++] = (Range){s->name, s->min, s->max};
 }
 
-static void note_inputs(Contract *c, const Module *m) {
-    for (const Graph *g = m->graphs; g; g = g->next)
+static void note_measured(void *user, const Symbol *s) {
+    note_symbol(user, s->atom->number);
+}
+
+/* Measured symbols come in the order in which they were made: it is part of their meaning. */
+static void note_symbols(Contract *c, const Module *m) {
+    for (const Graph *g = m->graphs; g; g = g->next) {
         for (int i = 0; i < g->input_count; i++)
             for (int k = 0; k < g->inputs[i]->type.rank; k++)
                 ir_each_symbol(g->inputs[i]->type.dims[k], note_symbol, c);
-}
-
-static void note_measured(void *user, const Symbol *s) {
-    Contract *c = user;
-    if (names_has(&c->inputs, s->name)) return;
-    c->measured[c->measured_count++] = s->name;
-    note_symbol(c, s->atom->number);
-}
-
-static void note_definitions(Contract *c, const Module *m) {
-    c->measured = ARENA_ARRAY(&c->cx->arena, const char *, (size_t)ex_symbol_count(c->x));
-    for (const Graph *g = m->graphs; g; g = g->next)
         for (const Node *n = g->first; n; n = n->next) ir_each_measured(n, note_measured, c);
+    }
+    c->measured = ARENA_ARRAY(&c->cx->arena, const char *, (size_t)ex_symbol_count(c->x));
+    for (int i = 0; i < ex_symbol_count(c->x); i++) {
+        const Symbol *s = ex_symbol_at(c->x, i);
+        if (s->measured && names_has(&c->inputs, s->name))
+            c->measured[c->measured_count++] = s->name;
+    }
 }
 
 static int by_name(const void *a, const void *b) {
@@ -206,14 +206,11 @@ static void print_range(TextBuffer *t, const Range *r, const char **before) {
     }
 }
 
-void print_require(TextBuffer *t, Graph *g) {
-    Module *m = g->module;
-    if (g != m->graphs) return;
+void print_require(TextBuffer *t, Module *m) {
     Arena *a = &m->cx->arena;
     Contract c = {.cx = m->cx, .x = m->ex, .inputs = {.arena = a}};
     c.ranges = ARENA_ARRAY(a, Range, (size_t)ex_symbol_count(c.x));
-    note_inputs(&c, m);
-    note_definitions(&c, m);
+    note_symbols(&c, m);
     if (c.range_count) qsort(c.ranges, (size_t)c.range_count, sizeof *c.ranges, by_name);
     if (ex_requirements(c.x)) {
         c.renamed = ex_new(m->cx);

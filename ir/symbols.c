@@ -19,10 +19,22 @@ void ir_each_symbol(const Expr *e, SymbolVisit *visit, void *user) {
 }
 
 void ir_each_measured(const Node *n, MeasuredVisit *visit, void *user) {
-    if (n->op != OP_measure) return;
-    const ExprList *list = attr_exprs(n, "symbols");
+    bool control = (ir_op_info(n->op)->flags & OPF_CONTROL) != 0;
+    if (n->op != OP_measure && !control) return;
+    const ExprList *list = attr_exprs(n, control ? "dims" : "symbols");
     for (int i = 0; i < list->count; i++) {
         const Symbol *s = ex_as_symbol(n->graph->module->ex, list->e[i]);
         if (s && s->measured) visit(user, s);
     }
+}
+
+static void note_any(void *user, const Symbol *s) {
+    (void)s;
+    *(bool *)user = true;
+}
+
+bool ir_never_dead(const Node *n) {
+    bool defines = false;
+    ir_each_measured(n, note_any, &defines);
+    return defines || (ir_op_info(n->op)->flags & OPF_CHECKS);
 }

@@ -54,13 +54,23 @@ static bool attr_ok(const AttrInfo *info, const Attr *a) {
     case 'E': return a->E && are_static_exprs(a->E->e, a->E->count);
     case 'I': return a->I && a->I->count <= 2 * TN_MAX_RANK;
     case 'm': return a->m && a->m->count > 0;
+    case 'g': return a->g && a->g->internal;
     default: return true;
     }
+}
+
+static bool comes_before(const Graph *g, const Graph *caller) {
+    const Graph *k = caller->module->graphs;
+    while (k && k != g && k != caller) k = k->next;
+    return k == g;
 }
 
 static const char *check_attrs(const Node *n) {
     for (int i = 0; i < ir_attr_count(n->op); i++)
         if (!attr_ok(ir_attr_info(n->op, i), &n->attrs[i])) return about(n, "bad attribute");
+    for (int i = 0; i < ir_attr_count(n->op); i++)
+        if (ir_attr_info(n->op, i)->kind == 'g' && !comes_before(n->attrs[i].g, n->graph))
+            return about(n, "a body does not come before its caller");
     const char *wrong = n->op == OP_map ? map_check(n) : NULL;
     return wrong ? about(n, wrong) : NULL;
 }
@@ -132,6 +142,17 @@ static void close_symbol(void *user, const Symbol *s) {
     ((bool *)user)[s->atom->number] = false;
 }
 
+static void close_number(void *user, int symbol) {
+    ((bool *)user)[symbol] = false;
+}
+
+/* Lengths that differ from call to call are symbols that a body's inputs give a value. */
+static void close_inputs(Verifier *v, const Graph *g) {
+    for (int i = 0; i < g->input_count; i++)
+        for (int k = 0; k < g->inputs[i]->type.rank; k++)
+            ir_each_symbol(g->inputs[i]->type.dims[k], close_number, v->open);
+}
+
 /* A graph that another one calls may use what that one measures. */
 static void open_symbols(Verifier *v) {
     const Module *m = v->g->module;
@@ -140,6 +161,8 @@ static void open_symbols(Verifier *v) {
         for (const Node *n = g == v->g ? NULL : g->first; n; n = n->next)
             ir_each_measured(n, close_symbol, v->open);
     for (const Node *n = v->g->first; n; n = n->next) ir_each_measured(n, open_symbol, v->open);
+    for (const Graph *g = v->g->internal ? m->graphs : NULL; g; g = g->next)
+        if (g->internal) close_inputs(v, g);
 }
 
 typedef struct Early {

@@ -33,6 +33,7 @@ static uint64_t attr_hash(const Node *n, int i) {
     case 'd': return a->d->id;
     case 'D': return a->D->count ? a->D->e[0]->id : 0;
     case 'E': return a->E->count ? a->E->e[0]->id : 0;
+    case 'g': return (uint64_t)(uintptr_t)a->g;
     default: return 0;
     }
 }
@@ -68,7 +69,6 @@ static bool same_node(const Node *a, const Node *b) {
 }
 
 static Node *find_or_add(Seen *s, Node *n) {
-    if (n->region_count) return NULL;
     for (size_t i = node_hash(n) & s->mask;; i = (i + 1) & s->mask) {
         if (!s->slots[i]) {
             s->slots[i] = n;
@@ -116,12 +116,12 @@ static bool canon_node(Node *n, Seen *seen) {
     Node *earlier = find_or_add(seen, n);
     if (!earlier) return changed;
     merge(n, earlier);
-    if (ir_op_info(n->op)->flags & OPF_CHECKS) ir_remove(n); /* never dead by itself */
+    if (ir_never_dead(n)) ir_remove(n);
     return true;
 }
 
 static bool unused(const Node *n) {
-    if (ir_op_info(n->op)->flags & OPF_CHECKS) return false;
+    if (ir_never_dead(n)) return false;
     for (int o = 0; o < n->output_count; o++)
         if (n->outputs[o]->use_count || ir_is_output(n->outputs[o])) return false;
     return true;

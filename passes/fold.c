@@ -45,7 +45,9 @@ static Value *fold_constants(Node *n) {
     Graph *g = n->graph;
     int64_t dims[TN_MAX_RANK], elements;
     const Type *t = &n->outputs[0]->type;
-    if (n->output_count != 1 || n->region_count || !ir_static_dims(t, dims)) return NULL;
+    if (n->output_count != 1 || (ir_op_info(n->op)->flags & OPF_CONTROL) ||
+        !ir_static_dims(t, dims))
+        return NULL;
     if (!attrs_are_known(n)) return NULL;
     if (!tn_product(dims, t->rank, &elements) || elements > TN_MAX_FOLD) return NULL;
     if (!worth_folding(n, elements, elements * (int64_t)tn_dtype_size(t->dtype))) return NULL;

@@ -35,4 +35,5 @@ static void run_graph(Graph *g, Report *r, const char *last) {
 
 void passes_run(Module *m, Report *r, const char *last) {
     for (Graph *g = m->graphs; g; g = g->next) run_graph(g, r, last);
+    ir_remove_unused_bodies(m);
 }

@@ -21,6 +21,7 @@ typedef struct RefCall {
 } RefCall;
 
 #define OP(name, ...) void ref_##name(RefCall *call);
+#define CONTROL(...)
 #include "ir/ops.def"
 #undef OP
 

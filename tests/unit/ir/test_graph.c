@@ -218,7 +218,7 @@ static void test_attribute_table(void **state) {
         Node *n = ir_node(fx.g, (OpKind)op, 0, NULL);
         for (int i = 0; i < ir_attr_count((OpKind)op); i++) {
             const AttrInfo *a = ir_attr_info((OpKind)op, i);
-            assert_non_null(strchr("ifbtsdDIEm", a->kind));
+            assert_non_null(strchr("ifbtsdDIEmg", a->kind));
             assert_true(ir_attr_equal((OpKind)op, i, &n->attrs[i], &a->value));
             assert_true((a->kind == 's') == (a->words != NULL));
         }

@@ -105,7 +105,8 @@ static void test_every_operator(void **state) {
     assert_null(ir_verify(m->graphs));
     for (const Node *n = m->graphs->first; n; n = n->next) seen[n->op] = true;
     for (int op = 0; op < OP_COUNT; op++)
-        if (!seen[op]) fail_msg("%s is not in the text", ir_op_info((OpKind)op)->name);
+        if (!seen[op] && !(ir_op_info((OpKind)op)->flags & OPF_CONTROL)) /* golden/ir/control.txt */
+            fail_msg("%s is not in the text", ir_op_info((OpKind)op)->name);
 }
 
 /* prints m, parses that and prints again */
