@@ -113,6 +113,52 @@ typedef struct ParamsConv {
     uint32_t stride[3], dilation[3], pad_begin[3], pad_end[3];
 } ParamsConv;
 
+/* Resampling of one axis; see kernels/resize.c for the formulas. */
+#define TN_RESIZE_EXCLUDE_OUTSIDE 1u /* taps outside weigh nothing; otherwise the edge repeats */
+#define TN_RESIZE_ANTIALIAS       2u /* a shrinking kernel is as wide as the step */
+/* clang-format off */
+#define TN_RESIZE_MODES(X) X(NEAREST, nearest, 0) X(LINEAR, linear, 1) X(CUBIC, cubic, 2)
+#define TN_RESIZE_COORDINATES(X)                                                         \
+    X(HALF_PIXEL, half_pixel, 0)                                                         \
+    X(HALF_PIXEL_SYMMETRIC, half_pixel_symmetric, 1)                                     \
+    X(PYTORCH_HALF_PIXEL, pytorch_half_pixel, 2)                                         \
+    X(TF_HALF_PIXEL, tf_half_pixel_for_nn, 3)                                            \
+    X(ASYMMETRIC, asymmetric, 4)                                                         \
+    X(ALIGN_CORNERS, align_corners, 5)                                                   \
+    X(CROP, crop, 6)
+#define TN_RESIZE_ROUNDINGS(X)                                                             \
+    X(ROUND_DOWN, round_prefer_floor, 0) X(ROUND_UP, round_prefer_ceil, 1)               \
+    X(FLOOR, floor, 2) X(CEIL, ceil, 3)
+/* clang-format on */
+
+typedef enum TnResizeMode {
+#define X(upper, lower, number) TN_RESIZE_##upper = number,
+    TN_RESIZE_MODES(X)
+#undef X
+        TN_RESIZE_MODE_COUNT
+} TnResizeMode;
+
+typedef enum TnResizeCoordinates {
+#define X(upper, lower, number) TN_RESIZE_##upper = number,
+    TN_RESIZE_COORDINATES(X)
+#undef X
+        TN_RESIZE_COORDINATES_COUNT
+} TnResizeCoordinates;
+
+typedef enum TnResizeRounding {
+#define X(upper, lower, number) TN_RESIZE_##upper = number,
+    TN_RESIZE_ROUNDINGS(X)
+#undef X
+        TN_RESIZE_ROUNDING_COUNT
+} TnResizeRounding;
+
+typedef struct ParamsResize {
+    uint32_t axis, mode, coordinates, nearest;
+    uint32_t flags; /* TN_RESIZE_EXCLUDE_OUTSIDE, TN_RESIZE_ANTIALIAS */
+    uint32_t reserved;
+    double cubic_a, outside; /* outside: the value beyond a crop */
+} ParamsResize;
+
 /* A program over registers that computes one element of the result from one element of every input.
  * Registers 0..inputs-1 hold the inputs; step s writes register inputs + s; the last step's
  * register is the result. */

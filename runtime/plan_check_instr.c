@@ -42,6 +42,7 @@ static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_scalars] = ">.",
     [TN_OP_cumsum] = "T>T",
     [TN_OP_conv] = "fff>f",
+    [TN_OP_resize] = "Tf>T",
 };
 
 static const char *name_of(const PlanInstruction *i) {

@@ -103,6 +103,21 @@ static bool check_ParamsConv(PlanCheck *c, const PlanInstruction *i, const void 
     return true;
 }
 
+static bool check_ParamsResize(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsResize *p = record;
+    TnDType t = (TnDType)plan_operand(c->plan, i, 0)->dtype;
+    if (p->axis >= (uint32_t)rank_of(c, i, 0))
+        return plan_invalid(c, "axis %u of rank %d", p->axis, rank_of(c, i, 0));
+    if (p->mode >= TN_RESIZE_MODE_COUNT || p->coordinates >= TN_RESIZE_COORDINATES_COUNT ||
+        p->nearest >= TN_RESIZE_ROUNDING_COUNT ||
+        p->flags & ~(TN_RESIZE_EXCLUDE_OUTSIDE | TN_RESIZE_ANTIALIAS))
+        return plan_invalid(c, "mode %u, coordinates %u, nearest %u, flags 0x%x", p->mode,
+                            p->coordinates, p->nearest, p->flags);
+    if (p->mode != TN_RESIZE_NEAREST && t != TN_F32 && t != TN_F64)
+        return plan_invalid(c, "%s is not interpolated", tn_dtype_name(t));
+    return isfinite(p->cubic_a) || plan_invalid(c, "a = %g", p->cubic_a);
+}
+
 /* What a map's operation reads and gives. */
 typedef enum MapKind {
     MAP_UNKNOWN,

@@ -69,6 +69,9 @@ static inline vm vm_not(vm a) { return (vm)~a; }
 static inline int vm_any(vm a) { return a != 0; }
 static inline vf vf_select(vm m, vf yes, vf no) { return _mm512_mask_blend_ps(m, no, yes); }
 
+static inline vi vi_load(const int32_t *p) { return _mm512_loadu_si512(p); }
+/* lane i: p[index[i]] */
+static inline vf vf_gather(const float *p, vi index) { return _mm512_i32gather_ps(index, p, 4); }
 static inline vi vi_set1(int32_t x) { return _mm512_set1_epi32(x); }
 static inline vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
 static inline vi vi_sub(vi a, vi b) { return _mm512_sub_epi32(a, b); }
@@ -136,6 +139,8 @@ static inline vm vm_not(vm a) { return _mm256_xor_ps(a, _mm256_castsi256_ps(_mm2
 static inline int vm_any(vm a) { return _mm256_movemask_ps(a) != 0; }
 static inline vf vf_select(vm m, vf yes, vf no) { return _mm256_blendv_ps(no, yes, m); }
 
+static inline vi vi_load(const int32_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+static inline vf vf_gather(const float *p, vi index) { return _mm256_i32gather_ps(p, index, 4); }
 static inline vi vi_set1(int32_t x) { return _mm256_set1_epi32(x); }
 static inline vi vi_add(vi a, vi b) { return _mm256_add_epi32(a, b); }
 static inline vi vi_sub(vi a, vi b) { return _mm256_sub_epi32(a, b); }
@@ -191,6 +196,8 @@ static inline vm vm_not(vm a) { return !a; }
 static inline int vm_any(vm a) { return a; }
 static inline vf vf_select(vm m, vf yes, vf no) { return m ? yes : no; }
 
+static inline vi vi_load(const int32_t *p) { return *p; }
+static inline vf vf_gather(const float *p, vi index) { return p[index]; }
 static inline vi vi_set1(int32_t x) { return x; }
 static inline vi vi_add(vi a, vi b) { return (int32_t)((uint32_t)a + (uint32_t)b); }
 static inline vi vi_sub(vi a, vi b) { return (int32_t)((uint32_t)a - (uint32_t)b); }

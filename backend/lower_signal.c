@@ -1,0 +1,38 @@
+/* Lowering of resampling, signal and recurrent operators. */
+#include "backend/lower_ops.h"
+
+#include <string.h>
+
+/* The number of a word of an attribute. */
+typedef struct Word {
+    const char *name;
+    uint32_t number;
+} Word;
+
+static uint32_t number_of(const Word *words, const char *word) {
+    while (strcmp(words->name, word) != 0) words++;
+    return words->number;
+}
+
+/* --- resize --- */
+
+#define X(upper, lower, number) {#lower, number},
+static const Word resize_modes[] = {TN_RESIZE_MODES(X)};
+static const Word resize_coordinates[] = {TN_RESIZE_COORDINATES(X)};
+static const Word resize_roundings[] = {TN_RESIZE_ROUNDINGS(X)};
+#undef X
+
+void lower_resize(Lower *lo, Node *n) {
+    View in[2] = {lower_dense(lo, n->inputs[0]), view_absent()};
+    bool has_grid = n->input_count > 1 && n->inputs[1];
+    if (has_grid) in[1] = lower_dense(lo, n->inputs[1]);
+    View out = lower_result(lo, n->outputs[0]);
+    ParamsResize p = {.cubic_a = attr_float(n, "cubic_a"), .outside = attr_float(n, "outside")};
+    p.axis = (uint32_t)ir_axis(lo->im->module, attr_int(n, "axis"), in[0].rank);
+    p.mode = number_of(resize_modes, attr_string(n, "mode"));
+    p.coordinates = number_of(resize_coordinates, attr_string(n, "coordinates"));
+    p.nearest = number_of(resize_roundings, attr_string(n, "nearest"));
+    if (attr_bool(n, "exclude_outside")) p.flags |= TN_RESIZE_EXCLUDE_OUTSIDE;
+    if (attr_bool(n, "antialias")) p.flags |= TN_RESIZE_ANTIALIAS;
+    lower_emit(lo, TN_OP_resize, has_grid ? 2 : 1, in, 1, &out, &p, sizeof p);
+}
