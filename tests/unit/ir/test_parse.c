@@ -6,7 +6,8 @@
 #include "tests/support/expect_fail.h"
 #include "tests/unit/ir/fixture.h"
 
-/* One node of every operator, in the order of ops.def where their operands allow. */
+/* One node of every operator but those of `more`, in the order of ops.def where their operands
+ * allow. */
 static const char every_operator[] =
     "module {\n"
     "  meta \"producer\" = \"a test\"\n"
@@ -96,14 +97,30 @@ static const char every_operator[] =
     "  }\n"
     "}\n";
 
+/* Families of operators with a text of their own. */
+static const char *const more[] = {
+    "module {\n"
+    "  const %grid: f32[3] = {2, 0, 1}\n"
+    "  graph main(%x: f32[n, 4]) {\n"
+    "    %0: f32[n, 8] = resize %x, %grid {axis=1, length=8, mode=nearest, nearest=ceil}\n"
+    "    return %0 as \"y\"\n"
+    "  }\n"
+    "}\n",
+};
+
+static void see_operators(const char *text, bool *seen) {
+    Module *m = ir_parse(&fx.cx, text, NULL);
+    assert_string_equal(ir_print(m), text);
+    assert_null(ir_verify(m->graphs));
+    for (const Node *n = m->graphs->first; n; n = n->next) seen[n->op] = true;
+}
+
 static void test_every_operator(void **state) {
     (void)state;
     GUARD();
     bool seen[OP_COUNT] = {0};
-    Module *m = ir_parse(&fx.cx, every_operator, NULL);
-    assert_string_equal(ir_print(m), every_operator);
-    assert_null(ir_verify(m->graphs));
-    for (const Node *n = m->graphs->first; n; n = n->next) seen[n->op] = true;
+    see_operators(every_operator, seen);
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) see_operators(more[i], seen);
     for (int op = 0; op < OP_COUNT; op++)
         if (!seen[op] && !(ir_op_info((OpKind)op)->flags & OPF_CONTROL)) /* golden/ir/control.txt */
             fail_msg("%s is not in the text", ir_op_info((OpKind)op)->name);

@@ -418,6 +418,30 @@ static void test_bad_index(void **state) {
     cx_free(&cx);
 }
 
+static void test_resize(void **state) {
+    (void)state;
+    static const Case cases[] = {
+        {"x: f32[2] = {1, 3}", "f32[4] = resize %x {axis=0, length=4}", "{1, 1.5, 2.5, 3}"},
+        {"x: f32[2,2] = {1, 3, 5, 7}",
+         "f32[3, 2] = resize %x {axis=0, length=3, "
+         "coordinates=align_corners}",
+         "{1, 3, 3, 5, 5, 7}"},
+        {"x: i8[3] = {1, 2, 3}", "i8[2] = resize %x {axis=0, length=2, mode=nearest}", "{1, 3}"},
+        {"x: i8[3] = {1, 2, 3}; g: f32[3] = {2, 0, 1}",
+         "i8[6] = resize %x, %g {axis=0, length=6, mode=nearest, coordinates=asymmetric, "
+         "nearest=ceil}",
+         "{1, 2, 2, 3, 3, 3}"},
+        {"x: f32[3] = {1, 2, 3}; g: f32[3] = {0, 0.5, 1.5}",
+         "f32[3] = resize %x, %g {axis=0, length=3, coordinates=crop, outside=-1}", "{2, 3, -1}"},
+        {"x: f32[4] = {1, 2, 3, 4}", "f32[1] = resize %x {axis=0, length=1, antialias=1}", "{2.5}"},
+        {"x: f64[2] = {1, 2}",
+         "f64[2] = resize %x {axis=0, length=2, mode=cubic, coordinates=tf_half_pixel_for_nn}",
+         "{1.5, 2.09375}"},
+        {"x: f32[2] = {nan, 2}", "f32[0] = resize %x {axis=0, length=0}", "{}"},
+    };
+    CHECK(cases);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_arithmetic),
@@ -431,6 +455,7 @@ int main(void) {
         cmocka_unit_test(test_map),
         cmocka_unit_test(test_graph),
         cmocka_unit_test(test_bad_index),
+        cmocka_unit_test(test_resize),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -310,6 +310,24 @@ static void test_conv(void **state) {
                 ir_insert(conv(image, f, 1, 0, 1, 1)));
 }
 
+static Node *resize(Value *x, int axis, const char *length, const char *mode) {
+    Node *n = node(OP_resize, INPUTS(x));
+    ir_set_int(n, "axis", axis);
+    ir_set_dim(n, "length", dim(length));
+    ir_set_string(n, "mode", mode);
+    return n;
+}
+
+static void test_resize(void **state) {
+    (void)state;
+    GUARD();
+    Value *image = input("image", TN_F32, "batch, 3, h, w"), *i = input("i", TN_I32, "4, 4");
+    assert_string_equal(type_after(resize(image, -1, "2*w", "linear")), "f32[batch, 3, h, 2*w]");
+    assert_string_equal(type_after(resize(i, 0, "7", "nearest")), "i32[7, 4]");
+    EXPECT_FAIL(TN_E_MODEL, "i32 is not interpolated", ir_insert(resize(i, 0, "7", "cubic")));
+    EXPECT_FAIL(TN_E_MODEL, "a length of -1", ir_insert(resize(image, 0, "-1", "linear")));
+}
+
 static void test_norm(void **state) {
     (void)state;
     GUARD();
@@ -438,13 +456,13 @@ static void test_large_graph(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_types),       TEST(test_broadcast),     TEST(test_sources),
-        TEST(test_view),        TEST(test_view_quotient), TEST(test_transpose_expand),
-        TEST(test_slice),       TEST(test_concat),        TEST(test_pad),
-        TEST(test_gathers),     TEST(test_reduce),        TEST(test_matmul),
-        TEST(test_conv),        TEST(test_norm),          TEST(test_linear),
-        TEST(test_qkv),         TEST(test_attention),     TEST(test_map),
-        TEST(test_large_graph),
+        TEST(test_types),   TEST(test_broadcast),     TEST(test_sources),
+        TEST(test_view),    TEST(test_view_quotient), TEST(test_transpose_expand),
+        TEST(test_slice),   TEST(test_concat),        TEST(test_pad),
+        TEST(test_gathers), TEST(test_reduce),        TEST(test_matmul),
+        TEST(test_conv),    TEST(test_resize),        TEST(test_norm),
+        TEST(test_linear),  TEST(test_qkv),           TEST(test_attention),
+        TEST(test_map),     TEST(test_large_graph),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

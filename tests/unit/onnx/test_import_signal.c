@@ -1,0 +1,134 @@
+/* Resampling, signal and recurrent operators of ONNX: what the importer makes of them, evaluated by
+ * the reference kernels, and what it refuses. Numbers are those of the ONNX specification's
+ * reference implementation. */
+#include <math.h>
+#include "frontend/frontend.h"
+#include "tests/support/expect_fail.h"
+#include "tests/support/onnx_builder.h"
+#include "tests/support/scratch.h"
+
+#define FILE_NAME "m.onnx"
+
+typedef struct Expected {
+    const char *model, *type;
+    const double *values; /* of the first output */
+} Expected;
+
+static Graph *import(Cx *cx, const char *text) {
+    write_model(FILE_NAME, text);
+    Graph *g = onnx_import(ir_module_new(cx), FILE_NAME, NULL);
+    const char *wrong = ir_verify(g);
+    if (wrong) tn_fail(cx, TN_E_MODEL, "the graph is not sound: %s", wrong);
+    return g;
+}
+
+static void check_values(Cx *cx, const void *arg) {
+    const Expected *e = arg;
+    Graph *g = import(cx, e->model);
+    Tensor out[8];
+    ir_eval(g, NULL, out, &cx->arena, NULL, NULL);
+    assert_string_equal(ir_type_text(g->module, &g->outputs[0]->type), e->type);
+    for (int64_t i = 0; i < tensor_count(out); i++) {
+        double found = ir_element_f64(out->dtype, out->data, i), want = e->values[i];
+        if (fabs(found - want) > 1e-5 * fmax(1, fabs(want)))
+            tn_fail(cx, TN_E_MODEL, "element %d is %.9g, not %.9g", (int)i, found, want);
+    }
+}
+
+#define VALUES(model, type, ...) \
+    expect_ok(check_values, &(Expected){model, type, (const double[]){__VA_ARGS__}})
+
+static void import_only(Cx *cx, const void *text) {
+    import(cx, text);
+}
+
+static void refuse_code(TnStatus code, const char *model, const char *text) {
+    char message[1024];
+    snprintf(message, sizeof message, "m.onnx: node 'y' (%s", text);
+    expect_fail(import_only, model, code, message);
+}
+
+static void refuse(const char *model, const char *text) {
+    refuse_code(TN_E_MODEL, model, text);
+}
+
+/* --- Resize, Upsample --- */
+
+#define LINE4    "const x f32 [1,1,4] 1 2 3 4\nout y\n"
+#define SCALE(s) "const s f32 [3] 1 1 " s "\n"
+
+static void test_resize(void **state) {
+    (void)state;
+    VALUES(LINE4 SCALE("2") "y = Resize x - s", "f32[1, 1, 8]", 1, 1, 2, 2, 3, 3, 4, 4);
+    VALUES(LINE4 SCALE("2") "y = Resize x - s {mode=linear}", "f32[1, 1, 8]", 1, 1.25, 1.75, 2.25,
+           2.75, 3.25, 3.75, 4);
+    VALUES(LINE4 SCALE("0.6") "y = Resize x - s {mode=linear}", "f32[1, 1, 2]", 1.3333333, 3);
+    VALUES(LINE4 SCALE("0.6") "y = Resize x - s {mode=linear antialias=1}", "f32[1, 1, 2]", 1.375,
+           3);
+    VALUES(LINE4 "const z i64 [3] 1 1 3\ny = Resize x - - z {mode=cubic "
+                 "coordinate_transformation_mode=align_corners}",
+           "f32[1, 1, 3]", 1, 2.5, 4);
+    VALUES(LINE4 "const z i64 [1] 2\ny = Resize x - - z {axes=[-1] nearest_mode=ceil}",
+           "f32[1, 1, 2]", 2, 4);
+    VALUES(LINE4 "const r f32 [2] 0.5 1.5\nconst z i64 [1] 3\n"
+                 "y = Resize x r - z {axes=[2] mode=linear extrapolation_value=9.0 "
+                 "coordinate_transformation_mode=tf_crop_and_resize}",
+           "f32[1, 1, 3]", 2.5, 4, 9);
+    VALUES("const x u8 [2,2] 1 2 3 4\nconst s f32 [2] 1 1.5\ny = Resize x - s {mode=linear}\nout y",
+           "u8[2, 3]", 1, 2, 2, 3, 4, 4);
+    VALUES("const x f32 [2,4] 1 2 3 4 5 6 7 8\nconst z i64 [2] 3 3\n"
+           "y = Resize x - - z {keep_aspect_ratio_policy=not_larger}\nout y",
+           "f32[2, 3]", 1, 2, 4, 5, 6, 8);
+    VALUES("opset 10\n" LINE4 SCALE("0.6") "y = Resize x s", "f32[1, 1, 2]", 1, 3);
+    VALUES("opset 9\n" LINE4 SCALE("2") "y = Upsample x s", "f32[1, 1, 8]", 1, 1, 2, 2, 3, 3, 4, 4);
+    VALUES("opset 7\nconst x f32 [1,3] 0 2 4\ny = Upsample x {mode=linear scales=[1.0,2.0]}\nout y",
+           "f32[1, 6]", 0, 1, 2, 3, 4, 4);
+}
+
+static void test_resize_errors(void **state) {
+    (void)state;
+    refuse(LINE4 "y = Resize x {mode=area}",
+           "Resize): attribute 'mode' is 'area', not one of nearest, linear, cubic");
+    refuse(LINE4 SCALE("2") "y = Resize x - s {nearest_mode=up}",
+           "Resize): attribute 'nearest_mode' is 'up', not one of round_prefer_floor, "
+           "round_prefer_ceil, floor, ceil");
+    refuse(LINE4 "y = Resize x", "Resize): neither scales nor sizes are given");
+    refuse(LINE4 SCALE("2") "const z i64 [3] 1 1 3\ny = Resize x - s z",
+           "Resize): scales and sizes are both given");
+    refuse(LINE4 SCALE("0") "y = Resize x - s", "Resize): scale 2 is 0, not a number above 0");
+    refuse(LINE4 SCALE("-1") "y = Resize x - s", "Resize): scale 2 is -1, not a number above 0");
+    refuse(LINE4 SCALE("nan") "y = Resize x - s", "Resize): scale 2 is nan, not a number above 0");
+    refuse(LINE4 SCALE("inf") "y = Resize x - s", "Resize): scale 2 is inf, not a number above 0");
+    refuse_code(TN_E_LIMIT, LINE4 SCALE("1e30") "y = Resize x - s",
+                "Resize): the scale 1e+30 is out of range");
+    refuse(LINE4 "const s f32 [2] 1 2\ny = Resize x - s", "Resize): 2 entries of scales, wanted 3");
+    refuse(LINE4 "const s i64 [3] 1 1 2\ny = Resize x - s",
+           "Resize): scales are i64[3], not a vector of floats");
+    refuse(LINE4 "const z i64 [3] 1 1 -2\ny = Resize x - - z", "Resize): size 2 is -2");
+    refuse(LINE4 "const z i64 [2] 1 2\ny = Resize x - - z", "Resize): 2 sizes for 3 axes");
+    refuse(LINE4 "const z i64 [1] 2\ny = Resize x - - z {axes=[3]}",
+           "Resize): axis 3 of a tensor of rank 3");
+    refuse(LINE4 "const z i64 [2] 2 2\ny = Resize x - - z {axes=[2,-1]}",
+           "Resize): axis -1 is there twice");
+    refuse(LINE4 SCALE("2") "y = Resize x - s {antialias=1}",
+           "Resize): mode 'nearest' has no antialiasing");
+    refuse(LINE4 SCALE("2") "y = Resize x - s {antialias=2}",
+           "Resize): attribute 'antialias' is 2, not 0 or 1");
+    refuse(LINE4 SCALE("2") "y = Resize x - s {coordinate_transformation_mode=tf_crop_and_resize}",
+           "Resize): tf_crop_and_resize without a region of interest");
+    refuse(LINE4 SCALE("2") "const r f32 [3] 0 0 1\ny = Resize x r s "
+                            "{coordinate_transformation_mode=tf_crop_and_resize}",
+           "Resize): 3 entries of the region of interest, wanted 6");
+    refuse_code(TN_E_UNSUPPORTED,
+                "in x f32 [n]\nconst z i64 [1] 3\ny = Resize x - - z "
+                "{keep_aspect_ratio_policy=not_smaller}\nout y",
+                "Resize): keep_aspect_ratio_policy is unsupported where lengths are not known");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_resize),
+        cmocka_unit_test(test_resize_errors),
+    };
+    return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
+}
