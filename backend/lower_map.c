@@ -13,7 +13,11 @@ static TnMapOp map_op(Lower *lo, OpKind op) {
     SAME(ROUND, round) SAME(SIGN, sign) SAME(RELU, relu) SAME(GELU, gelu)
     SAME(GELU_TANH, gelu_tanh) SAME(GELU_QUICK, gelu_quick) SAME(SILU, silu)
     SAME(EQ, eq) SAME(LT, lt) SAME(LE, le) SAME(AND, and) SAME(OR, or) SAME(XOR, xor)
-    SAME(NOT, not) SAME(WHERE, where) SAME(CAST, cast)
+    SAME(NOT, not) SAME(WHERE, where) SAME(CAST, cast) SAME(BIT_AND, bit_and) SAME(BIT_OR, bit_or)
+    SAME(BIT_XOR, bit_xor) SAME(BIT_NOT, bit_not) SAME(SHIFT_LEFT, shift_left)
+    SAME(SHIFT_RIGHT, shift_right) SAME(TAN, tan) SAME(ASIN, asin) SAME(ACOS, acos)
+    SAME(ATAN, atan) SAME(SINH, sinh) SAME(COSH, cosh) SAME(ASINH, asinh) SAME(ACOSH, acosh)
+    SAME(ATANH, atanh)
     default: break;
     }
 #undef SAME

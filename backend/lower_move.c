@@ -52,6 +52,12 @@ void lower_expand(Lower *lo, Node *n) {
     lower_set(lo, n->outputs[0], view_broadcast(lo, &x, t->rank, t->dims));
 }
 
+/* Elements of the same width are moved, whatever their types. */
+void lower_bitcast(Lower *lo, Node *n) {
+    View x = lower_operand(lo, n->inputs[0]), out = lower_result(lo, n->outputs[0]);
+    lower_emit_copy(lo, &x, &out);
+}
+
 static void emit_gather(Lower *lo, const View *x, const View *index, const View *out, int axis) {
     ParamsGather p = {.axis = (uint32_t)axis};
     View in[2] = {*x, *index};

@@ -13,6 +13,7 @@
     X(reduce_sum) X(reduce_mean) X(reduce_max) X(reduce_min) X(reduce_prod) X(cumsum)             \
     X(matmul) X(conv) X(softmax) X(log_softmax) X(layer_norm) X(rms_norm)                         \
     X(resize)                                                                                     \
+    X(bitcast)                                                                                    \
     X(linear) X(qkv) X(add_norm) X(attention) X(map)
 /* clang-format on */
 

@@ -7,6 +7,18 @@ TnDType map_step_type(const MapStep *s, const TnDType *types) {
     return types[s->args[s->op == OP_where]];
 }
 
+bool map_is_bitwise(OpKind op) {
+    switch (op) {
+    case OP_bit_and:
+    case OP_bit_or:
+    case OP_bit_xor:
+    case OP_bit_not:
+    case OP_shift_left:
+    case OP_shift_right: return true;
+    default: return false;
+    }
+}
+
 static bool is_logical(OpKind op) {
     return op == OP_and || op == OP_or || op == OP_xor || op == OP_not;
 }
@@ -22,6 +34,7 @@ const char *map_check_step(const MapStep *s, const TnDType *types) {
         TnDType t = types[s->args[i]];
         if (t != types[s->args[s->op == OP_where]]) return "operands have different types";
         if (is_logical(s->op) && t != TN_BOOL) return "operands are not bool";
+        if (map_is_bitwise(s->op) && !tn_is_int(t)) return "operands are not integers";
     }
     return NULL;
 }

@@ -6,6 +6,7 @@
 
 #include <string.h>
 #include "ir/infer.h"
+#include "ir/map.h"
 
 static Module *module_of(const Node *n) {
     return n->graph->module;
@@ -92,7 +93,7 @@ static void output_broadcast(Node *n, TnDType dtype) {
 void shape_broadcast(Node *n) {
     infer_same_dtype(n);
     bool logical = n->op == OP_and || n->op == OP_or || n->op == OP_xor;
-    infer_dtype(n, 0, logical ? SET_BOOL : SET_NUMBER);
+    infer_dtype(n, 0, logical ? SET_BOOL : map_is_bitwise(n->op) ? SET_INT : SET_NUMBER);
     output_broadcast(n, infer_input(n, 0)->dtype);
 }
 
@@ -114,6 +115,7 @@ void shape_where(Node *n) {
 static DTypeSet allowed_operand(OpKind op) {
     switch (op) {
     case OP_not: return SET_BOOL;
+    case OP_bit_not: return SET_INT;
     case OP_neg:
     case OP_abs:
     case OP_sign:
@@ -134,6 +136,16 @@ void shape_same(Node *n) {
 void shape_cast(Node *n) {
     const Type *x = infer_input(n, 0);
     infer_output(n, 0, attr_dtype(n, "to"), x->rank, x->dims);
+}
+
+void shape_bitcast(Node *n) {
+    const Type *x = infer_input(n, 0);
+    TnDType to = attr_dtype(n, "to");
+    if (tn_dtype_size(x->dtype) != tn_dtype_size(to))
+        tn_fail(module_of(n)->cx, TN_E_MODEL, "the bits of %s as %s, a type of another width",
+                tn_dtype_name(x->dtype), tn_dtype_name(to));
+    if (to == TN_BOOL) tn_fail(module_of(n)->cx, TN_E_MODEL, "bits as bool");
+    infer_output(n, 0, to, x->rank, x->dims);
 }
 
 /* A step may read operands and earlier steps; the last one makes the result. */

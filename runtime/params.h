@@ -178,7 +178,13 @@ typedef struct ParamsResize {
     X(SILU, silu, 39)                                                                           \
     X(EQ, eq, 50)         X(LT, lt, 51)               X(LE, le, 52)                             \
     X(AND, and, 60)       X(OR, or, 61)               X(XOR, xor, 62)                           \
-    X(NOT, not, 63)       X(WHERE, where, 64)
+    X(NOT, not, 63)       X(WHERE, where, 64)                                                   \
+    X(BIT_AND, bit_and, 70)                           X(BIT_OR, bit_or, 71)                     \
+    X(BIT_XOR, bit_xor, 72)                           X(SHIFT_LEFT, shift_left, 73)             \
+    X(SHIFT_RIGHT, shift_right, 74)                   X(BIT_NOT, bit_not, 75)                   \
+    X(TAN, tan, 80)       X(ASIN, asin, 81)           X(ACOS, acos, 82)                         \
+    X(ATAN, atan, 83)     X(SINH, sinh, 84)           X(COSH, cosh, 85)                         \
+    X(ASINH, asinh, 86)   X(ACOSH, acosh, 87)         X(ATANH, atanh, 88)
 /* clang-format on */
 
 typedef enum TnMapOp {

@@ -23,6 +23,7 @@
  *   i  i32 or i64           R  any type, or f32 in panels
  *   b  bool                 N  any type but bool
  *   .  any type
+ *   W  any type of the width of T
  *
  * T, F, R and N stand for one type wherever they occur in a rule. */
 static const char *const type_rules[TN_OP_COUNT] = {
@@ -33,7 +34,7 @@ static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_norm] = "ffff>ff",
     [TN_OP_map] = "................>.", /* the program says more */
     [TN_OP_reduce] = "T>T",
-    [TN_OP_copy] = "T>T",
+    [TN_OP_copy] = "T>W",
     [TN_OP_fill] = ">.",
     [TN_OP_gather] = "Ri>T",
     [TN_OP_gather_elements] = "Ti>T",
@@ -60,6 +61,7 @@ static bool type_fits(const PlanView *v, char letter, uint8_t *same) {
     case 'i': return v->dtype == TN_I32 || v->dtype == TN_I64;
     case 'b': return v->dtype == TN_BOOL;
     case '.': return true;
+    case 'W': return tn_dtype_size((TnDType)v->dtype) == tn_dtype_size((TnDType)*same);
     case 'F':
         if (!tn_is_float((TnDType)v->dtype)) return false;
         break;

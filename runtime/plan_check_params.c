@@ -127,6 +127,7 @@ typedef enum MapKind {
     MAP_FLOATS,
     MAP_COMPARE,
     MAP_LOGIC,
+    MAP_BITS,
     MAP_SELECT
 } MapKind;
 
@@ -160,6 +161,15 @@ static MapKind map_kind(int op) {
     case TN_MAP_SIGMOID:
     case TN_MAP_SIN:
     case TN_MAP_COS:
+    case TN_MAP_TAN:
+    case TN_MAP_ASIN:
+    case TN_MAP_ACOS:
+    case TN_MAP_ATAN:
+    case TN_MAP_SINH:
+    case TN_MAP_COSH:
+    case TN_MAP_ASINH:
+    case TN_MAP_ACOSH:
+    case TN_MAP_ATANH:
     case TN_MAP_GELU:
     case TN_MAP_GELU_TANH:
     case TN_MAP_GELU_QUICK:
@@ -171,6 +181,12 @@ static MapKind map_kind(int op) {
     case TN_MAP_OR:
     case TN_MAP_XOR:
     case TN_MAP_NOT: return MAP_LOGIC;
+    case TN_MAP_BIT_AND:
+    case TN_MAP_BIT_OR:
+    case TN_MAP_BIT_XOR:
+    case TN_MAP_SHIFT_LEFT:
+    case TN_MAP_SHIFT_RIGHT:
+    case TN_MAP_BIT_NOT: return MAP_BITS;
     case TN_MAP_WHERE: return MAP_SELECT;
     case TN_MAP_OP_COUNT: break;
     }
@@ -181,8 +197,9 @@ static int map_arity(int op) {
     if (op == TN_MAP_CONST) return 0;
     if (op == TN_MAP_WHERE) return 3;
     bool arithmetic = op >= TN_MAP_ADD && op <= TN_MAP_FMOD,
-         relation = op >= TN_MAP_EQ && op <= TN_MAP_XOR;
-    return arithmetic || relation ? 2 : 1;
+         relation = op >= TN_MAP_EQ && op <= TN_MAP_XOR,
+         bits = op >= TN_MAP_BIT_AND && op <= TN_MAP_SHIFT_RIGHT;
+    return arithmetic || relation || bits ? 2 : 1;
 }
 
 /* Whether an operation of this kind takes and gives these types. */
@@ -196,6 +213,7 @@ static bool map_types_ok(MapKind kind, const TnMapStep *s) {
     case MAP_FLOATS: return from == to && tn_is_float(from);
     case MAP_COMPARE: return to == TN_BOOL;
     case MAP_LOGIC: return from == TN_BOOL && to == TN_BOOL;
+    case MAP_BITS: return from == to && tn_is_int(from);
     case MAP_UNKNOWN: break;
     }
     return false;

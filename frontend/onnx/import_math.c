@@ -93,128 +93,23 @@ void import_dropout_flagged(OnnxNode *n) {
     keep_everything(n);
 }
 
-/* --- activations --- */
+/* --- bits --- */
 
-/* An attribute with a value, which from opset 6 on is the largest f32 by default. */
-static bool has_bound(const OnnxNode *n, const char *name) {
-    return onnx_has(n, name) || onnx_float(n, name) != 0;
+void import_bit_shift(OnnxNode *n) {
+    static const char *const words[] = {"LEFT", "RIGHT", NULL};
+    OpKind op = onnx_word(n, "direction", words) ? OP_shift_right : OP_shift_left;
+    n->outputs[0] = ir_binary(n->g, op, n->inputs[0], n->inputs[1]);
 }
 
-void import_clip(OnnxNode *n) {
-    Value *y = n->inputs[0];
-    if (has_bound(n, "min")) y = onnx_with_scalar(n, OP_max, y, onnx_float(n, "min"));
-    if (has_bound(n, "max")) y = onnx_with_scalar(n, OP_min, y, onnx_float(n, "max"));
-    if (onnx_given(n, 1)) y = ir_binary(n->g, OP_max, y, n->inputs[1]);
-    if (onnx_given(n, 2)) y = ir_binary(n->g, OP_min, y, n->inputs[2]);
-    onnx_need_same_dims(n, n->inputs[0], y);
-    n->outputs[0] = y;
-}
-
-void import_gelu(OnnxNode *n) {
-    static const char *const words[] = {"none", "tanh", NULL};
-    bool approximate = onnx_word(n, "approximate", words) == 1;
-    n->outputs[0] = ir_unary(n->g, approximate ? OP_gelu_tanh : OP_gelu, n->inputs[0]);
-}
-
-/* max(x, 0) + alpha (e^(min(x, 0) / scale) - 1) */
-static Value *elu(OnnxNode *n, double alpha, double scale) {
-    Value *x = n->inputs[0], *below = onnx_with_scalar(n, OP_min, x, 0);
-    if (scale != 1) below = onnx_with_scalar(n, OP_div, below, scale);
-    below = onnx_with_scalar(n, OP_sub, ir_unary(n->g, OP_exp, below), 1);
-    below = onnx_with_scalar(n, OP_mul, below, alpha);
-    return ir_binary(n->g, OP_add, ir_unary(n->g, OP_relu, x), below);
-}
-
-void import_elu(OnnxNode *n) {
-    n->outputs[0] = elu(n, onnx_float(n, "alpha"), 1);
-}
-
-void import_celu(OnnxNode *n) {
-    n->outputs[0] = elu(n, onnx_float(n, "alpha"), onnx_float(n, "alpha"));
-}
-
-void import_selu(OnnxNode *n) {
-    Value *y = elu(n, onnx_float(n, "alpha"), 1);
-    n->outputs[0] = onnx_with_scalar(n, OP_mul, y, onnx_float(n, "gamma"));
-}
-
-void import_thresholded_relu(OnnxNode *n) {
-    Value *x = n->inputs[0], *alpha = ir_scalar(n->g, dtype_of(n, 0), onnx_float(n, "alpha"));
-    Value *zero = ir_scalar(n->g, dtype_of(n, 0), 0);
-    n->outputs[0] = ir_where(n->g, ir_binary(n->g, OP_lt, alpha, x), x, zero);
-}
-
-/* x < 0 ? slope x : x */
-static Value *leaky(OnnxNode *n, Value *x, Value *slope) {
-    Value *zero = ir_scalar(n->g, x->type.dtype, 0);
-    Value *negative = ir_binary(n->g, OP_lt, x, zero);
-    return ir_where(n->g, negative, ir_binary(n->g, OP_mul, x, slope), x);
-}
-
-void import_leaky_relu(OnnxNode *n) {
-    Value *slope = ir_scalar(n->g, dtype_of(n, 0), onnx_float(n, "alpha"));
-    n->outputs[0] = leaky(n, n->inputs[0], slope);
-}
-
-void import_prelu(OnnxNode *n) {
-    n->outputs[0] = leaky(n, n->inputs[0], n->inputs[1]);
-    onnx_need_same_dims(n, n->inputs[0], n->outputs[0]);
-}
-
-/* Before opset 7: one slope, or one for each channel. */
-void import_prelu_per_channel(OnnxNode *n) {
-    const Type *t = &n->inputs[1]->type;
-    if (t->rank == 1 && !ex_is(t->dims[0], 1)) n->inputs[1] = onnx_per_channel(n, n->inputs[1]);
-    import_prelu(n);
-}
-
-/* min(max(alpha x + beta, 0), 1) */
-static Value *hard_sigmoid(OnnxNode *n, Value *x, double alpha, double beta) {
-    Value *y = onnx_with_scalar(n, OP_mul, x, alpha);
-    y = onnx_with_scalar(n, OP_add, y, beta);
-    y = onnx_with_scalar(n, OP_max, y, 0);
-    return onnx_with_scalar(n, OP_min, y, 1);
-}
-
-void import_hard_sigmoid(OnnxNode *n) {
-    n->outputs[0] = hard_sigmoid(n, n->inputs[0], onnx_float(n, "alpha"), onnx_float(n, "beta"));
-}
-
-void import_hard_swish(OnnxNode *n) {
-    Value *gate = hard_sigmoid(n, n->inputs[0], 1.0 / 6, 0.5);
-    n->outputs[0] = ir_binary(n->g, OP_mul, n->inputs[0], gate);
-}
-
-/* ln(1 + e^x) as max(x, 0) + ln(1 + e^-|x|), which does not overflow */
-static Value *softplus(OnnxNode *n, Value *x) {
-    Value *tail = ir_unary(n->g, OP_neg, ir_unary(n->g, OP_abs, x));
-    tail = onnx_with_scalar(n, OP_add, ir_unary(n->g, OP_exp, tail), 1);
-    return ir_binary(n->g, OP_add, ir_unary(n->g, OP_relu, x), ir_unary(n->g, OP_log, tail));
-}
-
-void import_softplus(OnnxNode *n) {
-    n->outputs[0] = softplus(n, n->inputs[0]);
-}
-
-void import_softsign(OnnxNode *n) {
-    Value *below = onnx_with_scalar(n, OP_add, ir_unary(n->g, OP_abs, n->inputs[0]), 1);
-    n->outputs[0] = ir_binary(n->g, OP_div, n->inputs[0], below);
-}
-
-void import_mish(OnnxNode *n) {
-    Value *gate = ir_unary(n->g, OP_tanh, softplus(n, n->inputs[0]));
-    n->outputs[0] = ir_binary(n->g, OP_mul, n->inputs[0], gate);
-}
-
-void import_swish(OnnxNode *n) {
+/* As bool: whether any bit is set. */
+void import_bit_cast(OnnxNode *n) {
+    TnDType from = dtype_of(n, 0), to = onnx_need_dtype(n->cx, onnx_int(n, "to"));
     Value *x = n->inputs[0];
-    double alpha = onnx_float(n, "alpha");
-    if (alpha != 1) x = onnx_with_scalar(n, OP_mul, x, alpha);
-    n->outputs[0] = ir_binary(n->g, OP_mul, n->inputs[0], ir_unary(n->g, OP_sigmoid, x));
-}
-
-/* Only NaN differs from itself. */
-void import_is_nan(OnnxNode *n) {
-    Value *same = ir_binary(n->g, OP_eq, n->inputs[0], n->inputs[0]);
-    n->outputs[0] = ir_unary(n->g, OP_not, same);
+    if (to == from) {
+        n->outputs[0] = x;
+        return;
+    }
+    Node *node = ir_node(n->g, OP_bitcast, 1, &x);
+    ir_set_dtype(node, "to", to == TN_BOOL ? TN_U8 : to);
+    n->outputs[0] = ir_cast(n->g, ir_insert(node), to);
 }

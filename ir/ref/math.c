@@ -1,6 +1,8 @@
 /* Elementwise operators: one loop for all of them; what they compute is in scalar.c. */
 #include "ir/ref/ref.h"
 
+#include <string.h>
+
 static void elementwise(RefCall *call) {
     Tensor *y = call->out;
     OpKind op = call->node->op;
@@ -40,6 +42,15 @@ KERNEL(tanh)
 KERNEL(sigmoid)
 KERNEL(sin)
 KERNEL(cos)
+KERNEL(tan)
+KERNEL(asin)
+KERNEL(acos)
+KERNEL(atan)
+KERNEL(sinh)
+KERNEL(cosh)
+KERNEL(asinh)
+KERNEL(acosh)
+KERNEL(atanh)
 KERNEL(floor)
 KERNEL(ceil)
 KERNEL(round)
@@ -56,5 +67,17 @@ KERNEL(and)
 KERNEL(or)
 KERNEL(xor)
 KERNEL(not )
+KERNEL(bit_and)
+KERNEL(bit_or)
+KERNEL(bit_xor)
+KERNEL(shift_left)
+KERNEL(shift_right)
+KERNEL(bit_not)
 KERNEL(where)
 KERNEL(cast)
+
+void ref_bitcast(RefCall *call) {
+    const Tensor *x = call->in[0];
+    Tensor *y = call->out;
+    memcpy(y->data, x->data, (size_t)tensor_count(y) * tn_dtype_size(y->dtype));
+}

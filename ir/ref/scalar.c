@@ -74,7 +74,8 @@ Scalar scalar_convert(TnDType from, TnDType to, Scalar v) {
 /* The remainder takes the sign of the divisor, as a - floor(a / b) b does. */
 static double mod_float(double a, double b) {
     double r = fmod(a, b);
-    return r != 0 && (r < 0) != (b < 0) ? r + b : r;
+    if (r == 0) return copysign(0, b);
+    return (r < 0) != (b < 0) ? r + b : r;
 }
 
 static double sigmoid(double x) {
@@ -94,6 +95,15 @@ static double unary_float(OpKind op, double x) {
     case OP_sigmoid: return sigmoid(x);
     case OP_sin: return sin(x);
     case OP_cos: return cos(x);
+    case OP_tan: return tan(x);
+    case OP_asin: return asin(x);
+    case OP_acos: return acos(x);
+    case OP_atan: return atan(x);
+    case OP_sinh: return sinh(x);
+    case OP_cosh: return cosh(x);
+    case OP_asinh: return asinh(x);
+    case OP_acosh: return acosh(x);
+    case OP_atanh: return atanh(x);
     case OP_floor: return floor(x);
     case OP_ceil: return ceil(x);
     case OP_round: return rint(x); /* ties to even in the default rounding mode */
@@ -155,6 +165,16 @@ static bool less(TnDType t, int64_t a, int64_t b) {
     return t == TN_U64 ? (uint64_t)a < (uint64_t)b : a < b;
 }
 
+/* A count that is negative or too large, taken as unsigned, shifts everything out. */
+static int64_t shift_left(int64_t a, int64_t b) {
+    return (uint64_t)b > 63 ? 0 : (int64_t)((uint64_t)a << b);
+}
+
+static int64_t shift_right(TnDType t, int64_t a, int64_t b) {
+    if (t == TN_U64) return (uint64_t)b > 63 ? 0 : (int64_t)((uint64_t)a >> b);
+    return a >> ((uint64_t)b > 63 ? 63 : b);
+}
+
 static int64_t apply_int(OpKind op, TnDType t, int64_t a, int64_t b) {
     bool negative = t != TN_U64 && a < 0;
     switch (op) {
@@ -175,10 +195,16 @@ static int64_t apply_int(OpKind op, TnDType t, int64_t a, int64_t b) {
     case OP_floor:
     case OP_ceil:
     case OP_round: return a;
-    case OP_and: return a & b;
-    case OP_or: return a | b;
-    case OP_xor: return a ^ b;
-    case OP_not: return t == TN_BOOL ? !a : ~a;
+    case OP_and:
+    case OP_bit_and: return a & b;
+    case OP_or:
+    case OP_bit_or: return a | b;
+    case OP_xor:
+    case OP_bit_xor: return a ^ b;
+    case OP_not: return !a;
+    case OP_bit_not: return ~a;
+    case OP_shift_left: return shift_left(a, b);
+    case OP_shift_right: return shift_right(t, a, b);
     default: return saturate(t, unary_float(op, to_double(t, a)));
     }
 }

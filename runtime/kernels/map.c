@@ -45,7 +45,8 @@ typedef struct Program {
 static int arity(int op) {
     if (op == TN_MAP_CONST) return 0;
     if (op == TN_MAP_WHERE) return 3;
-    int binary = (op >= TN_MAP_ADD && op <= TN_MAP_FMOD) || (op >= TN_MAP_EQ && op <= TN_MAP_XOR);
+    int binary = (op >= TN_MAP_ADD && op <= TN_MAP_FMOD) || (op >= TN_MAP_EQ && op <= TN_MAP_XOR) ||
+                 (op >= TN_MAP_BIT_AND && op <= TN_MAP_SHIFT_RIGHT);
     return binary ? 2 : 1;
 }
 
@@ -58,7 +59,16 @@ static int64_t step_cost(const TnMapStep *s) {
     case TN_MAP_MOD:
     case TN_MAP_FMOD:
     case TN_MAP_SIN:
-    case TN_MAP_COS: return 10000;
+    case TN_MAP_COS:
+    case TN_MAP_TAN:
+    case TN_MAP_ASIN:
+    case TN_MAP_ACOS:
+    case TN_MAP_ATAN:
+    case TN_MAP_SINH:
+    case TN_MAP_COSH:
+    case TN_MAP_ASINH:
+    case TN_MAP_ACOSH:
+    case TN_MAP_ATANH: return 10000;
     case TN_MAP_DIV: return vector ? 100 : 3000;
     case TN_MAP_EXP:
     case TN_MAP_LOG:

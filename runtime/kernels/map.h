@@ -31,6 +31,10 @@ MapFn *TN_FN(map_float_op)(int op);
 MapFn *TN_FN(map_double_op)(int op);
 MapFn *TN_FN(map_int_op)(int op, TnDType t);
 
+/* The functions of floats and of doubles that are too rare to exist per ISA; NULL for others. */
+MapFn *tn_map_rare_float(int op);
+MapFn *tn_map_rare_double(int op);
+
 /* Register y of type `to` from register x of type `from`. */
 void TN_FN(map_cast)(void *y, TnDType to, const void *x, TnDType from, int64_t n);
 /* Brings results of arithmetic in a register back into type t. */

@@ -125,7 +125,7 @@ MapFn *TN_FN(map_double_op)(int op) {
         [TN_MAP_LE] = le_f64,
         [TN_MAP_WHERE] = where_f64,
     };
-    return table[op];
+    return table[op] ? table[op] : tn_map_rare_double(op);
 }
 
 /* integers; unsigned arithmetic where signed could overflow */
@@ -188,25 +188,54 @@ BINARY(le_u64, uint64_t, int64_t, a <= b)
 BINARY(and_bool, int64_t, int64_t, (a != 0) & (b != 0))
 BINARY(or_bool, int64_t, int64_t, (a | b) != 0)
 BINARY(xor_bool, int64_t, int64_t, (a != 0) ^ (b != 0))
+BINARY(bit_and, int64_t, int64_t, a &b)
+BINARY(bit_or, int64_t, int64_t, a | b)
+BINARY(bit_xor, int64_t, int64_t, a ^ b)
+UNARY(bit_not, int64_t, ~a)
+BINARY(shift_left, uint64_t, uint64_t, b > 63 ? 0 : a << b)
+BINARY(shift_right, int64_t, int64_t, a >> ((uint64_t)b > 63 ? 63 : b))
+BINARY(shift_right_u64, uint64_t, uint64_t, b > 63 ? 0 : a >> b)
 WHERE(where_int, int64_t)
 
 MapFn *TN_FN(map_int_op)(int op, TnDType t) {
     static MapFn *const table[TN_MAP_OP_COUNT] = {
-        [TN_MAP_COPY] = copy_int,   [TN_MAP_ADD] = add_int,   [TN_MAP_SUB] = sub_int,
-        [TN_MAP_MUL] = mul_int,     [TN_MAP_DIV] = div_int,   [TN_MAP_MOD] = mod_int,
-        [TN_MAP_POW] = pow_int,     [TN_MAP_MIN] = min_int,   [TN_MAP_MAX] = max_int,
-        [TN_MAP_FMOD] = fmod_int,   [TN_MAP_NEG] = neg_int,   [TN_MAP_ABS] = abs_int,
-        [TN_MAP_FLOOR] = copy_int,  [TN_MAP_CEIL] = copy_int, [TN_MAP_ROUND] = copy_int,
-        [TN_MAP_SIGN] = sign_int,   [TN_MAP_RELU] = relu_int, [TN_MAP_EQ] = eq_int,
-        [TN_MAP_LT] = lt_int,       [TN_MAP_LE] = le_int,     [TN_MAP_AND] = and_bool,
-        [TN_MAP_OR] = or_bool,      [TN_MAP_XOR] = xor_bool,  [TN_MAP_NOT] = not_bool,
+        [TN_MAP_COPY] = copy_int,
+        [TN_MAP_ADD] = add_int,
+        [TN_MAP_SUB] = sub_int,
+        [TN_MAP_MUL] = mul_int,
+        [TN_MAP_DIV] = div_int,
+        [TN_MAP_MOD] = mod_int,
+        [TN_MAP_POW] = pow_int,
+        [TN_MAP_MIN] = min_int,
+        [TN_MAP_MAX] = max_int,
+        [TN_MAP_FMOD] = fmod_int,
+        [TN_MAP_NEG] = neg_int,
+        [TN_MAP_ABS] = abs_int,
+        [TN_MAP_FLOOR] = copy_int,
+        [TN_MAP_CEIL] = copy_int,
+        [TN_MAP_ROUND] = copy_int,
+        [TN_MAP_SIGN] = sign_int,
+        [TN_MAP_RELU] = relu_int,
+        [TN_MAP_EQ] = eq_int,
+        [TN_MAP_LT] = lt_int,
+        [TN_MAP_LE] = le_int,
+        [TN_MAP_AND] = and_bool,
+        [TN_MAP_OR] = or_bool,
+        [TN_MAP_XOR] = xor_bool,
+        [TN_MAP_NOT] = not_bool,
         [TN_MAP_WHERE] = where_int,
+        [TN_MAP_BIT_AND] = bit_and,
+        [TN_MAP_BIT_OR] = bit_or,
+        [TN_MAP_BIT_XOR] = bit_xor,
+        [TN_MAP_BIT_NOT] = bit_not,
+        [TN_MAP_SHIFT_LEFT] = shift_left,
+        [TN_MAP_SHIFT_RIGHT] = shift_right,
     };
     static MapFn *const table_u64[TN_MAP_OP_COUNT] = {
         [TN_MAP_DIV] = div_u64,  [TN_MAP_MOD] = mod_u64,   [TN_MAP_FMOD] = mod_u64,
         [TN_MAP_POW] = pow_u64,  [TN_MAP_MIN] = min_u64,   [TN_MAP_MAX] = max_u64,
         [TN_MAP_ABS] = copy_int, [TN_MAP_SIGN] = sign_u64, [TN_MAP_RELU] = copy_int,
-        [TN_MAP_LT] = lt_u64,    [TN_MAP_LE] = le_u64,
+        [TN_MAP_LT] = lt_u64,    [TN_MAP_LE] = le_u64,     [TN_MAP_SHIFT_RIGHT] = shift_right_u64,
     };
     return t == TN_U64 && table_u64[op] ? table_u64[op] : table[op];
 }

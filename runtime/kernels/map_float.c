@@ -137,5 +137,5 @@ MapFn *TN_FN(map_float_op)(int op) {
         [TN_MAP_LE] = le,
         [TN_MAP_WHERE] = where,
     };
-    return table[op];
+    return table[op] ? table[op] : tn_map_rare_float(op);
 }

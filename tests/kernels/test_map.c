@@ -25,6 +25,10 @@ static Wide wide_power(Wide a, Wide b) {
     return (Wide)r;
 }
 
+static bool is_comparison(TnMapOp op) {
+    return op == TN_MAP_EQ || op == TN_MAP_LT || op == TN_MAP_LE;
+}
+
 static Wide expected_int(TnMapOp op, Wide a, Wide b) {
     switch (op) {
     case TN_MAP_ADD: return a + b;
@@ -39,6 +43,12 @@ static Wide expected_int(TnMapOp op, Wide a, Wide b) {
     case TN_MAP_EQ: return a == b;
     case TN_MAP_LT: return a < b;
     case TN_MAP_LE: return a <= b;
+    case TN_MAP_BIT_AND: return a & b;
+    case TN_MAP_BIT_OR: return a | b;
+    case TN_MAP_BIT_XOR: return a ^ b;
+    case TN_MAP_BIT_NOT: return ~a;
+    case TN_MAP_SHIFT_LEFT: return b < 0 || b > 63 ? 0 : (Wide)((unsigned __int128)a << b);
+    case TN_MAP_SHIFT_RIGHT: return a >> (b < 0 || b > 63 ? 63 + (a >= 0) : b);
     case TN_MAP_NEG: return -a;
     case TN_MAP_ABS: return a < 0 ? -a : a;
     case TN_MAP_SIGN: return (a > 0) - (a < 0);
@@ -50,10 +60,12 @@ static Wide expected_int(TnMapOp op, Wide a, Wide b) {
 /* Every pair of interesting values of one type under every operation. */
 static void integer_operations(void **state) {
     (void)state;
-    static const TnMapOp ops[] = {TN_MAP_ADD,  TN_MAP_SUB,  TN_MAP_MUL,   TN_MAP_DIV,  TN_MAP_FMOD,
-                                  TN_MAP_MOD,  TN_MAP_POW,  TN_MAP_MIN,   TN_MAP_MAX,  TN_MAP_EQ,
-                                  TN_MAP_LT,   TN_MAP_LE,   TN_MAP_NEG,   TN_MAP_ABS,  TN_MAP_SIGN,
-                                  TN_MAP_RELU, TN_MAP_COPY, TN_MAP_FLOOR, TN_MAP_ROUND};
+    static const TnMapOp ops[] = {
+        TN_MAP_ADD,    TN_MAP_SUB,     TN_MAP_MUL,     TN_MAP_DIV,        TN_MAP_FMOD,
+        TN_MAP_MOD,    TN_MAP_POW,     TN_MAP_MIN,     TN_MAP_MAX,        TN_MAP_EQ,
+        TN_MAP_LT,     TN_MAP_LE,      TN_MAP_NEG,     TN_MAP_ABS,        TN_MAP_SIGN,
+        TN_MAP_RELU,   TN_MAP_COPY,    TN_MAP_FLOOR,   TN_MAP_ROUND,      TN_MAP_BIT_AND,
+        TN_MAP_BIT_OR, TN_MAP_BIT_XOR, TN_MAP_BIT_NOT, TN_MAP_SHIFT_LEFT, TN_MAP_SHIFT_RIGHT};
     static const int64_t values[] = {
         0,     1,     -1,    2,         -2,        3,          -3,        7,         -7,
         100,   127,   -128,  255,       32767,     -32768,     65535,     500,       63,
@@ -63,13 +75,14 @@ static void integer_operations(void **state) {
     FOR_EACH_ISA(isa)
     for (int k = 0; k < COUNT(int_types); k++)
         for (int o = 0; o < COUNT(ops); o++) {
-            TnDType t = int_types[k], result = ops[o] >= TN_MAP_EQ ? TN_BOOL : t;
+            TnDType t = int_types[k], result = is_comparison(ops[o]) ? TN_BOOL : t;
             int64_t size = (int64_t)tn_dtype_size(t), y_size = (int64_t)tn_dtype_size(result);
             for (int i = 0; i < N; i++) {
                 int_set(t, (char *)a + i * size, values[i / COUNT(values)]);
                 int_set(t, (char *)b + i * size, values[i % COUNT(values)]);
             }
-            int unary = ops[o] == TN_MAP_COPY || (ops[o] >= TN_MAP_NEG && ops[o] < TN_MAP_EQ);
+            int unary = ops[o] == TN_MAP_COPY || ops[o] == TN_MAP_BIT_NOT ||
+                        (ops[o] >= TN_MAP_NEG && ops[o] < TN_MAP_EQ);
             if (unary)
                 map_unary(isa, ops[o], t, a, y, N);
             else
@@ -172,6 +185,14 @@ static void double_functions(void **state) {
         {TN_MAP_SIGMOID, s},
         {TN_MAP_SIN, sin(x)},
         {TN_MAP_COS, cos(x)},
+        {TN_MAP_TAN, tan(x)},
+        {TN_MAP_ASIN, asin(x)},
+        {TN_MAP_ACOS, acos(x)},
+        {TN_MAP_ATAN, atan(x)},
+        {TN_MAP_SINH, sinh(x)},
+        {TN_MAP_COSH, cosh(x)},
+        {TN_MAP_ASINH, asinh(x)},
+        {TN_MAP_ATANH, atanh(x)},
         {TN_MAP_FLOOR, 0},
         {TN_MAP_CEIL, 1},
         {TN_MAP_ROUND, 1},

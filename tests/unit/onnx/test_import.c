@@ -36,6 +36,19 @@ static void test_division(void **state) {
            "i64[4]", 3, -3, 3, -3);
 }
 
+static void test_bits(void **state) {
+    (void)state;
+    VALUES("const a i8 [2] -7 7\nconst b i8 [2] 1 9\ny = BitShift a b {direction=RIGHT}\nout y",
+           "i8[2]", -4, 0);
+    VALUES("const a i8 [2] -7 7\nconst b i8 [2] 1 9\ny = BitShift a b {direction=LEFT}\nout y",
+           "i8[2]", -14, 0);
+    VALUES("const a i32 [2] 12 -1\nconst b i32 [2] 10 6\ny = BitwiseXor a b\nout y", "i32[2]", 6,
+           -7);
+    VALUES("const a u8 [1] 12\ny = BitwiseNot a\nout y", "u8[1]", 243);
+    VALUES("opset 26\nconst a f32 [1] 1\ny = BitCast a {to=6}\nout y", "i32[1]", 1065353216);
+    VALUES("opset 26\nconst a i8 [3] 1 0 -5\ny = BitCast a {to=9}\nout y", "bool[3]", 1, 0, 1);
+}
+
 static void test_casts(void **state) {
     (void)state;
     VALUES("const x f32 [3] -1.7 0 2.9\ny = Cast x {to=7}\nout y i64", "i64[3]", -1, 0, 2);
@@ -65,6 +78,14 @@ static void test_activations(void **state) {
     VALUES("opset 24\nconst x f32 [2] 0 1\ny = Swish x {alpha=2.0}\nout y", "f32[2]", 0,
            0.880797078);
     VALUES("const x f32 [3] nan 1 -inf\ny = IsNaN x\nout y", "bool[3]", 1, 0, 0);
+    VALUES("const x f32 [3] nan inf -inf\ny = IsInf x\nout y", "bool[3]", 0, 1, 1);
+    VALUES("const x f32 [3] nan inf -inf\ny = IsInf x {detect_negative=0}\nout y", "bool[3]", 0, 1,
+           0);
+    VALUES("const x f32 [3] nan inf -inf\ny = IsInf x {detect_positive=0 detect_negative=0}\nout y",
+           "bool[3]", 0, 0, 0);
+    VALUES(FOUR "y = Shrink x {lambd=1.0 bias=0.5}\nout y", "f32[4]", -1.5, 0, 0, 1.5);
+    VALUES("opset 28\nconst x f32 [2] 0 1\nconst g f32 [2] 3 3\ny = SwiGLU x g {alpha=2.0}\nout y",
+           "f32[2]", 0, 2.64239123);
 }
 
 static void test_identities(void **state) {
@@ -291,17 +312,17 @@ static void test_normalisation(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_elementwise),   cmocka_unit_test(test_powers),
-        cmocka_unit_test(test_division),      cmocka_unit_test(test_casts),
-        cmocka_unit_test(test_activations),   cmocka_unit_test(test_identities),
-        cmocka_unit_test(test_constants),     cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_ranges),        cmocka_unit_test(test_views),
-        cmocka_unit_test(test_repeats),       cmocka_unit_test(test_selection),
-        cmocka_unit_test(test_slices),        cmocka_unit_test(test_splits),
-        cmocka_unit_test(test_pads),          cmocka_unit_test(test_blocks),
-        cmocka_unit_test(test_reductions),    cmocka_unit_test(test_products),
-        cmocka_unit_test(test_convolution),   cmocka_unit_test(test_softmax),
-        cmocka_unit_test(test_normalisation),
+        cmocka_unit_test(test_elementwise), cmocka_unit_test(test_powers),
+        cmocka_unit_test(test_division),    cmocka_unit_test(test_bits),
+        cmocka_unit_test(test_casts),       cmocka_unit_test(test_activations),
+        cmocka_unit_test(test_identities),  cmocka_unit_test(test_constants),
+        cmocka_unit_test(test_shapes),      cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_views),       cmocka_unit_test(test_repeats),
+        cmocka_unit_test(test_selection),   cmocka_unit_test(test_slices),
+        cmocka_unit_test(test_splits),      cmocka_unit_test(test_pads),
+        cmocka_unit_test(test_blocks),      cmocka_unit_test(test_reductions),
+        cmocka_unit_test(test_products),    cmocka_unit_test(test_convolution),
+        cmocka_unit_test(test_softmax),     cmocka_unit_test(test_normalisation),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }

@@ -76,6 +76,12 @@ static void test_unsupported(void **state) {
 
 static void test_arity(void **state) {
     (void)state;
+    refuse_node("opset 26\n" X "y = BitCast x {to=7}" Y, "BitCast",
+                "the bits of f32 as i64, a type of another width");
+    refuse_node("in a f32 [2]\ny = BitwiseAnd a a" Y, "BitwiseAnd",
+                "operand 0 has type f32, not integer");
+    refuse_node("in a i32 [2]\ny = BitShift a a {direction=UP}" Y, "BitShift",
+                "attribute 'direction' is 'UP', not one of LEFT, RIGHT");
     refuse_node(X "y = Relu x x" Y, "Relu", "2 inputs, wanted 1");
     refuse_node(X "y = Add x" Y, "Add", "1 inputs, wanted 2");
     refuse_node(X "y = Add - x" Y, "Add", "input 0 is missing");
