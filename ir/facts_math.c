@@ -65,8 +65,9 @@ static bool maximum(const Node *n, const Elem *a, Elem *r) {
     return sum_fits(a[0].e, a[1].e);
 }
 
+/* A truth value made of lengths is not one itself. */
 static bool only_symbols(const Expr *e) {
-    return !ex_mentions(e, ATOM_COORD) && !ex_mentions(e, ATOM_LOAD);
+    return !ex_mentions(e, ATOM_COORD) && !ex_mentions(e, ATOM_LOAD) && !ex_mentions(e, ATOM_BIT);
 }
 
 /* Whether b is at least 1. Nobody divides by a length that may be 0, so lengths are required to be;
