@@ -74,6 +74,25 @@ OnnxInts onnx_axes(const OnnxNode *n);
 /* Axes of a tensor of this rank as flags; raises if one comes twice. */
 void onnx_mark_axes(const OnnxNode *n, OnnxInts axes, int rank, bool *marked);
 
+/* --- operands that only a run knows (measure.c) --- */
+/* Operand i is left out, or all its elements are known as expressions over lengths. */
+bool onnx_known(const OnnxNode *n, int i);
+/* The number of elements of operand i, a vector or a scalar; raises if it is no number. */
+int onnx_count(const OnnxNode *n, int i, const char *what);
+/* Operand i, integers, as i64[count]. */
+Value *onnx_vector(const OnnxNode *n, int i, const char *what);
+/* The elements of x, an i64 vector of constant length or a scalar, as expressions: those that are
+ * known as they are, the others as symbols that are measured here (docs/ir.md), named after output
+ * 0: y.first, y.(first+1), ... A node that measures twice uses other numbers. All elements are
+ * required to be in [min, max], 0 <= min; where min == max this is a check only. */
+const Expr *const *onnx_measure(OnnxNode *n, const char *what, Value *x, int first, int64_t min,
+                                int64_t max);
+/* The elements of operand i, none negative: known or measured. */
+const Expr *const *onnx_lengths(OnnxNode *n, int i, const char *what, int first, int *count);
+const Expr *onnx_length(OnnxNode *n, int i, const char *what, int first); /* there is exactly one */
+/* Every element of x has this value, 0 or more: a check at run time. */
+void onnx_demand(OnnxNode *n, const char *what, Value *x, int first, int64_t value);
+
 /* --- pieces of several operators --- */
 /* Raises unless the dims are equal, or can be required to be. */
 void onnx_need_same_dims(const OnnxNode *n, const Value *a, const Value *b);

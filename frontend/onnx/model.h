@@ -13,6 +13,7 @@
 
 #include <stdint.h>
 #include "ir/fail.h"
+#include "ir/names.h"
 #include "onnx.pb-c.h"
 #include "runtime/base/mapfile.h"
 
@@ -31,6 +32,8 @@ typedef struct OnnxModel {
     Onnx__ModelProto *proto;
     int64_t opset; /* of the default domain */
     OnnxExternal *external;
+    NameMap symbols; /* names of outputs -> what symbols measured there are called */
+    NameMap words;   /* these */
 } OnnxModel;
 
 OnnxModel *onnx_open(Cx *cx, const char *path);

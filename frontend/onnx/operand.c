@@ -3,7 +3,8 @@
 #include "frontend/onnx/import.h"
 
 #define MAX_QUOTED    100
-#define ONNX_MAX_TYPE 28 /* FLOAT6E3M2, the last of TensorProto.DataType */
+#define ONNX_MAX_TYPE 28   /* FLOAT6E3M2, the last of TensorProto.DataType */
+#define MAX_LIST      1024 /* elements of an operand that import functions look into */
 
 bool onnx_given(const OnnxNode *n, int i) {
     return i < n->input_count && n->inputs[i];
@@ -22,15 +23,18 @@ static const char *input_name(const OnnxNode *n, int i) {
     return tn_printable(n->cx, name, strlen(name), MAX_QUOTED);
 }
 
-/* The number INT64_MIN has no facts, since it cannot be negated; as a bound of a slice it means
- * what the number above it means. */
+/* The number INT64_MIN cannot be negated; as a bound of a slice it means what the number above it
+ * means. */
+static const Expr *constant_element(const OnnxNode *n, const Constant *c, int k) {
+    int64_t v = ir_element_i64(c->dtype, c->data, k);
+    return ex_int(n->x, v == INT64_MIN ? INT64_MIN + 1 : v);
+}
+
 static const Expr *element(const OnnxNode *n, const Value *v, const char *what, int k) {
     const Expr *e = v->facts.values[k];
     if (!ex_mentions(e, ATOM_LOAD)) return ex_norm(n->x, e);
-    if (v->constant && ir_element_i64(v->type.dtype, v->constant->data, k) == INT64_MIN)
-        return ex_int(n->x, INT64_MIN + 1);
     const char *text = ex_text_with(n->x, e, leaf_name, NULL);
-    tn_fail(n->cx, TN_E_UNSUPPORTED, "%s depends on data: element %d is %s", what, k,
+    tn_fail(n->cx, TN_E_UNSUPPORTED, "%s depends on data, unsupported: element %d is %s", what, k,
             tn_printable(n->cx, text, strlen(text), MAX_QUOTED));
 }
 
@@ -43,9 +47,9 @@ static void check_vector(const OnnxNode *n, int i, const char *what) {
     if (t->rank > 1)
         tn_fail(n->cx, TN_E_MODEL, "%s '%s' is %s, not a vector", what, input_name(n, i),
                 ir_type_text(n->m, t));
-    if (t->rank == 1 && ex_const(t->dims[0], &length) && length > TN_MAX_FACTS)
+    if (t->rank == 1 && ex_const(t->dims[0], &length) && length > MAX_LIST)
         tn_fail(n->cx, TN_E_LIMIT, "%s '%s' has %lld elements, at most %d", what, input_name(n, i),
-                (long long)length, TN_MAX_FACTS);
+                (long long)length, MAX_LIST);
 }
 
 int onnx_values(const OnnxNode *n, int i, const char *what, const Expr *const **values) {
@@ -53,13 +57,16 @@ int onnx_values(const OnnxNode *n, int i, const char *what, const Expr *const **
     check_vector(n, i, what);
     *values = NULL;
     if (v->type.rank == 1 && ex_is(v->type.dims[0], 0)) return 0;
-    if (!v->facts.values)
-        tn_fail(n->cx, TN_E_UNSUPPORTED, "%s depends on data: '%s' is %s", what, input_name(n, i),
-                ir_type_text(n->m, &v->type));
-    const Expr **known = ARENA_ARRAY(&n->cx->arena, const Expr *, (size_t)v->facts.count);
-    for (int k = 0; k < v->facts.count; k++) known[k] = element(n, v, what, k);
+    if (!v->facts.values && !v->constant)
+        tn_fail(n->cx, TN_E_UNSUPPORTED, "%s depends on data, unsupported: '%s' is %s", what,
+                input_name(n, i), ir_type_text(n->m, &v->type));
+    int count = v->facts.count;
+    if (v->constant) count = v->constant->rank ? (int)v->constant->dims[0] : 1;
+    const Expr **known = ARENA_ARRAY(&n->cx->arena, const Expr *, (size_t)count);
+    for (int k = 0; k < count; k++)
+        known[k] = v->constant ? constant_element(n, v->constant, k) : element(n, v, what, k);
     *values = known;
-    return v->facts.count;
+    return count;
 }
 
 const Expr *onnx_value(const OnnxNode *n, int i, const char *what) {
@@ -74,7 +81,8 @@ const Expr *onnx_value(const OnnxNode *n, int i, const char *what) {
 static int64_t number(const OnnxNode *n, const char *what, const Expr *e) {
     int64_t v;
     if (!ex_const(e, &v))
-        tn_fail(n->cx, TN_E_UNSUPPORTED, "%s must be a number, but is %s", what, ex_text(n->x, e));
+        tn_fail(n->cx, TN_E_UNSUPPORTED, "%s must be a number, but is %s: unsupported", what,
+                ex_text(n->x, e));
     return v;
 }
 
