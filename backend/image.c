@@ -109,7 +109,7 @@ uint32_t image_ids(Image *im, const uint32_t *ids, int n) {
 }
 
 uint32_t image_exprs(Image *im, const Expr *const *e, int n) {
-    uint32_t ids[TN_MAX_FACTS];
+    uint32_t *ids = ARENA_ARRAY(&im->cx->arena, uint32_t, (size_t)n);
     for (int i = 0; i < n; i++) ids[i] = image_expr(im, e[i]);
     return image_ids(im, ids, n);
 }
@@ -147,8 +147,8 @@ static uint32_t params_at(Image *im, const void *params, uint32_t bytes) {
 
 void image_instr(Image *im, const Instr *in) {
     PlanInstruction p = {.opcode = (uint16_t)in->kind,
-                         .inputs = (uint8_t)in->inputs,
-                         .outputs = (uint8_t)in->outputs};
+                         .inputs = (uint16_t)in->inputs,
+                         .outputs = (uint16_t)in->outputs};
     p.operands = image_ids(im, in->operand, in->inputs + in->outputs);
     p.scalars = image_exprs(im, in->scalars, in->scalar_count);
     p.scalar_count = (uint16_t)in->scalar_count;

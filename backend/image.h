@@ -33,8 +33,8 @@ typedef struct Stored {
 typedef struct Instr {
     TnOpcode kind;
     int inputs, outputs, scalar_count;
-    uint32_t operand[TN_MAX_OPERANDS]; /* views; TN_NO_ID = absent */
-    const Expr *scalars[TN_MAX_FACTS];
+    const uint32_t *operand; /* views; TN_NO_ID = absent */
+    const Expr *const *scalars;
     const void *params;
     uint32_t params_bytes;
     const char *origin;

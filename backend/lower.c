@@ -193,13 +193,16 @@ static void record_instrs(Lower *lo, PlanFunction *f, const uint32_t *buffer_ids
         Instr in = {.kind = l->kind,
                     .inputs = l->inputs,
                     .outputs = l->outputs,
+                    .scalars = l->scalars,
                     .scalar_count = l->scalar_count,
                     .params = l->params,
                     .params_bytes = l->params_bytes,
                     .origin = l->origin};
+        uint32_t *views =
+            ARENA_ARRAY(&lo->cx->arena, uint32_t, (size_t)(l->inputs + l->outputs) + 1);
         for (int k = 0; k < l->inputs + l->outputs; k++)
-            in.operand[k] = record_view(lo, &l->operand[k], buffer_ids);
-        for (int k = 0; k < l->scalar_count; k++) in.scalars[k] = l->scalars[k];
+            views[k] = record_view(lo, &l->operand[k], buffer_ids);
+        in.operand = views;
         image_instr(lo->im, &in);
     }
 }

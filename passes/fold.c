@@ -51,18 +51,18 @@ static Value *fold_constants(Node *n) {
     if (!attrs_are_known(n)) return NULL;
     if (!tn_product(dims, t->rank, &elements) || elements > TN_MAX_FOLD) return NULL;
     if (!worth_folding(n, elements, elements * (int64_t)tn_dtype_size(t->dtype))) return NULL;
-    Tensor in[TN_MAX_OPERANDS], out = {0};
-    const Tensor *inputs[TN_MAX_OPERANDS];
-    if (n->input_count > TN_MAX_OPERANDS) return NULL;
+    Arena *a = &g->module->cx->arena;
+    Tensor *in = ARENA_ARRAY(a, Tensor, (size_t)n->input_count), out = {0};
+    const Tensor **inputs = ARENA_ARRAY(a, const Tensor *, (size_t)n->input_count);
     for (int i = 0; i < n->input_count; i++) {
         const Constant *c = n->inputs[i] ? n->inputs[i]->constant : NULL;
         inputs[i] = c ? &in[i] : NULL;
         if (!c) continue;
         in[i] = (Tensor){
             .dtype = c->dtype, .rank = c->rank, .data = (void *)c->data, .bytes = c->bytes};
-        for (int a = 0; a < c->rank; a++) in[i].dims[a] = c->dims[a];
+        for (int k = 0; k < c->rank; k++) in[i].dims[k] = c->dims[k];
     }
-    ir_eval_node(n, inputs, &out, NULL, &g->module->cx->arena);
+    ir_eval_node(n, inputs, &out, NULL, a);
     const char *name = n->outputs[0]->name;
     return ir_constant(g,
                        ir_constant_new(g->module, name, out.dtype, out.rank, out.dims, out.data));

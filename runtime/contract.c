@@ -1,9 +1,10 @@
-/* The input contract: symbols from the dims of bound inputs, expressions from symbols, then what
- * must hold.
+/* The contract: symbols from the dims of bound inputs, expressions from symbols, then what must
+ * hold.
  *
  * A dim of an input that is a bare symbol sets that symbol; every other dim is a claim about
  * symbols, checked once all are set. An expression that cannot be computed is TN_UNKNOWN, so a
- * requirement that guards it is reported before anything that uses it. */
+ * requirement that guards it is reported before anything that uses it. What needs measured symbols
+ * is done when its stage begins. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,51 +13,6 @@
 
 #define MAX_NAMED  6  /* symbols or inputs that a message lists */
 #define MAX_VISITS 64 /* expressions looked at for one message */
-
-static void mark_view(const tenon_plan *p, const PlanView *v, bool *used) {
-    used[v->offset] = true;
-    for (uint32_t i = 0; i < v->rank; i++)
-        used[p->ids[v->dims + i]] = used[p->ids[v->strides + i]] = true;
-}
-
-static void mark_function(const tenon_session *s, bool *used) {
-    const tenon_plan *p = s->plan;
-    const PlanFunction *f = s->function;
-    for (uint32_t i = 0; i < f->input_count + f->output_count; i++)
-        mark_view(p, &p->views[session_port(s, i)->view], used);
-    for (uint32_t i = f->first_buffer; i < f->first_buffer + f->buffer_count; i++)
-        if (p->buffers[i].kind != TN_BUFFER_CONSTANT) used[p->buffers[i].elements] = true;
-    for (uint32_t i = f->first_instruction; i < f->first_instruction + f->instruction_count; i++) {
-        const PlanInstruction *instruction = &p->instructions[i];
-        for (int k = 0; k < instruction->inputs + instruction->outputs; k++) {
-            const PlanView *v = plan_operand(p, instruction, k);
-            if (v) mark_view(p, v, used);
-        }
-        for (uint32_t k = 0; k < instruction->scalar_count; k++)
-            used[p->ids[instruction->scalars + k]] = true;
-    }
-    for (uint32_t i = 0; i < p->requirements_count; i++)
-        if (&p->functions[p->requirements[i].function] == f)
-            used[p->requirements[i].left] = used[p->requirements[i].right] = true;
-}
-
-bool contract_collect(tenon_session *s) {
-    const tenon_plan *p = s->plan;
-    bool *used = arena_alloc(&s->memory, p->exprs_count);
-    if (!used) return false;
-    mark_function(s, used);
-    for (uint32_t i = p->exprs_count; i-- > 0;) { /* operands have lower ids */
-        const PlanExpr *e = &p->exprs[i];
-        if (!used[i]) continue;
-        s->needed_count++;
-        if (e->op != TN_EXPR_CONST && e->op != TN_EXPR_SYMBOL) used[e->a] = used[e->b] = true;
-    }
-    s->needed = ARENA_ARRAY(&s->memory, uint32_t, s->needed_count);
-    if (!s->needed) return false;
-    for (uint32_t i = 0, n = 0; i < p->exprs_count; i++)
-        if (used[i]) s->needed[n++] = i;
-    return true;
-}
 
 /* Quotient rounded down and remainder in [0, b), for b > 0. */
 static int64_t floor_div(int64_t a, int64_t b) {
@@ -141,10 +97,17 @@ static tenon_status out_of_range(const tenon_session *s, uint32_t input, int axi
     return TENON_E_SHAPE;
 }
 
+int64_t contract_inherited(const tenon_session *s, uint32_t symbol) {
+    const tenon_session *from = s->caller;
+    if (!from || s->definitions[symbol].slot != TN_NO_ID) return TN_UNKNOWN;
+    bool known = from->definitions[symbol].stage <= from->stage;
+    return known ? from->symbols[symbol].value : TN_UNKNOWN;
+}
+
 static tenon_status set_symbols(tenon_session *s, tenon_error *err) {
     const tenon_plan *p = s->plan;
     for (uint32_t i = 0; i < p->symbols_count; i++)
-        s->symbols[i] = (SymbolState){TN_UNKNOWN, -1, -1};
+        s->symbols[i] = (SymbolState){contract_inherited(s, i), -1, -1};
     for (uint32_t i = 0; i < s->function->input_count; i++) {
         if (!s->bindings[i].bound) continue;
         const PlanView *v = &p->views[session_port(s, i)->view];
@@ -152,7 +115,7 @@ static tenon_status set_symbols(tenon_session *s, tenon_error *err) {
             uint32_t expr = p->ids[v->dims + (uint32_t)axis];
             int64_t found = s->bindings[i].tensor.dims[axis];
             SymbolState *state = bare_symbol(s, expr);
-            if (!state || state->value != TN_UNKNOWN) continue;
+            if (!state || state->port >= 0) continue;
             const PlanSymbol *symbol = &p->symbols[p->exprs[expr].a];
             if (found < symbol->min || found > symbol->max)
                 return out_of_range(s, i, axis, p->exprs[expr].a, err);
@@ -245,11 +208,10 @@ static tenon_status broken_requirement(const tenon_session *s, const PlanRequire
     return TENON_E_SHAPE;
 }
 
-static tenon_status check_requirements(const tenon_session *s, tenon_error *err) {
-    const tenon_plan *p = s->plan;
-    for (uint32_t i = 0; i < p->requirements_count; i++) {
-        const PlanRequirement *r = &p->requirements[i];
-        if (&p->functions[r->function] != s->function) continue;
+static tenon_status check_requirements(const tenon_session *s, uint32_t stage, tenon_error *err) {
+    const ByStage *list = &s->stage_requirements;
+    for (uint32_t i = list->first[stage]; i < list->first[stage + 1]; i++) {
+        const PlanRequirement *r = &s->plan->requirements[list->ids[i]];
         int64_t left = s->values[r->left], right = s->values[r->right];
         bool holds = r->relation == TN_RELATION_EQ ? left == right : left <= right;
         if (!holds || left == TN_UNKNOWN || right == TN_UNKNOWN)
@@ -258,15 +220,60 @@ static tenon_status check_requirements(const tenon_session *s, tenon_error *err)
     return TENON_OK;
 }
 
+static void evaluate_stage(tenon_session *s, uint32_t stage) {
+    const ByStage *list = &s->needed;
+    for (uint32_t i = list->first[stage]; i < list->first[stage + 1]; i++) {
+        uint32_t id = list->ids[i];
+        s->values[id] = evaluate(&s->plan->exprs[id], s->symbols, s->values);
+    }
+}
+
 tenon_status contract_solve(tenon_session *s, tenon_error *err) {
-    const tenon_plan *p = s->plan;
+    const ByStage *list = &s->needed;
     tenon_status status = check_bound(s, err);
     if (!status) status = set_symbols(s, err);
     if (status) return status;
-    for (uint32_t i = 0; i < s->needed_count; i++)
-        s->values[s->needed[i]] = evaluate(&p->exprs[s->needed[i]], s->symbols, s->values);
+    evaluate_stage(s, 0);
+    for (uint32_t i = list->first[1]; i < list->first[s->stage_count]; i++)
+        s->values[list->ids[i]] = TN_UNKNOWN;
     status = check_inputs(s, err);
-    return status ? status : check_requirements(s, err);
+    return status ? status : check_requirements(s, 0, err);
+}
+
+tenon_status contract_stage(tenon_session *s, uint32_t stage, tenon_error *err) {
+    evaluate_stage(s, stage);
+    return check_requirements(s, stage, err);
+}
+
+/* "(node 'NonZero_3')" or "" */
+static const char *node_text(const tenon_session *s, int32_t call, char text[140]) {
+    const char *node = plan_origin(s->plan, s->function->first_instruction + (uint32_t)call);
+    text[0] = 0;
+    if (node[0]) snprintf(text, 140, " (node '%.100s')", node);
+    return text;
+}
+
+tenon_status contract_measured(tenon_session *s, uint32_t id, int64_t found, int32_t call,
+                               tenon_error *err) {
+    const PlanSymbol *symbol = &s->plan->symbols[id];
+    const char *name = plan_string(s->plan, symbol->name), *node;
+    char to[48] = " on", from[140], text[TN_TEXT_MAX];
+    int64_t bound = symbol->bound == TN_NO_ID ? INT64_MAX : s->values[symbol->bound];
+    if (found >= symbol->min && found <= symbol->max && found <= bound && bound != TN_UNKNOWN) {
+        s->symbols[id].value = found;
+        return TENON_OK;
+    }
+    if (symbol->max < INT64_MAX) snprintf(to, sizeof to, " to %" PRId64, symbol->max);
+    node = node_text(s, call, from);
+    if (found < symbol->min || found > symbol->max)
+        tn_error(err, TENON_E_SHAPE,
+                 "%.80s is %" PRId64 ", the model wants it from %" PRId64 "%s%s", name, found,
+                 symbol->min, to, node);
+    else
+        tn_error(err, TENON_E_SHAPE, "%.80s is %" PRId64 ", more than %s%s", name, found,
+                 plan_expr_text(s->plan, symbol->bound, text), node);
+    tn_error_at(err, call, plan_origin(s->plan, s->function->first_instruction + (uint32_t)call));
+    return TENON_E_SHAPE;
 }
 
 bool contract_dims(const tenon_session *s, const PlanView *v, int64_t *dims, int *axis) {

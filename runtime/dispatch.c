@@ -34,10 +34,13 @@ const TnInstr *tn_instr(int opcode) {
     TnPlanFn name##_plan_##isa;    \
     TnRunFn name##_run_##isa;
 #define DECLARE_COMMON(isa, name) DECLARE_PER_ISA(common, name)
+#define DECLARE_INTERPRETED(isa, name)
 #define KERNEL_PER_ISA(isa, name) \
     { name##_plan_##isa, name##_run_##isa }
 #define KERNEL_COMMON(isa, name) \
     { name##_plan_common, name##_run_common }
+#define KERNEL_INTERPRETED(isa, name) \
+    { NULL, NULL }
 
 #define INSTR(name, opcode, kernels, ...) DECLARE_##kernels(scalar, name)
 #include "runtime/instrs.def"

@@ -1,5 +1,5 @@
 /* The interpreter: one indexed call per instruction. Nothing here allocates or locks, apart from
- * the pool.
+ * the pool and what control.c does.
  *
  * A call with several tasks and enough work becomes a parallel region; the others run on the
  * calling thread. Scratch is one slice per lane. */
@@ -19,13 +19,21 @@ static void run_task(void *user, int64_t task, int lane) {
     r->call->run(r->call, task, r->scratch + (uint64_t)lane * r->lane_bytes);
 }
 
-static void run_call(const tenon_session *s, const TnCall *call, unsigned char *scratch) {
+static void run_call(const tenon_session *s, const TnCall *call) {
+    const Stage *stage = &s->stages[s->stage];
+    unsigned char *scratch = stage->block.data ? stage->block.data + stage->scratch_offset : NULL;
     if (session_is_parallel(s, call)) {
-        Region region = {call, scratch, s->lane_scratch};
-        tn_pool_run(s->pool, call->tasks, run_task, &region, call->index == s->last_parallel);
+        Region region = {call, scratch, stage->lane_scratch};
+        tn_pool_run(s->pool, call->tasks, run_task, &region, call->index == stage->last_parallel);
         return;
     }
     for (int64_t task = 0; task < call->tasks; task++) call->run(call, task, scratch);
+}
+
+static tenon_status run_instruction(tenon_session *s, const TnCall *call, tenon_error *err) {
+    if (!call->run) return control_run(s, call, err);
+    run_call(s, call);
+    return TENON_OK;
 }
 
 static int64_t now_ns(void) {
@@ -53,20 +61,21 @@ static tenon_tensor describe(const TnTensor *t) {
     return out;
 }
 
-static void run_traced(const tenon_session *s, const TnCall *call, unsigned char *scratch) {
-    tenon_tensor outputs[TN_MAX_OPERANDS];
+static tenon_status run_traced(tenon_session *s, const TnCall *call, tenon_error *err) {
     int64_t start = now_ns();
-    run_call(s, call, scratch);
+    tenon_status status = run_instruction(s, call, err);
+    if (status) return status;
     tenon_event event = {.instruction = call->index,
                          .opcode = tn_instr(call->opcode)->name,
                          .node = origin_of(s, call),
                          .nanoseconds = now_ns() - start,
-                         .outputs = outputs};
+                         .outputs = s->described};
     for (int i = 0; i < call->outputs; i++) {
         const TnTensor *t = &call->operands[call->inputs + i];
-        if (t->dtype != TN_NONE) outputs[event.output_count++] = describe(t);
+        if (t->dtype != TN_NONE) s->described[event.output_count++] = describe(t);
     }
-    s->trace(s->trace_user, &event);
+    s->root->trace(s->root->trace_user, &event);
+    return TENON_OK;
 }
 
 /* The name of the input that an operand views, or NULL. */
@@ -91,22 +100,27 @@ static tenon_status bad_index(const tenon_session *s, const TnCall *call, tenon_
     return TENON_E_RANGE;
 }
 
-tenon_status session_run(tenon_session *s, tenon_error *err) {
-    unsigned char *scratch = s->arena ? s->arena + s->scratch_offset : NULL;
-    atomic_store(&s->cancelled, false);
+tenon_status session_execute(tenon_session *s, tenon_error *err) {
+    const tenon_session *root = s->root;
+    s->stage = 0;
     atomic_store(&s->fault.raised, 0);
     for (uint32_t i = 0; i < s->function->instruction_count; i++) {
         const TnCall *call = &s->calls[i];
-        if (s->trace)
-            run_traced(s, call, scratch);
-        else
-            run_call(s, call, scratch);
+        tenon_status status =
+            root->trace ? run_traced(s, call, err) : run_instruction(s, call, err);
+        if (status) return status;
         if (atomic_load_explicit(&s->fault.raised, memory_order_acquire))
             return bad_index(s, call, err);
-        if (atomic_load_explicit(&s->cancelled, memory_order_relaxed))
+        if (atomic_load_explicit(&root->cancelled, memory_order_relaxed))
             return tn_error(err, TENON_E_CANCELLED,
                             "cancelled after instruction %" PRIu32 " of %" PRIu32, i + 1,
                             s->function->instruction_count);
     }
     return TENON_OK;
+}
+
+tenon_status session_run(tenon_session *s, tenon_error *err) {
+    atomic_store(&s->cancelled, false);
+    s->calls_left = TN_MAX_CALLS;
+    return session_execute(s, err);
 }

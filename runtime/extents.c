@@ -126,6 +126,31 @@ bool extent_any(const TnCall *c, char *why, size_t why_size) {
     return true;
 }
 
+static bool is_dense(const TnTensor *t) {
+    int64_t stride = 1;
+    for (int i = t->rank - 1; i >= 0; i--) {
+        if (t->dims[i] > 1 && t->strides[i] != stride) return is_empty(t);
+        stride *= t->dims[i];
+    }
+    return true;
+}
+
+/* Operands are handed to other functions as they are; those that decide have one element, or one
+ * per scalar. */
+bool extent_control(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    for (int i = 0; i < c->inputs + c->outputs; i++)
+        if (c->operands[i].dtype != TN_NONE && !is_dense(&c->operands[i]))
+            return misfit(&w, "operand %d is not dense", i);
+    int64_t wanted = c->opcode == TN_OP_measure ? c->scalar_count : 1;
+    for (int i = 0; i < (c->opcode == TN_OP_loop ? 2 : 1); i++) {
+        const TnTensor *t = input(c, i);
+        if (t && (is_empty(t) ? 0 : product(t, 0, t->rank)) != wanted)
+            return misfit(&w, "operand %d does not have %" PRId64 " elements", i, wanted);
+    }
+    return true;
+}
+
 bool extent_gather(const TnCall *c, char *why, size_t why_size) {
     Why w = {why, why_size};
     const ParamsGather *p = c->params;

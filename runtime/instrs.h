@@ -20,13 +20,18 @@ typedef enum TnOpcode {
 #define TN_INPLACE_MASK 0xffffu
 #define TN_INSTR_INDEX  0x10000u /* reads indices from data and checks them */
 
+#define TN_ANY_OUTPUTS 0xffffu
+/* Operands and scalars of control flow: as many as the functions it runs have, and their dims. */
+#define TN_MAX_SCALARS (TN_MAX_OPERANDS * TN_MAX_RANK)
+
 /* Holds the real dims of all operands against each other; says in `why` what does not fit. */
 typedef bool TnExtentFn(const TnCall *call, char *why, size_t why_size);
 
 typedef struct TnInstr {
     const char *name;
-    uint8_t min_inputs, max_inputs, outputs;
-    uint8_t min_scalars, max_scalars;
+    uint16_t min_inputs, max_inputs;
+    uint16_t outputs; /* TN_ANY_OUTPUTS: as the instruction says */
+    uint16_t min_scalars, max_scalars;
     uint32_t flags;
     uint32_t params_bytes; /* size of the parameter record; of its fixed part for map */
     TnExtentFn *extents;

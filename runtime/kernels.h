@@ -67,7 +67,7 @@ struct TnCall {
 void tn_fault(const TnCall *call, int64_t index, int64_t bound);
 
 /* The kernel of an opcode on an ISA; a family without own code there inherits the level below. NULL
- * if the opcode is unknown. */
+ * if the opcode is unknown. Instructions that the interpreter does itself have no functions. */
 const TnKernel *tn_kernel(TnIsa isa, int opcode);
 
 /* clang-format off */

@@ -158,6 +158,17 @@ typedef struct ParamsResize {
     uint32_t reserved;
     double cubic_a, outside; /* outside: the value beyond a crop */
 } ParamsResize;
+/* Both functions have the instruction's captures as inputs and its results as outputs. */
+typedef struct ParamsIf {
+    uint32_t then_function, else_function; /* internal functions */
+} ParamsIf;
+
+/* The body has inputs i (i64), cond (bool), carried values and captures, and outputs cond, carried
+ * values and scans. */
+typedef struct ParamsLoop {
+    uint32_t body;    /* internal function */
+    uint32_t carried; /* values that go from one iteration to the next */
+} ParamsLoop;
 
 /* A program over registers that computes one element of the result from one element of every input.
  * Registers 0..inputs-1 hold the inputs; step s writes register inputs + s; the last step's

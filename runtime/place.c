@@ -1,31 +1,44 @@
-/* Placing: lifetimes of buffers become offsets in one arena, then every operand gets its address.
+/* Placing: lifetimes of buffers become offsets in one block per stage, then every operand gets its
+ * address.
  *
- * The arena holds intermediate buffers, outputs that the caller did not bind, optional inputs left
- * out, and behind them one slice of scratch per lane. It only ever grows. */
+ * A block holds the intermediate buffers that are touched first in its stage, outputs that the
+ * caller did not bind, optional inputs left out, and behind them one slice of scratch per lane. It
+ * only ever grows; memory_limit bounds all blocks of a session and its children together. */
 #include <inttypes.h>
 #include <string.h>
 #include "runtime/runtime.h"
 
-/* Buffers that live in the arena become items: intermediate ones while used, unbound outputs from
- * their first writer to the end, inputs left out for the whole run. */
-static uint32_t collect_items(tenon_session *s) {
+/* Buffers that live in the stage's block become items: intermediate ones while used, unbound
+ * outputs from their first writer to the end, inputs left out for the whole run. */
+static uint32_t collect_items(tenon_session *s, uint32_t stage) {
     const PlanFunction *f = s->function;
+    const ByStage *list = &s->stage_buffers;
     uint32_t count = 0;
-    for (uint32_t i = 0; i < f->buffer_count; i++) {
-        const PlanBuffer *b = &s->plan->buffers[f->first_buffer + i];
-        BufferState *state = &s->buffers[i];
+    for (uint32_t k = list->first[stage]; k < list->first[stage + 1]; k++) {
+        const PlanBuffer *b = &s->plan->buffers[f->first_buffer + list->ids[k]];
+        BufferState *state = &s->buffers[list->ids[k]];
         uint32_t port = b->index + (b->kind == TN_BUFFER_OUTPUT ? f->input_count : 0);
         bool whole = b->kind == TN_BUFFER_INPUT, output = b->kind == TN_BUFFER_OUTPUT;
-        if (b->kind == TN_BUFFER_CONSTANT) continue;
+        state->placed = false;
         if ((whole || output) && s->bindings[port].bound) continue;
         if (!whole && state->first == TN_NO_ID) continue;
-        state->item = count;
+        state->placed = true;
         s->items[count++] =
             (TnMemItem){.size = state->bytes,
                         .first = whole ? 0 : state->first,
                         .last = whole || output ? f->instruction_count : state->last};
     }
     return count;
+}
+
+/* In the order in which collect_items made them. */
+static void keep_offsets(tenon_session *s, uint32_t stage) {
+    const ByStage *list = &s->stage_buffers;
+    uint32_t count = 0;
+    for (uint32_t k = list->first[stage]; k < list->first[stage + 1]; k++) {
+        BufferState *state = &s->buffers[list->ids[k]];
+        if (state->placed) state->offset = s->items[count++].offset;
+    }
 }
 
 /* Inputs left out hold zeros or ones. */
@@ -36,7 +49,7 @@ static void fill_defaults(const tenon_session *s) {
         const PlanView *v = &s->plan->views[port->view];
         const BufferState *b = &s->buffers[v->buffer - f->first_buffer];
         if (s->bindings[i].bound || b->bytes == 0) continue;
-        unsigned char *to = s->arena + s->items[b->item].offset;
+        unsigned char *to = s->stages[0].block.data + b->offset;
         uint64_t one = 1; /* little-endian: the low bytes are the integer of any size */
         const float one_f32 = 1;
         const double one_f64 = 1;
@@ -50,33 +63,79 @@ static void fill_defaults(const tenon_session *s) {
     }
 }
 
-tenon_status place_arena(tenon_session *s, tenon_error *err) {
-    uint64_t total, live, scratch, lanes = (uint64_t)tn_pool_threads(s->pool);
-    uint32_t count = collect_items(s);
-    if (!tn_memplan(s->items, count, s->memplan_scratch, &total, &live) ||
-        __builtin_mul_overflow(s->lane_scratch, lanes, &scratch) || scratch > UINT64_MAX / 4)
-        return tn_error(err, TENON_E_LIMIT, "the arena would be larger than any memory");
-    uint64_t bytes = total + scratch;
-    if (s->memory_limit && bytes > s->memory_limit)
-        return tn_error(err, TENON_E_LIMIT,
-                        "the arena needs %" PRIu64 " bytes, the limit is %" PRIu64, bytes,
-                        s->memory_limit);
-    if (bytes > s->arena_capacity) {
-        tn_release(&s->plan->alloc, s->arena);
-        s->arena_capacity = 0;
-        s->arena =
-            bytes <= SIZE_MAX ? tn_allocate(&s->plan->alloc, (size_t)bytes, TN_MEM_ALIGN) : NULL;
-        if (!s->arena)
-            return tn_error(err, TENON_E_MEMORY, "out of memory for an arena of %" PRIu64 " bytes",
-                            bytes);
-        s->arena_capacity = bytes;
-        memset(s->arena, 0,
-               (size_t)bytes); /* what a plan reads without having written it is no one's data */
+void session_release_blocks(tenon_session *s) {
+    for (uint32_t k = 0; k < s->stage_count; k++)
+        tn_release(&s->plan->alloc, s->stages[k].block.data);
+    for (uint32_t k = 0; s->scans && k < s->function->output_count; k++)
+        tn_release(&s->plan->alloc, s->scans[k].data);
+}
+
+static void block_free(tenon_session *s, Block *b) {
+    tn_release(&s->plan->alloc, b->data);
+    s->root->held -= b->capacity;
+    *b = (Block){NULL, 0};
+}
+
+/* Frees what holds nothing that this run still needs. */
+static void reclaim(tenon_session *s, const Block *but) {
+    for (uint32_t k = s->in_use ? s->stage + 1 : 0; k < s->stage_count; k++) {
+        if (&s->stages[k].block == but) continue;
+        block_free(s, &s->stages[k].block);
+        s->stages[k].laid_out = false;
+        if (k == 0) s->prepared = false;
     }
-    s->arena_bytes = bytes;
-    s->live_bytes = live;
-    s->scratch_offset = total;
-    fill_defaults(s);
+    for (uint32_t k = 0; !s->in_use && s->scans && k < s->function->output_count; k++)
+        block_free(s, &s->scans[k]);
+}
+
+static void reclaim_all(tenon_session *root, const Block *but) {
+    reclaim(root, but);
+    for (uint32_t i = 0; root->children && i < 2 * root->plan->functions_count; i++)
+        if (root->children[i]) reclaim(root->children[i], but);
+}
+
+tenon_status block_grow(tenon_session *s, Block *b, uint64_t bytes, uint64_t keep,
+                        tenon_error *err) {
+    tenon_session *root = s->root;
+    uint64_t limit = root->memory_limit ? root->memory_limit : UINT64_MAX;
+    unsigned char *old = b->data, *data = NULL;
+    if (bytes <= b->capacity) return TENON_OK;
+    if (!keep) {
+        block_free(s, b);
+        old = NULL;
+    }
+    if (bytes > limit || root->held > limit - bytes) reclaim_all(root, b);
+    if (bytes > limit || root->held > limit - bytes)
+        return tn_error(err, TENON_E_LIMIT,
+                        "the arena needs %" PRIu64 " bytes, the limit is %" PRIu64,
+                        root->held + bytes, limit);
+    if (bytes <= SIZE_MAX) data = tn_allocate(&s->plan->alloc, (size_t)bytes, TN_MEM_ALIGN);
+    if (!data)
+        return tn_error(err, TENON_E_MEMORY, "out of memory for an arena of %" PRIu64 " bytes",
+                        bytes);
+    if (old) memcpy(data, old, (size_t)keep);
+    /* what a plan reads without having written it is no one's data */
+    memset(data + keep, 0, (size_t)(bytes - keep));
+    if (old) block_free(s, b);
+    root->held += bytes;
+    *b = (Block){data, bytes};
+    return TENON_OK;
+}
+
+tenon_status place_stage(tenon_session *s, uint32_t stage, tenon_error *err) {
+    uint64_t total, live, scratch, lanes = (uint64_t)tn_pool_threads(s->pool);
+    Stage *now = &s->stages[stage];
+    uint32_t count = collect_items(s, stage);
+    if (!tn_memplan(s->items, count, s->memplan_scratch, &total, &live) ||
+        __builtin_mul_overflow(now->lane_scratch, lanes, &scratch) || scratch > UINT64_MAX / 4)
+        return tn_error(err, TENON_E_LIMIT, "the arena would be larger than any memory");
+    keep_offsets(s, stage);
+    tenon_status status = block_grow(s, &now->block, total + scratch, 0, err);
+    if (status) return status;
+    now->bytes = total + scratch;
+    now->live = live;
+    now->scratch_offset = total;
+    if (stage == 0) fill_defaults(s);
     return TENON_OK;
 }
 
@@ -101,16 +160,21 @@ static tenon_status check_output(const tenon_session *s, uint32_t port, tenon_er
     return TENON_OK;
 }
 
-/* Outputs in the caller's memory share no byte with each other or with inputs. */
-static tenon_status check_overlap(const tenon_session *s, tenon_error *err) {
+static const BufferState *port_buffer(const tenon_session *s, uint32_t port) {
+    return &s->buffers[s->plan->views[session_port(s, port)->view].buffer -
+                       s->function->first_buffer];
+}
+
+/* The stage's outputs in the caller's memory share no byte with inputs, each other or outputs of
+ * earlier stages. */
+static tenon_status check_overlap(const tenon_session *s, uint32_t stage, tenon_error *err) {
     const PlanFunction *f = s->function;
     for (uint32_t o = f->input_count; o < f->input_count + f->output_count; o++) {
-        const BufferState *a =
-            &s->buffers[s->plan->views[session_port(s, o)->view].buffer - f->first_buffer];
-        if (!s->bindings[o].bound || a->bytes == 0) continue;
-        for (uint32_t i = 0; i < o; i++) {
-            const BufferState *b =
-                &s->buffers[s->plan->views[session_port(s, i)->view].buffer - f->first_buffer];
+        const BufferState *a = port_buffer(s, o);
+        if (!s->bindings[o].bound || a->bytes == 0 || a->stage != stage) continue;
+        for (uint32_t i = 0; i < f->input_count + f->output_count; i++) {
+            const BufferState *b = port_buffer(s, i);
+            if (b->stage > stage || (b->stage == stage && i >= o)) continue;
             uintptr_t x = (uintptr_t)s->bindings[o].tensor.data,
                       y = (uintptr_t)s->bindings[i].tensor.data;
             if (s->bindings[i].bound && b->bytes && x < y + b->bytes && y < x + a->bytes)
@@ -124,44 +188,55 @@ static tenon_status check_overlap(const tenon_session *s, tenon_error *err) {
     return TENON_OK;
 }
 
-static void set_bases(tenon_session *s) {
+static void set_bases(tenon_session *s, uint32_t stage) {
     const PlanFunction *f = s->function;
-    for (uint32_t i = 0; i < f->buffer_count; i++) {
-        const PlanBuffer *b = &s->plan->buffers[f->first_buffer + i];
-        BufferState *state = &s->buffers[i];
+    const ByStage *list = &s->stage_buffers;
+    for (uint32_t k = list->first[stage]; k < list->first[stage + 1]; k++) {
+        const PlanBuffer *b = &s->plan->buffers[f->first_buffer + list->ids[k]];
+        BufferState *state = &s->buffers[list->ids[k]];
         uint32_t port = b->index + (b->kind == TN_BUFFER_OUTPUT ? f->input_count : 0);
-        if (b->kind == TN_BUFFER_CONSTANT) continue;
-        if (state->item != TN_NO_ID)
-            state->base = s->arena + s->items[state->item].offset;
+        if (state->placed)
+            state->base = s->stages[stage].block.data + state->offset;
         else
             state->base = b->kind == TN_BUFFER_ARENA ? NULL : s->bindings[port].tensor.data;
     }
 }
 
-tenon_status place_addresses(tenon_session *s, tenon_error *err) {
+/* Operands first..end-1 of a call. */
+static void set_addresses(tenon_session *s, TnCall *c, int first, int end) {
     const tenon_plan *p = s->plan;
-    const PlanFunction *f = s->function;
+    const PlanInstruction *instruction =
+        &p->instructions[s->function->first_instruction + (uint32_t)c->index];
+    for (int k = first; k < end; k++) {
+        const PlanView *v = plan_operand(p, instruction, k);
+        if (!v) continue;
+        const PlanBuffer *b = &p->buffers[v->buffer];
+        unsigned char *base =
+            b->kind == TN_BUFFER_CONSTANT
+                ? (unsigned char *)(uintptr_t)p->weights + p->constants[b->index].offset
+                : s->buffers[v->buffer - s->function->first_buffer].base;
+        int64_t offset = s->offsets[c->operands + k - s->operands];
+        if (base) /* else it is empty, and any address will do that is not NULL */
+            c->operands[k].data = base + offset * (int64_t)tn_dtype_size((TnDType)v->dtype);
+    }
+}
+
+tenon_status place_addresses(tenon_session *s, uint32_t stage, tenon_error *err) {
+    const ByStage *list = &s->stage_ports;
     tenon_status status = TENON_OK;
-    for (uint32_t i = f->input_count; !status && i < f->input_count + f->output_count; i++)
-        if (s->bindings[i].bound) status = check_output(s, i, err);
-    if (!status) status = check_overlap(s, err);
+    for (uint32_t k = list->first[stage]; !status && k < list->first[stage + 1]; k++)
+        if (list->ids[k] >= s->function->input_count && s->bindings[list->ids[k]].bound)
+            status = check_output(s, list->ids[k], err);
+    if (!status) status = check_overlap(s, stage, err);
     if (status) return status;
-    set_bases(s);
-    for (uint32_t i = 0; i < f->instruction_count; i++) {
-        const PlanInstruction *instruction = &p->instructions[f->first_instruction + i];
+    set_bases(s, stage);
+    if (stage) { /* the results of the instruction that ended the last stage */
+        TnCall *c = &s->calls[s->stages[stage].first - 1];
+        set_addresses(s, c, c->inputs, c->inputs + c->outputs);
+    }
+    for (uint32_t i = s->stages[stage].first; i < s->stages[stage].end; i++) {
         TnCall *c = &s->calls[i];
-        for (int k = 0; k < c->inputs + c->outputs; k++) {
-            const PlanView *v = plan_operand(p, instruction, k);
-            if (!v) continue;
-            const PlanBuffer *b = &p->buffers[v->buffer];
-            unsigned char *base =
-                b->kind == TN_BUFFER_CONSTANT
-                    ? (unsigned char *)(uintptr_t)p->weights + p->constants[b->index].offset
-                    : s->buffers[v->buffer - f->first_buffer].base;
-            int64_t offset = s->offsets[c->operands + k - s->operands];
-            if (base) /* else it is empty, and any address will do that is not NULL */
-                c->operands[k].data = base + offset * (int64_t)tn_dtype_size((TnDType)v->dtype);
-        }
+        set_addresses(s, c, 0, c->inputs + (ends_stage(s, stage, i) ? 0 : c->outputs));
     }
     return TENON_OK;
 }

@@ -3,12 +3,12 @@
  *
  *   string       id inside STRINGS, which ends in NUL
  *   expression   operands have lower ids
- *   symbol       kind INPUT, 0 <= min <= max
+ *   symbol       kind INPUT or MEASURED, 0 <= min <= max, bound an expression
  *   requirement  relation, expressions, strings and function exist
  *   constant     range inside WEIGHTS, aligned, large enough for its dims
  *   buffer       kind, element type, size expression
  *   view         buffer, slices of IDS, element type and layout
- *   function     ranges rise and don't overlap
+ *   function     ranges rise and don't overlap; the first is not internal
  *   port         views the INPUT or OUTPUT buffer of its index
  *
  * Instructions are verified by plan_check_instr.c. No check is repeated elsewhere. */
@@ -74,12 +74,14 @@ static bool check_symbols(PlanCheck *c) {
         const PlanSymbol *s = &p->symbols[i];
         if (!string_ok(p, s->name))
             return plan_invalid(c, "symbol %" PRIu32 ": name outside STRINGS", i);
-        if (s->kind != TN_SYMBOL_INPUT)
+        if (s->kind != TN_SYMBOL_INPUT && s->kind != TN_SYMBOL_MEASURED)
             return plan_invalid(c, "symbol '%.80s': kind %" PRIu32 " is not supported",
                                 plan_string(p, s->name), s->kind);
         if (s->min < 0 || s->min > s->max)
             return plan_invalid(c, "symbol '%.80s': range %" PRId64 "..%" PRId64,
                                 plan_string(p, s->name), s->min, s->max);
+        if (s->kind == TN_SYMBOL_MEASURED && s->bound != TN_NO_ID && s->bound >= p->exprs_count)
+            return plan_invalid(c, "symbol '%.80s': bound outside EXPRS", plan_string(p, s->name));
     }
     return true;
 }
@@ -238,13 +240,13 @@ static bool take_range(uint32_t first, uint32_t count, uint32_t total, uint32_t 
     return true;
 }
 
-static bool check_function(PlanCheck *c) {
+static bool check_function_ports(PlanCheck *c) {
     const PlanFunction *f = c->function;
     for (uint32_t i = 0; i < f->input_count; i++)
         if (!check_port(c, f->first_input + i, TN_BUFFER_INPUT, i)) return false;
     for (uint32_t i = 0; i < f->output_count; i++)
         if (!check_port(c, f->first_output + i, TN_BUFFER_OUTPUT, i)) return false;
-    return check_port_buffers(c) && plan_check_function_code(c);
+    return check_port_buffers(c);
 }
 
 static bool check_functions(PlanCheck *c) {
@@ -256,6 +258,9 @@ static bool check_functions(PlanCheck *c) {
         const PlanFunction *f = &p->functions[i];
         if (!string_ok(p, f->name))
             return plan_invalid(c, "function %" PRIu32 ": name outside STRINGS", i);
+        if (f->flags & ~(i ? TN_FUNCTION_INTERNAL : 0))
+            return plan_invalid(c, "function '%.80s': flags 0x%" PRIx32, plan_string(p, f->name),
+                                f->flags);
         if (f->instruction_count > TN_MAX_NODES || f->buffer_count > TN_MAX_TENSORS)
             return plan_invalid(c, "function '%.80s': more than %d instructions or buffers",
                                 plan_string(p, f->name), TN_MAX_NODES);
@@ -271,7 +276,11 @@ static bool check_functions(PlanCheck *c) {
     }
     for (uint32_t i = 0; i < p->functions_count; i++) {
         c->function = &p->functions[i];
-        if (!check_function(c)) return false;
+        if (!check_function_ports(c)) return false;
+    }
+    for (uint32_t i = 0; i < p->functions_count; i++) { /* callers before what they run */
+        c->function = &p->functions[i];
+        if (!plan_check_function_code(c)) return false;
     }
     return true;
 }
@@ -286,12 +295,13 @@ tenon_status plan_check(tenon_plan *p, tenon_error *err) {
     PlanCheck c = {.plan = p, .err = err ? err : &local};
     c.err->code = TENON_OK;
     p->records = ARENA_ARRAY(&p->arena, const void *, p->instructions_count);
-    c.written = tn_allocate(&p->alloc, p->buffers_count + (size_t)1, 1);
+    c.written = tn_allocate(&p->alloc, p->buffers_count + (size_t)p->functions_count + 1, 1);
     bool ok = p->records && c.written;
     if (!ok) {
         tn_error(c.err, TENON_E_MEMORY, "out of memory");
     } else {
-        memset(c.written, 0, p->buffers_count);
+        memset(c.written, 0, p->buffers_count + (size_t)p->functions_count);
+        c.depth = (uint8_t *)c.written + p->buffers_count;
         ok = check_all(&c);
     }
     tn_release(&p->alloc, c.written);

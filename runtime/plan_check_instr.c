@@ -44,6 +44,9 @@ static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_cumsum] = "T>T",
     [TN_OP_conv] = "fff>f",
     [TN_OP_resize] = "Tf>T",
+    [TN_OP_measure] = "i>",
+    [TN_OP_if] = "", /* what the functions' ports are: plan_check_control.c */
+    [TN_OP_loop] = "",
 };
 
 static const char *name_of(const PlanInstruction *i) {
@@ -78,6 +81,7 @@ static bool check_types(PlanCheck *c, const PlanInstruction *instruction) {
     const char *rule = type_rules[instruction->opcode];
     uint8_t same = 0;
     if (!rule) return plan_invalid(c, "%s has no rule for element types", name_of(instruction));
+    if (!*rule) return true;
     const char *outputs = strchr(rule, '>') + 1;
     for (int i = 0; i < instruction->inputs + instruction->outputs; i++) {
         const PlanView *v = plan_operand(c->plan, instruction, i);
@@ -95,7 +99,9 @@ static bool check_form(PlanCheck *c, const PlanInstruction *i) {
     const tenon_plan *p = c->plan;
     const TnInstr *row = tn_instr(i->opcode);
     if (!row) return plan_invalid(c, "opcode %d is unknown", i->opcode);
-    if (i->inputs < row->min_inputs || i->inputs > row->max_inputs || i->outputs != row->outputs)
+    if (i->inputs < row->min_inputs || i->inputs > row->max_inputs ||
+        (row->outputs == TN_ANY_OUTPUTS ? i->outputs > TN_MAX_OPERANDS
+                                        : i->outputs != row->outputs))
         return plan_invalid(c, "%s with %d inputs and %d outputs", row->name, i->inputs,
                             i->outputs);
     if (i->scalar_count < row->min_scalars || i->scalar_count > row->max_scalars)
@@ -117,7 +123,7 @@ static bool check_operand(PlanCheck *c, const PlanInstruction *instruction, int 
     bool output = operand >= instruction->inputs;
     if (id == TN_NO_ID) {
         const TnInstr *row = tn_instr(instruction->opcode);
-        bool needed = output ? operand == instruction->inputs
+        bool needed = output ? operand == instruction->inputs || row->outputs == TN_ANY_OUTPUTS
                              : operand < row->min_inputs || instruction->opcode == TN_OP_map;
         return !needed || plan_invalid(c, "%s: operand %d is missing", name, operand);
     }
@@ -169,7 +175,8 @@ static bool check_record(PlanCheck *c, const PlanInstruction *i, uint32_t index)
         record = longer;
     }
     p->records[index] = record;
-    return plan_check_params(c, i, record);
+    return plan_check_params(c, i, record) &&
+           (!is_control(i->opcode) || plan_check_control(c, i, record));
 }
 
 static bool check_instruction(PlanCheck *c, uint32_t index, uint64_t *ids_used) {

@@ -9,6 +9,20 @@ static int rank_of(const PlanCheck *c, const PlanInstruction *i, int operand) {
     return plan_operand(c->plan, i, operand)->rank;
 }
 
+static bool check_callee(PlanCheck *c, const PlanInstruction *i, uint32_t callee) {
+    const tenon_plan *p = c->plan;
+    uint32_t caller = (uint32_t)(c->function - p->functions);
+    if (callee >= p->functions_count || !(p->functions[callee].flags & TN_FUNCTION_INTERNAL))
+        return plan_invalid(c, "%s runs function %u, which is not internal",
+                            tn_instr(i->opcode)->name, callee);
+    if (callee <= caller)
+        return plan_invalid(c, "%s runs function %u from function %u", tn_instr(i->opcode)->name,
+                            callee, caller);
+    if (c->depth[callee] <= c->depth[caller]) c->depth[callee] = (uint8_t)(c->depth[caller] + 1);
+    return c->depth[callee] <= TN_MAX_CALL_DEPTH ||
+           plan_invalid(c, "more than %d functions run within one another", TN_MAX_CALL_DEPTH);
+}
+
 static bool check_ParamsNone(PlanCheck *c, const PlanInstruction *i, const void *record) {
     (void)c, (void)i, (void)record;
     return true;
@@ -59,6 +73,17 @@ static bool check_ParamsReduce(PlanCheck *c, const PlanInstruction *i, const voi
     if (p->kind >= TN_REDUCE_COUNT) return plan_invalid(c, "reduction %u", p->kind);
     return p->axes >> rank_of(c, i, 0) == 0 ||
            plan_invalid(c, "axes 0x%x of rank %d", p->axes, rank_of(c, i, 0));
+}
+
+/* Internal functions of higher index: plan_check_control.c compares their ports. */
+static bool check_ParamsIf(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsIf *p = record;
+    return check_callee(c, i, p->then_function) && check_callee(c, i, p->else_function);
+}
+
+static bool check_ParamsLoop(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsLoop *p = record;
+    return check_callee(c, i, p->body);
 }
 
 static bool check_ParamsFill(PlanCheck *c, const PlanInstruction *i, const void *record) {

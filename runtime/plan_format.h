@@ -10,7 +10,8 @@
  * Ids are indexes into the table of that kind; TN_NO_ID means "none". Lists of ids (dims, strides,
  * operands, scalars) are slices of the IDS section: u32 values. An expression may only refer to
  * lower ids; an instruction may only read what an input, a constant or an earlier instruction
- * wrote. The ranges of functions rise and don't overlap (constant buffers may lie between them).
+ * wrote, and only run functions of higher index. The ranges of functions rise and don't overlap
+ * (constant buffers may lie between them).
  *
  * Versions: a reader refuses another major; a newer minor is readable unless `required` has an
  * unknown bit. Sections of unknown kind with TN_SECTION_REQUIRED refuse, others are skipped.
@@ -71,7 +72,8 @@ typedef struct PlanSection {
 } PlanSection;
 _Static_assert(sizeof(PlanSection) == 48, "plan section");
 
-/* Integer expressions over symbols, evaluated in order at prepare with checked arithmetic. */
+/* Integer expressions over symbols, evaluated in order with checked arithmetic as soon as their
+ * symbols are known. */
 /* clang-format off */
 #define TN_PLAN_EXPR_OPS(X)                                                       \
     X(CONST,    const,    1) /* value */                                          \
@@ -100,19 +102,19 @@ _Static_assert(sizeof(PlanExpr) == 24, "plan expr");
 typedef enum PlanSymbolKind {
     TN_SYMBOL_INPUT = 1,    /* a dim of an input */
     TN_SYMBOL_DERIVED = 2,  /* reserved: computed from other symbols */
-    TN_SYMBOL_MEASURED = 3, /* reserved: known only during a run, with a bound */
+    TN_SYMBOL_MEASURED = 3, /* known only during a run: an instruction defines it */
 } PlanSymbolKind;
 
 typedef struct PlanSymbol {
     uint32_t name;    /* string */
-    uint32_t kind;    /* PlanSymbolKind; only INPUT in version 1.0 */
-    int64_t min, max; /* inclusive range, checked at prepare */
-    uint32_t bound;   /* MEASURED: expression of its upper bound; else TN_NO_ID */
+    uint32_t kind;    /* PlanSymbolKind; no DERIVED in version 1.0 */
+    int64_t min, max; /* inclusive range, checked when the symbol gets its value */
+    uint32_t bound;   /* MEASURED: expression that it must not exceed, or TN_NO_ID */
     uint32_t reserved;
 } PlanSymbol;
 _Static_assert(sizeof(PlanSymbol) == 32, "plan symbol");
 
-/* left REL right must hold at prepare. */
+/* left REL right must hold, from when both are known. */
 typedef enum PlanRelation { TN_RELATION_EQ = 1, TN_RELATION_LE = 2 } PlanRelation;
 
 typedef struct PlanRequirement {
@@ -162,8 +164,9 @@ typedef struct PlanFunction {
     uint32_t first_input, input_count, first_output, output_count; /* PORTS */
     uint32_t first_instruction, instruction_count;                 /* INSTRUCTIONS */
     uint32_t first_buffer, buffer_count;                           /* BUFFERS */
-    uint32_t reserved;
+    uint32_t flags;                                                /* TN_FUNCTION_* */
 } PlanFunction;
+#define TN_FUNCTION_INTERNAL 1u /* run by instructions of other functions only */
 _Static_assert(sizeof(PlanFunction) == 40, "plan function");
 
 /* What an input left out is filled with; its dims must then follow from other inputs. */
@@ -183,10 +186,9 @@ _Static_assert(sizeof(PlanPort) == 16, "plan port");
 
 typedef struct PlanInstruction {
     uint16_t opcode; /* of instrs.def */
-    uint8_t inputs, outputs;
-    uint32_t operands; /* slice of IDS: inputs + outputs view ids, TN_NO_ID = absent */
-    uint32_t scalars;  /* slice of IDS: scalar_count expressions */
-    uint16_t scalar_count, reserved;
+    uint16_t inputs, outputs, scalar_count;
+    uint32_t operands;             /* slice of IDS: inputs + outputs view ids, TN_NO_ID = absent */
+    uint32_t scalars;              /* slice of IDS: scalar_count expressions */
     uint32_t params, params_bytes; /* in PARAMS */
 } PlanInstruction;
 _Static_assert(sizeof(PlanInstruction) == 24, "plan instruction");

@@ -125,7 +125,9 @@ const char *tenon_plan_meta(const tenon_plan *plan, const char *key) {
 const PlanFunction *plan_function(const tenon_plan *p, const char *name, tenon_error *err) {
     if (!name) return &p->functions[0];
     for (uint32_t i = 0; i < p->functions_count; i++)
-        if (strcmp(plan_string(p, p->functions[i].name), name) == 0) return &p->functions[i];
+        if (!(p->functions[i].flags & TN_FUNCTION_INTERNAL) &&
+            strcmp(plan_string(p, p->functions[i].name), name) == 0)
+            return &p->functions[i];
     tn_error(err, TENON_E_ARGUMENT, "the plan has no function '%.100s'; its first is '%.100s'",
              name, plan_string(p, p->functions[0].name));
     return NULL;

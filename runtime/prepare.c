@@ -4,10 +4,11 @@
  *   2. Buffers get sizes, operands real dims. Every operand lies inside its buffer; a result
  *      overlaps neither itself nor another operand, except in place where the instruction's row
  *      says so. Extents fit; kernels choose tiles.
- *   3. place.c turns lifetimes into one arena and gives every operand its address.
+ *   3. place.c turns lifetimes into one block and gives every operand its address.
  *
- * For the same shapes again only the addresses are done. The only allocation is the arena, when it
- * has to grow. */
+ * Before a run this is done for stage 0, which is everything unless lengths are measured; during
+ * it for each later stage, as soon as its symbols are known. For the same shapes again only the
+ * addresses are done. The only allocation is a stage's block, when it has to grow. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,36 +19,37 @@
 /* A region costs about this much when its threads have to be woken. */
 #define MIN_PARALLEL_NS 5000
 
-__attribute__((format(printf, 5, 6))) static tenon_status call_error(const tenon_session *s,
-                                                                     int32_t call, tenon_error *err,
-                                                                     tenon_status code,
-                                                                     const char *fmt, ...) {
+void call_error_prefix(const tenon_session *s, int32_t call, tenon_error *err) {
     const char *node = plan_origin(s->plan, s->function->first_instruction + (uint32_t)call);
-    char prefix[200];
-    va_list ap;
-    va_start(ap, fmt);
-    tn_verror(err, code, fmt, ap);
-    va_end(ap);
     const char *name = tn_instr(s->calls[call].opcode)->name;
+    char prefix[200];
     if (node[0])
         snprintf(prefix, sizeof prefix, "node '%.120s' (%s)", node, name);
     else
         snprintf(prefix, sizeof prefix, "instruction %" PRId32 " (%s)", call, name);
     tn_error_prefix(err, prefix);
     tn_error_at(err, call, node);
+}
+
+tenon_status call_error(const tenon_session *s, int32_t call, tenon_error *err, tenon_status code,
+                        const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    tn_verror(err, code, fmt, ap);
+    va_end(ap);
+    call_error_prefix(s, call, err);
     return code;
 }
 
 /* --- buffers --- */
 
-static tenon_status size_buffers(tenon_session *s, tenon_error *err) {
+static tenon_status size_buffers(tenon_session *s, uint32_t stage, tenon_error *err) {
     const tenon_plan *p = s->plan;
-    const PlanFunction *f = s->function;
-    for (uint32_t i = 0; i < f->buffer_count; i++) {
-        const PlanBuffer *b = &p->buffers[f->first_buffer + i];
+    const ByStage *list = &s->stage_buffers;
+    for (uint32_t k = list->first[stage]; k < list->first[stage + 1]; k++) {
+        uint32_t i = list->ids[k];
+        const PlanBuffer *b = &p->buffers[s->function->first_buffer + i];
         BufferState *state = &s->buffers[i];
-        state->item = TN_NO_ID;
-        if (b->kind == TN_BUFFER_CONSTANT) continue;
         int64_t elements = s->values[b->elements];
         if (elements < 0 || elements > TN_MAX_ELEMENTS)
             return tn_error(err, TENON_E_SHAPE, "buffer %" PRIu32 " would have %s elements", i,
@@ -61,10 +63,11 @@ static tenon_status size_buffers(tenon_session *s, tenon_error *err) {
 }
 
 /* A port's view covers its buffer exactly, in row-major order: that is what callers see. */
-static tenon_status check_ports(const tenon_session *s, tenon_error *err) {
+static tenon_status check_ports(const tenon_session *s, uint32_t stage, tenon_error *err) {
     const tenon_plan *p = s->plan;
-    for (uint32_t i = 0; i < s->function->input_count + s->function->output_count; i++) {
-        const PlanPort *port = session_port(s, i);
+    const ByStage *list = &s->stage_ports;
+    for (uint32_t k = list->first[stage]; k < list->first[stage + 1]; k++) {
+        const PlanPort *port = session_port(s, list->ids[k]);
         const PlanView *v = &p->views[port->view];
         int64_t dims[TN_MAX_RANK], elements = 1;
         int bad;
@@ -188,7 +191,7 @@ static tenon_status check_aliases(tenon_session *s, const TnCall *c,
     const int64_t *offsets = s->offsets + (c->operands - s->operands);
     for (int o = c->inputs; o < c->inputs + c->outputs; o++) {
         const PlanView *result = plan_operand(s->plan, instruction, o);
-        if (!result) continue;
+        if (!result || c->operands[o].dtype == TN_NONE) continue;
         if (!is_injective(&c->operands[o]))
             return call_error(s, c->index, err, TENON_E_INVALID,
                               "operand %d is written to itself twice", o);
@@ -215,51 +218,101 @@ bool session_is_parallel(const tenon_session *s, const TnCall *call) {
     return call->tasks > 1 && call->work >= MIN_PARALLEL_NS && tn_pool_threads(s->pool) > 1;
 }
 
-static tenon_status prepare_call(tenon_session *s, TnCall *c, tenon_error *err) {
-    const tenon_plan *p = s->plan;
+/* Operands first..end-1. */
+static tenon_status load_operands(tenon_session *s, TnCall *c, int first, int end,
+                                  tenon_error *err) {
     const PlanInstruction *instruction =
-        &p->instructions[s->function->first_instruction + (uint32_t)c->index];
-    int64_t *offsets = s->offsets + (c->operands - s->operands),
-            *scalars = s->scalars + (c->scalars - s->scalars);
-    for (int i = 0; i < c->inputs + c->outputs; i++) {
-        const PlanView *v = plan_operand(p, instruction, i);
+        &s->plan->instructions[s->function->first_instruction + (uint32_t)c->index];
+    int64_t *offsets = s->offsets + (c->operands - s->operands);
+    for (int i = first; i < end; i++) {
+        const PlanView *v = plan_operand(s->plan, instruction, i);
         c->operands[i] = (TnTensor){.dtype = TN_NONE};
         tenon_status status =
             v ? load_operand(s, v, c->index, i, &c->operands[i], &offsets[i], err) : TENON_OK;
         if (status) return status;
     }
+    return TENON_OK;
+}
+
+static tenon_status load_scalars(tenon_session *s, TnCall *c, const PlanInstruction *instruction,
+                                 tenon_error *err) {
+    int64_t *scalars = s->scalars + (c->scalars - s->scalars);
     for (int i = 0; i < c->scalar_count; i++) {
-        scalars[i] = s->values[p->ids[instruction->scalars + (uint32_t)i]];
+        scalars[i] = s->values[s->plan->ids[instruction->scalars + (uint32_t)i]];
         if (scalars[i] == TN_UNKNOWN)
             return call_error(s, c->index, err, TENON_E_SHAPE, "scalar %d cannot be computed", i);
     }
+    return TENON_OK;
+}
+
+/* What operands that are loaded have to do with each other. */
+static tenon_status check_call(tenon_session *s, TnCall *c, const PlanInstruction *instruction,
+                               tenon_error *err) {
     tenon_status status = check_aliases(s, c, instruction, err);
-    if (status) return status;
     char why[sizeof err->text];
+    if (status) return status;
     if (!tn_instr(c->opcode)->extents(c, why, sizeof why))
         return call_error(s, c->index, err, TENON_E_SHAPE, "%s", why);
+    return TENON_OK;
+}
+
+/* An instruction that ends its stage has results of unknown lengths: they are loaded when the next
+ * stage begins (`results`), its inputs with its stage. */
+static tenon_status prepare_control(tenon_session *s, TnCall *c, bool inputs, bool results,
+                                    tenon_error *err) {
+    const PlanInstruction *instruction =
+        &s->plan->instructions[s->function->first_instruction + (uint32_t)c->index];
+    tenon_status status = TENON_OK;
     c->tasks = c->work = 0;
     c->scratch_bytes = 0;
-    tn_kernel(p->isa, c->opcode)->plan(c);
+    if (inputs) status = load_operands(s, c, 0, c->inputs, err);
+    for (int i = c->inputs; inputs && i < c->inputs + c->outputs; i++)
+        c->operands[i] = (TnTensor){.dtype = TN_NONE};
+    if (!status && results) status = load_operands(s, c, c->inputs, c->inputs + c->outputs, err);
+    return status ? status : check_call(s, c, instruction, err);
+}
+
+static tenon_status prepare_call(tenon_session *s, TnCall *c, tenon_error *err) {
+    const PlanInstruction *instruction =
+        &s->plan->instructions[s->function->first_instruction + (uint32_t)c->index];
+    tenon_status status = load_operands(s, c, 0, c->inputs + c->outputs, err);
+    if (!status) status = load_scalars(s, c, instruction, err);
+    if (!status) status = check_call(s, c, instruction, err);
+    if (status) return status;
+    c->tasks = c->work = 0;
+    c->scratch_bytes = 0;
+    tn_kernel(s->plan->isa, c->opcode)->plan(c);
     return TENON_OK;
 }
 
-static tenon_status prepare_calls(tenon_session *s, tenon_error *err) {
+static tenon_status prepare_calls(tenon_session *s, uint32_t stage, tenon_error *err) {
     uint64_t scratch = 0;
-    s->last_parallel = -1;
-    for (uint32_t i = 0; i < s->function->instruction_count; i++) {
+    Stage *now = &s->stages[stage];
+    tenon_status status = TENON_OK;
+    now->last_parallel = -1;
+    if (stage) status = prepare_control(s, &s->calls[now->first - 1], false, true, err);
+    for (uint32_t i = now->first; !status && i < now->end; i++) {
         TnCall *c = &s->calls[i];
-        tenon_status status = prepare_call(s, c, err);
-        if (status) return status;
+        status = c->run ? prepare_call(s, c, err)
+                        : prepare_control(s, c, true, !ends_stage(s, stage, i), err);
         if (c->scratch_bytes > scratch) scratch = c->scratch_bytes;
-        if (session_is_parallel(s, c)) s->last_parallel = (int32_t)i;
+        /* a child's pool will soon be needed again */
+        if (s->root == s && session_is_parallel(s, c)) now->last_parallel = (int32_t)i;
     }
-    s->lane_scratch = (scratch + TN_MEM_ALIGN - 1) / TN_MEM_ALIGN * TN_MEM_ALIGN;
-    return TENON_OK;
+    now->lane_scratch = (scratch + TN_MEM_ALIGN - 1) / TN_MEM_ALIGN * TN_MEM_ALIGN;
+    return status;
 }
 
-/* Whether the layout was made for these inputs and for the
- * same set of outputs in the caller's memory. */
+static bool same_inherited(const tenon_session *s) {
+    for (uint32_t i = 0; s->caller && i < s->plan->symbols_count; i++)
+        if (!s->definitions[i].input && s->definitions[i].slot == TN_NO_ID &&
+            s->symbols[i].value != contract_inherited(s, i))
+            return false;
+    return true;
+}
+
+/* Whether stage 0 was laid out for these inputs and for the same set of outputs in the caller's
+ * memory. */
 static bool same_shapes(const tenon_session *s) {
     const PlanFunction *f = s->function;
     for (uint32_t i = 0; i < f->input_count + f->output_count; i++) {
@@ -269,28 +322,38 @@ static bool same_shapes(const tenon_session *s) {
         for (int axis = 0; axis < now->tensor.rank; axis++)
             if (now->tensor.dims[axis] != then->tensor.dims[axis]) return false;
     }
-    return true;
+    return same_inherited(s);
 }
 
-static tenon_status make_layout(tenon_session *s, tenon_error *err) {
-    s->laid_out = false;
-    tenon_status status = contract_solve(s, err);
-    if (!status) status = size_buffers(s, err);
-    if (!status) status = check_ports(s, err);
-    if (!status) status = prepare_calls(s, err);
-    if (!status) status = place_arena(s, err);
-    if (status) return status;
-    memcpy(s->shapes, s->bindings,
-           (s->function->input_count + (size_t)s->function->output_count) * sizeof *s->shapes);
-    s->laid_out = true;
-    return TENON_OK;
+static tenon_status lay_out(tenon_session *s, uint32_t stage, tenon_error *err) {
+    for (uint32_t k = stage; k < s->stage_count; k++) s->stages[k].laid_out = false;
+    tenon_status status = stage ? contract_stage(s, stage, err) : contract_solve(s, err);
+    if (!status) status = size_buffers(s, stage, err);
+    if (!status) status = check_ports(s, stage, err);
+    if (!status) status = prepare_calls(s, stage, err);
+    if (!status) status = place_stage(s, stage, err);
+    s->stages[stage].laid_out = !status;
+    return status;
 }
 
 tenon_status session_prepare(tenon_session *s, tenon_error *err) {
+    tenon_status status = TENON_OK;
     if (s->prepared) return TENON_OK;
-    tenon_status status = s->laid_out && same_shapes(s) ? TENON_OK : make_layout(s, err);
-    if (!status) status = place_addresses(s, err);
-    if (status) return status;
-    s->prepared = true;
-    return TENON_OK;
+    s->stage = 0;
+    if (!s->stages[0].laid_out || !same_shapes(s)) {
+        status = lay_out(s, 0, err);
+        if (status) return status;
+        memcpy(s->shapes, s->bindings,
+               (s->function->input_count + (size_t)s->function->output_count) * sizeof *s->shapes);
+    }
+    status = place_addresses(s, 0, err);
+    s->prepared = !status;
+    return status;
+}
+
+tenon_status session_enter_stage(tenon_session *s, uint32_t stage, tenon_error *err) {
+    tenon_status status = s->stages[stage].laid_out ? TENON_OK : lay_out(s, stage, err);
+    if (!status) status = place_addresses(s, stage, err);
+    if (!status) s->stage = stage;
+    return status;
 }

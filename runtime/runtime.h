@@ -4,12 +4,15 @@
  *   plan_check.c          verification of tables
  *   plan_check_instr.c    of instructions
  *   plan_check_params.c   of parameter records
+ *   plan_check_control.c  of instructions that measure or run other functions
  *   plan_info.c           ports, metadata, dims as text
  *   session.c             sessions and their bindings
+ *   stage.c               what can be told of a function when
  *   contract.c            dims of inputs -> symbols, expressions, requirements
  *   prepare.c             operands, extents, tiles
- *   place.c               the arena and addresses
+ *   place.c               memory and addresses
  *   exec.c                the interpreter
+ *   control.c             instructions that measure, branch or repeat
  *   error.c               messages
  *
  * After tenon_plan_open a plan's tables satisfy every rule that can
@@ -113,13 +116,17 @@ typedef struct PlanCheck {
     tenon_plan *plan;
     tenon_error *err;
     const PlanFunction *function;
-    bool *written; /* per buffer: an earlier instruction of the function wrote it */
+    bool *written;  /* per buffer: an earlier instruction of the function wrote it */
+    uint8_t *depth; /* per function: how many others may be running around it */
 } PlanCheck;
 /* Reports a broken rule as TENON_E_INVALID; returns false. */
 bool plan_invalid(PlanCheck *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool plan_check_function_code(PlanCheck *c);
 /* Verifies one parameter record against the instruction it belongs to. */
 bool plan_check_params(PlanCheck *c, const PlanInstruction *instruction, const void *record);
+/* Verifies scalars of an instruction without kernel, and its operands against the ports of the
+ * functions that it runs. */
+bool plan_check_control(PlanCheck *c, const PlanInstruction *instruction, const void *record);
 /* View of an operand, or NULL if absent; the ids were checked. */
 const PlanView *plan_operand(const tenon_plan *p, const PlanInstruction *instruction, int operand);
 
@@ -130,40 +137,82 @@ typedef struct Binding {
     tenon_tensor tensor;
 } Binding;
 
+/* Memory that only grows. */
+typedef struct Block {
+    unsigned char *data;
+    uint64_t capacity;
+} Block;
+
 /* Storage of one PlanBuffer of the function. */
 typedef struct BufferState {
     unsigned char *base; /* NULL until prepared */
     int64_t elements;
     uint64_t bytes;
-    uint32_t first, last; /* instructions between which it is live; first > last if unused */
-    uint32_t item; /* its TnMemItem, or TN_NO_ID when its memory is the caller's or the plan's */
+    uint64_t offset;      /* in the block of its stage, if it lives there */
+    uint32_t first, last; /* instructions between which it is live; first = TN_NO_ID: unused */
+    uint32_t stage;
+    bool placed; /* lives in a block; else its memory is the caller's or the plan's */
 } BufferState;
 
 typedef struct SymbolState {
-    int64_t value;      /* TN_UNKNOWN until an input sets it */
-    int32_t port, axis; /* which input did */
+    int64_t value;      /* TN_UNKNOWN until something sets it */
+    int32_t port, axis; /* which input did; -1: none */
 } SymbolState;
 
 /* An expression that cannot be computed: overflow, a divisor <= 0, an unset symbol. */
 #define TN_UNKNOWN INT64_MIN
+
+/* What of the function makes a symbol known: the dim of an input (slot TN_NO_ID, stage 0), scalar
+ * `slot` of an instruction (all scalars counted through), from `stage` on, or nothing. */
+typedef struct Definition {
+    bool input;
+    uint32_t slot, stage;
+} Definition;
+
+/* What can be prepared at once: instructions up to one that defines symbols. Only a function of one
+ * stage has everything known before it runs. */
+typedef struct Stage {
+    uint32_t first, end; /* instructions */
+    bool laid_out;       /* for the present values of symbols; addresses may have to be set anew */
+    Block block;         /* buffers touched first in this stage, then scratch */
+    uint64_t bytes, live, scratch_offset;
+    uint64_t lane_scratch; /* bytes per lane */
+    int32_t last_parallel; /* the last call that uses the pool, or -1 */
+} Stage;
+
+/* Ids by the stage they belong to: those of stage k are ids[first[k]] up to ids[first[k + 1]]. */
+typedef struct ByStage {
+    uint32_t *ids, *first;
+} ByStage;
 
 struct tenon_session {
     tenon_plan *plan;
     const PlanFunction *function;
     TnPool *pool; /* NULL: everything runs on the caller */
     uint64_t memory_limit;
-    Arena memory; /* everything below but the arena */
+    Arena memory; /* everything below but the blocks; of the root for all its children */
     _Atomic(bool) busy, cancelled;
+
+    /* A session runs the functions of its plan's control flow by children, at most two per
+     * function, that it has from the start. What concerns all of them is in the root. */
+    tenon_session *root;         /* itself if it has no caller */
+    const tenon_session *caller; /* whose instruction runs this one */
+    tenon_session **children;    /* root: two per function of the plan, or NULL */
+    bool in_use;                 /* its memory holds something that is still needed */
+    uint64_t held;               /* root: bytes of all blocks */
+    int64_t calls_left;          /* root: of TN_MAX_CALLS in this run */
 
     Binding *bindings; /* per port: inputs, then outputs */
     Binding *shapes;   /* the bindings for which the layout was made */
-    bool laid_out;     /* `shapes`, values, operands and offsets are valid */
     bool prepared;     /* and addresses are those of the bindings */
 
     SymbolState *symbols;
-    int64_t *values;  /* per expression of the plan; only those in `needed` are computed */
-    uint32_t *needed; /* expressions that the function uses, rising */
-    uint32_t needed_count;
+    Definition *definitions; /* per symbol */
+    int64_t *values;         /* per expression of the plan; only those in `needed` are computed */
+    Stage *stages;
+    uint32_t stage_count, stage; /* the present one */
+    ByStage needed;              /* expressions that the function uses, rising within a stage */
+    ByStage stage_buffers, stage_ports, stage_requirements;
 
     BufferState *buffers; /* of the function */
     TnCall *calls;
@@ -171,14 +220,11 @@ struct tenon_session {
     int64_t *offsets;   /* in elements, per operand */
     uint32_t operand_count;
     int64_t *scalars;
-    int32_t last_parallel; /* the last call that uses the pool, or -1 */
+    tenon_tensor *described; /* as many as an instruction has outputs: what a trace is told */
+    Block *scans;            /* of a loop body: per output what the iterations gave so far */
 
     TnMemItem *items;
     void *memplan_scratch;
-    unsigned char *arena;
-    uint64_t arena_capacity, arena_bytes, live_bytes;
-    uint64_t lane_scratch; /* bytes per lane; scratch follows the buffers */
-    uint64_t scratch_offset;
 
     TnFault fault;
     tenon_trace_fn *trace;
@@ -192,22 +238,58 @@ static inline bool is_aligned(const void *p, size_t alignment) {
     return (uintptr_t)p % alignment == 0;
 }
 
-/* contract.c: which expressions a function needs; input
- * dims -> symbols -> values -> requirements. */
-bool contract_collect(tenon_session *s);
+static inline bool is_control(int opcode) {
+    return opcode >= TN_OP_measure && opcode <= TN_OP_loop;
+}
+/* Whether instruction `i` of a stage makes symbols known: its outputs belong to the next stage. */
+static inline bool ends_stage(const tenon_session *s, uint32_t stage, uint32_t i) {
+    return stage + 1 < s->stage_count && s->stages[stage].end == i + 1;
+}
+
+/* session.c: all of a session but its children; NULL when out of memory. */
+bool session_build(tenon_session *s);
+/* stage.c: the tables of stages. */
+bool stage_build(tenon_session *s);
+
+/* contract.c: bindings -> symbols -> values -> requirements of stage 0. */
 tenon_status contract_solve(tenon_session *s, tenon_error *err);
+/* The values of a later stage from the symbols there are now; its requirements. */
+tenon_status contract_stage(tenon_session *s, uint32_t stage, tenon_error *err);
+/* What a symbol that the function does not set itself is worth where it was called. */
+int64_t contract_inherited(const tenon_session *s, uint32_t symbol);
+/* Gives a measured symbol the value found by call `call`, if it may have it. */
+tenon_status contract_measured(tenon_session *s, uint32_t symbol, int64_t found, int32_t call,
+                               tenon_error *err);
 /* Real dims of a view; false if one is negative, unknown, or their product too large: `*axis` is
  * the first bad one. */
 bool contract_dims(const tenon_session *s, const PlanView *v, int64_t *dims, int *axis);
 
 /* prepare.c */
 tenon_status session_prepare(tenon_session *s, tenon_error *err);
+/* Makes stage `stage` > 0 the present one, whose symbols have just become known. */
+tenon_status session_enter_stage(tenon_session *s, uint32_t stage, tenon_error *err);
 /* Whether a call is worth a parallel region; the others run on the caller. */
 bool session_is_parallel(const tenon_session *s, const TnCall *call);
-/* place.c: the arena for the present sizes; addresses of the present bindings. */
-tenon_status place_arena(tenon_session *s, tenon_error *err);
-tenon_status place_addresses(tenon_session *s, tenon_error *err);
+/* An error of an instruction: names it and its node. */
+tenon_status call_error(const tenon_session *s, int32_t call, tenon_error *err, tenon_status code,
+                        const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* Puts node and instruction before a filled error. */
+void call_error_prefix(const tenon_session *s, int32_t call, tenon_error *err);
+
+/* place.c: the block of a stage for the present sizes; addresses of the present bindings. */
+tenon_status place_stage(tenon_session *s, uint32_t stage, tenon_error *err);
+tenon_status place_addresses(tenon_session *s, uint32_t stage, tenon_error *err);
+/* Makes a block larger if it has to be; its first `keep` bytes stay, the rest are zeros. */
+tenon_status block_grow(tenon_session *s, Block *b, uint64_t bytes, uint64_t keep,
+                        tenon_error *err);
+void session_release_blocks(tenon_session *s);
+
 /* exec.c */
 tenon_status session_run(tenon_session *s, tenon_error *err);
+/* Runs a prepared session, a child's too. */
+tenon_status session_execute(tenon_session *s, tenon_error *err);
+/* control.c */
+tenon_status control_create(tenon_session *root, tenon_error *err);
+tenon_status control_run(tenon_session *s, const TnCall *call, tenon_error *err);
 
 #endif

@@ -1,6 +1,6 @@
 /* Sessions: creation, bindings, views of inputs and outputs. All tables of a session have sizes
- * that follow from its function, so they are allocated once, here; prepare only fills them, and
- * allocates nothing but the arena. */
+ * that follow from its function, so they are allocated once, here; prepare and run only fill them,
+ * and allocate nothing but the blocks of stages. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,23 +18,6 @@ static tenon_status enter(tenon_session *s, tenon_error *err) {
 static tenon_status leave(tenon_session *s, tenon_status status) {
     atomic_store_explicit(&s->busy, false, memory_order_release);
     return status;
-}
-
-/* First and last instruction that touches each buffer. */
-static void find_lifetimes(tenon_session *s) {
-    const tenon_plan *p = s->plan;
-    const PlanFunction *f = s->function;
-    for (uint32_t i = 0; i < f->buffer_count; i++) s->buffers[i].first = TN_NO_ID;
-    for (uint32_t i = 0; i < f->instruction_count; i++) {
-        const PlanInstruction *instruction = &p->instructions[f->first_instruction + i];
-        for (int k = 0; k < instruction->inputs + instruction->outputs; k++) {
-            const PlanView *v = plan_operand(p, instruction, k);
-            if (!v || v->buffer - f->first_buffer >= f->buffer_count) continue;
-            BufferState *b = &s->buffers[v->buffer - f->first_buffer];
-            if (b->first == TN_NO_ID) b->first = i;
-            b->last = i;
-        }
-    }
 }
 
 /* Points every call at its operands, scalars and parameters. */
@@ -60,32 +43,34 @@ static void link_calls(tenon_session *s) {
     }
 }
 
-static bool build_tables(tenon_session *s) {
+bool session_build(tenon_session *s) {
     const tenon_plan *p = s->plan;
     const PlanFunction *f = s->function;
-    Arena *a = &s->memory;
-    size_t ports = (size_t)f->input_count + f->output_count, scalars = 0;
+    Arena *a = &s->root->memory;
+    size_t ports = (size_t)f->input_count + f->output_count, scalars = 0, results = 0;
     for (uint32_t i = 0; i < f->instruction_count; i++) {
         const PlanInstruction *instruction = &p->instructions[f->first_instruction + i];
-        s->operand_count += (uint32_t)(instruction->inputs + instruction->outputs);
+        s->operand_count += (uint32_t)instruction->inputs + instruction->outputs;
         scalars += instruction->scalar_count;
+        if (instruction->outputs > results) results = instruction->outputs;
     }
     s->bindings = ARENA_ARRAY(a, Binding, ports);
     s->shapes = ARENA_ARRAY(a, Binding, ports);
     s->symbols = ARENA_ARRAY(a, SymbolState, p->symbols_count);
+    s->definitions = ARENA_ARRAY(a, Definition, p->symbols_count);
     s->values = ARENA_ARRAY(a, int64_t, p->exprs_count);
     s->buffers = ARENA_ARRAY(a, BufferState, f->buffer_count);
     s->calls = ARENA_ARRAY(a, TnCall, f->instruction_count);
     s->operands = ARENA_ARRAY(a, TnTensor, s->operand_count);
     s->offsets = ARENA_ARRAY(a, int64_t, s->operand_count);
     s->scalars = ARENA_ARRAY(a, int64_t, scalars);
+    s->described = ARENA_ARRAY(a, tenon_tensor, results);
     s->items = ARENA_ARRAY(a, TnMemItem, f->buffer_count);
     s->memplan_scratch = arena_alloc(a, tn_memplan_scratch(f->buffer_count));
-    if (!s->bindings || !s->shapes || !s->symbols || !s->values || !s->buffers || !s->calls ||
-        !s->operands || !s->offsets || !s->scalars || !s->items || !s->memplan_scratch ||
-        !contract_collect(s))
+    if (!s->bindings || !s->shapes || !s->symbols || !s->definitions || !s->values || !s->buffers ||
+        !s->calls || !s->operands || !s->offsets || !s->scalars || !s->described || !s->items ||
+        !s->memplan_scratch || !stage_build(s))
         return false;
-    find_lifetimes(s);
     link_calls(s);
     return true;
 }
@@ -107,10 +92,15 @@ tenon_status tenon_session_create(tenon_plan *plan, const tenon_session_options 
                          .function = f,
                          .pool = (TnPool *)o.pool,
                          .memory_limit = o.memory_limit,
-                         .memory = {.alloc = plan->alloc}};
-    if (!build_tables(s)) {
+                         .memory = {.alloc = plan->alloc},
+                         .in_use = true};
+    s->root = s;
+    tenon_status status = session_build(s)
+                              ? control_create(s, err)
+                              : tn_error(err, TENON_E_MEMORY, "out of memory for a session");
+    if (status) {
         tenon_session_destroy(s);
-        return tn_error(err, TENON_E_MEMORY, "out of memory for a session");
+        return status;
     }
     *session = s;
     return TENON_OK;
@@ -120,7 +110,9 @@ void tenon_session_destroy(tenon_session *session) {
     if (!session) return;
     tenon_plan *plan = session->plan;
     TnAlloc alloc = plan->alloc;
-    tn_release(&alloc, session->arena);
+    session_release_blocks(session);
+    for (uint32_t i = 0; session->children && i < 2 * plan->functions_count; i++)
+        if (session->children[i]) session_release_blocks(session->children[i]);
     arena_free(&session->memory);
     tn_release(&alloc, session);
     tenon_plan_close(plan);
@@ -223,6 +215,9 @@ static tenon_status view(const tenon_session *s, const char *name, tenon_tensor 
     if (!s->prepared) return tn_error(err, TENON_E_ARGUMENT, "prepare or run the session first");
     const PlanView *v = &s->plan->views[session_port(s, (uint32_t)port)->view];
     const BufferState *b = &s->buffers[v->buffer - s->function->first_buffer];
+    if (b->stage > s->stage)
+        return tn_error(err, TENON_E_ARGUMENT,
+                        "the dims of output '%.100s' depend on data: run the session first", name);
     *tensor = (tenon_tensor){.dtype = (tenon_dtype)v->dtype,
                              .rank = v->rank,
                              .data = b->base,
@@ -248,12 +243,13 @@ tenon_status tenon_session_memory(const tenon_session *session, tenon_memory *me
                         "session and memory must not be NULL, nor struct_size 0");
     if (atomic_load_explicit(&session->busy, memory_order_acquire))
         return tn_error(err, TENON_E_BUSY, "the session is in use by another thread");
+    const Stage *stage = &session->stages[0];
     tenon_memory m = {.struct_size = memory->struct_size,
                       .weights = session->plan->weights_bytes,
                       .program = session->plan->arena.total,
-                      .arena = session->arena_bytes,
-                      .live = session->live_bytes,
-                      .scratch = session->arena_bytes - session->scratch_offset};
+                      .arena = stage->bytes + session->held - stage->block.capacity,
+                      .live = stage->live,
+                      .scratch = stage->bytes - stage->scratch_offset};
     memcpy(memory, &m, m.struct_size < sizeof m ? m.struct_size : sizeof m);
     return TENON_OK;
 }

@@ -9,6 +9,8 @@
 #include "runtime/base/mapfile.h"
 #include "tools/tool.h"
 
+enum { MAX_OUTPUTS = 1024 };
+
 typedef struct NpyInput {
     StTensor tensor;
     struct NpyInput *next;
@@ -176,15 +178,14 @@ void tool_bind(Tool *t, const PlanRun *r, const TensorSource *s, const char *fun
 }
 
 StTensor *tool_outputs(Tool *t, const PlanRun *r, const char *function, size_t *count) {
-    StTensor *out = ARENA_ARRAY(&t->cx.arena, StTensor, TN_MAX_OPERANDS * 16);
+    StTensor *out = ARENA_ARRAY(&t->cx.arena, StTensor, MAX_OUTPUTS);
     tenon_port port;
     tenon_error err;
     *count = 0;
     for (int32_t i = 0; tenon_plan_port(r->plan, function, i, &port, NULL) == TENON_OK; i++) {
         tenon_tensor tensor;
         if (!port.is_output) continue;
-        if (*count == TN_MAX_OPERANDS * 16)
-            tn_fail(&t->cx, TN_E_LIMIT, "more than %d outputs", TN_MAX_OPERANDS * 16);
+        if (*count == MAX_OUTPUTS) tn_fail(&t->cx, TN_E_LIMIT, "more than %d outputs", MAX_OUTPUTS);
         if (tenon_session_tensor(r->session, port.name, &tensor, &err)) tool_fail(t, r->path, &err);
         StTensor *w = &out[(*count)++];
         *w = (StTensor){.name = port.name,

@@ -13,6 +13,8 @@
 #define TN_MAX_CONFIG      (16 << 20)  /* bytes of a config.json or shard index */
 #define TN_MAX_FOLD        (64 << 20)  /* bytes of a value computed at compile time */
 #define TN_MAX_SHARD_FILES 64          /* shards held open at once */
-#define TN_MAX_OPERANDS    64          /* operands of one plan instruction */
+#define TN_MAX_OPERANDS    1024        /* operands of one plan instruction */
+#define TN_MAX_CALL_DEPTH  32          /* functions of a plan that run within one another */
+#define TN_MAX_CALLS       (1 << 24)   /* branches and loop bodies that one run may run */
 
 #endif

@@ -237,8 +237,8 @@ static void tables(void **state) {
     symbol->min = -1;
     expect_after_rehash(TENON_E_INVALID, "symbol 'batch': range -1..64");
     symbol->min = 1;
-    symbol->kind = TN_SYMBOL_MEASURED;
-    expect_after_rehash(TENON_E_INVALID, "symbol 'batch': kind 3 is not supported");
+    symbol->kind = TN_SYMBOL_DERIVED;
+    expect_after_rehash(TENON_E_INVALID, "symbol 'batch': kind 2 is not supported");
     symbol->kind = TN_SYMBOL_INPUT;
     symbol->name = 1u << 30;
     expect_after_rehash(TENON_E_INVALID, "symbol 0: name outside STRINGS");

@@ -82,6 +82,17 @@ static inline uint32_t pb_symbol(PlanBuilder *b, const char *name, int64_t min, 
     return pb_expr(b, TN_EXPR_SYMBOL, pb_record(b, TN_SECTION_SYMBOLS, &s, sizeof s), 0);
 }
 
+/* The expression that is a new symbol which only a run can tell; bound may be TN_NO_ID. */
+static inline uint32_t pb_measured(PlanBuilder *b, const char *name, int64_t min, int64_t max,
+                                   uint32_t bound) {
+    PlanSymbol s = {.name = pb_string(b, name),
+                    .kind = TN_SYMBOL_MEASURED,
+                    .min = min,
+                    .max = max,
+                    .bound = bound};
+    return pb_expr(b, TN_EXPR_SYMBOL, pb_record(b, TN_SECTION_SYMBOLS, &s, sizeof s), 0);
+}
+
 static inline void pb_require(PlanBuilder *b, PlanRelation relation, uint32_t left, uint32_t right,
                               const char *text, const char *origin) {
     PlanRequirement r = {.relation = relation,
@@ -185,8 +196,8 @@ static inline void pb_instruction(PlanBuilder *b, TnOpcode opcode, int inputs, c
                                   size_t params_bytes, const uint32_t *scalars, int scalar_count,
                                   const char *origin) {
     PlanInstruction i = {.opcode = (uint16_t)opcode,
-                         .inputs = (uint8_t)inputs,
-                         .outputs = (uint8_t)outputs,
+                         .inputs = (uint16_t)inputs,
+                         .outputs = (uint16_t)outputs,
                          .scalar_count = (uint16_t)scalar_count,
                          .params_bytes = (uint32_t)params_bytes};
     i.operands = pb_ids(b, in, (size_t)inputs);
@@ -221,6 +232,12 @@ static inline void pb_begin(PlanBuilder *b, const char *name) {
         (uint32_t)(b->section[TN_SECTION_BUFFERS].bytes / sizeof(PlanBuffer));
     b->function.first_instruction =
         (uint32_t)(b->section[TN_SECTION_INSTRUCTIONS].bytes / sizeof(PlanInstruction));
+}
+
+/* A function that only instructions run. */
+static inline void pb_begin_internal(PlanBuilder *b, const char *name) {
+    pb_begin(b, name);
+    b->function.flags = TN_FUNCTION_INTERNAL;
 }
 
 static inline void pb_end(PlanBuilder *b) {
