@@ -216,19 +216,22 @@ TENON_API tenon_status tenon_session_bind(tenon_session *session, const char *na
                                           const tenon_tensor *tensor, tenon_error *err);
 
 /* Solves the symbols, checks the model's contract, lays out the arena: after creation the only step
- * that allocates, and only when the arena has to grow. Does nothing when no binding changed, and
+ * that allocates, and only when the arena has to grow (where lengths depend on data, run allocates
+ * for what follows the instruction that measures them). Does nothing when no binding changed, and
  * little when no shape did. Fails with ARGUMENT (an input is missing, an output is too small or
  * overlaps), SHAPE (a dim breaks the contract: the message names input, axis and requirement),
  * LIMIT, MEMORY, INVALID (a plan that breaks its own bounds with these dims) or BUSY. */
 TENON_API tenon_status tenon_session_prepare(tenon_session *session, tenon_error *err);
 
-/* Runs the function; prepares first when needed and then fails as prepare does. RANGE if the data
- * holds an index outside its table, CANCELLED if told so: outputs then hold no defined values. The
+/* Runs the function; prepares first when needed and then fails as prepare does, also where a length
+ * that the data decides breaks the contract or LIMIT. RANGE if the data holds an index outside its
+ * table, CANCELLED if told so: outputs then hold no defined values. The
  * results are the same bits for any number of threads. */
 TENON_API tenon_status tenon_session_run(tenon_session *session, tenon_error *err);
 
 /* View of an input or output by name, with its dims as prepared: valid until the next bind, prepare
- * or run. Fails with ARGUMENT (unknown name, not prepared yet) or BUSY. */
+ * or run. Fails with ARGUMENT (unknown name, not prepared yet, an output whose dims depend on data
+ * before the run) or BUSY. */
 TENON_API tenon_status tenon_session_tensor(tenon_session *session, const char *name,
                                             tenon_tensor *tensor, tenon_error *err);
 
