@@ -13,7 +13,7 @@ typedef enum TnOpcode {
 #define INSTR(name, opcode, ...) TN_OP_##name = opcode,
 #include "runtime/instrs.def"
 #undef INSTR
-    TN_OP_COUNT
+    TN_OP_COUNT = 64 /* opcodes are lower; rows may be in any order */
 } TnOpcode;
 
 /* Flags of a row: bit i lets output 0 share the buffer of input i. */
