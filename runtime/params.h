@@ -100,6 +100,32 @@ typedef struct ParamsGather {
     uint32_t batch_dims;
 } ParamsGather;
 
+/* How an update meets what is there. */
+#define TN_SCATTERS(X) \
+    X(NONE, none, 0)   \
+    X(ADD, add, 1)     \
+    X(MUL, mul, 2)     \
+    X(MIN, min, 3)     \
+    X(MAX, max, 4)
+
+typedef enum TnScatter {
+#define X(upper, lower, number) TN_SCATTER_##upper = number,
+    TN_SCATTERS(X)
+#undef X
+        TN_SCATTER_COUNT
+} TnScatter;
+
+typedef struct ParamsScatter {
+    uint32_t axis;      /* of scatter_elements; 0 otherwise */
+    uint32_t reduction; /* TnScatter */
+} ParamsScatter;
+
+#define TN_TOPK_SMALLEST 1u
+typedef struct ParamsTopk {
+    uint32_t axis;
+    uint32_t flags;
+} ParamsTopk;
+
 #define TN_CUMSUM_EXCLUSIVE 1u
 #define TN_CUMSUM_REVERSE   2u
 typedef struct ParamsCumsum {

@@ -22,7 +22,7 @@
  *   P  f32 in panels        F  any float
  *   i  i32 or i64           R  any type, or f32 in panels
  *   b  bool                 N  any type but bool
- *   .  any type
+ *   .  any type             l  i64
  *   W  any type of the width of T
  *
  * T, F, R and N stand for one type wherever they occur in a rule. */
@@ -47,6 +47,9 @@ static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_measure] = "i>",
     [TN_OP_if] = "", /* what the functions' ports are: plan_check_control.c */
     [TN_OP_loop] = "",
+    [TN_OP_scatter_nd] = "TiT>T",
+    [TN_OP_scatter_elements] = "TiT>T",
+    [TN_OP_topk] = "T>Tl",
 };
 
 static const char *name_of(const PlanInstruction *i) {
@@ -62,6 +65,7 @@ static bool type_fits(const PlanView *v, char letter, uint8_t *same) {
     case 'f':
     case 'P': return v->dtype == TN_F32;
     case 'i': return v->dtype == TN_I32 || v->dtype == TN_I64;
+    case 'l': return v->dtype == TN_I64;
     case 'b': return v->dtype == TN_BOOL;
     case '.': return true;
     case 'W': return tn_dtype_size((TnDType)v->dtype) == tn_dtype_size((TnDType)*same);

@@ -103,6 +103,22 @@ static bool check_ParamsGather(PlanCheck *c, const PlanInstruction *i, const voi
     return fits || plan_invalid(c, "%u batch axes, ranks %u and %u", p->batch_dims, x, index);
 }
 
+static bool check_ParamsScatter(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsScatter *p = record;
+    uint32_t x = (uint32_t)rank_of(c, i, 0), index = (uint32_t)rank_of(c, i, 1);
+    bool elements = i->opcode == TN_OP_scatter_elements;
+    if (p->reduction >= TN_SCATTER_COUNT) return plan_invalid(c, "reduction %u", p->reduction);
+    bool fits = elements ? p->axis < x && index == x : p->axis == 0 && index > 0 && x > 0;
+    return fits || plan_invalid(c, "axis %u, ranks %u and %u", p->axis, x, index);
+}
+
+static bool check_ParamsTopk(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsTopk *p = record;
+    if (p->flags & ~TN_TOPK_SMALLEST) return plan_invalid(c, "flags 0x%x", p->flags);
+    return p->axis < (uint32_t)rank_of(c, i, 0) ||
+           plan_invalid(c, "axis %u of rank %d", p->axis, rank_of(c, i, 0));
+}
+
 static bool check_ParamsCumsum(PlanCheck *c, const PlanInstruction *i, const void *record) {
     const ParamsCumsum *p = record;
     if (p->flags & ~(TN_CUMSUM_EXCLUSIVE | TN_CUMSUM_REVERSE))

@@ -146,15 +146,6 @@ void ref_pad(RefCall *call) {
 
 /* --- gather --- */
 
-/* Element i of an index tensor, for an axis of length n; negative ones count from its end. */
-static int64_t take_index(RefCall *call, const Tensor *index, int64_t i, int64_t n) {
-    int64_t v = ir_element_i64(index->dtype, index->data, i);
-    if (v < -n || v >= n)
-        ref_fail(call, TN_E_RANGE, "index %lld of an axis of length %lld", (long long)v,
-                 (long long)n);
-    return v < 0 ? v + n : v;
-}
-
 /* y[a, i, b] = x[a, index[i], b] */
 void ref_gather(RefCall *call) {
     const Tensor *x = call->in[0], *index = call->in[1];
@@ -162,7 +153,7 @@ void ref_gather(RefCall *call) {
     int64_t n = tensor_count(index);
     for (int64_t o = 0; o < a.outer; o++)
         for (int64_t i = 0; i < n; i++) {
-            int64_t at = (o * a.length + take_index(call, index, i, a.length)) * a.inner;
+            int64_t at = (o * a.length + ref_index(call, index, i, a.length)) * a.inner;
             for (int64_t b = 0; b < a.inner; b++)
                 copy_element(call->out, (o * n + i) * a.inner + b, x, at + b);
         }
@@ -178,7 +169,7 @@ void ref_gather_elements(RefCall *call) {
     RefLoop l = ref_loop(index->rank, index->dims);
     int rest = ref_follow_strides(&l, strides, 0);
     for (; ref_more(&l); ref_step(&l)) {
-        int64_t at = l.at[rest] + take_index(call, index, l.count, x->dims[axis]) * stride;
+        int64_t at = l.at[rest] + ref_index(call, index, l.count, x->dims[axis]) * stride;
         copy_element(call->out, l.count, x, at);
     }
 }
@@ -197,7 +188,7 @@ void ref_gather_nd(RefCall *call) {
     for (int64_t r = 0; r < batches * rows; r++) {
         int64_t at = r / rows * batch_size;
         for (int i = 0; i < depth; i++)
-            at += take_index(call, index, r * depth + i, x->dims[batch + i]) * strides[batch + i];
+            at += ref_index(call, index, r * depth + i, x->dims[batch + i]) * strides[batch + i];
         for (int64_t b = 0; b < inner; b++) copy_element(call->out, r * inner + b, x, at + b);
     }
 }

@@ -30,6 +30,14 @@ int ref_axis(const RefCall *call, const char *attr, int rank) {
     return ir_axis(call->node->graph->module, attr_int(call->node, attr), rank);
 }
 
+int64_t ref_index(RefCall *call, const Tensor *index, int64_t i, int64_t n) {
+    int64_t v = ir_element_i64(index->dtype, index->data, i);
+    if (v < -n || v >= n)
+        ref_fail(call, TN_E_RANGE, "index %lld of an axis of length %lld", (long long)v,
+                 (long long)n);
+    return v < 0 ? v + n : v;
+}
+
 double *ref_doubles(RefCall *call, const Tensor *t) {
     if (!t) return NULL;
     int64_t n = tensor_count(t);

@@ -30,6 +30,8 @@ _Noreturn void ref_fail(RefCall *call, TnStatus code, const char *fmt, ...)
 const Tensor *ref_operand(const RefCall *call, int i); /* NULL if left out or beyond the last */
 int64_t ref_expr(RefCall *call, const Expr *e);        /* its value under the call's symbols */
 int ref_axis(const RefCall *call, const char *attr, int rank);
+/* Element i of an index tensor, for an axis of length n; negative ones count from its end. */
+int64_t ref_index(RefCall *call, const Tensor *index, int64_t i, int64_t n);
 double *ref_doubles(RefCall *call, const Tensor *t); /* all elements, in scratch; NULL for NULL */
 
 /* --- scalars: f of float types, i of all others --- */

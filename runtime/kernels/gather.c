@@ -14,6 +14,7 @@
  * stored as the view [K, N]. */
 #include <string.h>
 #include "runtime/kernels/family.h"
+#include "runtime/kernels/lookup.h"
 #include "runtime/kernels/loop.h"
 #include "runtime/pack.h"
 #include "runtime/params.h"
@@ -98,22 +99,14 @@ static void plan(TnCall *call) {
     call->scratch_bytes = 0;
 }
 
-static int64_t index_at(const TnTensor *t, int64_t offset) {
-    return t->dtype == TN_I32 ? ((const int32_t *)t->data)[offset]
-                              : ((const int64_t *)t->data)[offset];
-}
-
 /* Element offset that the indices at `offset` of the index
  * tensor add in x; -1 if one is out of range. */
 static int64_t resolve(const TnCall *call, const Lookup *l, int64_t offset) {
     int64_t sum = 0;
     for (int k = 0; k < l->depth; k++) {
-        int64_t found = index_at(&call->operands[INDEX], offset + k * l->index_stride);
-        int64_t i = found < 0 ? found + l->bound[k] : found;
-        if (i < 0 || i >= l->bound[k]) {
-            tn_fault(call, found, l->bound[k]);
-            return -1;
-        }
+        int64_t i =
+            read_index(call, &call->operands[INDEX], offset + k * l->index_stride, l->bound[k]);
+        if (i < 0) return -1;
         sum += l->panels ? tn_panels_index(l->panel_rows, 0, i) : i * l->stride[k];
     }
     return sum;

@@ -122,6 +122,15 @@ static const char *const more[] = {
     "    return %0 as \"y\"\n"
     "  }\n"
     "}\n",
+    "module {\n"
+    "  const %index: i64[1, 2] = {1, 0}\n"
+    "  graph main(%x: f32[4, 2], %u: f32[1, 2], %v: f32[1]) {\n"
+    "    %0: f32[4, 2] = scatter_elements %x, %index, %u {reduction=max}\n"
+    "    %1: f32[4, 2] = scatter_nd %0, %index, %v\n"
+    "    %2: f32[3, 2], %3: i64[3, 2] = topk %1 {axis=0, k=3, smallest=1}\n"
+    "    return %2 as \"values\", %3 as \"places\"\n"
+    "  }\n"
+    "}\n",
 };
 
 static void see_operators(const char *text, bool *seen) {

@@ -233,6 +233,46 @@ static void test_sources_and_moves(void **state) {
     CHECK(cases);
 }
 
+static void test_scatters(void **state) {
+    (void)state;
+    const Case cases[] = {
+        /* the last update wins; negative indices count from the end */
+        {"x: i8[2,3] = {1,2,3,4,5,6}; i: i64[2,2] = {0,0,-1,1}; u: i8[2,2] = {7,8,9,10}",
+         "i8[2, 3] = scatter_elements %x, %i, %u {axis=1}", "{8, 2, 3, 4, 10, 9}"},
+        {"x: i8[3] = {1,2,3}; i: i32[3] = {1,1,1}; u: i8[3] = {7,100,50}",
+         "i8[3] = scatter_elements %x, %i, %u {reduction=add}", "{1, -97, 3}"},
+        {"x: f16[2] = {1,2048}; i: i64[2] = {1,1}; u: f16[2] = {1,1}",
+         "f16[2] = scatter_elements %x, %i, %u {reduction=add}", "{1, 2048}"},
+        {"x: f32[2] = {1,nan}; i: i64[2] = {0,1}; u: f32[2] = {nan,1}",
+         "f32[2] = scatter_elements %x, %i, %u {reduction=min}", "{nan, nan}"},
+        {"x: bool[2] = {1,0}; i: i64[2] = {0,1}; u: bool[2] = {1,1}",
+         "bool[2] = scatter_elements %x, %i, %u {reduction=add}", "{1, 1}"},
+        {"x: i8[2,2] = {1,2,3,4}; i: i64[1,1] = {-1}; u: i8[1,2] = {7,8}",
+         "i8[2, 2] = scatter_nd %x, %i, %u", "{1, 2, 7, 8}"},
+        {"x: i8[2,2] = {1,2,3,4}; i: i64[2,2] = {1,0,1,0}; u: i8[2] = {7,8}",
+         "i8[2, 2] = scatter_nd %x, %i, %u {reduction=mul}", "{1, 2, -88, 4}"},
+        {"x: u64[2] = {1,18446744073709551615}; i: i64[2,1] = {0,1}; u: u64[2] = {2,3}",
+         "u64[2] = scatter_nd %x, %i, %u {reduction=max}", "{2, 18446744073709551615}"},
+        {"x: i8[2] = {1,2}; i: i64[1] = {0}; u: i8[] = {7}", "i8[2] = scatter_nd %x, %i, %u",
+         "{7, 2}"},
+    };
+    CHECK(cases);
+}
+
+static void test_topk(void **state) {
+    (void)state;
+    const Case cases[] = {
+        {"x: f32[5] = {1,3,nan,3,-inf}", "f32[3], i64[3] = topk %x {axis=0, k=3}",
+         "{nan, 3, 3} {2, 1, 3}"},
+        {"x: f32[5] = {1,3,nan,3,-inf}", "f32[5], i64[5] = topk %x {axis=0, k=5, smallest=1}",
+         "{-inf, 1, 3, 3, nan} {4, 0, 1, 3, 2}"},
+        {"x: f32[2] = {-0.0,0}", "f32[2], i64[2] = topk %x {axis=0, k=2}", "{-0, 0} {0, 1}"},
+        {"x: i8[2,2] = {1,2,4,3}", "i8[1, 2], i64[1, 2] = topk %x {axis=0, k=1}", "{4, 3} {1, 1}"},
+        {"x: u8[2] = {255,1}", "u8[0], i64[0] = topk %x {axis=0, k=0}", "{} {}"},
+    };
+    CHECK(cases);
+}
+
 static void test_reductions(void **state) {
     (void)state;
     static const Case cases[] = {
@@ -468,6 +508,8 @@ int main(void) {
         cmocka_unit_test(test_functions),
         cmocka_unit_test(test_logic_and_casts),
         cmocka_unit_test(test_sources_and_moves),
+        cmocka_unit_test(test_scatters),
+        cmocka_unit_test(test_topk),
         cmocka_unit_test(test_reductions),
         cmocka_unit_test(test_products),
         cmocka_unit_test(test_norms),
