@@ -4,36 +4,113 @@
 
 #include <string.h>
 #include "backend/lower.h"
+#include "ir/symbols.h"
 #include "runtime/tenon.h"
 
-static bool is_bound(const Graph *g, const Atom *symbol) {
-    for (int i = 0; i < g->input_count; i++) {
-        const Value *v = g->inputs[i];
-        for (int k = 0; v->declared && k < v->type.rank; k++)
-            if (v->declared[k] && v->declared[k]->atom == symbol) return true;
-        for (int k = 0; k < v->type.rank; k++)
-            if (v->type.dims[k]->count == 1 && v->type.dims[k]->terms[0].degree == 1 &&
-                v->type.dims[k]->terms[0].atoms[0] == symbol)
-                return true;
+/* A graph of the module as a function of the plan. */
+typedef struct Function {
+    Graph *g;
+    bool *known; /* by symbol: has a value when the function runs, sooner or later */
+    bool *fresh; /* and no caller knows it */
+} Function;
+
+/* Graphs in the order of their functions: callers before what they run. In the module bodies come
+ * before their callers. */
+static Function *list_functions(Module *m, int *count) {
+    int n = 0, at = 0;
+    for (Graph *g = m->graphs; g; g = g->next) n++;
+    *count = n;
+    Function *list = ARENA_ARRAY(&m->cx->arena, Function, (size_t)n + 1);
+    for (Graph *g = m->graphs; g; g = g->next)
+        if (g->internal)
+            list[--n].g = g;
+        else
+            list[at++].g = g;
+    return list;
+}
+
+static void note_dim(ExprCx *x, const Expr *dim, bool *known) {
+    const Symbol *s = ex_as_symbol(x, dim);
+    if (s) known[s->atom->number] = true;
+}
+
+/* Symbols that dims of inputs or nodes of the graph give a value. */
+static void note_own(const Function *f, bool *known) {
+    ExprCx *x = f->g->module->ex;
+    for (int i = 0; i < f->g->input_count; i++) {
+        const Value *v = f->g->inputs[i];
+        for (int k = 0; k < v->type.rank; k++) {
+            if (v->declared && v->declared[k]) known[v->declared[k]->atom->number] = true;
+            note_dim(x, v->type.dims[k], known);
+        }
     }
+    for (const Node *n = f->g->first; n; n = n->next) {
+        bool control = (ir_op_info(n->op)->flags & OPF_CONTROL) != 0;
+        if (n->op != OP_measure && !control) continue;
+        const ExprList *list = attr_exprs(n, control ? "dims" : "symbols");
+        for (int i = 0; i < list->count; i++) {
+            const Symbol *s = ex_as_symbol(x, ex_norm(x, list->e[i]));
+            if (s && s->measured) known[s->atom->number] = true;
+        }
+    }
+}
+
+static bool runs(const Graph *caller, const Graph *body) {
+    for (const Node *n = caller->first; n; n = n->next)
+        if (n->op == OP_if ? attr_graph(n, "then") == body || attr_graph(n, "else") == body
+                           : n->op == OP_loop && attr_graph(n, "body") == body)
+            return true;
     return false;
 }
 
-/* Whether the function's inputs give every symbol of e a value. */
-static bool is_known(const Graph *g, const Expr *e) {
-    for (int i = 0; i < e->count; i++)
-        for (int k = 0; k < e->terms[i].degree; k++) {
-            const Atom *a = e->terms[i].atoms[k];
-            if (a->kind == ATOM_SYMBOL && !is_bound(g, a)) return false;
-            for (int n = 0; n < a->arity; n++)
-                if (!is_known(g, a->args[n])) return false;
-        }
-    return true;
+/* What all callers know, which come before it in the list. */
+static void note_callers(const Function *list, const Function *f, int symbols, bool *known) {
+    bool called = false;
+    for (const Function *caller = list; caller < f; caller++) {
+        if (!runs(caller->g, f->g)) continue;
+        for (int i = 0; i < symbols; i++) known[i] = caller->known[i] && (known[i] || !called);
+        called = true;
+    }
 }
 
-static void record_requirements(Image *im, const Graph *g, uint32_t function) {
+static void find_known(Image *im, Function *list, int count) {
+    int symbols = ex_symbol_count(im->ex);
+    for (int i = 0; i < count; i++) {
+        Function *f = &list[i];
+        f->known = ARENA_ARRAY(&im->cx->arena, bool, (size_t)symbols + 1);
+        f->fresh = ARENA_ARRAY(&im->cx->arena, bool, (size_t)symbols + 1);
+        if (f->g->internal) note_callers(list, f, symbols, f->known);
+        note_own(f, f->fresh);
+        for (int k = 0; k < symbols; k++) {
+            f->fresh[k] = f->fresh[k] && !f->known[k];
+            f->known[k] = f->known[k] || f->fresh[k];
+        }
+    }
+}
+
+typedef struct Search {
+    const Function *f;
+    bool foreign, fresh;
+} Search;
+
+static void look_at(void *user, int symbol) {
+    Search *s = user;
+    s->foreign |= !s->f->known[symbol];
+    s->fresh |= s->f->fresh[symbol];
+}
+
+/* Whether a requirement is the function's to check: it knows all symbols, and if it is a body, its
+ * callers do not. */
+static bool concerns(const Function *f, const Requirement *r) {
+    Search s = {.f = f};
+    ir_each_symbol(r->left, look_at, &s);
+    ir_each_symbol(r->right, look_at, &s);
+    return !s.foreign && (s.fresh || !f->g->internal);
+}
+
+static void record_requirements(Image *im, const Function *f, uint32_t function) {
     for (const Requirement *r = ex_requirements(im->ex); r; r = r->next) {
-        if (!is_known(g, r->left) || !is_known(g, r->right)) continue;
+        if (!concerns(f, r)) continue;
         const char *relation = r->kind == REL_EQ ? "==" : "<=";
         const char *text = arena_printf(&im->cx->arena, "%s %s %s", ex_text(im->ex, r->left),
                                         relation, ex_text(im->ex, r->right));
@@ -52,11 +129,15 @@ Image *compile_module(Module *m, Report *r, bool strip) {
     Image *im = image_new(m);
     im->strip = strip;
     ConstantLayout *layouts = layout_constants(im);
-    uint32_t function = 0;
-    for (Graph *g = m->graphs; g; g = g->next) {
-        tn_enter(m->cx, "function", g->name);
-        record_requirements(im, g, function++);
-        lower_graph(im, g, layouts);
+    int count;
+    Function *functions = list_functions(m, &count);
+    find_known(im, functions, count);
+    im->functions_of = ARENA_ARRAY(&m->cx->arena, const Graph *, (size_t)count + 1);
+    for (int i = 0; i < count; i++) im->functions_of[i] = functions[i].g;
+    for (int i = 0; i < count; i++) {
+        tn_enter(m->cx, "function", functions[i].g->name);
+        record_requirements(im, &functions[i], (uint32_t)i);
+        lower_graph(im, functions[i].g, layouts);
         tn_leave(m->cx);
     }
     image_meta(im, "compiler", tenon_version());

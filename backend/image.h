@@ -53,8 +53,9 @@ typedef struct Image {
     size_t symbol_capacity;
     Stored *stored, *last_stored;
     uint64_t weight_bytes;
-    bool strip;                /* no origins */
-    const struct Usage *usage; /* memory at sample lengths, for the report; NULL = unknown */
+    const Graph **functions_of; /* by function: its graph; ends in NULL */
+    bool strip;                 /* no origins */
+    const struct Usage *usage;  /* memory at sample lengths, for the report; NULL = unknown */
 } Image;
 
 Image *image_new(Module *m);

@@ -25,7 +25,7 @@ static uint32_t symbol(Image *im, int number) {
     if (!im->symbol_of[number]) {
         const Symbol *s = ex_symbol_at(im->ex, number);
         PlanSymbol p = {.name = image_string(im, s->name),
-                        .kind = TN_SYMBOL_INPUT,
+                        .kind = s->measured ? TN_SYMBOL_MEASURED : TN_SYMBOL_INPUT,
                         .min = s->min,
                         .max = s->max,
                         .bound = TN_NO_ID};

@@ -70,7 +70,7 @@ LInstr *lower_emit(Lower *lo, TnOpcode kind, int inputs, const View *in, int out
                   .origin = lo->origin};
     i->operand = ARENA_ARRAY(&lo->cx->arena, View, (size_t)(inputs + outputs));
     if (inputs) memcpy(i->operand, in, (size_t)inputs * sizeof *in);
-    memcpy(i->operand + inputs, out, (size_t)outputs * sizeof *out);
+    if (outputs) memcpy(i->operand + inputs, out, (size_t)outputs * sizeof *out);
     i->params = arena_copy(&lo->cx->arena, params, params_bytes);
     return i;
 }
@@ -82,7 +82,7 @@ void lower_emit_copy(Lower *lo, const View *from, const View *to) {
 
 /* The value that an instruction computes whose dense view `v` is, or NULL. */
 static const Value *computed_as(const Value *v) {
-    while (v->node && v->node->op == OP_view) v = v->node->inputs[0];
+    while (v->node && (v->node->op == OP_view || v->node->op == OP_measure)) v = v->node->inputs[0];
     if (!v->node) return NULL;
     switch (v->node->op) {
     case OP_view:
@@ -226,6 +226,7 @@ void lower_graph(Image *im, Graph *g, ConstantLayout *layouts) {
     PlanFunction f;
     memset(&f, 0, sizeof f);
     f.name = image_string(im, g->name);
+    f.flags = g->internal ? TN_FUNCTION_INTERNAL : 0;
     f.first_buffer = (uint32_t)im->buffers.count;
     uint32_t *ids = record_buffers(&lo);
     f.buffer_count = (uint32_t)im->buffers.count - f.first_buffer;

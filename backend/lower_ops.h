@@ -15,6 +15,7 @@
     X(matmul) X(conv) X(softmax) X(log_softmax) X(layer_norm) X(rms_norm)                         \
     X(resize)                                                                                     \
     X(bitcast)                                                                                    \
+    X(measure) X(if) X(loop)                                                                      \
     X(linear) X(qkv) X(add_norm) X(attention) X(map)
 /* clang-format on */
 

@@ -129,7 +129,7 @@ const char *report_json(const Report *r, Image *im) {
 const char *report_inputs(Module *m) {
     TextBuffer t = {.arena = &m->cx->arena};
     for (const Graph *g = m->graphs; g; g = g->next)
-        for (int i = 0; i < g->input_count; i++) {
+        for (int i = 0; !g->internal && i < g->input_count; i++) {
             const Value *v = g->inputs[i];
             text_format(&t, "%s%s[", t.length ? ", " : "", v->name);
             for (int k = 0; k < v->type.rank; k++) {

@@ -10,6 +10,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include "runtime/params.h"
 
 static void add_expr(const tenon_plan *p, TextBuffer *t, uint32_t id) {
     char text[TN_TEXT_MAX];
@@ -63,12 +64,19 @@ static bool is_required(const tenon_plan *p, uint32_t function, const char *text
     return false;
 }
 
-/* Whether an axis of an input is the symbol. */
+/* Whether an axis of an input is the symbol, or what an instruction finds in the data. */
 static bool is_length(const tenon_plan *p, const PlanFunction *f, uint32_t symbol) {
     for (uint32_t i = 0; i < f->input_count; i++) {
         const PlanView *v = &p->views[plan_port(p, f, i)->view];
         for (uint32_t k = 0; k < v->rank; k++) {
             const PlanExpr *e = &p->exprs[p->ids[v->dims + k]];
+            if (e->op == TN_EXPR_SYMBOL && e->a == symbol) return true;
+        }
+    }
+    for (uint32_t i = 0; i < f->instruction_count; i++) {
+        const PlanInstruction *in = &p->instructions[f->first_instruction + i];
+        for (uint32_t k = 0; is_control(in->opcode) && k < in->scalar_count; k++) {
+            const PlanExpr *e = &p->exprs[p->ids[in->scalars + k]];
             if (e->op == TN_EXPR_SYMBOL && e->a == symbol) return true;
         }
     }
@@ -93,6 +101,20 @@ static void add_requirements(const tenon_plan *p, uint32_t function, TextBuffer 
             text_format(t, "  require %s        // %s\n", plan_string(p, r->text),
                         plan_string(p, r->origin));
     }
+}
+
+/* The functions that an instruction runs. */
+static void add_callees(const tenon_plan *p, const PlanInstruction *in, const void *record,
+                        TextBuffer *t) {
+    const ParamsIf *branches = record;
+    const ParamsLoop *loop = record;
+    if (in->opcode == TN_OP_if)
+        text_format(t, " then %s else %s",
+                    plan_string(p, p->functions[branches->then_function].name),
+                    plan_string(p, p->functions[branches->else_function].name));
+    if (in->opcode == TN_OP_loop)
+        text_format(t, " body %s, carried %u", plan_string(p, p->functions[loop->body].name),
+                    loop->carried);
 }
 
 static void add_instruction(const tenon_plan *p, const PlanFunction *f, uint32_t i, TextBuffer *t) {
@@ -125,7 +147,9 @@ static void add_instruction(const tenon_plan *p, const PlanFunction *f, uint32_t
         add_expr(p, t, p->ids[in->scalars + k]);
     }
     const char *origin = plan_origin(p, f->first_instruction + i);
-    text_format(t, "%s%s%s\n", in->scalar_count ? ")" : "", *origin ? "        // " : "", origin);
+    if (in->scalar_count) text_add(t, ")");
+    add_callees(p, in, p->records[f->first_instruction + i], t);
+    text_format(t, "%s%s\n", *origin ? "        // " : "", origin);
 }
 
 void plan_text(const tenon_plan *p, TextBuffer *t) {
@@ -136,7 +160,8 @@ void plan_text(const tenon_plan *p, TextBuffer *t) {
                     plan_string(p, p->metadata[i].value));
     for (uint32_t i = 0; i < p->functions_count; i++) {
         const PlanFunction *f = &p->functions[i];
-        text_format(t, "function %s", plan_string(p, f->name));
+        text_format(t, "%s %s", f->flags & TN_FUNCTION_INTERNAL ? "body" : "function",
+                    plan_string(p, f->name));
         add_ports(p, f, t, 0, f->input_count);
         text_add(t, " -> ");
         add_ports(p, f, t, f->input_count, f->output_count);
