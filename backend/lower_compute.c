@@ -66,6 +66,28 @@ void lower_matmul(Lower *lo, Node *n) {
     lower_emit(lo, TN_OP_matmul, 2, in, 1, &out, &p, sizeof p);
 }
 
+/* Zero points have an entry per row of a (axis 1 before the last) or per column of b. */
+static View zero_points(Lower *lo, const Value *v, const View *out, int axis) {
+    const Expr *dims[TN_MAX_RANK];
+    View view = lower_operand(lo, v);
+    if (view.buffer == TN_NO_ID) return view;
+    for (int i = 0; i < out->rank; i++) dims[i] = out->dims[i];
+    dims[out->rank - 1 - !axis] = ex_int(lo->x, 1);
+    return view_broadcast(lo, &view, out->rank, dims);
+}
+
+void lower_matmul_int(Lower *lo, Node *n) {
+    View a = lower_operand(lo, n->inputs[0]), b = lower_operand(lo, n->inputs[1]),
+         out = lower_result(lo, n->outputs[0]);
+    View in[4] = {with_batch(lo, &a, &out), with_batch(lo, &b, &out),
+                  zero_points(lo, n->input_count > 2 ? n->inputs[2] : NULL, &out, 1),
+                  zero_points(lo, n->input_count > 3 ? n->inputs[3] : NULL, &out, 0)};
+    int inputs = 4;
+    while (inputs > 2 && in[inputs - 1].buffer == TN_NO_ID) inputs--;
+    ParamsNone p = {0};
+    lower_emit(lo, TN_OP_matmul_int, inputs, in, 1, &out, &p, sizeof p);
+}
+
 static void copy_ints(Lower *lo, const IntList *from, int first, int count, uint32_t *to) {
     for (int i = 0; i < count; i++) {
         int64_t v = from->v[first + i];

@@ -17,6 +17,7 @@
     X(bitcast)                                                                                    \
     X(measure) X(if) X(loop)                                                                      \
     X(linear) X(qkv) X(add_norm) X(attention) X(map)
+    X(matmul_int) X(linear) X(qkv) X(add_norm) X(attention) X(map)
 /* clang-format on */
 
 #define X(name) LowerFn lower_##name;

@@ -244,7 +244,7 @@ static const char *c7_spelling(const Node *n) {
                    ? "a power with a simpler name"
                    : NULL;
     case OP_div:
-        if (floats && b->constant) return "divides by a constant";
+        if (floats && b->constant && !attr_bool(n, "exact")) return "divides by a constant";
         return floats && is_number(a, 1) && has_result_dims(n, b) ? "a reciprocal" : NULL;
     case OP_gather: return is_known_integer(b) ? "takes one known place" : NULL;
     case OP_matmul: return swaps_last_two(a) || swaps_last_two(b) ? "of a transpose" : NULL;

@@ -41,6 +41,50 @@ void shape_matmul(Node *n) {
     infer_output(n, 0, a->dtype, out.rank, out.dims);
 }
 
+static void check_zero(const Node *n, int i, int matrix, const Type *wanted) {
+    Type t = {0};
+    if (!has(n, i)) return;
+    if (infer_input(n, i)->dtype != infer_input(n, matrix)->dtype)
+        tn_fail(module_of(n)->cx, TN_E_MODEL, "zero point of type %s for %s",
+                tn_dtype_name(infer_input(n, i)->dtype),
+                tn_dtype_name(infer_input(n, matrix)->dtype));
+    ir_broadcast(module_of(n), infer_input(n, i), wanted, &t);
+    bool fits = t.rank == wanted->rank;
+    for (int k = 0; fits && k < t.rank; k++) fits = t.dims[k] == wanted->dims[k];
+    if (!fits)
+        tn_fail(module_of(n)->cx, TN_E_MODEL, "zero point %s does not broadcast to %s",
+                ir_type_text(module_of(n), infer_input(n, i)), ir_type_text(module_of(n), wanted));
+}
+
+static void check_byte(const Node *n, int i) {
+    TnDType t = infer_input(n, i)->dtype;
+    if (t != TN_I8 && t != TN_U8)
+        tn_fail(module_of(n)->cx, TN_E_MODEL, "operand %d has type %s, not i8 or u8", i,
+                tn_dtype_name(t));
+    infer_rank(n, i, 2, TN_MAX_RANK);
+}
+
+void shape_matmul_int(Node *n) {
+    Module *m = module_of(n);
+    const Type *a = infer_input(n, 0), *b = infer_input(n, 1);
+    check_byte(n, 0);
+    check_byte(n, 1);
+    ir_same_dim(m, a->dims[a->rank - 1], b->dims[b->rank - 2], "inner dimensions");
+    Type batch_a = *a, batch_b = *b, out = {0};
+    batch_a.rank -= 2;
+    batch_b.rank -= 2;
+    ir_broadcast(m, &batch_a, &batch_b, &out);
+    out.dims[out.rank++] = a->dims[a->rank - 2];
+    out.dims[out.rank++] = b->dims[b->rank - 1];
+    Type rows = out, columns = out;
+    rows.dims[out.rank - 1] = columns.dims[out.rank - 2] = ex_int(m->ex, 1);
+    rows.dtype = a->dtype;
+    columns.dtype = b->dtype;
+    check_zero(n, 2, 0, &rows);
+    check_zero(n, 3, 1, &columns);
+    infer_output(n, 0, TN_I32, out.rank, out.dims);
+}
+
 /* Width of operand i as the weights of a product with the last axis of operand 0. */
 static const Expr *check_weight(const Node *n, int i, bool transposed) {
     const Type *x = infer_input(n, 0), *w = infer_input(n, i);

@@ -77,7 +77,7 @@ static Value *simplify_div(Node *n) {
     if (is_number(c, 1)) return as_result(n, x);
     if (!tn_is_float(n->outputs[0]->type.dtype)) return NULL;
     if (is_number(x, 1) && same_type(c, n->outputs[0])) return ir_unary(g, OP_reciprocal, c);
-    if (!c->constant || !invertible(c->constant)) return NULL;
+    if (attr_bool(n, "exact") || !c->constant || !invertible(c->constant)) return NULL;
     bool one = same_type(x, n->outputs[0]) && ir_constant_float(c, &v);
     return ir_binary(g, OP_mul, x, one ? number_like(n, 1 / v) : ir_unary(g, OP_reciprocal, c));
 }

@@ -45,6 +45,21 @@ bool extent_matmul(const TnCall *c, char *why, size_t why_size) {
     return loops_ok(&w, (int64_t[]){product(a, 0, r - 1), a->dims[r - 1], b->dims[r - 1]}, 3);
 }
 
+bool extent_matmul_int(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const TnTensor *zeros[] = {input(c, 2), input(c, 3)}, *y = output(c, 0);
+    int r = y->rank;
+    if (!extent_matmul(c, why, why_size)) return false;
+    for (int k = 0; k < 2; k++) {
+        if (!zeros[k]) continue;
+        if (zeros[k]->rank != r) return misfit_pair(&w, "ranks of zero points and c", zeros[k], y);
+        for (int i = 0; i < r; i++)
+            if (zeros[k]->dims[i] != (i == r - 1 - k ? 1 : y->dims[i]))
+                return misfit_pair(&w, "zero points and c", zeros[k], y);
+    }
+    return true;
+}
+
 bool extent_attention(const TnCall *c, char *why, size_t why_size) {
     Why w = {why, why_size};
     const TnTensor *q = input(c, 0), *k = input(c, 1), *v = input(c, 2), *o = output(c, 0);

@@ -23,6 +23,7 @@
  *   i  i32 or i64           R  any type, or f32 in panels
  *   b  bool                 N  any type but bool
  *   .  any type             l  i64
+ *   q  i8 or u8             w  i32
  *   W  any type of the width of T
  *
  * T, F, R and N stand for one type wherever they occur in a rule. */
@@ -50,6 +51,7 @@ static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_scatter_nd] = "TiT>T",
     [TN_OP_scatter_elements] = "TiT>T",
     [TN_OP_topk] = "T>Tl",
+    [TN_OP_matmul_int] = "qqqq>w",
 };
 
 static const char *name_of(const PlanInstruction *i) {
@@ -67,13 +69,15 @@ static bool type_fits(const PlanView *v, char letter, uint8_t *same) {
     case 'i': return v->dtype == TN_I32 || v->dtype == TN_I64;
     case 'l': return v->dtype == TN_I64;
     case 'b': return v->dtype == TN_BOOL;
+    case 'q': return v->dtype == TN_I8 || v->dtype == TN_U8;
+    case 'w': return v->dtype == TN_I32;
     case '.': return true;
     case 'W': return tn_dtype_size((TnDType)v->dtype) == tn_dtype_size((TnDType)*same);
     case 'F':
-        if (!tn_is_float((TnDType)v->dtype)) return false;
+        if (!tn_is_float((TnDType)v->dtype) || tn_is_narrow((TnDType)v->dtype)) return false;
         break;
     case 'N':
-        if (v->dtype == TN_BOOL) return false;
+        if (v->dtype == TN_BOOL || tn_is_narrow((TnDType)v->dtype)) return false;
         break;
     default: break;
     }

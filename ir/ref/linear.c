@@ -85,6 +85,34 @@ void ref_matmul(RefCall *call) {
             }
 }
 
+static int64_t zero_at(const Tensor *t, int64_t at) {
+    return t ? ir_element_i64(t->dtype, t->data, at) : 0;
+}
+
+/* The loop runs over all of the result. */
+void ref_matmul_int(RefCall *call) {
+    const Tensor *a = call->in[0], *b = call->in[1], *za = ref_operand(call, 2),
+                 *zb = ref_operand(call, 3);
+    Tensor *y = call->out;
+    int64_t rows[TN_MAX_RANK], columns[TN_MAX_RANK], k = a->dims[a->rank - 1];
+    for (int i = 0; i < a->rank; i++) rows[i] = i == a->rank - 1 ? 1 : a->dims[i];
+    for (int i = 0; i < b->rank; i++) columns[i] = i == b->rank - 2 ? 1 : b->dims[i];
+    RefLoop l = ref_loop(y->rank, y->dims);
+    ref_follow(&l, a->rank, rows);
+    ref_follow(&l, b->rank, columns);
+    if (za) ref_follow(&l, za->rank, za->dims);
+    if (zb) ref_follow(&l, zb->rank, zb->dims);
+    int64_t n = b->dims[b->rank - 1];
+    for (; ref_more(&l); ref_step(&l)) {
+        int64_t sum = 0, j = n ? l.at[1] % n : 0, block = l.at[1] - j;
+        for (int64_t i = 0; i < k; i++)
+            sum += (ir_element_i64(a->dtype, a->data, l.at[0] * k + i) - zero_at(za, l.at[2])) *
+                   (ir_element_i64(b->dtype, b->data, block * k + i * n + j) -
+                    zero_at(zb, l.at[za ? 3 : 2]));
+        ir_store_i64(TN_I32, y->data, l.count, sum);
+    }
+}
+
 /* --- products with constants --- */
 
 /* x w + b in double, in scratch: rows x n. */

@@ -109,6 +109,10 @@ static const char every_operator[] =
     "    %85: i64[n] = shift_right %n, %n\n"
     "    %86: i64[n] = bit_not %n\n"
     "    %87: i32[n, 4] = bitcast %x {to=i32}\n"
+    "    %88: u8[n, 4] = cast %x {to=u8}\n"
+    "    %89: u8[4, n] = transpose %88 {perm=[1, 0]}\n"
+    "    %90: i32[n, n] = matmul_int %88, %89\n"
+    "    %91: f32[n, 4] = div %x, %b {exact=1}\n"
     "    return %69 as \"y\", %c as \"a \\x22quoted\\x22 name\"\n"
     "  }\n"
     "}\n";
