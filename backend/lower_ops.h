@@ -16,8 +16,8 @@
     X(resize)                                                                                     \
     X(bitcast)                                                                                    \
     X(measure) X(if) X(loop)                                                                      \
+    X(matmul_int)                                                                                 \
     X(linear) X(qkv) X(add_norm) X(attention) X(map)
-    X(matmul_int) X(linear) X(qkv) X(add_norm) X(attention) X(map)
 /* clang-format on */
 
 #define X(name) LowerFn lower_##name;
