@@ -36,3 +36,29 @@ void lower_resize(Lower *lo, Node *n) {
     if (attr_bool(n, "antialias")) p.flags |= TN_RESIZE_ANTIALIAS;
     lower_emit(lo, TN_OP_resize, has_grid ? 2 : 1, in, 1, &out, &p, sizeof p);
 }
+
+/* --- samples at places that are data --- */
+
+#define X(upper, lower, number) {#lower, number},
+static const Word paddings[] = {TN_PADDINGS(X)};
+#undef X
+
+void lower_grid_sample(Lower *lo, Node *n) {
+    View in[2] = {lower_dense(lo, n->inputs[0]), lower_dense(lo, n->inputs[1])};
+    View out = lower_result(lo, n->outputs[0]);
+    ParamsGridSample p = {.mode = number_of(resize_modes, attr_string(n, "mode")),
+                          .padding = number_of(paddings, attr_string(n, "padding")),
+                          .align_corners = attr_bool(n, "align_corners")};
+    lower_emit(lo, TN_OP_grid_sample, 2, in, 1, &out, &p, sizeof p);
+}
+
+void lower_roi_align(Lower *lo, Node *n) {
+    View in[3] = {lower_dense(lo, n->inputs[0]), lower_dense(lo, n->inputs[1]),
+                  lower_dense(lo, n->inputs[2])};
+    View out = lower_result(lo, n->outputs[0]);
+    ParamsRoiAlign p = {.scale = (float)attr_float(n, "scale"),
+                        .samples = (uint32_t)attr_int(n, "samples"),
+                        .max = attr_bool(n, "max"),
+                        .half_pixel = attr_bool(n, "half_pixel")};
+    lower_emit(lo, TN_OP_roi_align, 3, in, 1, &out, &p, sizeof p);
+}

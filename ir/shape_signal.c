@@ -1,6 +1,7 @@
 /* Shape rules of resampling, signal and recurrent operators. */
 #include "ir/shape.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 #include "ir/infer.h"
@@ -37,4 +38,50 @@ void shape_resize(Node *n) {
     memcpy(dims, x->dims, sizeof dims);
     dims[ir_axis(m, attr_int(n, "axis"), x->rank)] = length;
     infer_output(n, 0, x->dtype, x->rank, dims);
+}
+
+/* --- samples at places that are data --- */
+
+static void need_type(const Node *n, int i, TnDType t) {
+    if (infer_input(n, i)->dtype != t)
+        tn_fail(module_of(n)->cx, TN_E_MODEL, "operand %d is %s, not %s", i,
+                tn_dtype_name(infer_input(n, i)->dtype), tn_dtype_name(t));
+}
+
+void shape_grid_sample(Node *n) {
+    Module *m = module_of(n);
+    const Type *x = infer_input(n, 0), *grid = infer_input(n, 1);
+    infer_rank(n, 0, 3, 5);
+    infer_rank(n, 1, x->rank, x->rank);
+    if (x->dtype != TN_F64) need_type(n, 0, TN_F32);
+    need_type(n, 1, TN_F32);
+    const Expr *dims[TN_MAX_RANK] = {
+        ir_same_dim(m, x->dims[0], grid->dims[0], "batches of x and grid"), x->dims[1]};
+    ir_same_dim(m, grid->dims[x->rank - 1], ex_int(m->ex, x->rank - 2),
+                "coordinates and spatial axes");
+    for (int i = 2; i < x->rank; i++) dims[i] = grid->dims[i - 1];
+    infer_output(n, 0, x->dtype, x->rank, dims);
+}
+
+void shape_roi_align(Node *n) {
+    Module *m = module_of(n);
+    const Type *x = infer_input(n, 0), *region = infer_input(n, 1), *batch = infer_input(n, 2);
+    int64_t samples = attr_int(n, "samples");
+    infer_rank(n, 0, 4, 4);
+    infer_rank(n, 1, 2, 2);
+    infer_rank(n, 2, 1, 1);
+    need_type(n, 0, TN_F32);
+    need_type(n, 1, TN_F32);
+    need_type(n, 2, TN_I64);
+    if (samples < 0 || samples > 4096)
+        tn_fail(m->cx, TN_E_MODEL, "%lld samples per bin, wanted 0 to 4096", (long long)samples);
+    if (!(fabs(attr_float(n, "scale")) <= FLT_MAX))
+        tn_fail(m->cx, TN_E_MODEL, "a scale of %g", attr_float(n, "scale"));
+    ir_same_dim(m, region->dims[1], ex_int(m->ex, 4), "coordinates of a region and 4");
+    const Expr *dims[] = {
+        ir_same_dim(m, region->dims[0], batch->dims[0], "regions and batch indices"), x->dims[1],
+        attr_dim(n, "height"), attr_dim(n, "width")};
+    check_length(n, dims[2]);
+    check_length(n, dims[3]);
+    infer_output(n, 0, x->dtype, 4, dims);
 }

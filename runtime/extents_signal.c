@@ -21,3 +21,35 @@ bool extent_resize(const TnCall *c, char *why, size_t why_size) {
     if (grid && !is_vector(&w, grid, 3, "grid")) return false;
     return loops_ok(&w, (int64_t[]){product(y, 0, y->rank), x->dims[axis]}, 2);
 }
+
+/* grid[b, o.., axes], y[b, c, o..] */
+bool extent_grid_sample(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const TnTensor *x = input(c, 0), *grid = input(c, 1), *y = output(c, 0);
+    int axes = x->rank - 2;
+    if (grid->rank != x->rank || y->rank != x->rank)
+        return misfit_pair(&w, "ranks of x and grid", x, grid);
+    bool fits = grid->dims[axes + 1] == axes && grid->dims[0] == x->dims[0];
+    fits = fits && y->dims[0] == x->dims[0] && y->dims[1] == x->dims[1];
+    for (int i = 0; i < axes; i++) fits = fits && y->dims[2 + i] == grid->dims[1 + i];
+    if (!fits) return misfit_pair(&w, "grid and y", grid, y);
+    if (product(x, 2, x->rank) > INT32_MAX || (is_empty(x) && !is_empty(y)))
+        return misfit_pair(&w, "sampled planes", x, y);
+    return wholly_dense(&w, x, "x") && wholly_dense(&w, grid, "grid") && wholly_dense(&w, y, "y") &&
+           loops_ok(&w, (int64_t[]){product(y, 0, y->rank), 64}, 2);
+}
+
+bool extent_roi_align(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const TnTensor *x = input(c, 0), *region = input(c, 1), *batch = input(c, 2), *y = output(c, 0);
+    if (x->rank != 4 || y->rank != 4 || y->dims[1] != x->dims[1])
+        return misfit_pair(&w, "channels of x and y", x, y);
+    if (batch->dtype != TN_I64) return misfit(&w, "batch indices must be i64");
+    if (is_empty(x) && !is_empty(y)) return misfit_pair(&w, "an empty image", x, y);
+    if (!has_dims(&w, region, 2, (int64_t[]){y->dims[0], 4}, "regions and [r, 4]") ||
+        !is_vector(&w, batch, y->dims[0], "batch"))
+        return false;
+    return wholly_dense(&w, x, "x") && wholly_dense(&w, region, "regions") &&
+           wholly_dense(&w, y, "y") &&
+           loops_ok(&w, (int64_t[]){product(y, 0, 4), x->dims[2], x->dims[3]}, 3);
+}

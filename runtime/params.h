@@ -196,6 +196,29 @@ typedef struct ParamsLoop {
     uint32_t carried; /* values that go from one iteration to the next */
 } ParamsLoop;
 
+/* clang-format off */
+#define TN_PADDINGS(X) X(ZEROS, zeros, 0) X(BORDER, border, 1) X(REFLECTION, reflection, 2)
+/* clang-format on */
+
+typedef enum TnPadding {
+#define X(upper, lower, number) TN_PADDING_##upper = number,
+    TN_PADDINGS(X)
+#undef X
+        TN_PADDING_COUNT
+} TnPadding;
+
+typedef struct ParamsGridSample {
+    uint32_t mode;    /* TnResizeMode */
+    uint32_t padding; /* TnPadding */
+    uint32_t align_corners, reserved;
+} ParamsGridSample;
+
+typedef struct ParamsRoiAlign {
+    float scale;
+    uint32_t samples; /* per bin and axis; 0: by the bin's length */
+    uint32_t max, half_pixel;
+} ParamsRoiAlign;
+
 /* A program over registers that computes one element of the result from one element of every input.
  * Registers 0..inputs-1 hold the inputs; step s writes register inputs + s; the last step's
  * register is the result. */

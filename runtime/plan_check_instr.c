@@ -52,6 +52,8 @@ static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_scatter_elements] = "TiT>T",
     [TN_OP_topk] = "T>Tl",
     [TN_OP_matmul_int] = "qqqq>w",
+    [TN_OP_grid_sample] = "Tf>T",
+    [TN_OP_roi_align] = "ffi>f",
 };
 
 static const char *name_of(const PlanInstruction *i) {

@@ -159,6 +159,26 @@ static bool check_ParamsResize(PlanCheck *c, const PlanInstruction *i, const voi
     return isfinite(p->cubic_a) || plan_invalid(c, "a = %g", p->cubic_a);
 }
 
+static bool check_ParamsGridSample(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsGridSample *p = record;
+    TnDType t = (TnDType)plan_operand(c->plan, i, 0)->dtype;
+    if (p->mode >= TN_RESIZE_MODE_COUNT || p->padding >= TN_PADDING_COUNT || p->align_corners > 1)
+        return plan_invalid(c, "mode %u, padding %u, corners %u", p->mode, p->padding,
+                            p->align_corners);
+    if (rank_of(c, i, 0) < 3 || rank_of(c, i, 0) > 5)
+        return plan_invalid(c, "samples of rank %d", rank_of(c, i, 0));
+    return t == TN_F32 || t == TN_F64 || plan_invalid(c, "samples of %s", tn_dtype_name(t));
+}
+
+static bool check_ParamsRoiAlign(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsRoiAlign *p = record;
+    (void)i;
+    if (!isfinite(p->scale) || p->samples > 4096 || p->max > 1 || p->half_pixel > 1)
+        return plan_invalid(c, "scale %g, %u samples, max %u, half a pixel %u", (double)p->scale,
+                            p->samples, p->max, p->half_pixel);
+    return true;
+}
+
 /* What a map's operation reads and gives. */
 typedef enum MapKind {
     MAP_UNKNOWN,

@@ -125,10 +125,65 @@ static void test_resize_errors(void **state) {
                 "Resize): keep_aspect_ratio_policy is unsupported where lengths are not known");
 }
 
+/* --- sampling --- */
+
+#define IMAGE   "const x f32 [1,1,2,2] 1 2 3 4\n"
+#define CENTERS "const g f32 [1,1,2,2] 0 0 0.5 0.5\n"
+#define REGION  "const r f32 [1,4] 0 0 1 1\nconst b i64 [1] 0\n"
+
+static void test_samples(void **state) {
+    (void)state;
+    VALUES(IMAGE CENTERS "y = GridSample x g\nout y", "f32[1, 1, 1, 2]", 2.5, 4);
+    VALUES(IMAGE CENTERS "y = GridSample x g {align_corners=1 mode=bilinear}\nout y",
+           "f32[1, 1, 1, 2]", 2.5, 3.25);
+    VALUES(IMAGE REGION "y = RoiAlign x r b\nout y", "f32[1, 1, 1, 1]", 1);
+    VALUES("opset 10\n" IMAGE REGION "y = RoiAlign x r b {sampling_ratio=1}\nout y",
+           "f32[1, 1, 1, 1]", 2.5);
+    VALUES("const t f32 [1,2,3] 1 0 0 0 2 1\nconst s i64 [4] 1 1 2 2\ny = AffineGrid t s\nout y",
+           "f32[1, 2, 2, 2]", -0.5, 0, 0.5, 0, -0.5, 2, 0.5, 2);
+    VALUES("const t f32 [1,2,3] 1 0 0 0 2 1\nconst s i64 [4] 1 1 1 2\n"
+           "y = AffineGrid t s {align_corners=1}\nout y",
+           "f32[1, 1, 2, 2]", -1, 1, 1, 1);
+    VALUES("const x f32 [5] 1 2 3 4 5\nconst s i64 [1] 2\ny = CenterCropPad x s\nout y", "f32[2]",
+           2, 3);
+    VALUES("const x f32 [1,2] 1 2\nconst s i64 [1] 5\ny = CenterCropPad x s {axes=[-1]}\nout y",
+           "f32[1, 5]", 0, 1, 2, 0, 0);
+}
+
+static void test_sample_errors(void **state) {
+    (void)state;
+    refuse(IMAGE CENTERS "y = GridSample x g {mode=area}\nout y",
+           "GridSample): attribute 'mode' is 'area', not one of linear, bilinear, nearest, cubic, "
+           "bicubic");
+    refuse(IMAGE CENTERS "y = GridSample x g {padding_mode=wrap}\nout y",
+           "GridSample): attribute 'padding_mode' is 'wrap', not one of zeros, border, reflection");
+    refuse(IMAGE "const g f32 [1,1,2,3] 0 0 0 0 0 0\ny = GridSample x g\nout y",
+           "GridSample): coordinates and spatial axes differ, 3 and 2");
+    refuse(IMAGE "const g i64 [1,1,1,2] 0 0\ny = GridSample x g\nout y",
+           "GridSample): the grid is i64[1, 1, 1, 2], not of floats");
+    refuse(IMAGE REGION "y = RoiAlign x r b {output_height=0}\nout y",
+           "RoiAlign): attribute 'output_height' is 0");
+    refuse(IMAGE REGION "y = RoiAlign x r b {sampling_ratio=-1}\nout y",
+           "RoiAlign): -1 samples per bin, wanted 0 to 4096");
+    refuse(IMAGE "const r f32 [2,4] 0 0 1 1 0 0 1 1\nconst b i64 [1] 0\ny = RoiAlign x r b\nout y",
+           "RoiAlign): regions and batch indices differ, 2 and 1");
+    refuse("const t f32 [1,3,3] 1 0 0 0 1 0 0 0 1\nconst s i64 [4] 1 1 2 2\ny = AffineGrid t s\n"
+           "out y",
+           "AffineGrid): theta is f32[1, 3, 3], wanted floats [batch, 2, 3]");
+    refuse("const t f32 [1,2,3] 1 0 0 0 1 0\nconst s i64 [2] 1 1\ny = AffineGrid t s\nout y",
+           "AffineGrid): size has 2 entries, wanted 4 or 5");
+    refuse("const x f32 [2] 1 2\nconst s i64 [2] 1 1\ny = CenterCropPad x s\nout y",
+           "CenterCropPad): 2 lengths for 1 axes");
+    refuse("const x f32 [2] 1 2\nconst s i64 [1] -1\ny = CenterCropPad x s\nout y",
+           "CenterCropPad): length 0 is -1");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resize),
         cmocka_unit_test(test_resize_errors),
+        cmocka_unit_test(test_samples),
+        cmocka_unit_test(test_sample_errors),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }

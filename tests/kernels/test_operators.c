@@ -1,0 +1,201 @@
+/* Operators as the compiler runs them: one node, lowered to its instruction and run on every
+ * instruction set, against its reference kernel. Inputs of type f32 and f64 are noise, integers
+ * count 0, 1, 0, 1, ...; a case names dims and attributes that matter. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "backend/compile.h"
+#include "backend/plan_write.h"
+#include "ir/ir.h"
+#include "ir/text.h"
+#include "runtime/runtime.h"
+
+#define MAX_VALUES 16
+#define TOLERANCE  2e-5
+
+typedef struct Run {
+    const char *inputs, *node; /* "x: f32[2, 3], y: f32[3]" and "f32[2, 3] = add %x, %y" */
+    TnIsa isa;
+} Run;
+
+static Graph *parse(Cx *cx, const Run *r) {
+    TextBuffer t = {.arena = &cx->arena};
+    text_add(&t, "module {\n  graph main(%");
+    for (const char *s = r->inputs; *s; s++) {
+        text_add_bytes(&t, s, 1);
+        if (s[0] == ',' && strchr(s, ':') && strcspn(s, ":") < strcspn(s, "]")) text_add(&t, " %");
+    }
+    text_add(&t, ") {\n    ");
+    int results = 0;
+    for (const char *s = r->node; s < strstr(r->node, " = "); s++) {
+        if (s == r->node || s[-1] == ' ')
+            if (*s >= 'a' && *s <= 'z') text_format(&t, "%%%d: ", results++);
+        text_add_bytes(&t, s, 1);
+    }
+    text_format(&t, "%s\n    return ", strstr(r->node, " = "));
+    for (int i = 0; i < results; i++) text_format(&t, "%s%%%d as \"%d\"", i ? ", " : "", i, i);
+    text_add(&t, "\n  }\n}\n");
+    return ir_parse(cx, text_end(&t), NULL)->graphs;
+}
+
+static Tensor *random_inputs(Cx *cx, Graph *g, const Tensor **in) {
+    Tensor *t = ARENA_ARRAY(&cx->arena, Tensor, MAX_VALUES);
+    uint32_t random = 7;
+    for (int i = 0; i < g->input_count; i++) {
+        const Type *type = &g->inputs[i]->type;
+        t[i] = (Tensor){.dtype = type->dtype, .rank = type->rank};
+        assert_true(ir_static_dims(type, t[i].dims));
+        int64_t n = tensor_count(&t[i]);
+        t[i].bytes = (size_t)n * tn_dtype_size(type->dtype);
+        t[i].data = arena_alloc(&cx->arena, t[i].bytes + 64);
+        for (int64_t k = 0; k < n; k++) {
+            random = random * 1664525u + 1013904223u;
+            if (tn_is_float(type->dtype))
+                ir_store_f64(type->dtype, t[i].data, k, (double)(int32_t)random / 1.5e9);
+            else
+                ir_store_i64(type->dtype, t[i].data, k, k % 2);
+        }
+        in[i] = &t[i];
+    }
+    return t;
+}
+
+static void close_plan(void *plan) {
+    tenon_plan_close(plan);
+}
+
+static void close_session(void *session) {
+    tenon_session_destroy(session);
+}
+
+static void need(Cx *cx, tenon_status s, const tenon_error *err) {
+    if (s) tn_fail(cx, (TnStatus)s, "%s", err->text);
+}
+
+static tenon_session *run_compiled(Cx *cx, Graph *g, TnIsa isa, const Tensor *in) {
+    Report report;
+    report_init(&report, cx);
+    tenon_plan *plan;
+    tenon_session *session;
+    tenon_error err;
+    size_t size;
+    tenon_plan_options o = {.struct_size = sizeof o};
+    o.isa = (tenon_isa)(TENON_ISA_SCALAR + (int)isa);
+    int inputs = g->input_count;
+    const void *bytes = plan_write_memory(compile_module(g->module, &report, false), &size);
+    need(cx, tenon_plan_open_memory(bytes, size, &o, &plan, &err), &err);
+    tn_defer(cx, close_plan, plan);
+    need(cx, tenon_session_create(plan, NULL, &session, &err), &err);
+    tn_defer(cx, close_session, session);
+    for (int i = 0; i < inputs; i++) {
+        tenon_tensor t = {.dtype = (tenon_dtype)in[i].dtype, .rank = in[i].rank};
+        memcpy(t.dims, in[i].dims, sizeof in[i].dims);
+        t.data = in[i].data;
+        need(cx, tenon_session_bind(session, g->inputs[i]->name, &t, &err), &err);
+    }
+    need(cx, tenon_session_run(session, &err), &err);
+    return session;
+}
+
+static void compare(Cx *cx, const Tensor *want, const tenon_tensor *got) {
+    double largest = 1;
+    for (int64_t i = 0; i < tensor_count(want); i++)
+        largest = fmax(largest, fabs(ir_element_f64(want->dtype, want->data, i)));
+    for (int64_t i = 0; i < tensor_count(want); i++) {
+        double a = ir_element_f64(want->dtype, want->data, i);
+        double b = ir_element_f64(want->dtype, got->data, i);
+        if (!(fabs(a - b) <= TOLERANCE * largest))
+            tn_fail(cx, TN_E_MODEL, "element %d is %.9g, not %.9g", (int)i, b, a);
+    }
+}
+
+static void run_case(Cx *cx, const Run *r) {
+    const Tensor *in[MAX_VALUES];
+    Tensor want[MAX_VALUES];
+    Graph *g = parse(cx, r);
+    Tensor *t = random_inputs(cx, g, in);
+    ir_eval(g, in, want, &cx->arena, NULL, NULL);
+    int outputs = g->output_count;
+    tenon_session *session = run_compiled(cx, g, r->isa, t);
+    for (int i = 0; i < outputs; i++) {
+        tenon_tensor got;
+        tenon_error err;
+        char name[16];
+        snprintf(name, sizeof name, "%d", i);
+        need(cx, tenon_session_tensor(session, name, &got, &err), &err);
+        compare(cx, &want[i], &got);
+    }
+}
+
+static void check_isa(const Run *r) {
+    Cx cx;
+    jmp_buf failed;
+    cx_init(&cx, tn_default_alloc());
+    cx.on_fail = &failed;
+    if (setjmp(failed) == 0)
+        run_case(&cx, r);
+    else
+        fail_msg("%s: %s: %s", tn_isa_name(r->isa), r->node, cx.message);
+    cx_free(&cx);
+}
+
+static void check(const char *inputs, const char *node) {
+    for (TnIsa isa = TN_ISA_SCALAR; isa <= tn_cpu_isa(); isa++)
+        check_isa(&(Run){inputs, node, isa});
+}
+
+static void test_resize(void **state) {
+    (void)state;
+    check("x: f32[2, 3, 7, 5]", "f32[2, 3, 15, 5] = resize %x {axis=2, length=15}");
+    check("x: f64[2, 9, 4]",
+          "f64[2, 9, 3] = resize %x {axis=2, length=3, mode=cubic, antialias=1}");
+    check("x: i16[3, 7]", "i16[3, 19] = resize %x {axis=1, length=19, mode=nearest, nearest=ceil}");
+}
+
+/* Noise reaches beyond [-1, 1], so every padding is used. */
+static void test_grid_sample(void **state) {
+    (void)state;
+    static const char *const modes[] = {"linear", "nearest", "cubic"};
+    static const char *const paddings[] = {"zeros", "border", "reflection"};
+    static const char *const planes[][3] = {
+        {"x: f32[2, 3, 7, 5], g: f32[2, 9, 4, 2]", "f32[2, 3, 9, 4]", "2-d"},
+        {"x: f32[1, 2, 4, 3, 5], g: f32[1, 3, 7, 6, 3]", "f32[1, 2, 3, 7, 6]", "3-d"},
+        {"x: f32[1, 2, 1, 40], g: f32[1, 50, 90, 2]", "f32[1, 2, 50, 90]", "one row, two tasks"},
+        {"x: f64[1, 2, 6, 9], g: f32[1, 5, 3, 2]", "f64[1, 2, 5, 3]", "double"},
+    };
+    char node[256];
+    for (int p = 0; p < 4; p++)
+        for (int k = 0; k < 18; k++) {
+            snprintf(node, sizeof node,
+                     "%s = grid_sample %%x, %%g {mode=%s, padding=%s, align_corners=%d}",
+                     planes[p][1], modes[k % 3], paddings[k / 3 % 3], k / 9);
+            check(planes[p][0], node);
+        }
+}
+
+static void test_roi_align(void **state) {
+    (void)state;
+    static const char *const attributes[] = {"", ", max=1", ", samples=2, half_pixel=0",
+                                             ", scale=7.5, samples=0, half_pixel=0",
+                                             ", scale=9, max=1, samples=3"};
+    char node[256];
+    for (int k = 0; k < 5; k++) {
+        snprintf(node, sizeof node,
+                 "f32[9, 3, 2, 3] = roi_align %%x, %%r, %%b {height=2, width=3%s}", attributes[k]);
+        check("x: f32[2, 3, 7, 5], r: f32[9, 4], b: i64[9]", node);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_resize),
+        cmocka_unit_test(test_grid_sample),
+        cmocka_unit_test(test_roi_align),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
