@@ -141,10 +141,13 @@ void shape_cast(Node *n) {
 void shape_bitcast(Node *n) {
     const Type *x = infer_input(n, 0);
     TnDType to = attr_dtype(n, "to");
-    if (tn_dtype_size(x->dtype) != tn_dtype_size(to))
+    if (tn_dtype_bits(x->dtype) != tn_dtype_bits(to))
         tn_fail(module_of(n)->cx, TN_E_MODEL, "the bits of %s as %s, a type of another width",
                 tn_dtype_name(x->dtype), tn_dtype_name(to));
     if (to == TN_BOOL) tn_fail(module_of(n)->cx, TN_E_MODEL, "bits as bool");
+    if (tn_dtype_bits(to) < 8)
+        tn_fail(module_of(n)->cx, TN_E_UNSUPPORTED, "the bits of %s as %s are unsupported",
+                tn_dtype_name(x->dtype), tn_dtype_name(to));
     infer_output(n, 0, to, x->rank, x->dims);
 }
 
@@ -219,7 +222,7 @@ void shape_reduce(Node *n) {
     const Type *x = infer_input(n, 0);
     const IntList *axes = attr_ints(n, "axes");
     bool keep = attr_bool(n, "keep"), reduced[TN_MAX_RANK] = {false};
-    infer_dtype(n, 0, n->op == OP_reduce_mean ? SET_FLOAT : SET_NUMBER);
+    infer_dtype(n, 0, SET_NUMBER);
     for (int i = 0; i < axes->count; i++) {
         int axis = ir_axis(m, axes->v[i], x->rank);
         if (reduced[axis]) tn_fail(m->cx, TN_E_MODEL, "axis %d is reduced twice", axis);

@@ -105,10 +105,6 @@ static Labelled read_equation(OnnxNode *n, Labelled *terms) {
 }
 
 static void check_labels(OnnxNode *n, const Labelled *terms, const Labelled *result) {
-    for (int i = 0; i < n->input_count; i++)
-        for (int k = 0; k < terms[i].count; k++)
-            if (index_of(&terms[i], terms[i].labels[k]) != k)
-                tn_fail(n->cx, TN_E_UNSUPPORTED, "a label twice in term %d is unsupported", i);
     for (int k = 0; k < result->count; k++) {
         bool known = false;
         for (int i = 0; i < n->input_count; i++)
@@ -120,6 +116,58 @@ static void check_labels(OnnxNode *n, const Labelled *terms, const Labelled *res
 }
 
 /* --- terms --- */
+
+/* The term without axis `drop`, of a length that is 1 or summed over. */
+static void drop_label(Labelled *t, int drop) {
+    for (int k = drop; k + 1 < t->count; k++) t->labels[k] = t->labels[k + 1];
+    t->count--;
+}
+
+/* A vector of positions 0..length-1 that lies along axis `axis` of `rank`. */
+static Value *positions(OnnxNode *n, const Expr *length, int axis, int rank) {
+    const Expr *dims[TN_MAX_RANK];
+    Value *v = ir_iota(n->g, TN_I64, length, ex_int(n->x, 0), ex_int(n->x, 1));
+    for (int i = axis; i < rank; i++) dims[i - axis] = i == axis ? length : ex_int(n->x, 1);
+    return ir_view(n->g, v, rank - axis, dims);
+}
+
+/* A label twice in a term stands for its diagonal: everything else is taken as 0, then one of the
+ * two axes is summed over. */
+static void take_diagonal(OnnxNode *n, Labelled *t, int first, int second) {
+    const Type *type = &t->v->type;
+    int64_t axis = second;
+    ir_same_dim(n->m, type->dims[first], type->dims[second], "axes of one label");
+    Value *on = ir_binary(n->g, OP_eq, positions(n, type->dims[first], first, type->rank),
+                          positions(n, type->dims[first], second, type->rank));
+    Value *x = ir_where(n->g, on, t->v, ir_scalar(n->g, type->dtype, 0));
+    t->v = ir_reduce(n->g, OP_reduce_sum, x, 1, &axis, false);
+    drop_label(t, second);
+}
+
+static void take_diagonals(OnnxNode *n, Labelled *t) {
+    for (int k = 0; k < t->count;) {
+        int first = index_of(t, t->labels[k]);
+        if (first < k)
+            take_diagonal(n, t, first, k);
+        else
+            k++;
+    }
+}
+
+/* An axis of length 1 broadcasts to another term's axis of the same label: it goes. */
+static void drop_ones(OnnxNode *n, Labelled *t, const Labelled *other) {
+    for (int k = 0; k < t->count;) {
+        int there = index_of(other, t->labels[k]);
+        bool spread =
+            there >= 0 && ex_is(t->v->type.dims[k], 1) && !ex_is(other->v->type.dims[there], 1);
+        if (!spread) {
+            k++;
+            continue;
+        }
+        t->v = ir_squeeze(n->g, t->v, k);
+        drop_label(t, k);
+    }
+}
 
 /* The term's axes in the order of these labels, all of which it has. */
 static Value *arrange(OnnxNode *n, const Labelled *t, const Labelled *order) {
@@ -178,6 +226,8 @@ static Labelled concatenated(OnnxNode *n, const Labelled *a, const Labelled *b, 
 static Labelled combine(OnnxNode *n, Labelled a, Labelled b, const Labelled *wanted) {
     Labelled batch = {0}, summed = {0}, left = {0}, right = {0};
     const Expr *dims[MAX_LABELS];
+    drop_ones(n, &a, &b);
+    drop_ones(n, &b, &a);
     sum_unneeded(n, &a, &b, wanted);
     sum_unneeded(n, &b, &a, wanted);
     collect(n, &a, &b, true, wanted, true, &batch);
@@ -219,6 +269,7 @@ void import_einsum(OnnxNode *n) {
     Labelled *terms = ARENA_ARRAY(&n->cx->arena, Labelled, (size_t)n->input_count);
     Labelled result = read_equation(n, terms);
     check_labels(n, terms, &result);
+    for (int i = 0; i < n->input_count; i++) take_diagonals(n, &terms[i]);
     Labelled sum = terms[0];
     for (int i = 1; i < n->input_count; i++) {
         Labelled wanted = wanted_after(n, terms, i + 1, &result);

@@ -105,8 +105,9 @@ void import_bit_shift(OnnxNode *n) {
 void import_bit_cast(OnnxNode *n) {
     TnDType from = dtype_of(n, 0), to = onnx_need_dtype(n->cx, onnx_int(n, "to"));
     Value *x = n->inputs[0];
-    if (to == from) {
-        n->outputs[0] = x;
+    bool narrow = tn_is_int(from) && tn_is_int(to) && tn_dtype_bits(from) < 8;
+    if (from == to || (narrow && tn_dtype_bits(from) == tn_dtype_bits(to))) {
+        n->outputs[0] = ir_cast(n->g, x, to); /* wraps */
         return;
     }
     Node *node = ir_node(n->g, OP_bitcast, 1, &x);

@@ -148,61 +148,6 @@ void import_softmax_flat(OnnxNode *n) {
     n->outputs[0] = ir_view(n->g, y, x->type.rank, x->type.dims);
 }
 
-/* --- normalisation over the last axes --- */
-
-/* The axes from `axis` on as one. */
-static Value *merge_tail(OnnxNode *n, Value *x, int axis) {
-    const Expr *dims[TN_MAX_RANK];
-    memcpy(dims, x->type.dims, sizeof dims);
-    dims[axis] = ex_product(n->x, x->type.dims + axis, x->type.rank - axis);
-    return ir_view(n->g, x, axis + 1, dims);
-}
-
-/* Operand i, scale or bias, as the vector that the IR's norms take; NULL if it is not one number
- * for each element of the normalised axes. */
-static Value *norm_vector(OnnxNode *n, int i, int axis) {
-    const Type *x = &n->inputs[0]->type;
-    Value *v = n->inputs[i];
-    int tail = x->rank - axis;
-    if (v->type.rank != tail) return NULL;
-    for (int k = 0; k < tail; k++)
-        if (ex_is(v->type.dims[k], 1) && !ex_is(x->dims[axis + k], 1)) return NULL;
-    return merge_tail(n, v, 0);
-}
-
-/* Scale and bias of other shapes are applied afterwards. */
-static Value *scale_and_shift(OnnxNode *n, Value *y) {
-    Type normal = y->type;
-    y = ir_binary(n->g, OP_mul, y, n->inputs[1]);
-    if (onnx_given(n, 2)) y = ir_binary(n->g, OP_add, y, n->inputs[2]);
-    if (!ir_same_dims(&normal, &y->type))
-        tn_fail(n->cx, TN_E_MODEL, "scale or bias does not broadcast to %s",
-                ir_type_text(n->m, &normal));
-    return y;
-}
-
-static void norm(OnnxNode *n, bool rms) {
-    const Type *x = &n->inputs[0]->type;
-    int axis = onnx_axis(n, 0);
-    double epsilon = onnx_float(n, "epsilon");
-    bool has_bias = onnx_given(n, 2);
-    Value *gamma = norm_vector(n, 1, axis), *beta = has_bias ? norm_vector(n, 2, axis) : NULL;
-    bool fits = gamma && (beta || !has_bias);
-    if (!fits) gamma = beta = NULL;
-    Value *y = merge_tail(n, n->inputs[0], axis);
-    y = rms ? ir_rms_norm(n->g, y, gamma, epsilon) : ir_layer_norm(n->g, y, gamma, beta, epsilon);
-    y = ir_view(n->g, y, x->rank, x->dims);
-    n->outputs[0] = fits ? y : scale_and_shift(n, y);
-}
-
-void import_layer_norm(OnnxNode *n) {
-    norm(n, false);
-}
-
-void import_rms_norm(OnnxNode *n) {
-    norm(n, true);
-}
-
 /* --- normalisation per channel, axis 1 --- */
 
 /* With statistics from training: (x - mean) / sqrt(var + eps) * scale + bias */
@@ -232,7 +177,7 @@ static Value *normalize_groups(OnnxNode *n, const Expr *groups, const Expr *part
     const Expr *rest = ex_product(n->x, t->dims + 2, t->rank - 2);
     const Expr *dims[] = {t->dims[0], groups, ex_mul(n->x, part, rest)};
     Value *y = ir_view(n->g, n->inputs[0], 3, dims);
-    return ir_layer_norm(n->g, y, NULL, NULL, onnx_float(n, "epsilon"));
+    return onnx_normalize(n, y, false, onnx_float(n, "epsilon"));
 }
 
 /* y scale + bias, both vectors along axis 1 */

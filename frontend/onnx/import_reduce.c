@@ -1,11 +1,12 @@
 /* ONNX reductions and scans. */
+#include <math.h>
 #include "frontend/onnx/import.h"
 
 /* Without axes all are reduced, unless noop_with_empty_axes. */
-static Value *reduce(OnnxNode *n, OpKind op, Value *x) {
+static Value *reduce_axes(OnnxNode *n, OpKind op, Value *x, bool keep) {
     int rank = x->type.rank;
     OnnxInts axes = onnx_axes(n);
-    bool marked[TN_MAX_RANK], keep = onnx_flag(n, "keepdims");
+    bool marked[TN_MAX_RANK];
     int64_t list[TN_MAX_RANK];
     int count = 0;
     bool all = axes.count == 0 &&
@@ -14,6 +15,14 @@ static Value *reduce(OnnxNode *n, OpKind op, Value *x) {
     for (int i = 0; i < rank; i++)
         if (all || marked[i]) list[count++] = i;
     return ir_reduce(n->g, op, x, count, list, keep);
+}
+
+static Value *reduce(OnnxNode *n, OpKind op, Value *x) {
+    return reduce_axes(n, op, x, onnx_flag(n, "keepdims"));
+}
+
+static Value *reduce_kept(OnnxNode *n, OpKind op, Value *x) {
+    return reduce_axes(n, op, x, true);
 }
 
 /* Booleans have a largest and a smallest: as numbers 0 and 1. */
@@ -32,8 +41,18 @@ void import_reduce_l1(OnnxNode *n) {
     n->outputs[0] = reduce(n, OP_reduce_sum, ir_unary(n->g, OP_abs, n->inputs[0]));
 }
 
+/* Functions of integers are computed in f64 and truncated. */
+static TnDType float_type(TnDType t) {
+    return tn_is_float(t) ? t : TN_F64;
+}
+
+static Value *function_of(OnnxNode *n, OpKind op, Value *x) {
+    TnDType t = x->type.dtype;
+    return ir_cast(n->g, ir_unary(n->g, op, ir_cast(n->g, x, float_type(t))), t);
+}
+
 void import_reduce_l2(OnnxNode *n) {
-    n->outputs[0] = ir_unary(n->g, OP_sqrt, reduce(n, OP_reduce_sum, square(n)));
+    n->outputs[0] = function_of(n, OP_sqrt, reduce(n, OP_reduce_sum, square(n)));
 }
 
 void import_reduce_sum_square(OnnxNode *n) {
@@ -41,7 +60,19 @@ void import_reduce_sum_square(OnnxNode *n) {
 }
 
 void import_reduce_log_sum(OnnxNode *n) {
-    n->outputs[0] = ir_unary(n->g, OP_log, reduce(n, OP_reduce_sum, n->inputs[0]));
+    n->outputs[0] = function_of(n, OP_log, reduce(n, OP_reduce_sum, n->inputs[0]));
+}
+
+/* ln sum e^x as m + ln sum e^(x - m), where m is the largest x, or 0 if that is not finite. */
+void import_reduce_log_sum_exp(OnnxNode *n) {
+    Graph *g = n->g;
+    TnDType given = n->inputs[0]->type.dtype, t = float_type(given);
+    Value *x = ir_cast(g, n->inputs[0], t), *largest = reduce_kept(n, OP_reduce_max, x);
+    Value *infinite = ir_binary(g, OP_eq, ir_unary(g, OP_abs, largest), ir_scalar(g, t, INFINITY));
+    largest = ir_where(g, infinite, ir_scalar(g, t, 0), largest);
+    Value *sum = reduce(n, OP_reduce_sum, ir_unary(g, OP_exp, ir_binary(g, OP_sub, x, largest)));
+    Value *shift = ir_view(g, largest, sum->type.rank, sum->type.dims);
+    n->outputs[0] = ir_cast(g, ir_binary(g, OP_add, ir_unary(g, OP_log, sum), shift), given);
 }
 
 /* The smallest (or largest) position at which there is the largest (or smallest) element; positions
