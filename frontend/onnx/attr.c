@@ -5,7 +5,8 @@
  *
  * `consumed_inputs`, in which operators before opset 6 said what may be overwritten, is ignored.
  *
- * Kinds: i integer, f float, s string, t tensor, I integers, F floats, S strings, x sparse tensor.
+ * Kinds: i integer, f float, s string, t tensor, I integers, F floats, S strings, x sparse tensor,
+ * g graph, p type.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +31,7 @@ static const TypeName types[] = {
     {2, "INT", 'i'},
     {3, "STRING", 's'},
     {4, "TENSOR", 't'},
-    {5, "GRAPH", 0},
+    {5, "GRAPH", 'g'},
     {6, "FLOATS", 'F'},
     {7, "INTS", 'I'},
     {8, "STRINGS", 'S'},
@@ -38,7 +39,7 @@ static const TypeName types[] = {
     {10, "GRAPHS", 0},
     {11, "SPARSE_TENSOR", 'x'},
     {12, "SPARSE_TENSORS", 0},
-    {13, "TYPE_PROTO", 0},
+    {13, "TYPE_PROTO", 'p'},
     {14, "TYPE_PROTOS", 0},
 };
 
@@ -129,7 +130,7 @@ static void check_attribute(const OnnxNode *n, const Onnx__AttributeProto *a) {
 }
 
 static bool is_ignored(const OnnxNode *n, const Onnx__AttributeProto *a) {
-    return n->model->opset < 6 && a->name && strcmp(a->name, "consumed_inputs") == 0;
+    return n->opset < 6 && a->name && strcmp(a->name, "consumed_inputs") == 0;
 }
 
 void onnx_check_attributes(const OnnxNode *n) {

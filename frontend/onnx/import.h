@@ -16,6 +16,9 @@
 #include "frontend/onnx/tensor.h"
 #include "ir/build.h"
 
+typedef struct Scope Scope;
+typedef struct OnnxList OnnxList; /* flow.h */
+
 struct OnnxNode {
     const Onnx__NodeProto *proto;
     const OnnxOp *row;
@@ -29,7 +32,19 @@ struct OnnxNode {
     int output_count;
     Value **outputs;     /* to be set; one that nobody uses may stay NULL */
     Constant **constant; /* of output 0, where one made in an earlier round is kept */
+    int64_t opset;       /* of the default domain, where the node is */
+    /* Operators of control flow, sequences and optionals (FLOW rows) look further (flow.h). */
+    Scope *scope;
+    const struct WiredNode *wired;
+    const OnnxList **lists; /* of inputs, where they are no tensors */
+    OnnxList **list_outputs;
 };
+
+/* A tensor, or a list of tensors. */
+typedef struct OnnxResult {
+    Value *value;
+    OnnxList *list;
+} OnnxResult;
 
 #define OP(name, since, until, min_in, max_in, max_out, attributes, function, op) \
     void import_##function(OnnxNode *n);

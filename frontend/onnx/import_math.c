@@ -62,6 +62,7 @@ void import_pow(OnnxNode *n) {
 
 void import_identity(OnnxNode *n) {
     n->outputs[0] = n->inputs[0];
+    n->list_outputs[0] = (OnnxList *)n->lists[0];
 }
 
 /* The mask has the operand's type before opset 10, then it is of booleans. */

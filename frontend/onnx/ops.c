@@ -5,8 +5,15 @@
 #include "frontend/onnx/import.h"
 
 static const OnnxOp table[] = {
+#define ROW(domain, name, since, until, min_in, max_in, max_out, attributes, function, op, flow) \
+    {domain, #name, since, until, min_in, max_in, max_out, attributes, import_##function, op, flow},
 #define OP(name, since, until, min_in, max_in, max_out, attributes, function, op) \
-    {#name, since, until, min_in, max_in, max_out, attributes, import_##function, op},
+    ROW("", name, since, until, min_in, max_in, max_out, attributes, function, op, false)
+#define FLOW(name, since, until, min_in, max_in, max_out, attributes, function, op) \
+    ROW("", name, since, until, min_in, max_in, max_out, attributes, function, op, true)
+#define MS(name, since, until, min_in, max_in, max_out, attributes, function, op)          \
+    ROW("com.microsoft", name, since, until, min_in, max_in, max_out, attributes, function, op, \
+        false)
 #include "frontend/onnx/ops.def"
 #undef OP
 };
@@ -19,9 +26,10 @@ const OnnxOp *onnx_op_at(size_t i) {
     return &table[i];
 }
 
-const OnnxOp *onnx_op_find(const char *name, int64_t opset) {
+const OnnxOp *onnx_op_find(const char *domain, const char *name, int64_t opset) {
     for (const OnnxOp *op = table; op < table + onnx_op_count(); op++)
-        if (opset >= op->since && (!op->until || opset <= op->until) && !strcmp(op->name, name))
+        if (opset >= op->since && (!op->until || opset <= op->until) && !strcmp(op->name, name) &&
+            !strcmp(op->domain, domain))
             return op;
     return NULL;
 }

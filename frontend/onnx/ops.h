@@ -15,6 +15,7 @@
 typedef struct OnnxNode OnnxNode; /* import.h */
 
 typedef struct OnnxOp {
+    const char *domain; /* "": ONNX's own */
     const char *name;
     int since, until;           /* opsets; until 0: up to the newest */
     int min_inputs, max_inputs; /* max < 0: any number */
@@ -22,12 +23,13 @@ typedef struct OnnxOp {
     const char *attributes;     /* "axis:i=-1 keepdims:i=1", see attr.c */
     void (*import)(OnnxNode *n);
     OpKind op; /* for the functions that import several operators */
+    bool flow; /* operands may be sequences and optionals; attributes, graphs */
 } OnnxOp;
 
 size_t onnx_op_count(void);
 const OnnxOp *onnx_op_at(size_t i);
 
-/* The row of an operator of the default domain at this opset; NULL if there is none. */
-const OnnxOp *onnx_op_find(const char *name, int64_t opset);
+/* The row of an operator of this domain at this opset; NULL if there is none. */
+const OnnxOp *onnx_op_find(const char *domain, const char *name, int64_t opset);
 
 #endif
