@@ -34,10 +34,8 @@ static Graph *new_graph(Module *m, const char *name) {
 
 Graph *ir_graph_new(Module *m, const char *name) {
     Graph *g = new_graph(m, name);
-    if (m->last_graph)
-        m->last_graph->next = g;
-    else
-        m->graphs = g;
+    g->prev = m->last_graph;
+    *(g->prev ? &g->prev->next : &m->graphs) = g;
     m->last_graph = g;
     return g;
 }
@@ -46,10 +44,10 @@ Graph *ir_body_new(Graph *caller, const char *name) {
     Module *m = caller->module;
     Graph *g = new_graph(m, name);
     g->internal = true;
-    Graph **link = &m->graphs;
-    while (*link != caller) link = &(*link)->next;
-    *link = g;
+    g->prev = caller->prev;
     g->next = caller;
+    *(g->prev ? &g->prev->next : &m->graphs) = g;
+    caller->prev = g;
     return g;
 }
 
@@ -59,35 +57,29 @@ static void mark_bodies(const Graph *g) {
             if (ir_attr_info(n->op, i)->kind == 'g') n->attrs[i].g->called = true;
 }
 
+static void unlink_graph(Module *m, Graph *g) {
+    *(g->prev ? &g->prev->next : &m->graphs) = g->next;
+    *(g->next ? &g->next->prev : &m->last_graph) = g->prev;
+}
+
 /* Bodies come before their callers, so the last graph is looked at first. */
 void ir_remove_unused_bodies(Module *m) {
-    Graph *reversed = NULL, *next;
-    for (Graph *g = m->graphs; g; g = next) {
-        next = g->next;
-        g->called = false;
-        g->next = reversed;
-        reversed = g;
-    }
-    m->graphs = NULL;
-    m->last_graph = NULL;
-    for (Graph *g = reversed; g; g = next) {
-        next = g->next;
-        if (g->internal && !g->called) continue;
-        mark_bodies(g);
-        g->next = m->graphs;
-        m->graphs = g;
-        if (!m->last_graph) m->last_graph = g;
+    for (Graph *g = m->graphs; g; g = g->next) g->called = false;
+    for (Graph *g = m->last_graph; g; g = g->prev) {
+        if (!g->internal || g->called)
+            mark_bodies(g);
+        else
+            unlink_graph(m, g);
     }
 }
 
 Graph *ir_graph_replace(Module *m, Graph *old) {
     Graph *g = new_graph(m, old->name);
     g->internal = old->internal;
-    Graph **link = &m->graphs;
-    while (*link != old) link = &(*link)->next;
-    *link = g;
+    g->prev = old->prev;
     g->next = old->next;
-    if (m->last_graph == old) m->last_graph = g;
+    *(g->prev ? &g->prev->next : &m->graphs) = g;
+    *(g->next ? &g->next->prev : &m->last_graph) = g;
     return g;
 }
 
@@ -145,6 +137,13 @@ void ir_set_output(Graph *g, int i, Value *v) {
     g->outputs[i]->output_uses--;
     g->outputs[i] = v;
     v->output_uses++;
+}
+
+void ir_order_inputs(Graph *g, Value *const *inputs) {
+    for (int i = 0; i < g->input_count; i++) {
+        g->inputs[i] = inputs[i];
+        inputs[i]->index = i;
+    }
 }
 
 /* --- use lists --- */

@@ -186,7 +186,7 @@ struct Graph {
     int origin_list_count;
     Value **constant_values; /* by constant id */
     size_t constant_capacity;
-    Graph *next;
+    Graph *prev, *next;
 };
 
 typedef struct Meta {
@@ -219,6 +219,8 @@ Value *ir_input(Graph *g, const char *name, TnDType dtype, int rank, const Expr 
                 InputDefault fill);
 void ir_output(Graph *g, const char *name, Value *v);
 void ir_set_output(Graph *g, int i, Value *v);
+/* The inputs in another order. */
+void ir_order_inputs(Graph *g, Value *const *inputs);
 
 /* --- constants --- */
 /* Borrowed data; the caller guarantees it outlives the module. */

@@ -27,20 +27,13 @@ typedef struct TypeName {
 } TypeName;
 
 static const TypeName types[] = {
-    {1, "FLOAT", 'f'},
-    {2, "INT", 'i'},
-    {3, "STRING", 's'},
-    {4, "TENSOR", 't'},
-    {5, "GRAPH", 'g'},
-    {6, "FLOATS", 'F'},
-    {7, "INTS", 'I'},
-    {8, "STRINGS", 'S'},
-    {9, "TENSORS", 0},
-    {10, "GRAPHS", 0},
-    {11, "SPARSE_TENSOR", 'x'},
-    {12, "SPARSE_TENSORS", 0},
-    {13, "TYPE_PROTO", 'p'},
-    {14, "TYPE_PROTOS", 0},
+    {1, "FLOAT", 'f'},          {2, "INT", 'i'},
+    {3, "STRING", 's'},         {4, "TENSOR", 't'},
+    {5, "GRAPH", 'g'},          {6, "FLOATS", 'F'},
+    {7, "INTS", 'I'},           {8, "STRINGS", 'S'},
+    {9, "TENSORS", 0},          {10, "GRAPHS", 0},
+    {11, "SPARSE_TENSOR", 'x'}, {12, "SPARSE_TENSORS", 0},
+    {13, "TYPE_PROTO", 'p'},    {14, "TYPE_PROTOS", 0},
 };
 
 #define TYPE_COUNT (sizeof types / sizeof *types)

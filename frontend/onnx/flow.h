@@ -50,6 +50,7 @@ struct Scope {
     Importer *im;
     Frame *frame;
     const char *path;              /* "call/": before names; "" in the model's graph */
+    const char *prefix;            /* the same of names that occur once, of results */
     const Onnx__NodeProto *call;   /* whose attributes the function's nodes refer to */
     const Onnx__FunctionProto *of; /* the function */
 };
@@ -73,11 +74,13 @@ void flow_settle(Frame *frames, int count, int first);
 /* Whether the expression can stand outside: nothing in it is measured by the body. */
 bool flow_is_visible(Importer *im, const Frame *f, const Expr *e);
 void flow_note_symbols(Importer *im, Frame *f);
+void flow_note_measure(Importer *im, const Graph *g, const Symbol *s); /* g gives it its value */
 /* A symbol for a length that a run of n finds; the same name in every round. */
 const Expr *flow_symbol(OnnxNode *n, const char *what, int i, int axis);
 
 /* --- nodes.c --- */
-void flow_import_nodes(Scope *s, Wiring *w);
+/* Its inputs are `in`, of which there may be fewer: the others are left out. */
+void flow_import_nodes(Scope *s, Wiring *w, const OnnxResult *in, int count);
 OnnxResult flow_result(Scope *s, WiredValue *v);
 /* The graph of an attribute; raises if it is not there. */
 Wiring *flow_graph(OnnxNode *n, const char *attribute);
@@ -116,5 +119,7 @@ typedef struct FlowLoop {
     void *user;
 } FlowLoop;
 void flow_loop(OnnxNode *n, FlowLoop *l, Value **results);
+/* What n's loop has found out so far about that many carried values. */
+bool *flow_changing(OnnxNode *n, int carried);
 
 #endif

@@ -1,7 +1,8 @@
 /* The functions of a model: found by domain, name and overload, wired when first called.
  *
  * A function may call others, but not itself, however indirectly. What all calls come to when every
- * one is written out is counted while wiring, so that doubling 40 times is refused and not tried. */
+ * one is written out is counted while wiring, so that doubling 40 times is refused and not tried.
+ */
 #include "frontend/onnx/wiring.h"
 
 #include <string.h>

@@ -33,9 +33,10 @@ struct OnnxNode {
     Value **outputs;     /* to be set; one that nobody uses may stay NULL */
     Constant **constant; /* of output 0, where one made in an earlier round is kept */
     int64_t opset;       /* of the default domain, where the node is */
+    const char *prefix;  /* of the names of its outputs, to tell calls and iterations apart */
     /* Operators of control flow, sequences and optionals (FLOW rows) look further (flow.h). */
     Scope *scope;
-    const struct WiredNode *wired;
+    struct WiredNode *wired;
     const OnnxList **lists; /* of inputs, where they are no tensors */
     OnnxList **list_outputs;
 };
@@ -96,6 +97,8 @@ bool onnx_known(const OnnxNode *n, int i);
 int onnx_count(const OnnxNode *n, int i, const char *what);
 /* Operand i, integers, as i64[count]. */
 Value *onnx_vector(const OnnxNode *n, int i, const char *what);
+/* "y": what names of symbols that the node measures begin with; "call_y" in a function. */
+const char *onnx_symbol_base(OnnxNode *n);
 /* The elements of x, an i64 vector of constant length or a scalar, as expressions: those that are
  * known as they are, the others as symbols that are measured here (docs/ir.md), named after output
  * 0: y.first, y.(first+1), ... A node that measures twice uses other numbers. All elements are

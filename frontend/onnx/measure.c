@@ -42,9 +42,10 @@ static const char *as_word(const OnnxNode *n, const char *name) {
     return *word && *word != '.' ? word : arena_printf(&n->cx->arena, "_%s", word);
 }
 
-static const char *symbol_base(OnnxNode *n) {
+const char *onnx_symbol_base(OnnxNode *n) {
     OnnxModel *model = n->model;
-    const char *name = first_output(n), *base = names_find(&model->symbols, name);
+    const char *name = arena_printf(&n->cx->arena, "%s%s", n->prefix, first_output(n));
+    const char *base = names_find(&model->symbols, name);
     if (base) return base;
     model->symbols.arena = model->words.arena = &n->cx->arena;
     const char *word = base = as_word(n, name);
@@ -114,7 +115,7 @@ static void measure_part(OnnxNode *n, const char *what, Value *x, int first, int
             check_known(n, what, k, e[k], min, max);
             continue;
         }
-        const char *name = arena_printf(&n->cx->arena, "%s.%d", symbol_base(n), first + k);
+        const char *name = arena_printf(&n->cx->arena, "%s.%d", onnx_symbol_base(n), first + k);
         e[k] = ex_measured(n->x, name, min, max);
         unknown = true;
     }

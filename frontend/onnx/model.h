@@ -1,9 +1,9 @@
 /* An ONNX file, opened and checked as far as one can without looking at operators.
  *
  * Invariant of an open model: the wire format is sound (wire.h), a graph is present, ir_version is
- * known, each operator-set domain is imported once and the default domain's version is one that the
- * importer knows; no graph has sparse initializers. Strings are UTF-8 without NUL. The tree and the
- * mappings stay until the compilation ends.
+ * known, each operator-set domain is imported once, in a version of at least 1; no graph has sparse
+ * initializers. Strings are UTF-8 without NUL. The tree and the mappings stay until the compilation
+ * ends.
  *
  *     OnnxModel *m = onnx_open(cx, "bert.onnx");
  *     for (size_t i = 0; i < m->proto->graph->n_node; i++) import(m->proto->graph->node[i]);
@@ -30,7 +30,7 @@ typedef struct OnnxModel {
     const char *folder; /* of `path`: external data stays inside */
     MapFile file;
     Onnx__ModelProto *proto;
-    int64_t opset; /* of the default domain */
+    int64_t opset; /* of the default domain; 0: not imported */
     OnnxExternal *external;
     NameMap symbols; /* names of outputs -> what symbols measured there are called */
     NameMap words;   /* these */

@@ -11,7 +11,7 @@ static const OnnxOp table[] = {
     ROW("", name, since, until, min_in, max_in, max_out, attributes, function, op, false)
 #define FLOW(name, since, until, min_in, max_in, max_out, attributes, function, op) \
     ROW("", name, since, until, min_in, max_in, max_out, attributes, function, op, true)
-#define MS(name, since, until, min_in, max_in, max_out, attributes, function, op)          \
+#define MS(name, since, until, min_in, max_in, max_out, attributes, function, op)               \
     ROW("com.microsoft", name, since, until, min_in, max_in, max_out, attributes, function, op, \
         false)
 #include "frontend/onnx/ops.def"

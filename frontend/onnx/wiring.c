@@ -57,9 +57,9 @@ static void add_sources(Wirer *s, Wiring *w) {
     const Onnx__GraphProto *g = w->proto;
     w->inputs = ARENA_ARRAY(&s->cx->arena, WiredValue *, g->n_input);
     for (size_t i = 0; i < g->n_initializer; i++)
-        add_value(s, w, (WiredValue){.name = value_name(s, g->initializer[i]->name,
-                                                        "an initializer"),
-                                     .initializer = g->initializer[i]});
+        add_value(s, w,
+                  (WiredValue){.name = value_name(s, g->initializer[i]->name, "an initializer"),
+                               .initializer = g->initializer[i]});
     for (size_t i = 0; i < g->n_input; i++) {
         const char *name = value_name(s, g->input[i]->name, "an input");
         WiredValue *known = names_find(&w->names, name);
@@ -127,7 +127,8 @@ static void connect(Wirer *s, Wiring *w, WiredNode *n) {
     connect_graphs(s, w, n);
 }
 
-/* What a graph returns: of a body the same value may be there twice, or one of a graph around it. */
+/* What a graph returns: of a body the same value may be there twice, or one of a graph around it.
+ */
 static void connect_output(Wirer *s, Wiring *w, const char *name, NameMap *seen) {
     value_name(s, name, "an output");
     WiredValue *v = find_value(s, w, name);

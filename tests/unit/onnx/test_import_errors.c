@@ -68,6 +68,8 @@ static void test_unsupported(void **state) {
            TN_E_UNSUPPORTED,
            "unsupported operators of opset 20: Blur (4: 'a', 'c', 'd', ...); "
            "com.example.Relu (1: 'b')");
+    refuse("opset 29\n" X "a = Relu x\nout a", TN_E_UNSUPPORTED,
+           "opset 29 of the default domain is unsupported, wanted 1 to 28");
     refuse("opset 17\n" X "a = Gelu x\nout a", TN_E_UNSUPPORTED,
            "unsupported operators of opset 17: Gelu (1: 'a')");
     refuse_unsupported(X "const t bool [] 1\ny = Dropout x - t" Y, "Dropout",
