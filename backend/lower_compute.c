@@ -31,12 +31,20 @@ void lower_reduce_prod(Lower *lo, Node *n) {
     lower_reduce(lo, n, TN_REDUCE_PROD);
 }
 
-void lower_cumsum(Lower *lo, Node *n) {
+static void lower_running(Lower *lo, Node *n, uint32_t flags) {
     View x = lower_dense(lo, n->inputs[0]), out = lower_result(lo, n->outputs[0]);
-    ParamsCumsum p = {.axis = (uint32_t)ir_axis(lo->im->module, attr_int(n, "axis"), x.rank)};
+    ParamsCumsum p = {.axis = (uint32_t)ir_axis(lo->im->module, attr_int(n, "axis"), x.rank),
+                      .flags = flags};
     if (attr_bool(n, "exclusive")) p.flags |= TN_CUMSUM_EXCLUSIVE;
     if (attr_bool(n, "reverse")) p.flags |= TN_CUMSUM_REVERSE;
     lower_emit(lo, TN_OP_cumsum, 1, &x, 1, &out, &p, sizeof p);
+}
+
+void lower_cumsum(Lower *lo, Node *n) {
+    lower_running(lo, n, 0);
+}
+void lower_cumprod(Lower *lo, Node *n) {
+    lower_running(lo, n, TN_CUMSUM_PRODUCT);
 }
 
 static View swap_last(const View *v) {

@@ -39,3 +39,26 @@ void lower_topk(Lower *lo, Node *n) {
                     .flags = attr_bool(n, "smallest") ? TN_TOPK_SMALLEST : 0};
     lower_emit(lo, TN_OP_topk, 1, &x, 2, out, &p, sizeof p);
 }
+
+void lower_nonzero(Lower *lo, Node *n) {
+    View x = lower_operand(lo, n->inputs[0]), out = lower_result(lo, n->outputs[0]);
+    ParamsNone p = {0};
+    lower_emit(lo, TN_OP_nonzero, 1, &x, 1, &out, &p, sizeof p);
+}
+
+void lower_unique(Lower *lo, Node *n) {
+    View x = lower_operand(lo, n->inputs[0]), out[4];
+    for (int i = 0; i < 4; i++) out[i] = lower_result(lo, n->outputs[i]);
+    ParamsUnique p = {.axis = (uint32_t)ir_axis(lo->im->module, attr_int(n, "axis"), x.rank),
+                      .unsorted = attr_bool(n, "unsorted")};
+    lower_emit(lo, TN_OP_unique, 1, &x, 4, out, &p, sizeof p);
+}
+
+void lower_nms(Lower *lo, Node *n) {
+    View in[5] = {lower_operand(lo, n->inputs[0]), lower_operand(lo, n->inputs[1]),
+                  lower_dense(lo, n->inputs[2]), lower_dense(lo, n->inputs[3]),
+                  n->input_count > 4 ? lower_dense(lo, n->inputs[4]) : view_absent()};
+    View out[2] = {lower_result(lo, n->outputs[0]), lower_result(lo, n->outputs[1])};
+    ParamsNms p = {.center = attr_bool(n, "center")};
+    lower_emit(lo, TN_OP_nms, in[4].buffer == TN_NO_ID ? 4 : 5, in, 2, out, &p, sizeof p);
+}

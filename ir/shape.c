@@ -120,7 +120,8 @@ static DTypeSet allowed_operand(OpKind op) {
     case OP_abs:
     case OP_sign:
     case OP_relu:
-    case OP_cumsum: return SET_NUMBER;
+    case OP_cumsum:
+    case OP_cumprod: return SET_NUMBER;
     default: return SET_FLOAT;
     }
 }
@@ -128,7 +129,7 @@ static DTypeSet allowed_operand(OpKind op) {
 void shape_same(Node *n) {
     const Type *x = infer_input(n, 0);
     infer_dtype(n, 0, allowed_operand(n->op));
-    if (n->op == OP_softmax || n->op == OP_log_softmax || n->op == OP_cumsum)
+    if (n->op == OP_softmax || n->op == OP_log_softmax || n->op == OP_cumsum || n->op == OP_cumprod)
         ir_axis(module_of(n), attr_int(n, "axis"), x->rank);
     infer_output(n, 0, x->dtype, x->rank, x->dims);
 }

@@ -67,3 +67,49 @@ void shape_topk(Node *n) {
     infer_output(n, 0, x->dtype, x->rank, dims);
     infer_output(n, 1, TN_I64, x->rank, dims);
 }
+
+/* --- selections --- */
+
+void shape_nonzero(Node *n) {
+    Module *m = module_of(n);
+    const Expr *dims[] = {ex_int(m->ex, infer_input(n, 0)->rank), attr_dim(n, "count")};
+    infer_dtype(n, 0, SET_BOOL);
+    infer_require_le(m, ex_int(m->ex, 0), dims[1], "negative number of elements");
+    infer_output(n, 0, TN_I64, 2, dims);
+}
+
+void shape_unique(Node *n) {
+    Module *m = module_of(n);
+    const Type *x = infer_input(n, 0);
+    int axis = ir_axis(m, attr_int(n, "axis"), x->rank);
+    const Expr *one = ex_int(m->ex, 1);
+    for (int i = 0; i < 3; i++) infer_output(n, i, TN_I64, 1, &x->dims[axis]);
+    infer_output(n, 3, TN_I64, 1, &one);
+}
+
+/* Operand i is one element of this type. */
+static void check_single(const Node *n, int i, TnDType t) {
+    const Type *type = infer_input(n, i);
+    if (type->dtype == t && type->rank == 1 && ex_is(type->dims[0], 1)) return;
+    tn_fail(module_of(n)->cx, TN_E_MODEL, "operand %d is %s, not %s[1]", i,
+            ir_type_text(module_of(n), type), tn_dtype_name(t));
+}
+
+void shape_nms(Node *n) {
+    Module *m = module_of(n);
+    const Type *boxes = infer_input(n, 0), *scores = infer_input(n, 1);
+    if (boxes->dtype != TN_F32 || scores->dtype != TN_F32 || boxes->rank != 3 || scores->rank != 3)
+        tn_fail(m->cx, TN_E_MODEL, "boxes %s and scores %s, not f32[b, n, 4] and f32[b, c, n]",
+                ir_type_text(m, boxes), ir_type_text(m, scores));
+    ir_same_dim(m, boxes->dims[0], scores->dims[0], "batches of boxes and scores");
+    ir_same_dim(m, boxes->dims[1], scores->dims[2], "numbers of boxes and scores");
+    ir_same_dim(m, boxes->dims[2], ex_int(m->ex, 4), "coordinates of a box and 4");
+    check_single(n, 2, TN_I64);
+    check_single(n, 3, TN_F32);
+    if (n->input_count > 4 && n->inputs[4]) check_single(n, 4, TN_F32);
+    infer_require_le(m, ex_int(m->ex, 0), attr_dim(n, "limit"), "negative limit");
+    const Expr *pairs = ex_mul(m->ex, scores->dims[0], scores->dims[1]), *one = ex_int(m->ex, 1);
+    const Expr *dims[] = {ex_mul(m->ex, pairs, attr_dim(n, "limit")), ex_int(m->ex, 3)};
+    infer_output(n, 0, TN_I64, 2, dims);
+    infer_output(n, 1, TN_I64, 1, &one);
+}

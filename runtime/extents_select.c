@@ -37,3 +37,38 @@ bool extent_topk(const TnCall *c, char *why, size_t why_size) {
     return same_dims(&w, y, &wanted, "values and x with the axis cut") &&
            (!places || same_dims(&w, places, y, "places and values"));
 }
+
+bool extent_nonzero(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const TnTensor *x = input(c, 0), *y = output(c, 0);
+    return (y->rank == 2 && y->dims[0] == x->rank) ||
+           misfit_pair(&w, "x and the coordinates of its elements", x, y);
+}
+
+bool extent_unique(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const ParamsUnique *p = c->params;
+    int64_t n = input(c, 0)->dims[p->axis];
+    for (int i = 0; i < 4; i++) {
+        const TnTensor *t = output(c, i);
+        if (!t) return misfit(&w, "result %d is missing", i);
+        if (!is_vector(&w, t, i < 3 ? n : 1, "a result")) return false;
+    }
+    return true;
+}
+
+bool extent_nms(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const TnTensor *boxes = input(c, 0), *scores = input(c, 1), *rows = output(c, 0);
+    if (boxes->rank != 3 || scores->rank != 3 || boxes->dims[0] != scores->dims[0] ||
+        boxes->dims[1] != scores->dims[2] || boxes->dims[2] != 4)
+        return misfit_pair(&w, "boxes and scores", boxes, scores);
+    for (int i = 2; i < 5; i++)
+        if (input(c, i) && !is_vector(&w, input(c, i), 1, "a limit or threshold")) return false;
+    if (!output(c, 1)) return misfit(&w, "the number of rows is missing");
+    if (!is_vector(&w, output(c, 1), 1, "the number of rows")) return false;
+    if (rows->rank != 2 || rows->dims[1] != 3)
+        return misfit_pair(&w, "rows and boxes", rows, boxes);
+    return wholly_dense(&w, rows, "rows") &&
+           loops_ok(&w, (int64_t[]){product(scores, 0, 3), rows->dims[0]}, 2);
+}

@@ -126,8 +126,19 @@ typedef struct ParamsTopk {
     uint32_t flags;
 } ParamsTopk;
 
+typedef struct ParamsUnique {
+    uint32_t axis;
+    uint32_t unsorted; /* 1: groups in the order of their first items */
+} ParamsUnique;
+
+typedef struct ParamsNms {
+    uint32_t center; /* 1: boxes are x, y of the centre, width, height */
+    uint32_t reserved;
+} ParamsNms;
+
 #define TN_CUMSUM_EXCLUSIVE 1u
 #define TN_CUMSUM_REVERSE   2u
+#define TN_CUMSUM_PRODUCT   4u
 typedef struct ParamsCumsum {
     uint32_t axis;
     uint32_t flags;

@@ -119,9 +119,22 @@ static bool check_ParamsTopk(PlanCheck *c, const PlanInstruction *i, const void 
            plan_invalid(c, "axis %u of rank %d", p->axis, rank_of(c, i, 0));
 }
 
+static bool check_ParamsUnique(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsUnique *p = record;
+    if (p->unsorted > 1) return plan_invalid(c, "unsorted %u", p->unsorted);
+    return p->axis < (uint32_t)rank_of(c, i, 0) ||
+           plan_invalid(c, "axis %u of rank %d", p->axis, rank_of(c, i, 0));
+}
+
+static bool check_ParamsNms(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsNms *p = record;
+    (void)i;
+    return p->center <= 1 || plan_invalid(c, "center %u", p->center);
+}
+
 static bool check_ParamsCumsum(PlanCheck *c, const PlanInstruction *i, const void *record) {
     const ParamsCumsum *p = record;
-    if (p->flags & ~(TN_CUMSUM_EXCLUSIVE | TN_CUMSUM_REVERSE))
+    if (p->flags & ~(TN_CUMSUM_EXCLUSIVE | TN_CUMSUM_REVERSE | TN_CUMSUM_PRODUCT))
         return plan_invalid(c, "flags 0x%x", p->flags);
     return p->axis < (uint32_t)rank_of(c, i, 0) ||
            plan_invalid(c, "axis %u of rank %d", p->axis, rank_of(c, i, 0));

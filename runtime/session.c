@@ -93,8 +93,7 @@ tenon_status tenon_session_create(tenon_plan *plan, const tenon_session_options 
                          .pool = (TnPool *)o.pool,
                          .memory_limit = o.memory_limit,
                          .memory = {.alloc = plan->alloc},
-                         .in_use = true,
-                         .calls_allowed = TN_MAX_CALLS};
+                         .in_use = true};
     s->root = s;
     tenon_status status = session_build(s)
                               ? control_create(s, err)

@@ -75,29 +75,9 @@ void import_reduce_log_sum_exp(OnnxNode *n) {
     n->outputs[0] = ir_cast(g, ir_binary(g, OP_add, ir_unary(g, OP_log, sum), shift), given);
 }
 
-/* The smallest (or largest) position at which there is the largest (or smallest) element; positions
- * of others count as one behind the end (or before the start). */
-void import_arg_extreme(OnnxNode *n) {
-    Graph *g = n->g;
-    Value *x = n->inputs[0];
-    int64_t axis = onnx_axis(n, 0);
-    bool last = onnx_flag(n, "select_last_index");
-    const Expr *length = x->type.dims[axis], *dims[TN_MAX_RANK];
-    int rank = x->type.rank - (int)axis;
-    for (int i = 0; i < rank; i++) dims[i] = i ? ex_int(n->x, 1) : length;
-    Value *position = ir_iota(g, TN_I64, length, ex_int(n->x, 0), ex_int(n->x, 1));
-    position = ir_view(g, position, rank, dims);
-    const Expr *outside = last ? ex_int(n->x, -1) : length;
-    Value *none = ir_view(g, ir_scalars(g, TN_I64, 1, &outside), 0, NULL);
-    Value *extreme = ir_reduce(g, n->row->op, x, 1, &axis, true);
-    Value *found = ir_where(g, ir_binary(g, OP_eq, x, extreme), position, none);
-    n->outputs[0] = ir_reduce(g, last ? OP_reduce_max : OP_reduce_min, found, 1, &axis,
-                              onnx_flag(n, "keepdims"));
-}
-
 void import_cumsum(OnnxNode *n) {
     Value *x = n->inputs[0];
-    Node *node = ir_node(n->g, OP_cumsum, 1, &x);
+    Node *node = ir_node(n->g, n->row->op, 1, &x);
     ir_set_int(node, "axis", ir_axis(n->m, onnx_number(n, 1, "axis"), x->type.rank));
     ir_set_bool(node, "exclusive", onnx_flag(n, "exclusive"));
     ir_set_bool(node, "reverse", onnx_flag(n, "reverse"));

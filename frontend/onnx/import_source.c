@@ -163,7 +163,7 @@ void import_one_hot(OnnxNode *n) {
         tn_fail(n->cx, TN_E_MODEL, "values are %s, not a vector of 2", ir_type_text(n->m, choices));
     ir_same_dim(n->m, choices->dims[0], ex_int(n->x, 2), "values and 2");
     n->inputs[1] = ir_cast(g, n->inputs[1], TN_I64);
-    const Expr *depth = onnx_value(n, 1, "depth");
+    const Expr *depth = onnx_length(n, 1, "depth", 0);
     int rank = n->inputs[0]->type.rank + 1, axis = onnx_axis_of_rank(n, rank);
     Value *index = ir_cast(g, n->inputs[0], TN_I64);
     Value *size = ir_view(g, ir_scalars(g, TN_I64, 1, &depth), 0, NULL);

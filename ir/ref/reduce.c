@@ -81,22 +81,30 @@ void ref_reduce_prod(RefCall *call) {
     reduce(call);
 }
 
-/* exclusive: y[i] is the sum before x[i]; reverse: from the end. */
-void ref_cumsum(RefCall *call) {
+/* exclusive: y[i] is the sum (product) before x[i]; reverse: from the end. */
+static void running(RefCall *call, OpKind op, OpKind reduction) {
     const Tensor *x = call->in[0];
     Tensor *y = call->out;
     bool exclusive = attr_bool(call->node, "exclusive"), reverse = attr_bool(call->node, "reverse");
     RefAxis a = ref_split(x, ref_axis(call, "axis", x->rank));
     for (int64_t o = 0; o < a.outer; o++)
         for (int64_t b = 0; b < a.inner; b++) {
-            Scalar sum = neutral(OP_reduce_sum, x->dtype);
+            Scalar sum = neutral(reduction, x->dtype);
             for (int64_t i = 0; i < a.length; i++) {
                 int64_t along = reverse ? a.length - 1 - i : i;
                 int64_t at = (o * a.length + along) * a.inner + b;
                 Scalar pair[2] = {sum, scalar_load(x->dtype, x->data, at)};
-                Scalar next = scalar_apply(OP_add, x->dtype, pair);
+                Scalar next = scalar_apply(op, x->dtype, pair);
                 scalar_store(y->dtype, y->data, at, exclusive ? sum : next);
                 sum = next;
             }
         }
+}
+
+void ref_cumsum(RefCall *call) {
+    running(call, OP_add, OP_reduce_sum);
+}
+
+void ref_cumprod(RefCall *call) {
+    running(call, OP_mul, OP_reduce_prod);
 }

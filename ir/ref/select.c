@@ -92,3 +92,122 @@ void ref_topk(RefCall *call) {
         }
     }
 }
+
+/* --- selections --- */
+
+void ref_nonzero(RefCall *call) {
+    const Tensor *x = call->in[0];
+    Tensor *y = call->out;
+    int64_t count = 0, room = y->dims[1];
+    for (RefLoop l = ref_loop(x->rank, x->dims); ref_more(&l); ref_step(&l)) {
+        if (!ir_element_i64(TN_BOOL, x->data, l.count)) continue;
+        for (int a = 0; a < x->rank && count < room; a++)
+            ir_store_i64(TN_I64, y->data, a * room + count, l.index[a]);
+        count++;
+    }
+    if (count != room)
+        ref_fail(call, TN_E_SHAPE, "%lld true elements, not %lld", (long long)count,
+                 (long long)room);
+}
+
+/* Below, at or above 0: how item i compares with item j. */
+static int compare_items(const Tensor *x, RefAxis a, int64_t i, int64_t j) {
+    for (int64_t o = 0; o < a.outer; o++)
+        for (int64_t b = 0; b < a.inner; b++) {
+            Scalar p = scalar_load(x->dtype, x->data, (o * a.length + i) * a.inner + b);
+            Scalar q = scalar_load(x->dtype, x->data, (o * a.length + j) * a.inner + b);
+            if (less_number(x->dtype, p, q)) return -1;
+            if (less_number(x->dtype, q, p)) return 1;
+        }
+    return 0;
+}
+
+/* A group's number is how many groups come before it; its first item stands for it. */
+void ref_unique(RefCall *call) {
+    const Tensor *x = call->in[0];
+    int64_t *place = call->out[0].data, *inverse = call->out[1].data, *size = call->out[2].data;
+    bool unsorted = attr_bool(call->node, "unsorted");
+    RefAxis a = ref_split(x, ref_axis(call, "axis", x->rank));
+    int64_t groups = 0;
+    int64_t *first = ARENA_ARRAY(&call->scratch, int64_t, (size_t)a.length);
+    for (int64_t i = 0; i < a.length; i++) {
+        first[i] = 0;
+        while (compare_items(x, a, first[i], i) != 0) first[i]++;
+    }
+    for (int64_t i = 0; i < a.length; i++) {
+        int64_t number = 0;
+        for (int64_t j = 0; j < a.length; j++) {
+            bool before = unsorted ? j < first[i] : compare_items(x, a, j, i) < 0;
+            number += first[j] == j && before;
+        }
+        if (first[i] == i) {
+            place[number] = i;
+            groups++;
+        }
+        inverse[i] = number;
+        size[number]++;
+    }
+    *(int64_t *)call->out[3].data = groups;
+}
+
+/* --- nms --- */
+
+/* y1, x1, y2, x2 with y1 <= y2 and x1 <= x2 */
+static void load_box(const RefCall *call, int64_t at, float *box) {
+    const float *p = (const float *)call->in[0]->data + at * 4;
+    if (attr_bool(call->node, "center")) {
+        float corners[] = {p[1] - p[3] / 2, p[0] - p[2] / 2, p[1] + p[3] / 2, p[0] + p[2] / 2};
+        memcpy(box, corners, sizeof corners);
+        return;
+    }
+    for (int i = 0; i < 2; i++) {
+        box[i] = fminf(p[i], p[i + 2]);
+        box[i + 2] = fmaxf(p[i], p[i + 2]);
+    }
+}
+
+static float area(const float *b) {
+    return (b[2] - b[0]) * (b[3] - b[1]);
+}
+
+static bool overlaps(const float *a, const float *b, float threshold) {
+    float common[] = {fmaxf(a[0], b[0]), fmaxf(a[1], b[1]), fminf(a[2], b[2]), fminf(a[3], b[3])};
+    if (common[2] <= common[0] || common[3] <= common[1]) return false;
+    float shared = area(common), whole = area(a) + area(b) - shared;
+    return area(a) > 0 && area(b) > 0 && whole > 0 && shared / whole > threshold;
+}
+
+/* The box with the best score that is not out; -1 if there is none. Boxes below the threshold are
+ * out from the start. */
+static int64_t best_box(const float *scores, const bool *out, int64_t n) {
+    int64_t best = -1;
+    for (int64_t i = 0; i < n; i++)
+        if (!out[i] && (best < 0 || scores[i] > scores[best])) best = i;
+    return best;
+}
+
+void ref_nms(RefCall *call) {
+    const Tensor *scores = call->in[1], *minimum = ref_operand(call, 4);
+    int64_t classes = scores->dims[1], n = scores->dims[2], pairs = scores->dims[0] * classes;
+    int64_t *rows = call->out[0].data, count = 0, wanted = *(const int64_t *)call->in[2]->data;
+    int64_t limit = pairs ? call->out[0].dims[0] / pairs : 0;
+    bool *out = ARENA_ARRAY(&call->scratch, bool, (size_t)n);
+    for (int64_t p = 0; p < pairs; p++) {
+        const float *s = (const float *)scores->data + p * n;
+        for (int64_t i = 0; i < n; i++) out[i] = minimum && !(s[i] > *(const float *)minimum->data);
+        int64_t best, kept = 0;
+        while (kept < limit && kept < wanted && (best = best_box(s, out, n)) >= 0) {
+            float box[4], other[4];
+            int64_t row[] = {p / classes, p % classes, best};
+            memcpy(rows + 3 * count++, row, sizeof row);
+            kept++;
+            out[best] = true;
+            load_box(call, p / classes * n + best, box);
+            for (int64_t i = 0; i < n; i++) {
+                load_box(call, p / classes * n + i, other);
+                out[i] = out[i] || overlaps(box, other, *(const float *)call->in[3]->data);
+            }
+        }
+    }
+    *(int64_t *)call->out[1].data = count;
+}

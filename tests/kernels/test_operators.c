@@ -191,11 +191,24 @@ static void test_roi_align(void **state) {
     }
 }
 
+static void test_selections(void **state) {
+    (void)state;
+    check("m: bool[3, 5, 7]", "i64[3, 52] = nonzero %m {count=52}");
+    check("m: bool[1001]", "i64[1, 500] = nonzero %m {count=500}");
+    check("x: f32[700]", "i64[700], i64[700], i64[700], i64[1] = unique %x {axis=0}");
+    check("x: u8[2, 90, 3]", "i64[90], i64[90], i64[90], i64[1] = unique %x {axis=1}");
+    check("x: i32[5, 33]", "i64[33], i64[33], i64[33], i64[1] = unique %x {axis=1, unsorted=1}");
+    check("x: f32[3, 1200]", "f32[3, 1200] = cumprod %x {axis=1, exclusive=1}");
+    check("x: f64[9, 5]", "f64[9, 5] = cumprod %x {axis=0, reverse=1}");
+    check("x: i16[9, 5]", "i16[9, 5] = cumprod %x {axis=0}");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resize),
         cmocka_unit_test(test_grid_sample),
         cmocka_unit_test(test_roi_align),
+        cmocka_unit_test(test_selections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,7 @@
  *
  * The k best so far are a heap with the worst at its root: an element that is better replaces it.
  */
-#include "runtime/kernels/common/keys.h"
+#include "runtime/kernels/common/order.h"
 #include "runtime/kernels/loop.h"
 
 TN_COMMON_FAMILY(topk);
@@ -11,26 +11,6 @@ TN_COMMON_FAMILY(topk);
 #define TASK_ELEMENTS 8192
 
 enum { X, VALUES, PLACES };
-
-typedef struct Entry {
-    uint64_t key; /* larger is better */
-    int64_t place;
-} Entry;
-
-static int better(const Entry *a, const Entry *b) {
-    return a->key > b->key || (a->key == b->key && a->place < b->place);
-}
-
-/* Moves the entry at `i` down until it is worse than both below it. */
-static void sink(Entry *heap, int64_t n, int64_t i) {
-    Entry e = heap[i];
-    for (int64_t child; (child = 2 * i + 1) < n; i = child) {
-        if (child + 1 < n && better(&heap[child], &heap[child + 1])) child++;
-        if (!better(&e, &heap[child])) break;
-        heap[i] = heap[child];
-    }
-    heap[i] = e;
-}
 
 void topk_plan_common(TnCall *call) {
     const ParamsTopk *params = call->params;
@@ -53,23 +33,12 @@ static void select_best(Entry *heap, int64_t k, const char *x, TnDType t, int64_
             Entry e = {keys[j] ^ invert, i + j};
             if (e.place < k) {
                 heap[e.place] = e;
-                if (e.place == k - 1)
-                    for (int64_t p = k / 2 - 1; p >= 0; p--) sink(heap, k, p);
+                if (e.place == k - 1) make_heap(heap, k);
             } else if (better(&e, &heap[0])) {
                 heap[0] = e;
                 sink(heap, k, 0);
             }
         }
-    }
-}
-
-/* A heap becomes a list, best first: the worst goes to the end. */
-static void sort_best(Entry *heap, int64_t k) {
-    for (int64_t n = k - 1; n > 0; n--) {
-        Entry worst = heap[0];
-        heap[0] = heap[n];
-        heap[n] = worst;
-        sink(heap, n, 0);
     }
 }
 

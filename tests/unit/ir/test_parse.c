@@ -131,10 +131,15 @@ static const char *const more[] = {
     "}\n",
     "module {\n"
     "  const %index: i64[1, 2] = {1, 0}\n"
-    "  graph main(%x: f32[4, 2], %u: f32[1, 2], %v: f32[1]) {\n"
+    "  graph main(%x: f32[4, 2], %u: f32[1, 2], %v: f32[1], %m: bool[a], %boxes: f32[b, n, 4], "
+    "%scores: f32[b, c, n], %most: i64[1], %iou: f32[1]) {\n"
     "    %0: f32[4, 2] = scatter_elements %x, %index, %u {reduction=max}\n"
     "    %1: f32[4, 2] = scatter_nd %0, %index, %v\n"
     "    %2: f32[3, 2], %3: i64[3, 2] = topk %1 {axis=0, k=3, smallest=1}\n"
+    "    %4: f32[4, 2] = cumprod %x {axis=1, exclusive=1}\n"
+    "    %5: i64[1, a] = nonzero %m {count=a}\n"
+    "    %6: i64[4], %7: i64[4], %8: i64[4], %9: i64[1] = unique %x {axis=0, unsorted=1}\n"
+    "    %10: i64[5*b*c, 3], %11: i64[1] = nms %boxes, %scores, %most, %iou {limit=5, center=1}\n"
     "    return %2 as \"values\", %3 as \"places\"\n"
     "  }\n"
     "}\n",

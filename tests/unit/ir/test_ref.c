@@ -273,6 +273,32 @@ static void test_topk(void **state) {
     CHECK(cases);
 }
 
+static void test_selections(void **state) {
+    (void)state;
+    const Case cases[] = {
+        {"x: bool[2,3] = {1,0,0,0,1,1}", "i64[2, 3] = nonzero %x {count=3}", "{0, 1, 1, 0, 1, 2}"},
+        {"x: bool[] = {1}", "i64[0, 1] = nonzero %x {count=1}", "{}"},
+        /* results are as long as the axis, zeros behind the last group */
+        {"x: i8[6] = {2,1,1,3,4,3}", "i64[6], i64[6], i64[6], i64[1] = unique %x {axis=0}",
+         "{1, 0, 3, 4, 0, 0} {1, 0, 0, 2, 3, 2} {2, 1, 2, 1, 0, 0} {4}"},
+        {"x: i8[6] = {2,1,1,3,4,3}",
+         "i64[6], i64[6], i64[6], i64[1] = unique %x {axis=0, unsorted=1}",
+         "{0, 1, 3, 4, 0, 0} {0, 1, 1, 2, 3, 2} {1, 2, 2, 1, 0, 0} {4}"},
+        {"x: f32[2,3] = {nan,1,nan,-0.0,0,0}",
+         "i64[3], i64[3], i64[3], i64[1] = unique %x {axis=1}",
+         "{1, 0, 0} {1, 0, 1} {1, 2, 0} {2}"},
+        {"x: i8[0] = {}", "i64[0], i64[0], i64[0], i64[1] = unique %x {axis=0}", "{} {} {} {0}"},
+        {"b: f32[1,3,4] = {0,0,1,1, 1,1.1,0,0.1, 0,10,1,11}; s: f32[1,1,3] = {0.5,0.9,0.7}; "
+         "m: i64[1] = {9}; o: f32[1] = {0.5}",
+         "i64[3, 3], i64[1] = nms %b, %s, %m, %o {limit=3}", "{0, 0, 1, 0, 0, 2, 0, 0, 0} {2}"},
+        {"b: f32[1,2,4] = {0,0,2,2, 0,0,2,2}; s: f32[1,2,2] = {0.5,0.5,0.2,0.7}; "
+         "m: i64[1] = {1}; o: f32[1] = {0.5}; t: f32[1] = {0.5}",
+         "i64[4, 3], i64[1] = nms %b, %s, %m, %o, %t {limit=2, center=1}",
+         "{0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0} {1}"},
+    };
+    CHECK(cases);
+}
+
 static void test_reductions(void **state) {
     (void)state;
     static const Case cases[] = {
@@ -508,19 +534,13 @@ static void test_resize(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_arithmetic),
-        cmocka_unit_test(test_functions),
-        cmocka_unit_test(test_logic_and_casts),
-        cmocka_unit_test(test_sources_and_moves),
-        cmocka_unit_test(test_scatters),
-        cmocka_unit_test(test_topk),
-        cmocka_unit_test(test_reductions),
-        cmocka_unit_test(test_products),
-        cmocka_unit_test(test_norms),
-        cmocka_unit_test(test_attention),
-        cmocka_unit_test(test_map),
-        cmocka_unit_test(test_graph),
-        cmocka_unit_test(test_bad_index),
+        cmocka_unit_test(test_arithmetic),      cmocka_unit_test(test_functions),
+        cmocka_unit_test(test_logic_and_casts), cmocka_unit_test(test_sources_and_moves),
+        cmocka_unit_test(test_scatters),        cmocka_unit_test(test_topk),
+        cmocka_unit_test(test_selections),      cmocka_unit_test(test_reductions),
+        cmocka_unit_test(test_products),        cmocka_unit_test(test_norms),
+        cmocka_unit_test(test_attention),       cmocka_unit_test(test_map),
+        cmocka_unit_test(test_graph),           cmocka_unit_test(test_bad_index),
         cmocka_unit_test(test_resize),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
