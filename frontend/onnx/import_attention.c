@@ -4,26 +4,9 @@
  * Letters: b batch, h heads of queries, g heads of keys and values, s queries, t keys, d head size.
  */
 #include <math.h>
-#include "frontend/onnx/import.h"
+#include "frontend/onnx/heads.h"
 
 typedef enum Operand { QUERY, KEY, VALUE, MASK, PAST_KEY, PAST_VALUE, LENGTHS } Operand;
-
-/* [b, s, h d] -> [b, h, s, d]; what has 4 axes already is so. */
-static Value *split_heads(OnnxNode *n, Value *x, int64_t heads) {
-    static const int perm[] = {0, 2, 1, 3};
-    if (x->type.rank == 4) return x;
-    const Expr *const *d = x->type.dims;
-    const Expr *dims[] = {d[0], d[1], ex_int(n->x, heads), onnx_part(n, d[2], heads)};
-    return ir_transpose(n->g, ir_view(n->g, x, 4, dims), perm);
-}
-
-/* The reverse. */
-static Value *merge_heads(OnnxNode *n, Value *x) {
-    static const int perm[] = {0, 2, 1, 3};
-    const Expr *const *d = x->type.dims;
-    const Expr *dims[] = {d[0], d[2], ex_mul(n->x, d[1], d[3])};
-    return ir_view(n->g, ir_transpose(n->g, x, perm), 3, dims);
-}
 
 static Value *operand_heads(OnnxNode *n, int i, const char *attribute) {
     const Type *t = &n->inputs[i]->type;
@@ -32,21 +15,7 @@ static Value *operand_heads(OnnxNode *n, int i, const char *attribute) {
                 ir_type_text(n->m, t));
     if (t->rank == 3 && !onnx_has(n, attribute))
         tn_fail(n->cx, TN_E_MODEL, "attribute '%s' is missing", attribute);
-    return split_heads(n, n->inputs[i], onnx_int(n, attribute));
-}
-
-/* Each head of keys or values serves h / g heads of queries. */
-static Value *share_heads(OnnxNode *n, Value *x, const Expr *heads) {
-    int64_t groups, all;
-    const Expr *const *d = x->type.dims;
-    if (d[1] == heads) return x;
-    if (!ex_const(d[1], &groups) || !ex_const(heads, &all) || groups < 1 || all % groups != 0)
-        tn_fail(n->cx, TN_E_MODEL, "%s heads of queries for %s heads of keys", ex_text(n->x, heads),
-                ex_text(n->x, d[1]));
-    const Expr *repeated[] = {d[0], d[1], ex_int(n->x, all / groups), d[2], d[3]};
-    const Expr *merged[] = {d[0], heads, d[2], d[3]};
-    Value *y = ir_expand(n->g, ir_unsqueeze(n->g, x, 2), 5, repeated);
-    return ir_view(n->g, y, 4, merged);
+    return heads_split(n, n->inputs[i], onnx_int(n, attribute));
 }
 
 /* Present keys or values: the past ones, then these. */
@@ -184,12 +153,12 @@ void import_attention(OnnxNode *n) {
     Value *k = append(n, PAST_KEY, operand_heads(n, KEY, "kv_num_heads"));
     Value *v = append(n, PAST_VALUE, operand_heads(n, VALUE, "kv_num_heads"));
     const Expr *heads = q->type.dims[1];
-    Value *products = ir_matmul(n->g, q, share_heads(n, k, heads), false, true);
+    Value *products = ir_matmul(n->g, q, heads_share(n, k, heads), false, true);
     Value *scaled = onnx_with_scalar(n, OP_mul, products, attention_scale(n, q));
     Value *capped = cap_scores(n, scaled), *masked = mask_scores(n, capped);
     Value *p = probabilities(n, masked);
-    Value *y = ir_matmul(n->g, p, share_heads(n, v, heads), false, false);
-    n->outputs[0] = n->inputs[QUERY]->type.rank == 3 ? merge_heads(n, y) : y;
+    Value *y = ir_matmul(n->g, p, heads_share(n, v, heads), false, false);
+    n->outputs[0] = n->inputs[QUERY]->type.rank == 3 ? heads_merge(n, y) : y;
     if (n->output_count > 1) n->outputs[1] = k;
     if (n->output_count > 2) n->outputs[2] = v;
     if (n->output_count <= 3) return;
@@ -213,44 +182,15 @@ static Value *rotary_table(OnnxNode *n, int i) {
     return ir_unsqueeze(n->g, table, 1);
 }
 
-/* Half of the rotated part of the last axis: the first or second, or every other element. */
-static Value *rotary_half(OnnxNode *n, Value *x, const Expr *half, int which, bool interleaved) {
-    const Expr *start = interleaved ? ex_int(n->x, which) : ex_scale(n->x, half, which, 1);
-    return ir_slice(n->g, x, 3, start, half, interleaved ? 2 : 1);
-}
-
-/* The two rotated halves as one. */
-static Value *rotary_join(OnnxNode *n, Value *a, Value *b, bool interleaved) {
-    if (!interleaved) return ir_concat(n->g, 2, (Value *[]){a, b}, 3);
-    const Expr *const *d = a->type.dims;
-    const Expr *dims[] = {d[0], d[1], d[2], ex_scale(n->x, d[3], 2, 1)};
-    a = ir_unsqueeze(n->g, a, 4);
-    b = ir_unsqueeze(n->g, b, 4);
-    return ir_view(n->g, ir_concat(n->g, 2, (Value *[]){a, b}, 4), 4, dims);
-}
-
-/* (x1, x2) -> (x1 cos - x2 sin, x1 sin + x2 cos) */
 void import_rotary(OnnxNode *n) {
-    Graph *g = n->g;
     int rank = n->inputs[0]->type.rank;
-    bool interleaved = onnx_flag(n, "interleaved");
     if (rank != 3 && rank != 4)
         tn_fail(n->cx, TN_E_MODEL, "input 0 is %s, wanted 3 or 4 axes",
                 ir_type_text(n->m, &n->inputs[0]->type));
-    Value *x = split_heads(n, n->inputs[0], onnx_int(n, "num_heads"));
-    const Expr *size = x->type.dims[3],
-               *rotated = ex_int(n->x, onnx_int(n, "rotary_embedding_dim"));
-    if (ex_is(rotated, 0)) rotated = size;
-    const Expr *half = onnx_part(n, rotated, 2);
+    Value *x = heads_split(n, n->inputs[0], onnx_int(n, "num_heads"));
+    int64_t rotated = onnx_int(n, "rotary_embedding_dim");
+    const Expr *size = rotated ? ex_int(n->x, rotated) : x->type.dims[3];
     Value *cos = rotary_table(n, 1), *sin = rotary_table(n, 2);
-    Value *x1 = rotary_half(n, x, half, 0, interleaved);
-    Value *x2 = rotary_half(n, x, half, 1, interleaved);
-    Value *y1 = ir_binary(g, OP_sub, ir_binary(g, OP_mul, x1, cos), ir_binary(g, OP_mul, x2, sin));
-    Value *y2 = ir_binary(g, OP_add, ir_binary(g, OP_mul, x1, sin), ir_binary(g, OP_mul, x2, cos));
-    Value *y = rotary_join(n, y1, y2, interleaved);
-    if (rotated != size) {
-        Value *rest = ir_slice(g, x, 3, rotated, ex_sub(n->x, size, rotated), 1);
-        y = ir_concat(g, 2, (Value *[]){y, rest}, 3);
-    }
-    n->outputs[0] = rank == 3 ? merge_heads(n, y) : y;
+    Value *y = heads_rotate(n, x, cos, sin, size, onnx_flag(n, "interleaved"));
+    n->outputs[0] = rank == 3 ? heads_merge(n, y) : y;
 }
