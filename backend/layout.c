@@ -18,7 +18,7 @@ static void note_use(ConstantLayout *layouts, const Node *n, int i) {
     if (n->op == OP_linear && i == 1)
         note_product(l, attr_bool(n, "tb"));
     else if (n->op == OP_gather && i == 0 && attr_int(n, "axis") == 0 && c->rank == 2 &&
-             c->dtype == TN_F32)
+             (c->dtype == TN_F32 || c->dtype == TN_F16 || c->dtype == TN_BF16))
         l->rows = true;
     else
         l->other = true;

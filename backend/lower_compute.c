@@ -181,9 +181,9 @@ void lower_linear(Lower *lo, Node *n) {
     lower_emit(lo, TN_OP_gemm, inputs, in, 1, &out, &p, sizeof p);
 }
 
-static const Constant *zeros(Lower *lo, const Constant *like, int64_t n) {
-    void *data = arena_array(&lo->cx->arena, (size_t)n, tn_dtype_size(like->dtype));
-    return ir_constant_new(lo->im->module, "", like->dtype, 1, &n, data);
+static const Constant *zeros(Lower *lo, TnDType t, int64_t n) {
+    void *data = arena_array(&lo->cx->arena, (size_t)n, tn_dtype_size(t));
+    return ir_constant_new(lo->im->module, "", t, 1, &n, data);
 }
 
 /* One product into one buffer [.., sum of widths]; the parts are columns of it. */
@@ -198,7 +198,7 @@ void lower_qkv(Lower *lo, Node *n) {
         biased |= bias != NULL;
     }
     for (int i = 0; i < parts && biased; i++)
-        if (!b[i]) b[i] = zeros(lo, w[i], w[i]->dims[transposed ? 0 : 1]);
+        if (!b[i]) b[i] = zeros(lo, n->inputs[0]->type.dtype, w[i]->dims[transposed ? 0 : 1]);
     const IntList *widths = attr_ints(n, "widths");
     Type t = n->inputs[0]->type;
     int64_t total = 0;

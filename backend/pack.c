@@ -10,31 +10,43 @@
 /* Columns [0, n) of one part, rows [0, k): where element (row, column) starts. */
 typedef struct Source {
     const unsigned char *data;
+    int64_t size;                            /* bytes of an element */
     int64_t k, n, row_stride, column_stride; /* in elements */
 } Source;
 
 static Source source_of(const Stored *s, int part) {
     const Constant *c = s->part[part];
-    if (s->transposed) return (Source){c->data, c->dims[1], c->dims[0], 1, c->dims[1]};
-    return (Source){c->data, c->dims[0], c->dims[1], c->dims[1], 1};
+    int64_t size = (int64_t)tn_dtype_size(c->dtype);
+    if (s->transposed) return (Source){c->data, size, c->dims[1], c->dims[0], 1, c->dims[1]};
+    return (Source){c->data, size, c->dims[0], c->dims[1], c->dims[1], 1};
+}
+
+/* Of 2 or 4 bytes: the usual sizes, inlined. */
+static inline void copy_element(unsigned char *to, const unsigned char *from, int64_t size) {
+    if (size == 4)
+        memcpy(to, from, 4);
+    else
+        memcpy(to, from, 2);
 }
 
 /* Fills `count` columns of a panel, from column `to` on, with columns from `from` on of the source.
  */
-static void fill_columns(const Source *src, int64_t from, int64_t count, int64_t to, float *panel) {
+static void fill_columns(const Source *src, int64_t from, int64_t count, int64_t to,
+                         unsigned char *panel) {
+    int64_t size = src->size;
     if (src->column_stride == 1) { /* rows of the panel are runs of the source */
         for (int64_t k = 0; k < src->k; k++)
-            memcpy(panel + k * TN_PANEL + to, src->data + 4 * (k * src->row_stride + from),
-                   4 * (size_t)count);
+            memcpy(panel + size * (k * TN_PANEL + to),
+                   src->data + size * (k * src->row_stride + from), (size_t)(size * count));
         return;
     }
     for (int64_t block = 0; block < src->k;
          block += TN_PANEL) { /* a block of 16 x 16 stays in the cache */
         int64_t end = block + TN_PANEL < src->k ? block + TN_PANEL : src->k;
         for (int64_t c = 0; c < count; c++) {
-            const unsigned char *at = src->data + 4 * ((from + c) * src->column_stride);
+            const unsigned char *at = src->data + size * ((from + c) * src->column_stride);
             for (int64_t k = block; k < end; k++)
-                memcpy(panel + k * TN_PANEL + to + c, at + 4 * k, 4);
+                copy_element(panel + size * (k * TN_PANEL + to + c), at + size * k, size);
         }
     }
 }
@@ -42,8 +54,8 @@ static void fill_columns(const Source *src, int64_t from, int64_t count, int64_t
 static void pack_panels(Image *im, const Stored *s, PackSink *sink, void *user) {
     Source src = source_of(s, 0);
     int64_t k = src.k, used = 0;
-    size_t bytes = (size_t)k * TN_PANEL * sizeof(float);
-    float *panel = arena_alloc(&im->cx->arena, bytes + 1);
+    size_t bytes = (size_t)(k * TN_PANEL * src.size);
+    unsigned char *panel = arena_alloc(&im->cx->arena, bytes + 1);
     memset(panel, 0, bytes);
     for (int part = 0; part < s->parts; part++) {
         src = source_of(s, part);

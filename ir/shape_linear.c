@@ -85,6 +85,22 @@ void shape_matmul_int(Node *n) {
     infer_output(n, 0, TN_I32, out.rank, out.dims);
 }
 
+/* Operands have one type, but weights 1..`weights` may be f16 or bf16 beside f32. */
+static void check_product_types(const Node *n, int weights) {
+    TnDType x = infer_input(n, 0)->dtype;
+    infer_dtype(n, 0, SET_FLOAT);
+    for (int i = 1; i < n->input_count; i++) {
+        TnDType t = n->inputs[i] ? infer_input(n, i)->dtype : x;
+        bool narrower = i <= weights && x == TN_F32 && (t == TN_F16 || t == TN_BF16);
+        if (t != x && !narrower)
+            tn_fail(module_of(n)->cx, TN_E_MODEL, "operands have types %s and %s", tn_dtype_name(x),
+                    tn_dtype_name(t));
+        if (narrower && t != infer_input(n, 1)->dtype)
+            tn_fail(module_of(n)->cx, TN_E_MODEL, "weights have types %s and %s",
+                    tn_dtype_name(infer_input(n, 1)->dtype), tn_dtype_name(t));
+    }
+}
+
 /* Width of operand i as the weights of a product with the last axis of operand 0. */
 static const Expr *check_weight(const Node *n, int i, bool transposed) {
     const Type *x = infer_input(n, 0), *w = infer_input(n, i);
@@ -97,8 +113,7 @@ void shape_linear(Node *n) {
     Module *m = module_of(n);
     const Type *x = infer_input(n, 0);
     const Expr *dims[TN_MAX_RANK];
-    infer_same_dtype(n);
-    infer_dtype(n, 0, SET_FLOAT);
+    check_product_types(n, 1);
     infer_rank(n, 0, 1, TN_MAX_RANK);
     memcpy(dims, x->dims, sizeof dims);
     dims[x->rank - 1] = check_weight(n, 1, attr_bool(n, "tb"));
@@ -138,10 +153,9 @@ void shape_qkv(Node *n) {
     const Type *x = infer_input(n, 0);
     const IntList *widths = attr_ints(n, "widths");
     const Expr *dims[TN_MAX_RANK];
-    infer_same_dtype(n);
-    infer_dtype(n, 0, SET_FLOAT);
     infer_rank(n, 0, 1, TN_MAX_RANK);
     check_qkv(n, attr_int(n, "parts"), widths);
+    check_product_types(n, (int)attr_int(n, "parts"));
     memcpy(dims, x->dims, sizeof dims);
     infer_make_outputs(n, widths->count);
     for (int i = 0; i < widths->count; i++) {

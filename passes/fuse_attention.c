@@ -219,7 +219,8 @@ static const char *check_softmax(const Node *softmax) {
     int64_t axis = attr_int(softmax, "axis");
     if (!leads_to_scores(softmax->inputs[0], MAX_STEPS))
         return "no product of queries and keys above it";
-    if (t->dtype != TN_F32) return "the scores are not f32";
+    if (t->dtype != TN_F32 && t->dtype != TN_F16 && t->dtype != TN_BF16)
+        return "the scores are not f32, f16 or bf16";
     if (t->rank < 3 || t->rank > 4 || (axis != -1 && axis != t->rank - 1))
         return "the softmax is not over the keys of [batch, heads, queries, keys]";
     return NULL;
@@ -337,7 +338,7 @@ static Value *sum_of_biases(Graph *g, const Attention *a) {
     for (int i = 0; i < a->bias_count; i++) {
         Value *b = four_axes(g, a, &a->bias[i]);
         double factor = a->bias[i].factor;
-        if (factor != 1) b = ir_binary(g, OP_mul, b, ir_scalar(g, TN_F32, factor));
+        if (factor != 1) b = ir_binary(g, OP_mul, b, ir_scalar(g, b->type.dtype, factor));
         sum = sum ? ir_binary(g, OP_add, sum, b) : b;
     }
     return sum;

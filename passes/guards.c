@@ -13,8 +13,9 @@ GUARD(gain_is_vector) {
 
 GUARD(weight_is_matrix) {
     const Value *w = match_var(rule, m, "w");
-    *why = "the weight is no f32 matrix";
-    return w->type.rank == 2 && w->type.dtype == TN_F32;
+    TnDType t = w->type.dtype;
+    *why = "the weight is no matrix of f32, f16 or bf16";
+    return w->type.rank == 2 && (t == TN_F32 || t == TN_F16 || t == TN_BF16);
 }
 
 GUARD(bias_is_vector) {

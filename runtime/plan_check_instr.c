@@ -19,8 +19,8 @@
 /* Types by operand, inputs '>' outputs; a letter says what the operand may be:
  *
  *   f  f32                  T  any type
- *   P  f32 in panels        F  any float
- *   i  i32 or i64           R  any type, or f32 in panels
+ *   P  f32, f16 or bf16 in panels          F  any float
+ *   i  i32 or i64           R  any type, or as P
  *   b  bool                 N  any type but bool
  *   D  f32 or f64           l  i64
  *   q  i8 or u8             w  i32
@@ -68,10 +68,11 @@ static const char *name_of(const PlanInstruction *i) {
  * instruction, 0 before the first. */
 static bool type_fits(const PlanView *v, char letter, uint8_t *same) {
     bool panels = v->layout == TN_LAYOUT_PANELS16;
-    if (panels != (letter == 'P') && !(panels && letter == 'R' && v->dtype == TN_F32)) return false;
+    bool packed_type = v->dtype == TN_F32 || v->dtype == TN_F16 || v->dtype == TN_BF16;
+    if (panels != (letter == 'P') && !(panels && letter == 'R' && packed_type)) return false;
     switch (letter) {
-    case 'f':
-    case 'P': return v->dtype == TN_F32;
+    case 'f': return v->dtype == TN_F32;
+    case 'P': return packed_type;
     case 'i': return v->dtype == TN_I32 || v->dtype == TN_I64;
     case 'l': return v->dtype == TN_I64;
     case 'b': return v->dtype == TN_BOOL;

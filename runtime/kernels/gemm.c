@@ -7,12 +7,15 @@
  *         for each tile of 8 or 12 rows       all of K at once, C in registers (gemm.h)
  *             bias, activation, residual      the tile is in L1; one store to C
  *
+ * Panels of f16 or bf16 are widened in scratch, a group at a time, before rows pass over them.
+ *
  * With few rows (M <= 4) B passes by once, panel after panel, as one linear stream: memory is the
  * bound. Every element of C is one sum in an order that depends on K and M only, so neither tasks
  * nor threads change a bit of it. */
 #include <string.h>
 #include "runtime/kernels/gemm.h"
 #include "runtime/kernels/loop.h"
+#include "runtime/kernels/map.h"
 #include "runtime/kernels/simd.h"
 
 TN_FAMILY(gemm);
@@ -22,7 +25,9 @@ enum { ROWS, PANELS, ROW_BLOCKS, PANEL_BLOCKS }; /* call->tile[] */
 
 typedef struct Gemm {
     int64_t m, n, k;
-    const float *b, *bias; /* bias: NULL if absent */
+    const void *b; /* panels of f32, f16 or bf16 */
+    TnDType b_dtype;
+    const float *bias;     /* NULL if absent */
     float *base[MATRICES]; /* residual: NULL if absent */
     TnActivation activation;
     Loop rows; /* leading axes, merged where strides allow; the longest, tiled, is last */
@@ -50,6 +55,7 @@ static Gemm gemm_of(const TnCall *call) {
     TnTensor leading[MATRICES] = {
         [A] = call->operands[0], [C] = *c, [RESIDUAL] = residual->data ? *residual : *c};
     Gemm g = {.n = b->dims[1], .k = b->dims[0], .b = b->data, .bias = bias->data};
+    g.b_dtype = (TnDType)b->dtype;
     g.activation = (TnActivation)((const ParamsGemm *)call->params)->activation;
     g.base[A] = call->operands[0].data;
     g.base[C] = c->data;
@@ -71,6 +77,7 @@ static bool is_stream(const Gemm *g) {
 void TN_FN(gemm_plan)(TnCall *call) {
     Gemm g = gemm_of(call);
     call->tasks = 0;
+    call->scratch_bytes = 0;
     if (g.m == 0 || g.n == 0) return;
     TileShape shape = tile_shape(g.m, g.row[A]);
     int64_t groups = TN_CEIL_DIV(g.n, TN_PANEL * shape.panels);
@@ -92,6 +99,8 @@ void TN_FN(gemm_plan)(TnCall *call) {
     call->tile[PANEL_BLOCKS] = panel_blocks;
     call->tasks = row_blocks * panel_blocks;
     call->work = (int64_t)ns;
+    call->scratch_bytes =
+        g.b_dtype == TN_F32 ? 0 : (size_t)(g.k * shape.panels * TN_PANEL) * sizeof(float);
 }
 
 /* C = act(tile + bias) + residual for one tile; columns 0..cols-1 of it exist. */
@@ -150,16 +159,27 @@ static void run_tile(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int p
     if (!plain) finish(g, buffer, t->c_row, rows, column, cols, offset);
 }
 
+static const void *panel_at(const Gemm *g, int64_t p) {
+    return (const char *)g->b + p * g->k * TN_PANEL * (int64_t)tn_dtype_size(g->b_dtype);
+}
+
+/* `panels` panels from number p on as floats: where they are, or widened in scratch. */
+static const float *panels_of(const Gemm *g, int64_t p, int panels, float *scratch) {
+    if (g->b_dtype == TN_F32) return panel_at(g, p);
+    TN_FN(map_load)(scratch, panel_at(g, p), g->b_dtype, 1, panels * g->k * TN_PANEL);
+    return scratch;
+}
+
 /* Rows [r0, r1) of one group of panels. Fetching the next group is shared out over the tiles; it
  * may be the next task's or, after the last, what follows in the plan: the next weights. */
 static void run_group(const Gemm *g, const TnCall *call, Tile *t, int64_t r0, int64_t r1, int64_t p,
-                      int panels) {
+                      int panels, float *scratch) {
     int64_t max_rows = call->tile[ROWS], tiles_in_all = TN_CEIL_DIV(r1 - r0, max_rows);
     int64_t most = panels > 1 ? 128 : 64, step = TN_CEIL_DIV(64 * panels, tiles_in_all);
     TileFn *const *kernel = TN_FN(tile_kernels).tile[panels];
     const int last = g->rows.rank - 1;
-    t->b = g->b + p * t->b_panel;
-    t->prefetch = (const char *)(t->b + panels * t->b_panel);
+    t->b = panels_of(g, p, panels, scratch);
+    t->prefetch = panel_at(g, p + panels);
     t->prefetch_step = step < most ? step : most;
     while (r0 < r1) {
         LoopAt at;
@@ -178,7 +198,6 @@ static void run_group(const Gemm *g, const TnCall *call, Tile *t, int64_t r0, in
 }
 
 void TN_FN(gemm_run)(const TnCall *call, int64_t task, void *scratch) {
-    (void)scratch;
     Gemm g = gemm_of(call);
     int64_t panels = TN_CEIL_DIV(g.n, TN_PANEL), group = call->tile[PANELS],
             groups = TN_CEIL_DIV(panels, group);
@@ -193,13 +212,13 @@ void TN_FN(gemm_run)(const TnCall *call, int64_t task, void *scratch) {
     if (is_stream(&g)) {
         const int64_t offset[MATRICES] = {0};
         for (; p < end; p++) {
-            t.b = g.b + p * t.b_panel;
+            t.b = panels_of(&g, p, 1, scratch);
             run_tile(&g, TN_FN(tile_kernels).stream[g.m], &t, g.m, 1, p * TN_PANEL, offset);
         }
         return;
     }
     for (; p < end; p += group)
-        run_group(&g, call, &t, r0, r1, p, (int)(end - p < group ? end - p : group));
+        run_group(&g, call, &t, r0, r1, p, (int)(end - p < group ? end - p : group), scratch);
 }
 
 void TN_FN(tile_pack)(float *to, const float *b, int64_t b_k, int64_t b_n, int64_t k, int64_t n) {

@@ -14,8 +14,7 @@
  *   m |  A   | |   acc   |   acc   |     A[i, k]         =  a[i * a_row + k]
  *     +------+ +---------+---------+     C[i, 16 j + n]  =  c[i * c_row + 16 j + n]
  *
- * Nothing is assumed about alignment. Other element types
- * get tables of their own: only the type of `b` changes. */
+ * Nothing is assumed about alignment. */
 #ifndef TENON_RUNTIME_KERNELS_GEMM_H
 #define TENON_RUNTIME_KERNELS_GEMM_H
 

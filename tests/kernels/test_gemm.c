@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include "runtime/kernels/half.h"
 #include "tests/kernels/kernel_call.h"
 
 #define GUARD 12345.678f
@@ -26,6 +27,7 @@ typedef struct Case {
     int64_t a_batch_gap, c_batch_gap; /* ... and after each batch */
     bool bias, residual;
     uint32_t act;
+    TnDType b; /* of the panels; TN_NONE: f32 */
 } Case;
 
 static float *pack(const float *b, int64_t k, int64_t n) {
@@ -34,6 +36,18 @@ static float *pack(const float *b, int64_t k, int64_t n) {
     for (int64_t i = 0; i < k; i++)
         for (int64_t j = 0; j < n; j++) p[tn_panels_index(k, i, j)] = b[i * n + j];
     return p;
+}
+
+/* Rounds b to a narrower type, and its panels to that type's 16 bits in place. */
+static void narrow(TnDType t, float *b, int64_t count, float *panels, int64_t packed) {
+    for (int64_t i = 0; i < count; i++) {
+        uint16_t bits = t == TN_F16 ? f16_of_float(b[i]) : bf16_of_float(b[i]);
+        b[i] = t == TN_F16 ? float_of_f16(bits) : float_of_bf16(bits);
+    }
+    for (int64_t i = 0; i < packed; i++) {
+        uint16_t bits = t == TN_F16 ? f16_of_float(panels[i]) : bf16_of_float(panels[i]);
+        memcpy((char *)panels + 2 * i, &bits, sizeof bits);
+    }
 }
 
 static TnTensor rows_view(float *data, const Case *s, int64_t cols, int64_t gap,
@@ -53,9 +67,10 @@ static void check_gemm(TnIsa isa, const Case *s) {
     float *c = malloc((size_t)(c_size + 32) * sizeof *c);
     for (int64_t i = 0; i < c_size + 32; i++) c[i] = GUARD;
 
+    if (s->b) narrow(s->b, b, s->k * s->n, panels, tn_panels_elements(s->k, s->n));
     TnTensor operands[5] = {
         rows_view(a, s, s->k, s->a_gap, s->a_batch_gap),
-        dense(panels, TN_F32, 2, (int64_t[]){s->k, s->n}),
+        dense(panels, s->b ? s->b : TN_F32, 2, (int64_t[]){s->k, s->n}),
         dense(s->bias ? bias : NULL, TN_F32, 1, &s->n),
         rows_view(s->residual ? residual : NULL, s, s->n, s->c_gap, s->c_batch_gap),
         rows_view(c + 16, s, s->n, s->c_gap, s->c_batch_gap)};
@@ -158,8 +173,25 @@ static void views(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check_gemm(isa, &cases[i]);
 }
 
+/* Panels of 16 bits, for few rows and many. */
+static void narrow_panels(void **state) {
+    (void)state;
+    static const int64_t ms[] = {1, 3, 4, 5, 13, 30, 600}, ns[] = {1, 16, 50, 130};
+    static const TnDType types[] = {TN_F16, TN_BF16};
+    FOR_EACH_ISA(isa)
+    for (size_t i = 0; i < sizeof ms / sizeof *ms; i++)
+        for (size_t j = 0; j < sizeof ns / sizeof *ns; j++)
+            for (int t = 0; t < 2; t++)
+                check_gemm(isa, &(Case){.batch = 1,
+                                        .rows = ms[i],
+                                        .n = ns[j],
+                                        .k = 37,
+                                        .bias = j % 2,
+                                        .b = types[t]});
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(sizes), cmocka_unit_test(epilogues),
-                                       cmocka_unit_test(views)};
+                                       cmocka_unit_test(views), cmocka_unit_test(narrow_panels)};
     return cmocka_run_group_tests_name("gemm", tests, NULL, NULL);
 }

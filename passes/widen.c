@@ -1,0 +1,106 @@
+/* widen: operators whose kernels compute in f32 get operands of f32.
+ *
+ *     %y: f16[n, 8] = linear %x, %w, %b      %x1: f32[n, 4] = cast %x
+ *                                       =>   %y1: f32[n, 8] = linear %x1, %w, %b1
+ *                                            %y: f16[n, 8] = cast %y1
+ *
+ * f16 and bf16 results are rounded once, where the operator ends: fused operators do not round in
+ * between. The weights of products stay as they are, each stored once; the kernel widens them as it
+ * goes. The casts join the maps around them (fuse_map). Norms of f64 have no kernel and are taken
+ * apart. */
+#include <string.h>
+#include "ir/build.h"
+#include "passes/pass.h"
+
+static bool is_half(TnDType t) {
+    return t == TN_F16 || t == TN_BF16;
+}
+
+static bool computes_in_f32(OpKind op) {
+    switch (op) {
+    case OP_matmul:
+    case OP_conv:
+    case OP_linear:
+    case OP_qkv:
+    case OP_attention:
+    case OP_layer_norm:
+    case OP_rms_norm:
+    case OP_add_norm: return true;
+    default: return false;
+    }
+}
+
+/* Operand i is a weight that the kernel reads as it is stored. */
+static bool is_weight(const Node *n, int i) {
+    if (n->op == OP_linear) return i == 1;
+    return n->op == OP_qkv && i >= 1 && i <= attr_int(n, "parts");
+}
+
+/* The operand in f32. Vectors of constants - biases, gains - are converted here, so that they stay
+ * constants whatever their length. */
+static Value *widened(Graph *g, Value *v) {
+    const Constant *c = v->constant;
+    if (!c || c->rank != 1) return ir_cast(g, v, TN_F32);
+    float *data = ARENA_ARRAY(&g->module->cx->arena, float, (size_t)c->dims[0]);
+    for (int64_t i = 0; i < c->dims[0]; i++) data[i] = (float)ir_element_f64(c->dtype, c->data, i);
+    return ir_constant(g, ir_constant_new(g->module, c->name, TN_F32, 1, c->dims, data));
+}
+
+static void widen(Node *n) {
+    Graph *g = n->graph;
+    TnDType t = n->inputs[0]->type.dtype;
+    Value **in = ARENA_ARRAY(&g->module->cx->arena, Value *, (size_t)n->input_count);
+    for (int i = 0; i < n->input_count; i++) {
+        Value *v = n->inputs[i];
+        in[i] = v && is_half(v->type.dtype) && !is_weight(n, i) ? widened(g, v) : v;
+    }
+    Node *wide = ir_node(g, n->op, n->input_count, in);
+    memcpy(wide->attrs, n->attrs, (size_t)ir_attr_count(n->op) * sizeof *n->attrs);
+    ir_insert(wide);
+    for (int i = 0; i < n->output_count; i++)
+        ir_replace(n->outputs[i], ir_cast(g, wide->outputs[i], t));
+}
+
+/* (s - mean) / sqrt(mean((s - mean)^2) + eps) gamma + beta over the last axis; rms: without mean.
+ */
+static void take_norm_apart(Node *n) {
+    Graph *g = n->graph;
+    bool rms = n->op == OP_rms_norm || (n->op == OP_add_norm && attr_bool(n, "rms"));
+    int gamma = n->op == OP_add_norm ? 2 : 1;
+    Value *s = n->inputs[0];
+    if (n->op == OP_add_norm) s = ir_binary(g, OP_add, s, n->inputs[1]);
+    const int64_t last = s->type.rank - 1;
+    Value *d = rms ? s : ir_binary(g, OP_sub, s, ir_reduce(g, OP_reduce_mean, s, 1, &last, true));
+    Value *variance = ir_reduce(g, OP_reduce_mean, ir_binary(g, OP_mul, d, d), 1, &last, true);
+    Value *eps = ir_scalar(g, TN_F64, attr_float(n, "eps"));
+    Value *y = ir_binary(g, OP_div, d, ir_unary(g, OP_sqrt, ir_binary(g, OP_add, variance, eps)));
+    for (int i = gamma; i < n->input_count; i++)
+        if (n->inputs[i]) y = ir_binary(g, i == gamma ? OP_mul : OP_add, y, n->inputs[i]);
+    ir_replace(n->outputs[0], y);
+    if (n->op == OP_add_norm) ir_replace(n->outputs[1], s);
+}
+
+static bool is_norm(OpKind op) {
+    return op == OP_layer_norm || op == OP_rms_norm || op == OP_add_norm;
+}
+
+bool pass_widen(Graph *g, Report *r) {
+    bool changed = false;
+    (void)r;
+    IR_FOR_NODES(n, g) {
+        TnDType t = n->input_count && n->inputs[0] ? n->inputs[0]->type.dtype : TN_NONE;
+        bool half = is_half(t) && computes_in_f32(n->op), norm = t == TN_F64 && is_norm(n->op);
+        if (!half && !norm) continue;
+        g->cursor = n;
+        ir_origins_from(g, &n, 1);
+        if (half)
+            widen(n);
+        else
+            take_norm_apart(n);
+        ir_origins_from(g, NULL, 0);
+        g->cursor = NULL;
+        ir_remove(n);
+        changed = true;
+    }
+    return changed;
+}
