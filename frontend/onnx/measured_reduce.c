@@ -1,0 +1,86 @@
+/* Reductions and running sums along axes that only a run knows.
+ *
+ * Every axis j of length d is seen as two, keep * red == d, where one of the two is 1; the operand
+ * is reduced over all the `red`:
+ *
+ *     [n, 6, 4] over axes {1}    [n, 1, 1, 6, 4, 1] over axes 1, 3, 5    [n, 1, 4]
+ *
+ * Where that makes too many axes they are reduced one after another. */
+#include <string.h>
+#include "frontend/onnx/measured.h"
+
+/* Numbers of what is measured: keep and red, then the axes, then dims without those reduced. */
+#define AXES    (2 * TN_MAX_RANK)
+#define SQUEEZE (4 * TN_MAX_RANK)
+
+static Value *reduce_at_once(OnnxNode *n, OpKind op, Value *x, const Expr *const *keep,
+                             const Expr *const *red) {
+    const Expr *dims[TN_MAX_RANK];
+    int64_t axes[TN_MAX_RANK];
+    int rank = x->type.rank;
+    for (int i = 0; i < rank; i++) {
+        dims[2 * i] = keep[i];
+        dims[2 * i + 1] = red[i];
+        axes[i] = 2 * i + 1;
+    }
+    return ir_reduce(n->g, op, ir_view(n->g, x, 2 * rank, dims), rank, axes, false);
+}
+
+/* [before, keep, red, after] for one axis after another */
+static Value *reduce_one_by_one(OnnxNode *n, OpKind op, Value *x, const Expr *const *keep,
+                                const Expr *const *red) {
+    const Expr *dims[TN_MAX_RANK];
+    int rank = x->type.rank;
+    int64_t axis = 2;
+    memcpy(dims, x->type.dims, sizeof dims);
+    for (int i = 0; i < rank; i++) {
+        const Expr *split[] = {ex_product(n->x, dims, i), keep[i], red[i],
+                               ex_product(n->x, dims + i + 1, rank - i - 1)};
+        dims[i] = keep[i];
+        x = ir_reduce(n->g, op, ir_view(n->g, x, 4, split), 1, &axis, false);
+    }
+    return ir_view(n->g, x, rank, keep);
+}
+
+Value *measured_reduce(OnnxNode *n, OpKind op, Value *x, bool keep) {
+    Type t = x->type;
+    int rank = t.rank, count = onnx_count(n, 1, "axes");
+    Value *mask = axis_mask(n, axis_hits(n, 1, rank, AXES));
+    Value *lengths = int_dims(n, rank, t.dims), *one = int_scalar(n, 1);
+    Value *reduced = int_op_const(n, OP_eq, mask, 1);
+    Value *parts[] = {int_where(n, reduced, one, lengths), int_where(n, reduced, lengths, one)};
+    const Expr *const *e =
+        onnx_measure(n, "dims that are left and reduced", int_join(n, 2, parts), 0, 0, INT64_MAX);
+    Value *y = 2 * rank <= TN_MAX_RANK ? reduce_at_once(n, op, x, e, e + rank)
+                                       : reduce_one_by_one(n, op, x, e, e + rank);
+    if (keep) return y;
+    const Expr *dims[TN_MAX_RANK];
+    int left = measured_squeeze(n, &y->type, mask, count, SQUEEZE, dims);
+    return ir_view(n->g, y, left, dims);
+}
+
+/* [before, d, after], d the length of the axis */
+void measured_cumsum(OnnxNode *n) {
+    Value *x = n->inputs[0];
+    Type t = x->type;
+    Value *axis = onnx_vector(n, 1, "axis"), *one = int_scalar(n, 1);
+    if (onnx_count(n, 1, "axis") != 1 || t.rank == 0)
+        tn_fail(n->cx, TN_E_MODEL, "an axis of %s", ir_type_text(n->m, &t));
+    axis = int_from_end(n, axis, int_scalar(n, t.rank));
+    onnx_measure(n, "axis", axis, 3, 0, t.rank - 1);
+    Value *lengths = int_dims(n, t.rank, t.dims), *i = int_iota(n, t.rank);
+    Value *parts[3] = {int_op(n, OP_lt, i, axis), int_op(n, OP_eq, i, axis),
+                       int_op(n, OP_lt, axis, i)};
+    for (int k = 0; k < 3; k++) {
+        Value *product = int_reduce(n, OP_reduce_prod, int_where(n, parts[k], lengths, one));
+        parts[k] = ir_unsqueeze(n->g, product, 0);
+    }
+    const Expr *const *dims = onnx_measure(n, "dims before, at and after the axis",
+                                           int_join(n, 3, parts), 0, 0, INT64_MAX);
+    x = ir_view(n->g, x, 3, dims);
+    Node *node = ir_node(n->g, OP_cumsum, 1, &x);
+    ir_set_int(node, "axis", 1);
+    ir_set_bool(node, "exclusive", onnx_flag(n, "exclusive"));
+    ir_set_bool(node, "reverse", onnx_flag(n, "reverse"));
+    n->outputs[0] = ir_view(n->g, ir_insert(node), t.rank, t.dims);
+}
