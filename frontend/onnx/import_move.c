@@ -1,6 +1,6 @@
 /* ONNX operators that select and rearrange elements. */
 #include <string.h>
-#include "frontend/onnx/import.h"
+#include "frontend/onnx/measured.h"
 #include "ir/infer.h"
 
 void import_concat(OnnxNode *n) {
@@ -108,8 +108,18 @@ static Value *slice_axis(OnnxNode *n, Value *y, int axis, const Expr *start, con
     return onnx_slice(n, y, axis, start, length, step);
 }
 
+static bool slice_is_known(const OnnxNode *n) {
+    for (int i = 1; i < n->input_count; i++)
+        if (!onnx_known(n, i)) return false;
+    return true;
+}
+
 void import_slice(OnnxNode *n) {
     Value *y = n->inputs[0];
+    if (!slice_is_known(n)) {
+        measured_slice(n);
+        return;
+    }
     SliceSpec s = slice_spec(n);
     bool seen[TN_MAX_RANK] = {false};
     for (int i = 0; i < s.count; i++) {
@@ -171,57 +181,12 @@ void import_split(OnnxNode *n) {
     if (list.given) {
         split_sizes(n, axis, onnx_exprs(n, list), list.count);
     } else if (onnx_given(n, 1)) {
-        int count = onnx_values(n, 1, "sizes of the parts", &sizes);
+        int count;
+        sizes = onnx_lengths(n, 1, "sizes of the parts", 0, &count);
         split_sizes(n, axis, sizes, count);
     } else {
         split_evenly(n, axis);
     }
-}
-
-/* --- Pad --- */
-
-/* All befores, then all afters, of the axes given or of all. */
-static void read_borders(OnnxNode *n, const Expr **before, const Expr **after) {
-    int rank = n->inputs[0]->type.rank;
-    OnnxInts axes = onnx_numbers(n, 3, "axes");
-    bool marked[TN_MAX_RANK];
-    const Expr *const *borders;
-    int covered = axes.given ? axes.count : rank, count;
-    if (onnx_has(n, "pads") || onnx_has(n, "paddings")) {
-        OnnxInts list = onnx_ints(n, onnx_has(n, "pads") ? "pads" : "paddings");
-        borders = onnx_exprs(n, list);
-        count = list.count;
-    } else {
-        count = onnx_values(n, 1, "widths of the borders", &borders);
-    }
-    onnx_mark_axes(n, axes, rank, marked);
-    if (count != 2 * covered) tn_fail(n->cx, TN_E_MODEL, "%d borders for %d axes", count, covered);
-    for (int i = 0; i < rank; i++) before[i] = after[i] = ex_int(n->x, 0);
-    for (int i = 0; i < covered; i++) {
-        int axis = axes.given ? ir_axis(n->m, axes.v[i], rank) : i;
-        before[axis] = borders[i];
-        after[axis] = borders[covered + i];
-    }
-}
-
-static Value *border_value(OnnxNode *n) {
-    Value *x = n->inputs[0], *v = onnx_given(n, 2) ? n->inputs[2] : NULL;
-    if (!v && onnx_float(n, "value") != 0)
-        return ir_scalar(n->g, x->type.dtype, onnx_float(n, "value"));
-    return v && v->type.rank == 1 ? ir_squeeze(n->g, v, 0) : v;
-}
-
-void import_pad(OnnxNode *n) {
-    static const char *const words[] = {"constant", "reflect", "edge", "wrap", NULL};
-    const Expr *before[TN_MAX_RANK], *after[TN_MAX_RANK];
-    Value *x = n->inputs[0], *border = border_value(n);
-    const char *mode = words[onnx_word(n, "mode", words)];
-    read_borders(n, before, after);
-    Node *node = ir_node(n->g, OP_pad, border ? 2 : 1, (Value *[]){x, border});
-    ir_set_dims(node, "before", x->type.rank, before);
-    ir_set_dims(node, "after", x->type.rank, after);
-    ir_set_string(node, "mode", mode);
-    n->outputs[0] = ir_insert(node);
 }
 
 /* --- blocks of pixels as channels --- */

@@ -1,10 +1,11 @@
 /* ONNX reductions and scans. */
 #include <math.h>
-#include "frontend/onnx/import.h"
+#include "frontend/onnx/measured.h"
 
 /* Without axes all are reduced, unless noop_with_empty_axes. */
 static Value *reduce_axes(OnnxNode *n, OpKind op, Value *x, bool keep) {
     int rank = x->type.rank;
+    if (!onnx_known(n, 1)) return measured_reduce(n, op, x, keep);
     OnnxInts axes = onnx_axes(n);
     bool marked[TN_MAX_RANK];
     int64_t list[TN_MAX_RANK];
@@ -76,6 +77,10 @@ void import_reduce_log_sum_exp(OnnxNode *n) {
 }
 
 void import_cumsum(OnnxNode *n) {
+    if (!onnx_known(n, 1)) {
+        measured_cumsum(n);
+        return;
+    }
     Value *x = n->inputs[0];
     Node *node = ir_node(n->g, n->row->op, 1, &x);
     ir_set_int(node, "axis", ir_axis(n->m, onnx_number(n, 1, "axis"), x->type.rank));

@@ -1,6 +1,6 @@
 /* ONNX operators that give the same elements other dims, or repeat them. */
 #include <string.h>
-#include "frontend/onnx/import.h"
+#include "frontend/onnx/measured.h"
 
 /* --- Reshape --- */
 
@@ -40,6 +40,11 @@ static int target_shape(OnnxNode *n, const Expr *const **entries) {
 void import_reshape(OnnxNode *n) {
     const Expr *const *entries, *dims[TN_MAX_RANK];
     bool allow_zero = onnx_flag(n, "allowzero");
+    if (!onnx_known(n, 1)) {
+        int axes = measured_reshape(n, allow_zero, dims);
+        n->outputs[0] = ir_view(n->g, n->inputs[0], axes, dims);
+        return;
+    }
     int rank = target_shape(n, &entries), open = -1;
     if (rank > TN_MAX_RANK)
         tn_fail(n->cx, TN_E_LIMIT, "a target shape of %d axes, at most %d", rank, TN_MAX_RANK);
@@ -66,6 +71,10 @@ void import_flatten(OnnxNode *n) {
 /* --- axes of length 1 --- */
 
 void import_squeeze(OnnxNode *n) {
+    if (!onnx_known(n, 1)) {
+        measured_squeeze(n);
+        return;
+    }
     const Type *t = &n->inputs[0]->type;
     OnnxInts axes = onnx_axes(n);
     bool drop[TN_MAX_RANK];
@@ -83,6 +92,10 @@ void import_squeeze(OnnxNode *n) {
 }
 
 void import_unsqueeze(OnnxNode *n) {
+    if (!onnx_known(n, 1)) {
+        measured_unsqueeze(n);
+        return;
+    }
     const Type *t = &n->inputs[0]->type;
     OnnxInts axes = onnx_axes(n);
     bool made[TN_MAX_RANK];
@@ -125,6 +138,10 @@ static void check_not_negative(OnnxNode *n, const char *what, int i, const Expr 
 void import_expand(OnnxNode *n) {
     const Expr *const *entries;
     Type target = {0}, out = {0};
+    if (!onnx_known(n, 1)) {
+        measured_expand(n);
+        return;
+    }
     target.rank = onnx_values(n, 1, "target shape", &entries);
     if (target.rank > TN_MAX_RANK)
         tn_fail(n->cx, TN_E_LIMIT, "a target shape of %d axes, at most %d", target.rank,
@@ -156,7 +173,8 @@ static Value *repeat_axis(OnnxNode *n, Value *x, int axis, const Expr *repeats) 
 void import_tile(OnnxNode *n) {
     Value *x = n->inputs[0];
     const Expr *const *repeats;
-    int count = onnx_values(n, 1, "number of repeats", &repeats);
+    int count;
+    repeats = onnx_lengths(n, 1, "number of repeats", 0, &count);
     if (count != x->type.rank)
         tn_fail(n->cx, TN_E_MODEL, "%d repeats for %s", count, ir_type_text(n->m, &x->type));
     for (int i = 0; i < count; i++) {
@@ -169,7 +187,7 @@ void import_tile(OnnxNode *n) {
 /* Before opset 6: so often along one axis. */
 void import_tile_axis(OnnxNode *n) {
     Value *x = n->inputs[0];
-    const Expr *repeats = onnx_value(n, 1, "number of repeats");
+    const Expr *repeats = onnx_length(n, 1, "number of repeats", 0);
     int axis = ir_axis(n->m, onnx_number(n, 2, "axis"), x->type.rank);
     check_not_negative(n, "repeats", 0, repeats);
     n->outputs[0] = ex_is(repeats, 1) ? x : repeat_axis(n, x, axis, repeats);

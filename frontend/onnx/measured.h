@@ -37,16 +37,18 @@ Value *int_from_end(const OnnxNode *n, Value *v, Value *length);
 Value *axis_hits(OnnxNode *n, int i, int rank, int first);
 /* i64[rank]: 1 for an axis of the list, else 0 */
 Value *axis_mask(OnnxNode *n, Value *hits);
+/* i64[rank]: per axis the entry of `list` that belongs to it, `rest` where there is none. Without
+ * hits (NULL) entry j belongs to axis j. */
+Value *along_axes(OnnxNode *n, Value *hits, Value *list, Value *rest);
 
 /* --- operators --- */
 int measured_reshape(OnnxNode *n, bool allow_zero, const Expr **dims);
 void measured_expand(OnnxNode *n);
-/* Dims without, or with new, axes of length 1 at those of operand 1; the rank. */
-int measured_squeeze(OnnxNode *n, const Type *t, Value *mask, int count, int first,
-                     const Expr **dims);
+/* Dims without the `count` axes of the mask, measured as `first`..; the rank. */
+int squeezed_dims(OnnxNode *n, const Type *t, Value *mask, int count, int first, const Expr **dims);
+void measured_squeeze(OnnxNode *n);
 void measured_unsqueeze(OnnxNode *n);
 void measured_slice(OnnxNode *n);
-void measured_pad(OnnxNode *n);
 Value *measured_reduce(OnnxNode *n, OpKind op, Value *x, bool keep);
 void measured_cumsum(OnnxNode *n);
 

@@ -55,7 +55,7 @@ Value *measured_reduce(OnnxNode *n, OpKind op, Value *x, bool keep) {
                                        : reduce_one_by_one(n, op, x, e, e + rank);
     if (keep) return y;
     const Expr *dims[TN_MAX_RANK];
-    int left = measured_squeeze(n, &y->type, mask, count, SQUEEZE, dims);
+    int left = squeezed_dims(n, &y->type, mask, count, SQUEEZE, dims);
     return ir_view(n->g, y, left, dims);
 }
 

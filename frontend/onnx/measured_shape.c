@@ -3,7 +3,8 @@
  *     target  -1  0  4   operand [n, 3, 8]     0 copies 3, -1 is 24 n / (3 * 4)
  *     y.0 = 2 n, y.1 = 3, y.2 = 4              as far as the run says so
  *
- * The number of elements of a target shape or of a list of axes is the rank, so it must be known. */
+ * The number of elements of a target shape or of a list of axes is the rank, so it must be known.
+ */
 #include "frontend/onnx/measured.h"
 
 #define TARGET "target shape"
@@ -41,8 +42,7 @@ Value *int_from_end(const OnnxNode *n, Value *v, Value *length) {
 Value *axis_hits(OnnxNode *n, int i, int rank, int first) {
     Value *axes = onnx_vector(n, i, "axes");
     int count = onnx_count(n, i, "axes");
-    if (count > rank)
-        tn_fail(n->cx, TN_E_MODEL, "%d axes of a tensor of rank %d", count, rank);
+    if (count > rank) tn_fail(n->cx, TN_E_MODEL, "%d axes of a tensor of rank %d", count, rank);
     axes = int_from_end(n, axes, int_scalar(n, rank));
     onnx_measure(n, "axes", axes, first, 0, rank - 1);
     Value *hits = int_op(n, OP_eq, int_column(n, int_iota(n, rank)), axes);
@@ -121,8 +121,8 @@ static Value *pick(OnnxNode *n, Value *matrix, Value *lengths) {
     return int_reduce(n, OP_reduce_sum, int_where(n, matrix, lengths, int_scalar(n, 0)));
 }
 
-int measured_squeeze(OnnxNode *n, const Type *t, Value *mask, int count, int first,
-                     const Expr **dims) {
+int squeezed_dims(OnnxNode *n, const Type *t, Value *mask, int count, int first,
+                  const Expr **dims) {
     int rank = t->rank - count;
     Value *lengths = int_dims(n, t->rank, t->dims), *kept = int_op_const(n, OP_eq, mask, 0);
     Value *at = int_op(n, OP_eq, int_column(n, int_iota(n, rank)), places(n, mask, t->rank));
@@ -130,6 +130,18 @@ int measured_squeeze(OnnxNode *n, const Type *t, Value *mask, int count, int fir
     const Expr *const *e = onnx_measure(n, "dims that are left", result, first, 0, INT64_MAX);
     for (int i = 0; i < rank; i++) dims[i] = e[i];
     return rank;
+}
+
+void measured_squeeze(OnnxNode *n) {
+    Value *x = n->inputs[0];
+    int rank = x->type.rank, count = onnx_count(n, 1, "axes");
+    const Expr *dims[TN_MAX_RANK];
+    Value *mask = axis_mask(n, axis_hits(n, 1, rank, rank));
+    Value *squeezed = int_where(n, int_op_const(n, OP_eq, mask, 1), int_dims(n, rank, x->type.dims),
+                                int_scalar(n, 1));
+    onnx_demand(n, "squeezed dims", squeezed, 3 * TN_MAX_RANK, 1);
+    int left = squeezed_dims(n, &x->type, mask, count, 0, dims);
+    n->outputs[0] = ir_view(n->g, x, left, dims);
 }
 
 void measured_unsqueeze(OnnxNode *n) {
@@ -142,6 +154,6 @@ void measured_unsqueeze(OnnxNode *n) {
     Value *lengths = pick(n, at, int_dims(n, t->rank, t->dims));
     Value *made = int_op_const(n, OP_eq, mask, 1);
     Value *dims = int_where(n, made, int_scalar(n, 1), lengths);
-    n->outputs[0] = ir_view(n->g, n->inputs[0], rank,
-                            onnx_measure(n, "dims", dims, 0, 0, INT64_MAX));
+    n->outputs[0] =
+        ir_view(n->g, n->inputs[0], rank, onnx_measure(n, "dims", dims, 0, 0, INT64_MAX));
 }
