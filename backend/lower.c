@@ -98,8 +98,11 @@ static void place_outputs(Lower *lo) {
     Graph *g = lo->g;
     for (int i = 0; i < g->output_count; i++) {
         const Value *v = g->outputs[i], *source = computed_as(v);
-        uint32_t buffer = lower_buffer(lo, TN_BUFFER_OUTPUT, (uint32_t)i,
-                                       ir_elements(g->module, &v->type), v->type.dtype);
+        const Expr *count = ir_elements(g->module, &v->type);
+        uint32_t buffer = lower_buffer(lo, TN_BUFFER_OUTPUT, (uint32_t)i, count, v->type.dtype);
+        /* a buffer's size must be known when it is first written */
+        if (source && ex_mentions_measured(count) && ir_elements(g->module, &source->type) != count)
+            source = NULL;
         if (source && lo->output_buffer[source->id] == TN_NO_ID)
             lo->output_buffer[source->id] = buffer;
     }

@@ -1,5 +1,5 @@
 /* ONNX operators that compute element by element. */
-#include "frontend/onnx/import.h"
+#include "frontend/onnx/measured.h"
 
 static TnDType dtype_of(const OnnxNode *n, int i) {
     return n->inputs[i]->type.dtype;
@@ -78,13 +78,20 @@ static bool is_zero(const Value *v) {
     return ir_constant_float(v, &ratio) && ratio == 0;
 }
 
-/* In training only the ratio 0 does not depend on chance. */
+/* In training only the ratio 0 does not depend on chance. What only a run knows is checked there.
+ */
 void import_dropout(OnnxNode *n) {
     int64_t training = 0;
-    if (onnx_given(n, 2) && !ir_constant_int(n->inputs[2], &training))
-        tn_fail(n->cx, TN_E_UNSUPPORTED, "training_mode depends on data, which is unsupported");
-    if (training && !(onnx_given(n, 1) && is_zero(n->inputs[1])))
+    bool mode_known = !onnx_given(n, 2) || ir_constant_int(n->inputs[2], &training);
+    bool ratio_known = !onnx_given(n, 1) || n->inputs[1]->constant;
+    bool keeps_all = onnx_given(n, 1) && is_zero(n->inputs[1]);
+    if (mode_known && training && ratio_known && !keeps_all)
         tn_fail(n->cx, TN_E_UNSUPPORTED, "training_mode is unsupported");
+    if (!(mode_known && !training) && !keeps_all) {
+        Value *trains = ir_cast(n->g, n->inputs[2], TN_BOOL);
+        if (!ratio_known) trains = int_op(n, OP_and, trains, ir_cast(n->g, n->inputs[1], TN_BOOL));
+        onnx_demand(n, "training with a ratio other than 0", ir_cast(n->g, trains, TN_I64), 0, 0);
+    }
     keep_everything(n);
 }
 

@@ -1,6 +1,6 @@
 /* ONNX operators that make tensors from attributes, shapes and a few numbers. */
 #include <math.h>
-#include "frontend/onnx/import.h"
+#include "frontend/onnx/measured.h"
 
 /* --- Constant --- */
 
@@ -66,7 +66,8 @@ void import_constant_of_shape(OnnxNode *n) {
     static const float zero = 0;
     OnnxTensor t = {.dtype = TN_F32, .data = &zero, .bytes = sizeof zero};
     const Expr *const *dims;
-    int rank = onnx_values(n, 0, "the shape", &dims);
+    int rank;
+    dims = onnx_lengths(n, 0, "the shape", 0, &rank);
     if (onnx_has(n, "value")) onnx_tensor(n->model, onnx_attribute(n, "value")->t, &t);
     if (t.bytes != tn_dtype_size(t.dtype))
         tn_fail(n->cx, TN_E_MODEL, "attribute 'value' must have one element");
@@ -86,37 +87,80 @@ static const Expr *range_length(OnnxNode *n, const Expr *start, const Expr *limi
 }
 
 /* start, limit and delta: scalars, or vectors of one element, of one type. */
-static const Expr *range_operand(OnnxNode *n, int i, const char *what) {
+static void check_range_operands(OnnxNode *n) {
     static const char *const names[] = {"start", "limit", "delta"};
-    const Value *v = n->inputs[i];
-    if (v->type.dtype != n->inputs[0]->type.dtype)
-        tn_fail(n->cx, TN_E_MODEL, "%s is %s, but start is %s", names[i],
-                tn_dtype_name(v->type.dtype), tn_dtype_name(n->inputs[0]->type.dtype));
-    if (tn_is_int(v->type.dtype)) return onnx_value(n, i, what);
-    if (!v->facts.values || v->facts.count != 1 || ex_mentions(v->facts.values[0], ATOM_LOAD))
-        tn_fail(n->cx, TN_E_UNSUPPORTED, "%s depends on data: %s is %s", what, names[i],
-                ir_type_text(n->m, &v->type));
-    return v->facts.values[0];
+    TnDType t = n->inputs[0]->type.dtype;
+    for (int i = 0; i < 3; i++) {
+        Value *v = n->inputs[i];
+        if (v->type.dtype != t)
+            tn_fail(n->cx, TN_E_MODEL, "%s is %s, but start is %s", names[i],
+                    tn_dtype_name(v->type.dtype), tn_dtype_name(t));
+        if (onnx_count(n, i, names[i]) != 1)
+            tn_fail(n->cx, TN_E_MODEL, "%s is %s, not one number", names[i],
+                    ir_type_text(n->m, &v->type));
+        n->inputs[i] = ir_view(n->g, v, 0, NULL);
+    }
 }
 
-/* start + step i, computed in the result's type where the IR's integer range does not do. */
-static Value *fractional_range(OnnxNode *n, const Expr *length) {
+/* The operand as an expression, or NULL if only a run knows it. */
+static const Expr *known_number(const OnnxNode *n, int i) {
+    const Value *v = n->inputs[i];
+    const Expr *const *e = v->facts.values;
+    if (tn_is_int(v->type.dtype)) return onnx_known(n, i) ? onnx_value(n, i, "range") : NULL;
+    return e && !ex_mentions(e[0], ATOM_LOAD) ? e[0] : NULL;
+}
+
+/* start + delta i, computed in the result's type where the IR's integer range does not do. */
+static Value *computed_range(OnnxNode *n, const Expr *length) {
     Value *i = ir_iota(n->g, n->inputs[0]->type.dtype, length, ex_int(n->x, 0), ex_int(n->x, 1));
     return ir_binary(n->g, OP_add, ir_binary(n->g, OP_mul, i, n->inputs[2]), n->inputs[0]);
 }
 
+/* ceil((limit - start) / delta) of integers: downwards both change their sign. Division truncates.
+ */
+static Value *integer_steps(OnnxNode *n, Value *start, Value *limit, Value *delta) {
+    Value *span = int_op(n, OP_sub, limit, start), *down = int_op_const(n, OP_lt, delta, 0);
+    span = int_where(n, down, ir_unary(n->g, OP_neg, span), span);
+    Value *step = ir_unary(n->g, OP_abs, delta);
+    Value *whole = int_op(n, OP_div, span, step), *rest = int_op(n, OP_mul, whole, step);
+    Value *more = ir_cast(n->g, int_op(n, OP_lt, rest, span), TN_I64);
+    return int_op(n, OP_add, whole, more);
+}
+
+/* The difference in the operands' type, the quotient in double. */
+static Value *fractional_steps(OnnxNode *n) {
+    Value *span = ir_binary(n->g, OP_sub, n->inputs[1], n->inputs[0]);
+    Value *delta = ir_cast(n->g, n->inputs[2], TN_F64);
+    Value *steps = ir_binary(n->g, OP_div, ir_cast(n->g, span, TN_F64), delta);
+    return ir_cast(n->g, ir_unary(n->g, OP_ceil, steps), TN_I64);
+}
+
+/* The length -1, which is refused, stands for delta 0. */
+static const Expr *measured_range_length(OnnxNode *n) {
+    Value *v[3], *steps, *none;
+    if (tn_is_int(n->inputs[0]->type.dtype)) {
+        for (int i = 0; i < 3; i++) v[i] = ir_cast(n->g, n->inputs[i], TN_I64);
+        steps = integer_steps(n, v[0], v[1], v[2]);
+    } else {
+        steps = fractional_steps(n);
+    }
+    none = ir_binary(n->g, OP_eq, n->inputs[2], ir_scalar(n->g, n->inputs[2]->type.dtype, 0));
+    steps = int_where(n, none, int_scalar(n, -1), int_op_const(n, OP_max, steps, 0));
+    return onnx_measure(n, "length of the range", steps, 0, 0, INT64_MAX)[0];
+}
+
 void import_range(OnnxNode *n) {
-    const Expr *start = range_operand(n, 0, "start of the range");
-    const Expr *limit = range_operand(n, 1, "length of the range");
-    const Expr *delta = range_operand(n, 2, "step of the range");
-    bool is_number = delta->count == 1 && delta->terms[0].degree == 0;
-    if (!delta->count) tn_fail(n->cx, TN_E_MODEL, "delta is 0");
-    if (!is_number)
-        tn_fail(n->cx, TN_E_UNSUPPORTED, "delta must be a number, but is %s", ex_text(n->x, delta));
-    const Expr *length = range_length(n, start, limit, delta->terms[0].coef);
-    bool integral = ex_is_integral(start) && ex_is_integral(delta);
+    check_range_operands(n);
+    const Expr *start = known_number(n, 0), *limit = known_number(n, 1),
+               *delta = known_number(n, 2);
+    if (delta && !delta->count) tn_fail(n->cx, TN_E_MODEL, "delta is 0");
+    bool is_number = delta && delta->count == 1 && delta->terms[0].degree == 0;
+    const Expr *length = start && limit && is_number
+                             ? range_length(n, start, limit, delta->terms[0].coef)
+                             : measured_range_length(n);
+    bool integral = start && delta && ex_is_integral(start) && ex_is_integral(delta);
     n->outputs[0] = integral ? ir_iota(n->g, n->inputs[0]->type.dtype, length, start, delta)
-                             : fractional_range(n, length);
+                             : computed_range(n, length);
 }
 
 /* --- comparisons of positions --- */
@@ -141,14 +185,24 @@ void import_eye_like(OnnxNode *n) {
     n->outputs[0] = ir_cast(n->g, ir_binary(n->g, OP_eq, rows, columns), dtype);
 }
 
+/* Row numbers plus k, operand 1, as a column. */
+static Value *shifted_rows(OnnxNode *n, const Expr *length) {
+    int64_t k = 0;
+    bool known = onnx_known(n, 1) && (!onnx_given(n, 1) || ex_const(onnx_value(n, 1, "k"), &k));
+    if (known) return positions(n, length, diagonal(k), true);
+    if (onnx_count(n, 1, "k") != 1) tn_fail(n->cx, TN_E_MODEL, "k is not one number");
+    Value *limit = int_scalar(n, diagonal(INT64_MAX)), *zero = int_scalar(n, 0);
+    Value *shift = int_clamp(n, onnx_vector(n, 1, "k"), int_op(n, OP_sub, zero, limit), limit);
+    return int_op(n, OP_add, positions(n, length, 0, true), shift);
+}
+
 /* Keeps what is on and above (or on and below) the k-th diagonal. */
 void import_trilu(OnnxNode *n) {
     Value *x = n->inputs[0];
     const Type *t = &x->type;
-    int64_t k = onnx_given(n, 1) ? onnx_number(n, 1, "k") : 0;
     bool upper = onnx_flag(n, "upper");
     if (t->rank < 2) tn_fail(n->cx, TN_E_MODEL, "%s is not a matrix", ir_type_text(n->m, t));
-    Value *rows = positions(n, t->dims[t->rank - 2], diagonal(k), true);
+    Value *rows = shifted_rows(n, t->dims[t->rank - 2]);
     Value *columns = positions(n, t->dims[t->rank - 1], 0, false);
     Value *kept = ir_binary(n->g, OP_le, upper ? rows : columns, upper ? columns : rows);
     n->outputs[0] = ir_where(n->g, kept, x, ir_scalar(n->g, t->dtype, 0));

@@ -44,8 +44,8 @@ Value *along_axes(OnnxNode *n, Value *hits, Value *list, Value *rest);
 /* --- operators --- */
 int measured_reshape(OnnxNode *n, bool allow_zero, const Expr **dims);
 void measured_expand(OnnxNode *n);
-/* Dims without the `count` axes of the mask, measured as `first`..; the rank. */
-int squeezed_dims(OnnxNode *n, const Type *t, Value *mask, int count, int first, const Expr **dims);
+/* i64[left]: the lengths without those of the mask's axes */
+Value *squeezed_dims(OnnxNode *n, Value *lengths, Value *mask, int left);
 void measured_squeeze(OnnxNode *n);
 void measured_unsqueeze(OnnxNode *n);
 void measured_slice(OnnxNode *n);

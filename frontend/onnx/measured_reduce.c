@@ -9,9 +9,7 @@
 #include <string.h>
 #include "frontend/onnx/measured.h"
 
-/* Numbers of what is measured: keep and red, then the axes, then dims without those reduced. */
-#define AXES    (2 * TN_MAX_RANK)
-#define SQUEEZE (4 * TN_MAX_RANK)
+#define AXES (3 * TN_MAX_RANK) /* number of the first axis that is measured; dims come before */
 
 static Value *reduce_at_once(OnnxNode *n, OpKind op, Value *x, const Expr *const *keep,
                              const Expr *const *red) {
@@ -48,15 +46,13 @@ Value *measured_reduce(OnnxNode *n, OpKind op, Value *x, bool keep) {
     Value *mask = axis_mask(n, axis_hits(n, 1, rank, AXES));
     Value *lengths = int_dims(n, rank, t.dims), *one = int_scalar(n, 1);
     Value *reduced = int_op_const(n, OP_eq, mask, 1);
-    Value *parts[] = {int_where(n, reduced, one, lengths), int_where(n, reduced, lengths, one)};
-    const Expr *const *e =
-        onnx_measure(n, "dims that are left and reduced", int_join(n, 2, parts), 0, 0, INT64_MAX);
+    Value *parts[] = {int_where(n, reduced, one, lengths), int_where(n, reduced, lengths, one),
+                      squeezed_dims(n, lengths, mask, rank - count)};
+    const Expr *const *e = onnx_measure(n, "dims that are kept and reduced",
+                                        int_join(n, keep ? 2 : 3, parts), 0, 0, INT64_MAX);
     Value *y = 2 * rank <= TN_MAX_RANK ? reduce_at_once(n, op, x, e, e + rank)
                                        : reduce_one_by_one(n, op, x, e, e + rank);
-    if (keep) return y;
-    const Expr *dims[TN_MAX_RANK];
-    int left = squeezed_dims(n, &y->type, mask, count, SQUEEZE, dims);
-    return ir_view(n->g, y, left, dims);
+    return keep ? y : ir_view(n->g, y, rank - count, e + 2 * rank);
 }
 
 /* [before, d, after], d the length of the axis */

@@ -121,26 +121,23 @@ static Value *pick(OnnxNode *n, Value *matrix, Value *lengths) {
     return int_reduce(n, OP_reduce_sum, int_where(n, matrix, lengths, int_scalar(n, 0)));
 }
 
-int squeezed_dims(OnnxNode *n, const Type *t, Value *mask, int count, int first,
-                  const Expr **dims) {
-    int rank = t->rank - count;
-    Value *lengths = int_dims(n, t->rank, t->dims), *kept = int_op_const(n, OP_eq, mask, 0);
-    Value *at = int_op(n, OP_eq, int_column(n, int_iota(n, rank)), places(n, mask, t->rank));
-    Value *result = pick(n, int_op(n, OP_and, at, kept), lengths);
-    const Expr *const *e = onnx_measure(n, "dims that are left", result, first, 0, INT64_MAX);
-    for (int i = 0; i < rank; i++) dims[i] = e[i];
-    return rank;
+Value *squeezed_dims(OnnxNode *n, Value *lengths, Value *mask, int left) {
+    int64_t rank = 0;
+    ex_const(mask->type.dims[0], &rank);
+    Value *kept = int_op_const(n, OP_eq, mask, 0);
+    Value *at = int_op(n, OP_eq, int_column(n, int_iota(n, left)), places(n, mask, (int)rank));
+    return pick(n, int_op(n, OP_and, at, kept), lengths);
 }
 
 void measured_squeeze(OnnxNode *n) {
-    Value *x = n->inputs[0];
-    int rank = x->type.rank, count = onnx_count(n, 1, "axes");
-    const Expr *dims[TN_MAX_RANK];
-    Value *mask = axis_mask(n, axis_hits(n, 1, rank, rank));
-    Value *squeezed = int_where(n, int_op_const(n, OP_eq, mask, 1), int_dims(n, rank, x->type.dims),
-                                int_scalar(n, 1));
+    Value *x = n->inputs[0], *one = int_scalar(n, 1);
+    int rank = x->type.rank, left = rank - onnx_count(n, 1, "axes");
+    Value *mask = axis_mask(n, axis_hits(n, 1, rank, rank)), *lengths;
+    lengths = int_dims(n, rank, x->type.dims);
+    Value *squeezed = int_where(n, int_op_const(n, OP_eq, mask, 1), lengths, one);
     onnx_demand(n, "squeezed dims", squeezed, 3 * TN_MAX_RANK, 1);
-    int left = squeezed_dims(n, &x->type, mask, count, 0, dims);
+    const Expr *const *dims = onnx_measure(n, "dims that are left",
+                                           squeezed_dims(n, lengths, mask, left), 0, 0, INT64_MAX);
     n->outputs[0] = ir_view(n->g, x, left, dims);
 }
 
