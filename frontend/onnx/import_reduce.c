@@ -71,7 +71,8 @@ void import_reduce_log_sum_exp(OnnxNode *n) {
     Value *x = ir_cast(g, n->inputs[0], t), *largest = reduce_kept(n, OP_reduce_max, x);
     Value *infinite = ir_binary(g, OP_eq, ir_unary(g, OP_abs, largest), ir_scalar(g, t, INFINITY));
     largest = ir_where(g, infinite, ir_scalar(g, t, 0), largest);
-    Value *sum = reduce(n, OP_reduce_sum, ir_unary(g, OP_exp, ir_binary(g, OP_sub, x, largest)));
+    Value *beside = onnx_known(n, 1) ? largest : measured_spread(n, largest, &x->type);
+    Value *sum = reduce(n, OP_reduce_sum, ir_unary(g, OP_exp, ir_binary(g, OP_sub, x, beside)));
     Value *shift = ir_view(g, largest, sum->type.rank, sum->type.dims);
     n->outputs[0] = ir_cast(g, ir_binary(g, OP_add, ir_unary(g, OP_log, sum), shift), given);
 }

@@ -50,6 +50,8 @@ void measured_squeeze(OnnxNode *n);
 void measured_unsqueeze(OnnxNode *n);
 void measured_slice(OnnxNode *n);
 Value *measured_reduce(OnnxNode *n, OpKind op, Value *x, bool keep);
+/* What the reduction of a tensor of type t left, axes kept, expanded to its dims again. */
+Value *measured_spread(OnnxNode *n, Value *y, const Type *t);
 void measured_cumsum(OnnxNode *n);
 
 #endif
