@@ -1,4 +1,4 @@
-/* Pad and CenterCropPad: borders that are known or that only a run knows.
+/* Pad: borders that are known or that only a run knows.
  *
  * Negative borders cut. A constant border whose value is computed is joined to the tensor; borders
  * of the tensor's own elements are gathered: position i before the tensor is negative,
@@ -124,30 +124,4 @@ void import_pad(OnnxNode *n) {
     Value *before = along_axes(n, hits, ir_slice(n->g, list, 0, none, length, 1), zero);
     Value *after = along_axes(n, hits, ir_slice(n->g, list, 0, length, length, 1), zero);
     n->outputs[0] = cut_and_pad(n, before, after, mode, value);
-}
-
-/* --- CenterCropPad --- */
-
-/* Half of what is missing, or too much, goes before, rounded towards zero, the rest behind. */
-void import_center_crop_pad(OnnxNode *n) {
-    const Type *t = &n->inputs[0]->type;
-    OnnxInts axes = onnx_ints(n, "axes");
-    bool marked[TN_MAX_RANK];
-    int count = onnx_count(n, 1, "the shape"), wanted = axes.given ? axes.count : t->rank;
-    onnx_mark_axes(n, axes, t->rank, marked);
-    if (count != wanted) tn_fail(n->cx, TN_E_MODEL, "a shape of %d for %d axes", count, wanted);
-    int64_t order[TN_MAX_RANK];
-    for (int i = 0; i < count; i++) order[i] = axes.given ? ir_axis(n->m, axes.v[i], t->rank) : i;
-    OnnxInts list = {true, count, order};
-    if (count == 0) {
-        n->outputs[0] = n->inputs[0];
-        return;
-    }
-    Value *hits = int_op(n, OP_eq, int_column(n, int_iota(n, t->rank)),
-                         int_dims(n, count, onnx_exprs(n, list)));
-    Value *dims = int_dims(n, t->rank, t->dims);
-    Value *shape = along_axes(n, hits, onnx_vector(n, 1, "the shape"), dims);
-    Value *missing = int_op(n, OP_sub, shape, dims);
-    Value *before = int_op_const(n, OP_div, missing, 2);
-    n->outputs[0] = cut_and_pad(n, before, int_op(n, OP_sub, missing, before), CONSTANT, NULL);
 }

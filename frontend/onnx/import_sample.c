@@ -135,10 +135,11 @@ void import_center_crop_pad(OnnxNode *n) {
     Value *x = n->inputs[0];
     const Expr *const *shape;
     OnnxInts axes = onnx_ints(n, "axes");
-    int rank = x->type.rank, count = onnx_values(n, 1, "shape", &shape);
+    int rank = x->type.rank, count;
     bool marked[TN_MAX_RANK];
     int64_t v;
     onnx_mark_axes(n, axes, rank, marked);
+    shape = onnx_lengths(n, 1, "shape", 0, &count);
     if (count != (axes.given ? axes.count : rank))
         tn_fail(n->cx, TN_E_MODEL, "%d lengths for %d axes", count, axes.given ? axes.count : rank);
     for (int i = 0; i < count; i++) {
