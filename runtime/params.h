@@ -150,6 +150,24 @@ typedef struct ParamsConv {
     uint32_t stride[3], dilation[3], pad_begin[3], pad_end[3];
 } ParamsConv;
 
+/* Pooling over up to 3 spatial axes; the padding is the instruction's scalars. */
+#define TN_POOL_MODES(X) X(MAX, max, 0) X(AVG, avg, 1) X(LP, lp, 2)
+
+typedef enum TnPoolMode {
+#define X(upper, lower, number) TN_POOL_##upper = number,
+    TN_POOL_MODES(X)
+#undef X
+        TN_POOL_MODE_COUNT
+} TnPoolMode;
+
+#define TN_POOL_COUNT_PADS 1u /* of a mean: padding counts as zeros */
+#define TN_POOL_COLUMNS    2u /* places count the first spatial axis fastest, not the last */
+typedef struct ParamsPool {
+    uint32_t spatial, mode, flags, reserved;
+    uint32_t kernel[3], stride[3], dilation[3], reserved2;
+    double p; /* of the p-norm */
+} ParamsPool;
+
 /* Resampling of one axis; see kernels/resize.c for the formulas. */
 #define TN_RESIZE_EXCLUDE_OUTSIDE 1u /* taps outside weigh nothing; otherwise the edge repeats */
 #define TN_RESIZE_ANTIALIAS       2u /* a shrinking kernel is as wide as the step */

@@ -45,6 +45,7 @@ static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_scalars] = ">.",
     [TN_OP_cumsum] = "T>T",
     [TN_OP_conv] = "fff>f",
+    [TN_OP_pool] = "T>Tl",
     [TN_OP_resize] = "Tf>T",
     [TN_OP_measure] = "i>",
     [TN_OP_if] = "", /* what the functions' ports are: plan_check_control.c */

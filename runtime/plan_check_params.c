@@ -157,6 +157,25 @@ static bool check_ParamsConv(PlanCheck *c, const PlanInstruction *i, const void 
     return true;
 }
 
+static bool check_ParamsPool(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsPool *p = record;
+    TnDType t = (TnDType)plan_operand(c->plan, i, 0)->dtype;
+    if (p->spatial < 1 || p->spatial > 3 || rank_of(c, i, 0) != (int)p->spatial + 2 ||
+        i->scalar_count != 2 * p->spatial)
+        return plan_invalid(c, "%u spatial axes and %u paddings for rank %d", p->spatial,
+                            i->scalar_count, rank_of(c, i, 0));
+    if (p->mode >= TN_POOL_MODE_COUNT || p->flags & ~(TN_POOL_COUNT_PADS | TN_POOL_COLUMNS))
+        return plan_invalid(c, "mode %u, flags 0x%x", p->mode, p->flags);
+    if (p->mode == TN_POOL_MAX ? t == TN_U64 || t == TN_I64 || t == TN_BOOL : !tn_is_float(t))
+        return plan_invalid(c, "%s is not pooled", tn_dtype_name(t));
+    for (uint32_t a = 0; a < p->spatial; a++)
+        if (p->kernel[a] - 1 >= INT32_MAX || p->stride[a] - 1 >= INT32_MAX ||
+            p->dilation[a] - 1 >= INT32_MAX)
+            return plan_invalid(c, "kernel %u, stride %u, dilation %u", p->kernel[a], p->stride[a],
+                                p->dilation[a]);
+    return (isfinite(p->p) && p->p > 0) || plan_invalid(c, "p = %g", p->p);
+}
+
 static bool check_ParamsResize(PlanCheck *c, const PlanInstruction *i, const void *record) {
     const ParamsResize *p = record;
     TnDType t = (TnDType)plan_operand(c->plan, i, 0)->dtype;

@@ -1,4 +1,4 @@
-/* ONNX operators of neural networks: products, convolution, normalisation, softmax. */
+/* ONNX operators of neural networks: products, normalisation, softmax. */
 #include <string.h>
 #include "frontend/onnx/import.h"
 
@@ -46,82 +46,6 @@ void import_gemm(OnnxNode *n) {
                     ir_type_text(n->m, &c->type), ir_type_text(n->m, &product));
     }
     n->outputs[0] = y;
-}
-
-/* --- Conv --- */
-
-typedef enum AutoPad { NOTSET, VALID, SAME_UPPER, SAME_LOWER } AutoPad;
-
-/* Copies a list of the node, or `count` times the fallback. */
-static void read_list(OnnxNode *n, const char *name, int count, int64_t fallback, int64_t *v) {
-    OnnxInts list = onnx_ints(n, name);
-    if (list.given && list.count != count)
-        tn_fail(n->cx, TN_E_MODEL, "attribute '%s' has %d entries, wanted %d", name, list.count,
-                count);
-    for (int i = 0; i < count; i++) {
-        v[i] = list.given ? list.v[i] : fallback;
-        if (v[i] < fallback || v[i] > INT32_MAX)
-            tn_fail(n->cx, TN_E_MODEL, "attribute '%s' contains %lld", name, (long long)v[i]);
-    }
-}
-
-static void check_kernel(OnnxNode *n, int spatial) {
-    OnnxInts list = onnx_ints(n, "kernel_shape");
-    if (!list.given) return;
-    const Type *w = &n->inputs[1]->type;
-    if (list.count != spatial)
-        tn_fail(n->cx, TN_E_MODEL, "attribute 'kernel_shape' has %d entries, wanted %d", list.count,
-                spatial);
-    for (int i = 0; i < spatial; i++)
-        if (!ex_is(w->dims[2 + i], list.v[i]))
-            tn_fail(n->cx, TN_E_MODEL, "kernel_shape has %lld for axis %d, but the weights are %s",
-                    (long long)list.v[i], i, ir_type_text(n->m, w));
-}
-
-/* SAME: ceil(d / stride) results, so that ((d - 1) / stride) stride + reach - d is missing. With
- * stride 1 that is reach - 1 for any d. */
-static int64_t same_padding(OnnxNode *n, int i, int64_t stride, int64_t dilation) {
-    int64_t d, k;
-    if (!ex_const(n->inputs[1]->type.dims[2 + i], &k) || k < 1 || k > INT32_MAX)
-        tn_fail(n->cx, TN_E_MODEL, "the weights are %s", ir_type_text(n->m, &n->inputs[1]->type));
-    int64_t reach = (k - 1) * dilation + 1;
-    if (stride == 1) return reach - 1;
-    if (!ex_const(n->inputs[0]->type.dims[2 + i], &d))
-        tn_fail(n->cx, TN_E_UNSUPPORTED, "auto_pad with strides needs known lengths, not %s",
-                ir_type_text(n->m, &n->inputs[0]->type));
-    int64_t total = (d - 1) / stride * stride + reach - d;
-    return total > 0 ? total : 0;
-}
-
-static void auto_pads(OnnxNode *n, AutoPad mode, int spatial, const int64_t *strides,
-                      const int64_t *dilations, int64_t *pads) {
-    for (int i = 0; i < spatial; i++) {
-        int64_t total = mode == VALID ? 0 : same_padding(n, i, strides[i], dilations[i]);
-        pads[i] = mode == SAME_LOWER ? total - total / 2 : total / 2;
-        pads[i + spatial] = total - pads[i];
-    }
-}
-
-void import_conv(OnnxNode *n) {
-    static const char *const words[] = {"NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER", NULL};
-    int64_t strides[TN_MAX_RANK], dilations[TN_MAX_RANK], pads[2 * TN_MAX_RANK];
-    int spatial = rank_of(n, 0) - 2;
-    AutoPad mode = (AutoPad)onnx_word(n, "auto_pad", words);
-    if (spatial < 1)
-        tn_fail(n->cx, TN_E_MODEL, "input 0 is %s, without spatial axes",
-                ir_type_text(n->m, &n->inputs[0]->type));
-    need_rank(n, 1, rank_of(n, 0));
-    read_list(n, "strides", spatial, 1, strides);
-    read_list(n, "dilations", spatial, 1, dilations);
-    read_list(n, "pads", 2 * spatial, 0, pads);
-    check_kernel(n, spatial);
-    if (mode != NOTSET) auto_pads(n, mode, spatial, strides, dilations, pads);
-    Node *node = ir_node(n->g, OP_conv, n->input_count, n->inputs);
-    ir_set_ints(node, "strides", spatial, strides);
-    ir_set_ints(node, "dilations", spatial, dilations);
-    ir_set_ints(node, "pads", 2 * spatial, pads);
-    ir_set_int(node, "groups", onnx_int(n, "group"));
-    n->outputs[0] = ir_insert(node);
 }
 
 /* --- softmax --- */
@@ -215,12 +139,4 @@ void import_group_norm(OnnxNode *n) {
         bias = per_group(n, bias, part);
     }
     n->outputs[0] = per_channel(n, y, scale, bias);
-}
-
-void import_global_average_pool(OnnxNode *n) {
-    int64_t axes[TN_MAX_RANK];
-    int count = rank_of(n, 0) - 2;
-    need_spatial(n);
-    for (int i = 0; i < count; i++) axes[i] = i + 2;
-    n->outputs[0] = ir_reduce(n->g, OP_reduce_mean, n->inputs[0], count, axes, true);
 }

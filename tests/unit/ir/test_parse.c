@@ -143,6 +143,15 @@ static const char *const more[] = {
     "    return %2 as \"values\", %3 as \"places\"\n"
     "  }\n"
     "}\n",
+    "module {\n"
+    "  graph main(%x: f32[b, 2, h]) {\n"
+    "    %0: f32[b, 2, h], %1: i64[b, 2, h] = pool %x {dims=[h], kernel=[3], strides=[1], "
+    "dilations=[1], begins=[1], ends=[1], places=rows}\n"
+    "    %2: f32[b, 2, h] = pool %0 {mode=avg, dims=[h], kernel=[2], strides=[1], dilations=[1], "
+    "begins=[0], ends=[1], count_pads=1}\n"
+    "    return %2 as \"y\", %1 as \"places\"\n"
+    "  }\n"
+    "}\n",
 };
 
 static void see_operators(const char *text, bool *seen) {

@@ -299,6 +299,36 @@ static void test_selections(void **state) {
     CHECK(cases);
 }
 
+#define WINDOW(n, k, s, d, b, e)                                                        \
+    "dims=[" #n "], kernel=[" #k "], strides=[" #s "], dilations=[" #d "], begins=[" #b \
+    "], ends=[" #e "]}"
+
+static void test_pool(void **state) {
+    (void)state;
+    const Case cases[] = {
+        {"x: f32[1,1,4] = {1,3,nan,3}", "f32[1, 1, 4] = pool %x {" WINDOW(4, 2, 1, 1, 1, 0),
+         "{1, 3, nan, nan}"},
+        {"x: f32[1,2,3] = {1,3,3,5,4,5}",
+         "f32[1, 2, 2], i64[1, 2, 2] = pool %x {places=rows, " WINDOW(2, 2, 1, 1, 0, 0),
+         "{3, 3, 5, 5} {1, 1, 3, 5}"},
+        {"x: i8[1,1,2] = {-3,-4}", "i8[1, 1, 3] = pool %x {" WINDOW(3, 1, 1, 1, 1, 0),
+         "{-128, -3, -4}"},
+        {"x: f32[1,1,3] = {3,6,9}", "f32[1, 1, 2] = pool %x {mode=avg, " WINDOW(2, 3, 2, 1, 1, 1),
+         "{4.5, 7.5}"},
+        {"x: f32[1,1,3] = {3,6,9}",
+         "f32[1, 1, 2] = pool %x {mode=avg, count_pads=1, " WINDOW(2, 3, 3, 1, 1, 0), "{3, 9}"},
+        {"x: f32[1,1,3] = {3,1,-4}", "f32[1, 1, 1] = pool %x {mode=lp, " WINDOW(1, 2, 1, 2, 0, 0),
+         "{5}"},
+        {"x: f32[1,1,3] = {3,1,-4}",
+         "f32[1, 1, 1] = pool %x {mode=lp, p=1.0, " WINDOW(1, 3, 1, 1, 0, 0), "{8}"},
+        {"x: f32[1,1,2,2] = {1,2,3,4}",
+         "f32[1, 1, 1, 2], i64[1, 1, 1, 2] = pool %x {dims=[1, 2], kernel=[2, 1], strides=[1, 1], "
+         "dilations=[1, 1], begins=[0, 0], ends=[0, 0], places=columns}",
+         "{3, 4} {1, 3}"},
+    };
+    CHECK(cases);
+}
+
 static void test_reductions(void **state) {
     (void)state;
     static const Case cases[] = {
@@ -534,13 +564,21 @@ static void test_resize(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_arithmetic),      cmocka_unit_test(test_functions),
-        cmocka_unit_test(test_logic_and_casts), cmocka_unit_test(test_sources_and_moves),
-        cmocka_unit_test(test_scatters),        cmocka_unit_test(test_topk),
-        cmocka_unit_test(test_selections),      cmocka_unit_test(test_reductions),
-        cmocka_unit_test(test_products),        cmocka_unit_test(test_norms),
-        cmocka_unit_test(test_attention),       cmocka_unit_test(test_map),
-        cmocka_unit_test(test_graph),           cmocka_unit_test(test_bad_index),
+        cmocka_unit_test(test_arithmetic),
+        cmocka_unit_test(test_functions),
+        cmocka_unit_test(test_logic_and_casts),
+        cmocka_unit_test(test_sources_and_moves),
+        cmocka_unit_test(test_scatters),
+        cmocka_unit_test(test_topk),
+        cmocka_unit_test(test_selections),
+        cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_reductions),
+        cmocka_unit_test(test_products),
+        cmocka_unit_test(test_norms),
+        cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_map),
+        cmocka_unit_test(test_graph),
+        cmocka_unit_test(test_bad_index),
         cmocka_unit_test(test_resize),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

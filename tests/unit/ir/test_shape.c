@@ -310,6 +310,43 @@ static void test_conv(void **state) {
                 ir_insert(conv(image, f, 1, 0, 1, 1)));
 }
 
+static Node *pool(Value *x, const char *dims, int64_t kernel, int64_t stride, const char *pad) {
+    Node *n = node(OP_pool, INPUTS(x));
+    const Expr *length = dim(dims), *padding = dim(pad);
+    ir_set_dims(n, "dims", 1, &length);
+    ir_set_ints(n, "kernel", 1, &kernel);
+    ir_set_ints(n, "strides", 1, &stride);
+    ir_set_ints(n, "dilations", 1, (int64_t[]){1});
+    ir_set_dims(n, "begins", 1, &padding);
+    ir_set_dims(n, "ends", 1, &padding);
+    return n;
+}
+
+static Node *with_word(Node *n, const char *attr, const char *word) {
+    ir_set_string(n, attr, word);
+    return n;
+}
+
+static void test_pool(void **state) {
+    (void)state;
+    GUARD();
+    Value *x = input("x", TN_F32, "b, 4, n"), *i = input("i", TN_U8, "b, 4, n");
+    Node *n = with_word(pool(i, "n//2", 2, 2, "n - 1"), "places", "rows");
+    assert_string_equal(type_after(n), "u8[b, 4, n//2]");
+    assert_string_equal(type_of(n->outputs[1]), "i64[b, 4, n//2]");
+    EXPECT_FAIL(TN_E_MODEL, "kernel contains 0", ir_insert(pool(x, "n", 0, 1, "0")));
+    EXPECT_FAIL(TN_E_MODEL, "strides contains 0", ir_insert(pool(x, "n", 1, 0, "0")));
+    EXPECT_FAIL(TN_E_MODEL, "begins contains -1", ir_insert(pool(x, "n", 1, 1, "-1")));
+    EXPECT_FAIL(TN_E_MODEL, "dims contains -2", ir_insert(pool(x, "-2", 1, 1, "0")));
+    EXPECT_FAIL(TN_E_MODEL, "operand 0 has type u8, not float",
+                ir_insert(with_word(pool(i, "n", 1, 1, "0"), "mode", "avg")));
+    n = with_word(pool(x, "n", 1, 1, "0"), "mode", "avg");
+    EXPECT_FAIL(TN_E_MODEL, "only the largest have places",
+                ir_insert(with_word(n, "places", "rows")));
+    EXPECT_FAIL(TN_E_UNSUPPORTED, "pooling of i64 is unsupported",
+                ir_insert(pool(input("l", TN_I64, "1, 1, 4"), "4", 1, 1, "0")));
+}
+
 static Node *resize(Value *x, int axis, const char *length, const char *mode) {
     Node *n = node(OP_resize, INPUTS(x));
     ir_set_int(n, "axis", axis);
@@ -456,13 +493,13 @@ static void test_large_graph(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_types),   TEST(test_broadcast),     TEST(test_sources),
-        TEST(test_view),    TEST(test_view_quotient), TEST(test_transpose_expand),
-        TEST(test_slice),   TEST(test_concat),        TEST(test_pad),
-        TEST(test_gathers), TEST(test_reduce),        TEST(test_matmul),
-        TEST(test_conv),    TEST(test_resize),        TEST(test_norm),
-        TEST(test_linear),  TEST(test_qkv),           TEST(test_attention),
-        TEST(test_map),     TEST(test_large_graph),
+        TEST(test_types),     TEST(test_broadcast),     TEST(test_sources),
+        TEST(test_view),      TEST(test_view_quotient), TEST(test_transpose_expand),
+        TEST(test_slice),     TEST(test_concat),        TEST(test_pad),
+        TEST(test_gathers),   TEST(test_reduce),        TEST(test_matmul),
+        TEST(test_conv),      TEST(test_pool),          TEST(test_resize),
+        TEST(test_norm),      TEST(test_linear),        TEST(test_qkv),
+        TEST(test_attention), TEST(test_map),           TEST(test_large_graph),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
