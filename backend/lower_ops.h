@@ -18,6 +18,7 @@
     X(bitcast)                                                                                    \
     X(measure) X(if) X(loop)                                                                      \
     X(matmul_int)                                                                                 \
+    X(rnn)                                                                                        \
     X(resize) X(grid_sample) X(roi_align)                                                         \
     X(linear) X(qkv) X(add_norm) X(attention) X(map)
 /* clang-format on */

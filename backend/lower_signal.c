@@ -62,3 +62,32 @@ void lower_roi_align(Lower *lo, Node *n) {
                         .half_pixel = attr_bool(n, "half_pixel")};
     lower_emit(lo, TN_OP_roi_align, 3, in, 1, &out, &p, sizeof p);
 }
+
+/* --- recurrent networks --- */
+
+#define X(upper, name, number) {#name, number},
+static const Word rnn_modes[] = {TN_RNN_MODES(X)};
+static const Word rnn_functions[] = {TN_RNN_FUNCTIONS(X)};
+#undef X
+
+void lower_rnn(Lower *lo, Node *n) {
+    static const char *const names[3][3] = {
+        {"f", "f_alpha", "f_beta"}, {"g", "g_alpha", "g_beta"}, {"h", "h_alpha", "h_beta"}};
+    View in[7], out[3] = {view_absent(), view_absent(), view_absent()};
+    for (int i = 0; i < 7; i++)
+        in[i] = i < n->input_count && n->inputs[i] ? lower_dense(lo, n->inputs[i]) : view_absent();
+    for (int i = 0; i < n->output_count; i++) out[i] = lower_result(lo, n->outputs[i]);
+    ParamsRnn p = {.mode = number_of(rnn_modes, attr_string(n, "mode")),
+                   .clip = (float)attr_float(n, "clip")};
+    if (attr_bool(n, "reverse")) p.flags |= TN_RNN_REVERSE;
+    if (attr_bool(n, "coupled")) p.flags |= TN_RNN_COUPLED;
+    if (attr_bool(n, "linear")) p.flags |= TN_RNN_LINEAR;
+    for (int i = 0; i < 3; i++) {
+        p.activation[i].function = number_of(rnn_functions, attr_string(n, names[i][0]));
+        p.activation[i].alpha = (float)attr_float(n, names[i][1]);
+        p.activation[i].beta = (float)attr_float(n, names[i][2]);
+    }
+    int inputs = 7;
+    while (inputs > 2 && in[inputs - 1].buffer == TN_NO_ID) inputs--;
+    lower_emit(lo, TN_OP_rnn, inputs, in, 3, out, &p, sizeof p);
+}

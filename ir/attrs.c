@@ -13,7 +13,7 @@
 #include <string.h>
 #include "ir/infer.h"
 
-#define MAX_ATTRS 12
+#define MAX_ATTRS 16
 #define UNSET     INT64_MIN
 
 typedef struct Row {
@@ -25,9 +25,9 @@ typedef struct Row {
 static struct {
     pthread_once_t once;
     Row rows[OP_COUNT];
-    char text[4096]; /* words, each attribute's joined by '|' and then one by one */
+    char text[8192]; /* words, each attribute's joined by '|' and then one by one */
     size_t text_used;
-    const char *words[256];
+    const char *words[512];
     int word_count;
     /* Defaults of ':d' attributes: constants that belong to no ExprCx; only ir_attr_equal and
      * attrs_default look at them. */

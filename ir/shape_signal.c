@@ -85,3 +85,49 @@ void shape_roi_align(Node *n) {
     check_length(n, dims[3]);
     infer_output(n, 0, x->dtype, 4, dims);
 }
+
+/* --- recurrent networks --- */
+
+/* Operand i, if it is there, is f32 of these dims. */
+static void check_operand(const Node *n, int i, int rank, const Expr *const *dims,
+                          const char *what) {
+    if (i >= n->input_count || !n->inputs[i]) return;
+    infer_rank(n, i, rank, rank);
+    need_type(n, i, TN_F32);
+    for (int k = 0; k < rank; k++)
+        ir_same_dim(module_of(n), infer_input(n, i)->dims[k], dims[k], what);
+}
+
+static void check_lengths(const Node *n, const Expr *batch) {
+    if (n->input_count <= 2 || !n->inputs[2]) return;
+    const Type *t = infer_input(n, 2);
+    infer_rank(n, 2, 1, 1);
+    if (t->dtype != TN_I32 && t->dtype != TN_I64)
+        tn_fail(module_of(n)->cx, TN_E_MODEL, "lengths are %s, not i32 or i64",
+                tn_dtype_name(t->dtype));
+    ir_same_dim(module_of(n), t->dims[0], batch, "lengths and batch");
+}
+
+void shape_rnn(Node *n) {
+    Module *m = module_of(n);
+    const char *mode = attr_string(n, "mode");
+    int64_t gates = !strcmp(mode, "rnn") ? 1 : !strcmp(mode, "gru") ? 3 : 4;
+    infer_rank(n, 0, 3, 3);
+    infer_rank(n, 1, 2, 2);
+    need_type(n, 0, TN_F32);
+    const Type *p = infer_input(n, 0), *r = infer_input(n, 1);
+    const Expr *size = r->dims[0], *width = ex_scale(m->ex, size, gates, 1);
+    const Expr *state[] = {p->dims[1], size}, *three = ex_scale(m->ex, size, 3, 1);
+    check_operand(n, 1, 2, (const Expr *[]){size, width}, "recurrent weights and gates");
+    ir_same_dim(m, p->dims[2], width, "gates of the input and the recurrent weights");
+    check_lengths(n, p->dims[1]);
+    check_operand(n, 3, 2, state, "the state and [batch, size]");
+    check_operand(n, 4, 2, state, "the cell and [batch, size]");
+    check_operand(n, 5, 1, &three, "peepholes and three times the size");
+    check_operand(n, 6, 1, &size, "bias and size");
+    if (isnan(attr_float(n, "clip"))) tn_fail(m->cx, TN_E_MODEL, "clip is nan");
+    infer_make_outputs(n, gates == 4 ? 3 : 2);
+    const Expr *dims[] = {p->dims[0], p->dims[1], size};
+    infer_output(n, 0, TN_F32, 3, dims);
+    for (int i = 1; i < n->output_count; i++) infer_output(n, i, TN_F32, 2, state);
+}

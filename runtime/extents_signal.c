@@ -53,3 +53,31 @@ bool extent_roi_align(const TnCall *c, char *why, size_t why_size) {
            wholly_dense(&w, y, "y") &&
            loops_ok(&w, (int64_t[]){product(y, 0, 4), x->dims[2], x->dims[3]}, 3);
 }
+
+static bool optional_matrix(const Why *w, const TnTensor *t, int64_t rows, int64_t columns,
+                            const char *name) {
+    return !t || (has_dims(w, t, 2, (int64_t[]){rows, columns}, name) && wholly_dense(w, t, name));
+}
+
+bool extent_rnn(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const ParamsRnn *p = c->params;
+    const TnTensor *gates = input(c, 0), *r = input(c, 1), *lengths = input(c, 2),
+                   *y = output(c, 0);
+    int64_t count = p->mode == TN_RNN_RNN ? 1 : p->mode == TN_RNN_GRU ? 3 : 4;
+    if (gates->rank != 3 || r->rank != 2) return misfit_pair(&w, "ranks of p and r", gates, r);
+    int64_t steps = gates->dims[0], batch = gates->dims[1], size = r->dims[0];
+    if (r->dims[1] != gates->dims[2] || r->dims[1] % count || r->dims[1] / count != size)
+        return misfit_pair(&w, "gates of p and r", gates, r);
+    if (!has_dims(&w, y, 3, (int64_t[]){steps, batch, size}, "y and [t, b, h]")) return false;
+    if (lengths && !is_vector(&w, lengths, batch, "lengths")) return false;
+    if (!optional_matrix(&w, input(c, 3), batch, size, "h") ||
+        !optional_matrix(&w, input(c, 4), batch, size, "c") ||
+        !optional_matrix(&w, output(c, 1), batch, size, "the last h") ||
+        !optional_matrix(&w, output(c, 2), batch, size, "the last c"))
+        return false;
+    if (input(c, 5) && !is_vector(&w, input(c, 5), 3 * size, "peepholes")) return false;
+    if (input(c, 6) && !is_vector(&w, input(c, 6), size, "bias")) return false;
+    return wholly_dense(&w, gates, "p") && wholly_dense(&w, r, "r") && wholly_dense(&w, y, "y") &&
+           loops_ok(&w, (int64_t[]){steps, batch, size, r->dims[1]}, 4);
+}

@@ -248,6 +248,46 @@ typedef struct ParamsRoiAlign {
     uint32_t max, half_pixel;
 } ParamsRoiAlign;
 
+/* One direction of a recurrent network; see kernels/rnn.c for the formulas. */
+#define TN_RNN_REVERSE 1u
+#define TN_RNN_COUPLED 2u /* LSTM: the forget gate is 1 - the input gate */
+#define TN_RNN_LINEAR  4u /* GRU: the reset gate applies after the product */
+/* clang-format off */
+#define TN_RNN_MODES(X) X(RNN, rnn, 0) X(GRU, gru, 1) X(LSTM, lstm, 2)
+#define TN_RNN_FUNCTIONS(X)                                                              \
+    X(TANH, Tanh, 0)                 X(SIGMOID, Sigmoid, 1)                              \
+    X(RELU, Relu, 2)                 X(AFFINE, Affine, 3)                                \
+    X(LEAKY_RELU, LeakyRelu, 4)      X(THRESHOLDED_RELU, ThresholdedRelu, 5)             \
+    X(SCALED_TANH, ScaledTanh, 6)    X(HARD_SIGMOID, HardSigmoid, 7)                     \
+    X(ELU, Elu, 8)                   X(SOFTSIGN, Softsign, 9)                            \
+    X(SOFTPLUS, Softplus, 10)
+/* clang-format on */
+
+typedef enum TnRnnMode {
+#define X(upper, name, number) TN_RNN_##upper = number,
+    TN_RNN_MODES(X)
+#undef X
+        TN_RNN_MODE_COUNT
+} TnRnnMode;
+
+typedef enum TnRnnFunction {
+#define X(upper, name, number) TN_RNN_##upper = number,
+    TN_RNN_FUNCTIONS(X)
+#undef X
+        TN_RNN_FUNCTION_COUNT
+} TnRnnFunction;
+
+typedef struct TnRnnActivation {
+    uint32_t function; /* TnRnnFunction */
+    float alpha, beta;
+} TnRnnActivation;
+
+typedef struct ParamsRnn {
+    uint32_t mode, flags;
+    float clip; /* of what activations of gates are given; 0: none */
+    TnRnnActivation activation[3];
+} ParamsRnn;
+
 /* A program over registers that computes one element of the result from one element of every input.
  * Registers 0..inputs-1 hold the inputs; step s writes register inputs + s; the last step's
  * register is the result. */

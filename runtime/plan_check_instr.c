@@ -59,6 +59,7 @@ static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_nonzero] = "b>l",
     [TN_OP_unique] = "T>llll",
     [TN_OP_nms] = "fflff>ll",
+    [TN_OP_rnn] = "ffiffff>fff",
 };
 
 static const char *name_of(const PlanInstruction *i) {

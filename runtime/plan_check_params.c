@@ -211,6 +211,18 @@ static bool check_ParamsRoiAlign(PlanCheck *c, const PlanInstruction *i, const v
     return true;
 }
 
+static bool check_ParamsRnn(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsRnn *p = record;
+    (void)i;
+    if (p->mode >= TN_RNN_MODE_COUNT ||
+        p->flags & ~(TN_RNN_REVERSE | TN_RNN_COUPLED | TN_RNN_LINEAR) || isnan(p->clip))
+        return plan_invalid(c, "mode %u, flags 0x%x, clip %g", p->mode, p->flags, (double)p->clip);
+    for (int k = 0; k < 3; k++)
+        if (p->activation[k].function >= TN_RNN_FUNCTION_COUNT)
+            return plan_invalid(c, "activation %u", p->activation[k].function);
+    return true;
+}
+
 /* What a map's operation reads and gives. */
 typedef enum MapKind {
     MAP_UNKNOWN,

@@ -203,12 +203,43 @@ static void test_selections(void **state) {
     check("x: i16[9, 5]", "i16[9, 5] = cumprod %x {axis=0}");
 }
 
+/* Batches around the rows of a task, sizes around the tiles of columns. */
+static void test_recurrent(void **state) {
+    (void)state;
+    static const int sizes[] = {1, 5, 16, 33};
+    static const char *const attributes[] = {
+        "f=Sigmoid", "f=HardSigmoid, f_alpha=0.3, f_beta=0.4, g=Softsign, h=Elu, h_alpha=0.5",
+        "f=Sigmoid, clip=0.4, coupled=1, linear=1",
+        "f=ScaledTanh, f_alpha=0.7, f_beta=0.5, g=Affine, "
+        "g_alpha=0.3, g_beta=0.1, h=LeakyRelu, h_alpha=0.2",
+        "f=Softplus, g=ThresholdedRelu, g_alpha=0.3, h=Relu, clip=0.3"};
+    static const char *const modes[] = {"rnn", "gru", "lstm"};
+    static const int gates[] = {1, 3, 4};
+    char inputs[512], node[512];
+    for (int k = 0; k < 60; k++) {
+        int h = sizes[k % 4], mode = k % 3, g = gates[mode], b = 1 + k % 6, n = 0;
+        n += snprintf(inputs, sizeof inputs,
+                      "p: f32[2, %d, %d], r: f32[%d, %d], l: i32[%d], h: f32[%d, %d]", b, g * h, h,
+                      g * h, b, b, h);
+        n += snprintf(inputs + n, sizeof inputs - (size_t)n, ", c: f32[%d, %d], w: f32[%d]", b, h,
+                      3 * h);
+        snprintf(inputs + n, sizeof inputs - (size_t)n, ", u: f32[%d]", h);
+        n = snprintf(node, sizeof node, "f32[2, %d, %d], f32[%d, %d]", b, h, b, h);
+        if (mode == 2) n += snprintf(node + n, sizeof node - (size_t)n, ", f32[%d, %d]", b, h);
+        snprintf(node + n, sizeof node - (size_t)n, " = rnn %%p, %%r, %s {mode=%s, reverse=%d, %s}",
+                 k % 5 ? "%l, %h, %c, %w, %u" : "_, _, _, _, %u", modes[mode], k / 3 % 2,
+                 attributes[k / 12]);
+        check(inputs, node);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resize),
         cmocka_unit_test(test_grid_sample),
         cmocka_unit_test(test_roi_align),
         cmocka_unit_test(test_selections),
+        cmocka_unit_test(test_recurrent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

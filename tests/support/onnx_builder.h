@@ -8,8 +8,9 @@
  * Lines: "in NAME TYPE [DIMS]", "const NAME TYPE [DIMS] NUMBERS", "out NAME TYPE", "opset N" and
  * nodes, "OUTPUTS = OPERATOR INPUTS {ATTRIBUTES}"; `-` leaves an input or output out. A dim that is
  * no number is a symbol, `?` one without a name. Attributes are name=2, name=2.0, name=word,
- * name=[1,2], name=[1.0] or name=TYPE[NUMBERS] (a vector), without spaces inside. A node's name is
- * its first output's, its domain may precede its operator: "y = com.example::Op x". */
+ * name=[1,2], name=[1.0], name=[word] or name=TYPE[NUMBERS] (a vector), without spaces inside. A
+ * node's name is its first output's, its domain may precede its operator: "y = com.example::Op x".
+ */
 #ifndef TENON_TESTS_SUPPORT_ONNX_BUILDER_H
 #define TENON_TESTS_SUPPORT_ONNX_BUILDER_H
 
@@ -128,16 +129,18 @@ static inline void onnx_text_float(Bytes *b, uint32_t field, const char *text) {
     bytes_put(b, &f, sizeof f);
 }
 
-/* "[1,2]" or "[1.0,2.0]" after `name=`: INTS or FLOATS. */
+/* "[1,2]", "[1.0,2.0]" or "[up,down]" after `name=`: INTS, FLOATS or STRINGS. */
 static inline void onnx_text_list(Bytes *a, char *text) {
-    bool floats = strchr(text, '.') != NULL;
+    bool floats = strchr(text, '.') != NULL, words = isalpha((unsigned char)text[1]);
     for (char *w = strtok(text, "[],"); w; w = strtok(NULL, "[],")) {
-        if (floats)
+        if (words)
+            bytes_field_text(a, 9, w);
+        else if (floats)
             onnx_text_float(a, 7, w);
         else
             bytes_field_int(a, 8, strtoll(w, NULL, 10));
     }
-    bytes_field_int(a, 20, floats ? 6 : 7);
+    bytes_field_int(a, 20, words ? 8 : floats ? 6 : 7);
 }
 
 static inline void onnx_text_attribute_tensor(Bytes *a, char *text) {

@@ -122,10 +122,12 @@ static const char *const more[] = {
     "module {\n"
     "  const %grid: f32[3] = {2, 0, 1}\n"
     "  graph main(%x: f32[n, 4], %image: f32[b, 3, h, w], %places: f32[b, 7, 5, 2], "
-    "%regions: f32[r, 4], %batch: i64[r]) {\n"
+    "%regions: f32[r, 4], %batch: i64[r], %p: f32[t, b, 12], %rw: f32[3, 12], %len: i32[b]) {\n"
     "    %0: f32[n, 8] = resize %x, %grid {axis=1, length=8, mode=nearest, nearest=ceil}\n"
     "    %1: f32[b, 3, 7, 5] = grid_sample %image, %places {padding=border}\n"
     "    %2: f32[r, 3, 6, 2] = roi_align %image, %regions, %batch {height=6, width=2, max=1}\n"
+    "    %3: f32[t, b, 3], %4: f32[b, 3], %5: f32[b, 3] = rnn %p, %rw, %len {mode=lstm, f=Sigmoid, "
+    "h=Elu, h_alpha=0.5}\n"
     "    return %0 as \"y\"\n"
     "  }\n"
     "}\n",

@@ -178,12 +178,57 @@ static void test_sample_errors(void **state) {
            "CenterCropPad): length 0 is -1");
 }
 
+/* --- recurrent networks --- */
+
+/* Two steps, one row, size 1: h = x w + h r */
+#define NET   "const x f32 [2,1,1] 1 2\nconst w f32 [1,1,1] 3\nconst r f32 [1,1,1] 10\n"
+#define GATES "const x f32 [2,1,1] 1 2\nconst w f32 [1,4,1] 1 1 1 1\nconst r f32 [1,4,1] 0 0 0 0\n"
+#define THREE                                                                       \
+    "const x f32 [1,1,1] 1\nconst w f32 [1,3,1] 0 1 2\nconst r f32 [1,3,1] 0 0 3\n" \
+    "const h f32 [1,1,1] 4\nconst b f32 [1,6] 0 0 0 0 0 5\n"
+
+static void test_recurrent(void **state) {
+    (void)state;
+    VALUES(NET "y = RNN x w r {activations=[Relu]}\nout y", "f32[2, 1, 1, 1]", 3, 36);
+    VALUES(NET "y = RNN x w r {activations=[relu] direction=reverse}\nout y", "f32[2, 1, 1, 1]", 63,
+           6);
+    VALUES(NET "const l i32 [1] 1\n- y = RNN x w r - l {activations=[Affine] "
+               "activation_alpha=[2.0] activation_beta=[1.0]}\nout y",
+           "f32[1, 1, 1]", 7);
+    VALUES(GATES "y = LSTM x w r\nout y", "f32[2, 1, 1, 1]", 0.369604, 0.767664);
+    VALUES(GATES "y = LSTM x w r {input_forget=1 activations=[Relu,Relu,Relu] clip=1.0}\nout y",
+           "f32[2, 1, 1, 1]", 1, 1);
+    VALUES(THREE "y = GRU x w r b - h {activations=[Relu,Relu]}\nout y", "f32[1, 1, 1, 1]", 19);
+    VALUES(THREE "y = GRU x w r b - h {activations=[Relu,Relu] linear_before_reset=1}\nout y",
+           "f32[1, 1, 1, 1]", 19);
+}
+
+static void test_recurrent_errors(void **state) {
+    (void)state;
+    refuse(NET "y = RNN x w r {hidden_size=2}\nout y",
+           "RNN): hidden_size and the recurrent weights differ, 2 and 1");
+    refuse(NET "y = RNN x w r {direction=sideways}\nout y",
+           "RNN): attribute 'direction' is 'sideways', not one of forward, reverse, bidirectional");
+    refuse(NET "y = RNN x w r {direction=bidirectional}\nout y",
+           "RNN): the weights differ, 1 and 2");
+    refuse(NET "y = RNN x w r {activations=[Swish]}\nout y", "RNN): activation 'Swish' is unknown");
+    refuse(NET "y = RNN x w r {activations=[Tanh,Tanh]}\nout y", "RNN): 2 activations, wanted 1");
+    refuse(NET "y = RNN x w r {clip=-1.0}\nout y", "RNN): attribute 'clip' is -1");
+    refuse(NET "y = LSTM x w r\nout y", "LSTM): the weights differ, 1 and 4");
+    refuse(NET "const l i32 [2] 1 1\ny = RNN x w r - l\nout y",
+           "RNN): lengths and batch differ, 2 and 1");
+    refuse(NET "const l f32 [1] 1\ny = RNN x w r - l\nout y",
+           "RNN): lengths are f32, not i32 or i64");
+    refuse(NET "const b f32 [1,3] 1 1 1\ny = RNN x w r b\nout y", "RNN): the bias differ, 3 and 2");
+    refuse("const x i32 [1,1,1] 1\nconst w f32 [1,1,1] 3\ny = RNN x w w\nout y",
+           "RNN): the input is i32[1, 1, 1], wanted floats with 3 axes");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resize),
-        cmocka_unit_test(test_resize_errors),
-        cmocka_unit_test(test_samples),
-        cmocka_unit_test(test_sample_errors),
+        cmocka_unit_test(test_resize),    cmocka_unit_test(test_resize_errors),
+        cmocka_unit_test(test_samples),   cmocka_unit_test(test_sample_errors),
+        cmocka_unit_test(test_recurrent), cmocka_unit_test(test_recurrent_errors),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }
