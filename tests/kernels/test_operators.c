@@ -235,10 +235,8 @@ static void test_recurrent(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resize),
-        cmocka_unit_test(test_grid_sample),
-        cmocka_unit_test(test_roi_align),
-        cmocka_unit_test(test_selections),
+        cmocka_unit_test(test_resize),    cmocka_unit_test(test_grid_sample),
+        cmocka_unit_test(test_roi_align), cmocka_unit_test(test_selections),
         cmocka_unit_test(test_recurrent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
