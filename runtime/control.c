@@ -114,7 +114,8 @@ static tenon_status run_child(const tenon_session *s, const TnCall *call, tenon_
     tenon_error *e = err ? err : &local;
     if (s->root->calls_left-- <= 0)
         return call_error(s, call->index, err, TENON_E_LIMIT,
-                          "more than %d branches and iterations in one run", TN_MAX_CALLS);
+                          "more than %" PRId64 " branches and iterations in one run",
+                          s->root->calls_allowed);
     child->caller = s;
     child->prepared = false;
     child->in_use = true;

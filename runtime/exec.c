@@ -121,6 +121,11 @@ tenon_status session_execute(tenon_session *s, tenon_error *err) {
 
 tenon_status session_run(tenon_session *s, tenon_error *err) {
     atomic_store(&s->cancelled, false);
-    s->calls_left = TN_MAX_CALLS;
-    return session_execute(s, err);
+    s->calls_left = s->calls_allowed;
+    tenon_status status = session_execute(s, err);
+    if (status == TENON_E_LIMIT) { /* the next run shall have all there is */
+        s->stage = 0;
+        session_reclaim(s, NULL);
+    }
+    return status;
 }

@@ -76,7 +76,6 @@ static void block_free(tenon_session *s, Block *b) {
     *b = (Block){NULL, 0};
 }
 
-/* Frees what holds nothing that this run still needs. */
 static void reclaim(tenon_session *s, const Block *but) {
     for (uint32_t k = s->in_use ? s->stage + 1 : 0; k < s->stage_count; k++) {
         if (&s->stages[k].block == but) continue;
@@ -88,7 +87,7 @@ static void reclaim(tenon_session *s, const Block *but) {
         block_free(s, &s->scans[k]);
 }
 
-static void reclaim_all(tenon_session *root, const Block *but) {
+void session_reclaim(tenon_session *root, const Block *but) {
     reclaim(root, but);
     for (uint32_t i = 0; root->children && i < 2 * root->plan->functions_count; i++)
         if (root->children[i]) reclaim(root->children[i], but);
@@ -104,7 +103,7 @@ tenon_status block_grow(tenon_session *s, Block *b, uint64_t bytes, uint64_t kee
         block_free(s, b);
         old = NULL;
     }
-    if (bytes > limit || root->held > limit - bytes) reclaim_all(root, b);
+    if (bytes > limit || root->held > limit - bytes) session_reclaim(root, b);
     if (bytes > limit || root->held > limit - bytes)
         return tn_error(err, TENON_E_LIMIT,
                         "the arena needs %" PRIu64 " bytes, the limit is %" PRIu64,

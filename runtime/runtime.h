@@ -195,12 +195,12 @@ struct tenon_session {
 
     /* A session runs the functions of its plan's control flow by children, at most two per
      * function, that it has from the start. What concerns all of them is in the root. */
-    tenon_session *root;         /* itself if it has no caller */
-    const tenon_session *caller; /* whose instruction runs this one */
-    tenon_session **children;    /* root: two per function of the plan, or NULL */
-    bool in_use;                 /* its memory holds something that is still needed */
-    uint64_t held;               /* root: bytes of all blocks */
-    int64_t calls_left;          /* root: of TN_MAX_CALLS in this run */
+    tenon_session *root;               /* itself if it has no caller */
+    const tenon_session *caller;       /* whose instruction runs this one */
+    tenon_session **children;          /* root: two per function of the plan, or NULL */
+    bool in_use;                       /* its memory holds something that is still needed */
+    uint64_t held;                     /* root: bytes of all blocks */
+    int64_t calls_allowed, calls_left; /* root: branches and iterations of a run, of this one */
 
     Binding *bindings; /* per port: inputs, then outputs */
     Binding *shapes;   /* the bindings for which the layout was made */
@@ -282,6 +282,8 @@ tenon_status place_addresses(tenon_session *s, uint32_t stage, tenon_error *err)
 /* Makes a block larger if it has to be; its first `keep` bytes stay, the rest are zeros. */
 tenon_status block_grow(tenon_session *s, Block *b, uint64_t bytes, uint64_t keep,
                         tenon_error *err);
+/* Frees the memory of a session and its children that holds nothing which this run needs. */
+void session_reclaim(tenon_session *root, const Block *but);
 void session_release_blocks(tenon_session *s);
 
 /* exec.c */

@@ -93,7 +93,8 @@ tenon_status tenon_session_create(tenon_plan *plan, const tenon_session_options 
                          .pool = (TnPool *)o.pool,
                          .memory_limit = o.memory_limit,
                          .memory = {.alloc = plan->alloc},
-                         .in_use = true};
+                         .in_use = true,
+                         .calls_allowed = TN_MAX_CALLS};
     s->root = s;
     tenon_status status = session_build(s)
                               ? control_create(s, err)

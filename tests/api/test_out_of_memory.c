@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "runtime/tenon.h"
+#include "tests/support/flow_plan.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tiny_plan.h"
 
@@ -84,6 +85,57 @@ static void fails_everywhere(void **state) {
     scratch_empty();
 }
 
+/* Runs of which each needs more memory in its stages, branches and loop than the one before. */
+static tenon_status flow_scenario(Counter *c, const unsigned char *bytes, size_t size) {
+    tenon_allocator allocator = {count_allocate, count_release, c};
+    tenon_plan_options o = {.struct_size = sizeof o, .allocator = &allocator};
+    tenon_plan *plan = NULL;
+    tenon_session *s = NULL;
+    tenon_error err = {0};
+    int64_t x[300] = {0}, number = 0;
+    tenon_port port;
+    tenon_status status = tenon_plan_open_memory(bytes, size, &o, &plan, &err);
+    if (!status) status = tenon_session_create(plan, NULL, &s, &err);
+    for (int run = 0; !status && run < 3; run++) {
+        number = run + 1;
+        for (int i = 0; !tenon_plan_port(plan, NULL, i, &port, NULL) && !port.is_output; i++) {
+            tenon_tensor t = {.dtype = port.dtype, .rank = port.rank, .data = &number};
+            if (!strcmp(port.name, "x")) t.data = x;
+            if (port.rank) t.dims[0] = port.dims[0] == 1 ? 1 : 5 + 30 * run;
+            if (!status) status = tenon_session_bind(s, port.name, &t, &err);
+        }
+        if (!status) status = tenon_session_run(s, &err);
+        if (status && s) {
+            assert_int_equal(status, TENON_E_MEMORY);
+            c->fail_at = 0;
+            assert_int_equal(tenon_session_run(s, &err), TENON_OK); /* it is still good */
+        }
+    }
+    tenon_session_destroy(s);
+    tenon_plan_close(plan);
+    return status;
+}
+
+static void fails_everywhere_in_flow(void **state) {
+    (void)state;
+    unsigned char *(*const plans[])(size_t *) = {flow_measured, flow_control};
+    for (int p = 0; p < 2; p++) {
+        size_t size;
+        unsigned char *bytes = plans[p](&size);
+        Counter all = {0};
+        assert_int_equal(flow_scenario(&all, bytes, size), TENON_OK);
+        assert_int_equal(all.live, 0);
+        for (int n = 1; n <= all.calls; n++)
+            for (int for_good = 0; for_good < 2; for_good++) {
+                Counter c = {.fail_at = n, .for_good = for_good};
+                tenon_status status = flow_scenario(&c, bytes, size);
+                assert_true(status == TENON_E_MEMORY || status == TENON_OK);
+                assert_int_equal(c.live, 0);
+            }
+        free(bytes);
+    }
+}
+
 static void repeated_runs_do_not_allocate(void **state) {
     (void)state;
     size_t size;
@@ -115,6 +167,7 @@ static void repeated_runs_do_not_allocate(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(fails_everywhere),
+                                       cmocka_unit_test(fails_everywhere_in_flow),
                                        cmocka_unit_test(repeated_runs_do_not_allocate)};
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }

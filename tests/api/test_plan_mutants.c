@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include "runtime/tenon.h"
+#include "tests/support/flow_plan.h"
 #include "tests/support/plan_mutate.h"
 #include "tests/support/run_plan.h"
 #include "tests/support/zoo_plan.h"
@@ -35,12 +36,13 @@ static unsigned char *make_tiny(size_t *size) {
     return tiny_plan(4, 3, size);
 }
 
-static MakePlan *const plans[] = {make_tiny, zoo_plan};
+static MakePlan *const plans[] = {make_tiny, zoo_plan, flow_measured, flow_control};
+enum { PLANS = sizeof plans / sizeof *plans };
 
 /* The plans themselves run, so that mutants of them come near to running. */
 static void originals(void **state) {
     (void)state;
-    for (size_t p = 0; p < 2; p++) {
+    for (size_t p = 0; p < PLANS; p++) {
         size_t size;
         unsigned char *bytes = plans[p](&size);
         long before = ran;
@@ -53,7 +55,7 @@ static void originals(void **state) {
 static void every_byte(void **state) {
     (void)state;
     static const unsigned char values[] = {0, 1, 0x7f, 0x80, 0xff};
-    for (size_t p = 0; p < 2; p++) {
+    for (size_t p = 0; p < PLANS; p++) {
         size_t size;
         unsigned char *bytes = plans[p](&size), *mutant = aligned_alloc(64, (size + 64) / 64 * 64);
         for (size_t i = 0; i < size; i++)
@@ -69,7 +71,7 @@ static void every_byte(void **state) {
 
 static void random_fields(void **state) {
     (void)state;
-    for (size_t p = 0; p < 2; p++) {
+    for (size_t p = 0; p < PLANS; p++) {
         size_t size;
         unsigned char *bytes = plans[p](&size), *mutant = aligned_alloc(64, (size + 64) / 64 * 64);
         opened = ran = 0;
