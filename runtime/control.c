@@ -82,6 +82,7 @@ static tenon_session *child_of(const tenon_session *s, uint32_t function, int wh
     return s->root->children[2 * function + (uint32_t)which];
 }
 
+/* Binds a port of a child to an operand's memory. */
 static void bind_tensor(tenon_session *child, uint32_t port, const TnTensor *t) {
     Binding *b = &child->bindings[port];
     int64_t elements = 1;
@@ -223,15 +224,17 @@ static tenon_status run_if(tenon_session *s, const TnCall *call, tenon_error *er
     const ParamsIf *params = call->params;
     bool yes = *(const unsigned char *)call->operands[0].data != 0;
     tenon_session *child = child_of(s, yes ? params->then_function : params->else_function, 0);
-    int at = 0;
-    for (int i = 1; i < call->inputs; i++) bind_tensor(child, (uint32_t)i - 1, &call->operands[i]);
+    /* where the lengths of results are known, they are computed in place */
+    bool in_place = !ends_stage(s, s->stage, (uint32_t)call->index);
+    int bound = call->inputs + (in_place ? call->outputs : 0), at = 0;
+    for (int i = 1; i < bound; i++) bind_tensor(child, (uint32_t)i - 1, &call->operands[i]);
     tenon_status status = run_child(s, call, child, err);
     for (int i = 0; !status && i < call->outputs; i++) {
         TnTensor t = child_output(child, (uint32_t)i);
         find_dims(s, call, &t, &at);
     }
     if (!status) status = settle(s, call, err);
-    for (int i = 0; !status && i < call->outputs; i++) {
+    for (int i = 0; !status && !in_place && i < call->outputs; i++) {
         TnTensor t = child_output(child, (uint32_t)i);
         status = copy_result(s, call, i, &t, err);
     }
@@ -276,8 +279,7 @@ static tenon_status collect_scans(Loop *l, tenon_error *err) {
             return call_error(l->s, l->call->index, err, TENON_E_LIMIT,
                               "scan output %d is too large", i);
         Block *b = &l->collected[l->carried + i];
-        uint64_t grown = (uint64_t)all > b->capacity ? 2 * (uint64_t)all : (uint64_t)all;
-        tenon_status status = block_grow(l->body[0], b, grown, (uint64_t)used, err);
+        tenon_status status = block_grow(l->body[0], b, (uint64_t)all, (uint64_t)used, err);
         if (status) return status;
         if (bytes) memcpy(b->data + used, slice.data, (size_t)bytes);
     }

@@ -97,6 +97,8 @@ tenon_status block_grow(tenon_session *s, Block *b, uint64_t bytes, uint64_t kee
                         tenon_error *err) {
     tenon_session *root = s->root;
     uint64_t limit = root->memory_limit ? root->memory_limit : UINT64_MAX;
+    uint64_t room =
+        s != root ? b->capacity + b->capacity / 2 : 0; /* the next iteration needs more */
     unsigned char *old = b->data, *data = NULL;
     if (bytes <= b->capacity) return TENON_OK;
     if (!keep) {
@@ -108,6 +110,7 @@ tenon_status block_grow(tenon_session *s, Block *b, uint64_t bytes, uint64_t kee
         return tn_error(err, TENON_E_LIMIT,
                         "the arena needs %" PRIu64 " bytes, the limit is %" PRIu64,
                         root->held + bytes, limit);
+    if (room > bytes && room <= limit && root->held <= limit - room) bytes = room;
     if (bytes <= SIZE_MAX) data = tn_allocate(&s->plan->alloc, (size_t)bytes, TN_MEM_ALIGN);
     if (!data)
         return tn_error(err, TENON_E_MEMORY, "out of memory for an arena of %" PRIu64 " bytes",
