@@ -10,8 +10,8 @@
     X(splat) X(iota) X(scalars)                                                                   \
     X(view) X(transpose) X(expand) X(slice) X(concat) X(pad)                                      \
     X(gather) X(gather_elements) X(gather_nd)                                                     \
-    X(scatter_elements) X(scatter_nd) X(topk) X(nonzero) X(unique) X(nms) X(cumprod)              \
-    X(reduce_sum) X(reduce_mean) X(reduce_max) X(reduce_min) X(reduce_prod) X(cumsum)             \
+    X(scatter_elements) X(scatter_nd) X(topk) X(nonzero) X(unique) X(nms)                         \
+    X(reduce_sum) X(reduce_mean) X(reduce_max) X(reduce_min) X(reduce_prod) X(cumsum) X(cumprod)  \
     X(matmul) X(conv) X(softmax) X(log_softmax) X(layer_norm) X(rms_norm)                         \
     X(matmul) X(conv) X(pool) X(softmax) X(log_softmax) X(layer_norm) X(rms_norm)                         \
     X(resize)                                                                                     \

@@ -172,7 +172,7 @@ bool onnx_flag(const OnnxNode *n, const char *name) {
 double onnx_float(const OnnxNode *n, const char *name) {
     const Onnx__AttributeProto *a = onnx_attribute(n, name);
     const char *fallback = spec_of(n, name).fallback;
-    return a ? (double)a->f : fallback ? strtod(fallback, NULL) : 0;
+    return a ? (double)a->f : fallback ? (double)strtof(fallback, NULL) : 0;
 }
 
 const char *onnx_string(const OnnxNode *n, const char *name) {

@@ -112,6 +112,8 @@ const Expr *onnx_length(OnnxNode *n, int i, const char *what, int first); /* the
 void onnx_demand(OnnxNode *n, const char *what, Value *x, int first, int64_t value);
 
 /* --- pieces of several operators --- */
+/* Raises unless operand i, where given, has the element type of operand 0. */
+void onnx_need_same_dtype(const OnnxNode *n, int i);
 /* Raises unless the dims are equal, or can be required to be. */
 void onnx_need_same_dims(const OnnxNode *n, const Value *a, const Value *b);
 /* The tensor as a constant of the module; borrows its elements. */

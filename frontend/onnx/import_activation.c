@@ -1,9 +1,20 @@
-/* ONNX operators that are activation functions, and the tests for NaN and infinity. */
+/* ONNX operators that are activation functions, and the tests for NaN and infinity.
+ *
+ * Functions of several steps are computed in f32 where the operand is of a 16-bit float, and
+ * rounded once. */
 #include <math.h>
 #include "frontend/onnx/import.h"
 
 static TnDType dtype_of(const OnnxNode *n, int i) {
     return n->inputs[i]->type.dtype;
+}
+
+typedef Value *Activation(OnnxNode *n, Value *x);
+
+static void activate(OnnxNode *n, Activation *f) {
+    TnDType t = dtype_of(n, 0);
+    bool half = t == TN_F16 || t == TN_BF16;
+    n->outputs[0] = ir_cast(n->g, f(n, ir_cast(n->g, n->inputs[0], half ? TN_F32 : t)), t);
 }
 
 /* An attribute with a value, which from opset 6 on is the largest f32 by default. */
@@ -28,25 +39,36 @@ void import_gelu(OnnxNode *n) {
 }
 
 /* max(x, 0) + alpha (e^(min(x, 0) / scale) - 1) */
-static Value *elu(OnnxNode *n, double alpha, double scale) {
-    Value *x = n->inputs[0], *below = onnx_with_scalar(n, OP_min, x, 0);
+static Value *elu_of(OnnxNode *n, Value *x, double alpha, double scale) {
+    Value *below = onnx_with_scalar(n, OP_min, x, 0);
     if (scale != 1) below = onnx_with_scalar(n, OP_div, below, scale);
     below = onnx_with_scalar(n, OP_sub, ir_unary(n->g, OP_exp, below), 1);
     below = onnx_with_scalar(n, OP_mul, below, alpha);
     return ir_binary(n->g, OP_add, ir_unary(n->g, OP_relu, x), below);
 }
 
+static Value *elu(OnnxNode *n, Value *x) {
+    return elu_of(n, x, onnx_float(n, "alpha"), 1);
+}
+
 void import_elu(OnnxNode *n) {
-    n->outputs[0] = elu(n, onnx_float(n, "alpha"), 1);
+    activate(n, elu);
+}
+
+static Value *celu(OnnxNode *n, Value *x) {
+    return elu_of(n, x, onnx_float(n, "alpha"), onnx_float(n, "alpha"));
 }
 
 void import_celu(OnnxNode *n) {
-    n->outputs[0] = elu(n, onnx_float(n, "alpha"), onnx_float(n, "alpha"));
+    activate(n, celu);
+}
+
+static Value *selu(OnnxNode *n, Value *x) {
+    return onnx_with_scalar(n, OP_mul, elu(n, x), onnx_float(n, "gamma"));
 }
 
 void import_selu(OnnxNode *n) {
-    Value *y = elu(n, onnx_float(n, "alpha"), 1);
-    n->outputs[0] = onnx_with_scalar(n, OP_mul, y, onnx_float(n, "gamma"));
+    activate(n, selu);
 }
 
 void import_thresholded_relu(OnnxNode *n) {
@@ -62,9 +84,12 @@ static Value *leaky(OnnxNode *n, Value *x, Value *slope) {
     return ir_where(n->g, negative, ir_binary(n->g, OP_mul, x, slope), x);
 }
 
+static Value *leaky_relu(OnnxNode *n, Value *x) {
+    return leaky(n, x, ir_scalar(n->g, x->type.dtype, onnx_float(n, "alpha")));
+}
+
 void import_leaky_relu(OnnxNode *n) {
-    Value *slope = ir_scalar(n->g, dtype_of(n, 0), onnx_float(n, "alpha"));
-    n->outputs[0] = leaky(n, n->inputs[0], slope);
+    activate(n, leaky_relu);
 }
 
 void import_prelu(OnnxNode *n) {
@@ -80,20 +105,27 @@ void import_prelu_per_channel(OnnxNode *n) {
 }
 
 /* min(max(alpha x + beta, 0), 1) */
-static Value *hard_sigmoid(OnnxNode *n, Value *x, double alpha, double beta) {
+static Value *hard_sigmoid_of(OnnxNode *n, Value *x, double alpha, double beta) {
     Value *y = onnx_with_scalar(n, OP_mul, x, alpha);
     y = onnx_with_scalar(n, OP_add, y, beta);
     y = onnx_with_scalar(n, OP_max, y, 0);
     return onnx_with_scalar(n, OP_min, y, 1);
 }
 
+static Value *hard_sigmoid(OnnxNode *n, Value *x) {
+    return hard_sigmoid_of(n, x, onnx_float(n, "alpha"), onnx_float(n, "beta"));
+}
+
 void import_hard_sigmoid(OnnxNode *n) {
-    n->outputs[0] = hard_sigmoid(n, n->inputs[0], onnx_float(n, "alpha"), onnx_float(n, "beta"));
+    activate(n, hard_sigmoid);
+}
+
+static Value *hard_swish(OnnxNode *n, Value *x) {
+    return ir_binary(n->g, OP_mul, x, hard_sigmoid_of(n, x, 1.0 / 6, 0.5));
 }
 
 void import_hard_swish(OnnxNode *n) {
-    Value *gate = hard_sigmoid(n, n->inputs[0], 1.0 / 6, 0.5);
-    n->outputs[0] = ir_binary(n->g, OP_mul, n->inputs[0], gate);
+    activate(n, hard_swish);
 }
 
 /* ln(1 + e^x) as max(x, 0) + ln(1 + e^-|x|), which does not overflow */
@@ -104,31 +136,45 @@ static Value *softplus(OnnxNode *n, Value *x) {
 }
 
 void import_softplus(OnnxNode *n) {
-    n->outputs[0] = softplus(n, n->inputs[0]);
+    activate(n, softplus);
+}
+
+static Value *softsign(OnnxNode *n, Value *x) {
+    Value *below = onnx_with_scalar(n, OP_add, ir_unary(n->g, OP_abs, x), 1);
+    return ir_binary(n->g, OP_div, x, below);
 }
 
 void import_softsign(OnnxNode *n) {
-    Value *below = onnx_with_scalar(n, OP_add, ir_unary(n->g, OP_abs, n->inputs[0]), 1);
-    n->outputs[0] = ir_binary(n->g, OP_div, n->inputs[0], below);
+    activate(n, softsign);
+}
+
+static Value *mish(OnnxNode *n, Value *x) {
+    return ir_binary(n->g, OP_mul, x, ir_unary(n->g, OP_tanh, softplus(n, x)));
 }
 
 void import_mish(OnnxNode *n) {
-    Value *gate = ir_unary(n->g, OP_tanh, softplus(n, n->inputs[0]));
-    n->outputs[0] = ir_binary(n->g, OP_mul, n->inputs[0], gate);
+    activate(n, mish);
 }
 
 /* x sigmoid(alpha x) */
-void import_swish(OnnxNode *n) {
-    Value *x = n->inputs[0];
+static Value *swish(OnnxNode *n, Value *x) {
     double alpha = onnx_float(n, "alpha");
-    if (alpha != 1) x = onnx_with_scalar(n, OP_mul, x, alpha);
-    n->outputs[0] = ir_binary(n->g, OP_mul, n->inputs[0], ir_unary(n->g, OP_sigmoid, x));
+    Value *scaled = alpha == 1 ? x : onnx_with_scalar(n, OP_mul, x, alpha);
+    return ir_binary(n->g, OP_mul, x, ir_unary(n->g, OP_sigmoid, scaled));
+}
+
+void import_swish(OnnxNode *n) {
+    activate(n, swish);
+}
+
+static Value *swiglu(OnnxNode *n, Value *x) {
+    return ir_binary(n->g, OP_mul, swish(n, x), ir_cast(n->g, n->inputs[1], x->type.dtype));
 }
 
 void import_swiglu(OnnxNode *n) {
     onnx_need_same_dims(n, n->inputs[0], n->inputs[1]);
-    import_swish(n);
-    n->outputs[0] = ir_binary(n->g, OP_mul, n->outputs[0], n->inputs[1]);
+    onnx_need_same_dtype(n, 1);
+    activate(n, swiglu);
 }
 
 /* An attribute as a number of x's type, as a cast would make it. */

@@ -49,10 +49,10 @@ void import_mod(OnnxNode *n) {
     n->outputs[0] = ir_binary(n->g, op, n->inputs[0], n->inputs[1]);
 }
 
-/* The result has the type of the base. */
+/* The result has the type of the base; an integer to the power of a float is computed in f64. */
 void import_pow(OnnxNode *n) {
     TnDType base = dtype_of(n, 0), exponent = dtype_of(n, 1);
-    TnDType computed = tn_is_float(exponent) && !tn_is_float(base) ? exponent : base;
+    TnDType computed = tn_is_float(exponent) && !tn_is_float(base) ? TN_F64 : base;
     Value *y = ir_binary(n->g, OP_pow, ir_cast(n->g, n->inputs[0], computed),
                          ir_cast(n->g, n->inputs[1], computed));
     n->outputs[0] = ir_cast(n->g, y, base);

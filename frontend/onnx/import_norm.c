@@ -101,11 +101,8 @@ static void statistics(OnnxNode *n) {
 }
 
 void import_layer_norm(OnnxNode *n) {
-    for (int i = 1; i < n->input_count; i++)
-        if (n->inputs[i] && n->inputs[i]->type.dtype != n->inputs[0]->type.dtype)
-            tn_fail(n->cx, TN_E_MODEL, "operands have types %s and %s",
-                    tn_dtype_name(n->inputs[0]->type.dtype),
-                    tn_dtype_name(n->inputs[i]->type.dtype));
+    onnx_need_same_dtype(n, 1);
+    onnx_need_same_dtype(n, 2);
     norm(n, false);
     if (n->output_count > 1) statistics(n);
 }

@@ -133,6 +133,13 @@ void onnx_mark_axes(const OnnxNode *n, OnnxInts axes, int rank, bool *marked) {
 
 /* --- pieces --- */
 
+void onnx_need_same_dtype(const OnnxNode *n, int i) {
+    TnDType t = n->inputs[0]->type.dtype;
+    if (onnx_given(n, i) && n->inputs[i]->type.dtype != t)
+        tn_fail(n->cx, TN_E_MODEL, "operands have types %s and %s", tn_dtype_name(t),
+                tn_dtype_name(n->inputs[i]->type.dtype));
+}
+
 void onnx_need_same_dims(const OnnxNode *n, const Value *a, const Value *b) {
     if (a->type.rank != b->type.rank)
         tn_fail(n->cx, TN_E_MODEL, "%s and %s do not have the same dims",
