@@ -148,8 +148,12 @@ void import_softsign(OnnxNode *n) {
     activate(n, softsign);
 }
 
+/* x tanh(ln(1 + e^x)) as x q / (q + 2), where q = e^x (e^x + 2); from x = 20 on that is x. */
 static Value *mish(OnnxNode *n, Value *x) {
-    return ir_binary(n->g, OP_mul, x, ir_unary(n->g, OP_tanh, softplus(n, x)));
+    Value *e = ir_unary(n->g, OP_exp, onnx_with_scalar(n, OP_min, x, 20));
+    Value *q = ir_binary(n->g, OP_mul, e, onnx_with_scalar(n, OP_add, e, 2));
+    Value *gate = ir_binary(n->g, OP_div, q, onnx_with_scalar(n, OP_add, q, 2));
+    return ir_binary(n->g, OP_mul, x, gate);
 }
 
 void import_mish(OnnxNode *n) {

@@ -23,6 +23,7 @@ static void test_powers(void **state) {
     (void)state;
     VALUES(SIX "const e i64 [] 2\ny = Pow x e\nout y f32", "f32[2, 3]", 1, 4, 9, 16, 25, 36);
     VALUES("const x i64 [2] 4 9\nconst e f32 [] 0.5\ny = Pow x e\nout y i64", "i64[2]", 2, 3);
+    VALUES("const x i64 [1] 16777217\nconst e f32 [] 1\ny = Pow x e\nout y", "i64[1]", 16777217);
     VALUES("const x i32 [2] 4 9\nconst e i64 [] 2\ny = Pow x e\nout y i32", "i32[2]", 16, 81);
 }
 
@@ -34,6 +35,17 @@ static void test_division(void **state) {
            1, -1, -3);
     VALUES("const a i64 [4] 7 -7 7 -7\nconst b i64 [4] 4 4 -4 -4\ny = Mod a b {fmod=1}\nout y",
            "i64[4]", 3, -3, 3, -3);
+}
+
+/* Integers by 0 give 0; the smallest by -1 wraps; a float by 0 has no remainder. */
+static void test_division_by_zero(void **state) {
+    (void)state;
+#define BY "const a i32 [3] 7 -7 -2147483648\nconst b i32 [3] 0 0 -1\n"
+    VALUES(BY "y = Div a b\nout y", "i32[3]", 0, 0, -2147483648.0);
+    VALUES(BY "y = Mod a b\nout y", "i32[3]", 0, 0, 0);
+    VALUES(BY "y = Mod a b {fmod=1}\nout y", "i32[3]", 0, 0, 0);
+    VALUES("const a f32 [2] 7 -7\nconst b f32 [2] 0 inf\ny = Mod a b\nout y", "f32[2]", NAN,
+           INFINITY);
 }
 
 static void test_bits(void **state) {
@@ -74,7 +86,7 @@ static void test_activations(void **state) {
     VALUES("const x f32 [2] 0 1000\ny = Softplus x\nout y", "f32[2]", 0.693147181, 1000);
     VALUES(FOUR "y = Softsign x\nout y", "f32[4]", -0.666666667, -0.333333333, 0.333333333,
            0.666666667);
-    VALUES("const x f32 [2] 0 1\ny = Mish x\nout y", "f32[2]", 0, 0.865098388);
+    VALUES("const x f32 [3] 0 1 100\ny = Mish x\nout y", "f32[3]", 0, 0.865098388, 100);
     VALUES("opset 24\nconst x f32 [2] 0 1\ny = Swish x {alpha=2.0}\nout y", "f32[2]", 0,
            0.880797078);
     VALUES("const x f32 [3] nan 1 -inf\ny = IsNaN x\nout y", "bool[3]", 1, 0, 0);
@@ -312,17 +324,18 @@ static void test_normalisation(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_elementwise), cmocka_unit_test(test_powers),
-        cmocka_unit_test(test_division),    cmocka_unit_test(test_bits),
-        cmocka_unit_test(test_casts),       cmocka_unit_test(test_activations),
-        cmocka_unit_test(test_identities),  cmocka_unit_test(test_constants),
-        cmocka_unit_test(test_shapes),      cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_views),       cmocka_unit_test(test_repeats),
-        cmocka_unit_test(test_selection),   cmocka_unit_test(test_slices),
-        cmocka_unit_test(test_splits),      cmocka_unit_test(test_pads),
-        cmocka_unit_test(test_blocks),      cmocka_unit_test(test_reductions),
-        cmocka_unit_test(test_products),    cmocka_unit_test(test_convolution),
-        cmocka_unit_test(test_softmax),     cmocka_unit_test(test_normalisation),
+        cmocka_unit_test(test_elementwise),   cmocka_unit_test(test_powers),
+        cmocka_unit_test(test_division),      cmocka_unit_test(test_division_by_zero),
+        cmocka_unit_test(test_bits),          cmocka_unit_test(test_casts),
+        cmocka_unit_test(test_activations),   cmocka_unit_test(test_identities),
+        cmocka_unit_test(test_constants),     cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_ranges),        cmocka_unit_test(test_views),
+        cmocka_unit_test(test_repeats),       cmocka_unit_test(test_selection),
+        cmocka_unit_test(test_slices),        cmocka_unit_test(test_splits),
+        cmocka_unit_test(test_pads),          cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_reductions),    cmocka_unit_test(test_products),
+        cmocka_unit_test(test_convolution),   cmocka_unit_test(test_softmax),
+        cmocka_unit_test(test_normalisation),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }

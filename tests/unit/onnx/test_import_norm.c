@@ -66,6 +66,9 @@ static void test_reductions(void **state) {
            -INFINITY, -INFINITY);
     VALUES("const x i32 [2] 3 4\ny = ReduceL2 x\nout y", "i32[1]", 5);
     VALUES("const x i32 [2] -3 -4\ny = ReduceMean x\nout y", "i32[1]", -3);
+    VALUES("opset 26\nconst x i32 [3] 2 3 4\nconst a i64 [] 0\n"
+           "y = CumProd x a {exclusive=1 reverse=1}\nout y",
+           "i32[3]", 12, 4, 1);
     VALUES("const x u8 [2] 255 7\ny = ReduceMax x\nout y", "u8[1]", 255);
 }
 
