@@ -178,7 +178,9 @@ void ir_bind_measured(Binding *b, const Expr *e, int64_t v, const char *what) {
     if (!evaluate(b, e, &want))
         tn_fail(b->cx, TN_E_SHAPE, "%s is %lld, but %s has no value", what, (long long)v,
                 ex_text(b->x, e));
-    if (v != want)
-        tn_fail(b->cx, TN_E_SHAPE, "%s is %lld, wanted %s, which is %lld", what, (long long)v,
-                ex_text(b->x, e), (long long)want);
+    if (v == want) return;
+    if (ex_is(e, want))
+        tn_fail(b->cx, TN_E_SHAPE, "%s is %lld, wanted %lld", what, (long long)v, (long long)want);
+    tn_fail(b->cx, TN_E_SHAPE, "%s is %lld, wanted %s, which is %lld", what, (long long)v,
+            ex_text(b->x, e), (long long)want);
 }

@@ -104,7 +104,7 @@ void measured_cumsum(OnnxNode *n) {
     const Expr *const *dims = onnx_measure(n, "dims before, at and after the axis",
                                            int_join(n, 3, parts), 0, 0, INT64_MAX);
     x = ir_view(n->g, x, 3, dims);
-    Node *node = ir_node(n->g, OP_cumsum, 1, &x);
+    Node *node = ir_node(n->g, n->row->op, 1, &x);
     ir_set_int(node, "axis", 1);
     ir_set_bool(node, "exclusive", onnx_flag(n, "exclusive"));
     ir_set_bool(node, "reverse", onnx_flag(n, "reverse"));
