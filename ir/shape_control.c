@@ -1,7 +1,8 @@
 /* Shape rules of if and loop: the operands are what the bodies take, the results what they give.
  *
- * A body's types are over the symbols of its caller. A dim that changes from iteration to iteration
- * is a symbol of the body's own. The dims of the results stand in the attribute `dims`, one result
+ * A body's types are over the symbols of its caller and measured ones of its own, which get a value
+ * in each call: for a dim that changes from iteration to iteration, or whose requirements concern
+ * one branch only. The dims of the results stand in the attribute `dims`, one result
  * after another; what a body computes of another length is found when it runs. */
 #include "ir/shape.h"
 
@@ -25,9 +26,9 @@ static void check_scalar(const Node *n, const Value *v, TnDType dtype, const cha
                 tn_dtype_name(dtype));
 }
 
-/* v goes in where the body has `to`. With `own`, an axis of `to` may have a symbol of the body's
- * own. */
-static void check_passed(const Node *n, const Value *v, const Value *to, bool own) {
+/* v goes in where the body has `to`. The length of an axis of `to` may be one over symbols that get
+ * their values in the call: it is checked then. */
+static void check_passed(const Node *n, const Value *v, const Value *to) {
     Module *m = module_of(n);
     if (!v) tn_fail(m->cx, TN_E_MODEL, "an operand of %s is missing", ir_op_info(n->op)->name);
     if (v->type.dtype != to->type.dtype || v->type.rank != to->type.rank)
@@ -35,7 +36,7 @@ static void check_passed(const Node *n, const Value *v, const Value *to, bool ow
                 ir_type_text(m, &to->type), ir_type_text(m, &v->type));
     for (int i = 0; i < to->type.rank; i++) {
         const Expr *d = ex_norm(m->ex, to->type.dims[i]);
-        if (own && ex_as_symbol(m->ex, d)) continue;
+        if (ex_mentions_measured(d)) continue;
         ir_same_dim(m, ex_norm(m->ex, v->type.dims[i]), d, "dimensions of what a body takes");
     }
 }
@@ -66,7 +67,7 @@ void shape_if(Node *n) {
     for (int b = 0; b < 2; b++) {
         check_count(n, "inputs", body[b]->input_count, n->input_count - 1);
         for (int i = 1; i < n->input_count; i++)
-            check_passed(n, n->inputs[i], body[b]->inputs[i - 1], false);
+            check_passed(n, n->inputs[i], body[b]->inputs[i - 1]);
     }
     check_count(n, "results", body[1]->output_count, body[0]->output_count);
     infer_make_outputs(n, body[0]->output_count);
@@ -92,13 +93,11 @@ void shape_loop(Node *n) {
     check_count(n, "inputs", body->input_count, n->input_count);
     check_scalar(n, body->inputs[0], TN_I64, "the iteration number");
     check_scalar(n, body->inputs[1], TN_BOOL, "the condition");
-    for (int i = 2; i < n->input_count; i++)
-        check_passed(n, n->inputs[i], body->inputs[i], i < 2 + carried);
+    for (int i = 2; i < n->input_count; i++) check_passed(n, n->inputs[i], body->inputs[i]);
     if (body->output_count < 1 + carried)
         check_count(n, "results", body->output_count, 1 + (int)carried);
     check_scalar(n, body->outputs[0], TN_BOOL, "the condition");
-    for (int i = 0; i < carried; i++)
-        check_passed(n, body->outputs[1 + i], body->inputs[2 + i], true);
+    for (int i = 0; i < carried; i++) check_passed(n, body->outputs[1 + i], body->inputs[2 + i]);
     infer_make_outputs(n, body->output_count - 1);
     for (int i = 0; i < n->output_count; i++) {
         Type *t = &n->outputs[i]->type;

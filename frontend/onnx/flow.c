@@ -8,14 +8,16 @@
 
 /* An integer tensor whose elements are all expressions over lengths, made anew; NULL if it is not.
  */
-static Value *written_again(Graph *g, const Value *v) {
+static Value *written_again(Frame *frame, const Value *v) {
     const Facts *f = &v->facts;
     int64_t dims[TN_MAX_RANK];
     if (!f->values || !tn_is_int(v->type.dtype) || !ir_static_dims(&v->type, dims)) return NULL;
     for (int i = 0; i < f->count; i++)
         if (ex_mentions(f->values[i], ATOM_LOAD)) return NULL;
-    Value *y = ir_scalars(g, v->type.dtype, f->count, f->values);
-    return ir_view(g, y, v->type.rank, v->type.dims);
+    const Expr **values = ARENA_ARRAY(&frame->g->module->cx->arena, const Expr *, (size_t)f->count);
+    for (int i = 0; i < f->count; i++) values[i] = flow_inside(frame, f->values[i]);
+    Value *y = ir_scalars(frame->g, v->type.dtype, f->count, values);
+    return ir_view(frame->g, y, v->type.rank, v->type.dims);
 }
 
 /* The number of a captured value. */
@@ -38,19 +40,25 @@ static int add_capture(Frame *f, Value *v) {
 static Value *input_for(Frame *f, int i) {
     Arena *a = &f->g->module->cx->arena;
     f->inner = arena_grow(a, f->inner, &f->inner_capacity, (size_t)i + 1, sizeof *f->inner);
+    if (f->inner[i]) return f->inner[i];
     const Value *v = f->captures->outer[i];
-    if (!f->inner[i])
-        f->inner[i] = ir_input(f->g, v->name ? v->name : "captured", v->type.dtype, v->type.rank,
-                               v->type.dims, INPUT_REQUIRED);
+    const Expr *dims[TN_MAX_RANK];
+    for (int k = 0; k < v->type.rank; k++) dims[k] = flow_inside(f, v->type.dims[k]);
+    f->inner[i] = ir_input(f->g, v->name ? v->name : "captured", v->type.dtype, v->type.rank, dims,
+                           INPUT_REQUIRED);
     return f->inner[i];
+}
+
+Value *flow_capture(Frame *f, Value *outer) {
+    return input_for(f, add_capture(f, outer));
 }
 
 Value *flow_use(Frame *f, Value *v) {
     if (v->constant) return ir_constant(f->g, v->constant);
     if (v->graph == f->g) return v;
     Value *outer = flow_use(f->outer, v);
-    Value *again = written_again(f->g, outer);
-    return again ? again : input_for(f, add_capture(f, outer));
+    Value *again = written_again(f, outer);
+    return again ? again : flow_capture(f, outer);
 }
 
 OnnxResult flow_use_result(Frame *f, OnnxResult r) {
@@ -66,7 +74,7 @@ OnnxResult flow_use_result(Frame *f, OnnxResult r) {
 
 /* --- bodies --- */
 
-Frame flow_body(OnnxNode *n, const char *suffix, Captures *captures) {
+Frame flow_body(OnnxNode *n, const char *suffix, Captures *captures, bool own) {
     Importer *im = n->scope->im;
     Arena *a = &n->cx->arena;
     const char *base = arena_printf(a, "%s.%s%s", n->g->name, onnx_symbol_base(n), suffix);
@@ -74,7 +82,12 @@ Frame flow_body(OnnxNode *n, const char *suffix, Captures *captures) {
     im->bodies.arena = a;
     for (int i = 1; !names_add(&im->bodies, name, NULL); i++)
         name = arena_printf(a, "%s.%d", base, i);
-    return (Frame){ir_body_new(n->g, name), n->scope->frame, captures, NULL, 0, NULL};
+    Frame f = {.g = ir_body_new(n->g, name), .outer = n->scope->frame, .captures = captures};
+    if (!own) return f;
+    f.own = ARENA_NEW(a, OwnSymbols);
+    f.own->im = im;
+    f.own->base = arena_printf(a, "%s%s", onnx_symbol_base(n), suffix);
+    return f;
 }
 
 void flow_settle(Frame *frames, int count, int first) {

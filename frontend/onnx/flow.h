@@ -37,13 +37,24 @@ typedef struct Captures {
     NameMap index; /* by id of the value, as text */
 } Captures;
 
+/* Symbols of a branch for those of its caller (rename.c). */
+typedef struct OwnSymbols {
+    Importer *im;
+    const char *base; /* of their names */
+    const Symbol **outer;
+    const Expr **inner;
+    int count;
+    size_t outer_capacity, inner_capacity;
+} OwnSymbols;
+
 typedef struct Frame {
     Graph *g;
     struct Frame *outer; /* NULL: of the model */
     Captures *captures;
     Value **inner; /* by capture: the input of g; NULL: not read here */
     size_t inner_capacity;
-    Node *noted; /* the last node whose symbols have been noted */
+    Node *noted;     /* the last node whose symbols have been noted */
+    OwnSymbols *own; /* NULL: it has those of its caller */
 } Frame;
 
 struct Scope {
@@ -67,14 +78,21 @@ struct OnnxList {
 /* The value in this frame. */
 Value *flow_use(Frame *f, Value *v);
 OnnxResult flow_use_result(Frame *f, OnnxResult r);
-/* A body for n's operator, called by the frame of n's scope. */
-Frame flow_body(OnnxNode *n, const char *suffix, Captures *captures);
+Value *flow_capture(Frame *f, Value *outer); /* a value of the frame around f, as an input of f */
+/* A body for n's operator, called by the frame of n's scope; `own`: with symbols of its own. */
+Frame flow_body(OnnxNode *n, const char *suffix, Captures *captures, bool own);
 /* Gives every frame an input for each capture, in the same order behind `first` others. */
 void flow_settle(Frame *frames, int count, int first);
 /* Whether the expression can stand outside: nothing in it is measured by the body. */
 bool flow_is_visible(Importer *im, const Frame *f, const Expr *e);
 void flow_note_symbols(Importer *im, Frame *f);
 void flow_note_measure(Importer *im, const Graph *g, const Symbol *s); /* g gives it its value */
+/* --- rename.c --- */
+/* A dim of f's caller as one of f, and back: NULL where it mentions what only f knows. */
+const Expr *flow_inside(Frame *f, const Expr *e);
+const Expr *flow_outside(Importer *im, const Frame *f, const Expr *e);
+/* Captures what gives f's own symbols their values. */
+void flow_bind_symbols(Importer *im, Frame *f);
 /* A symbol for a length that a run of n finds; the same name in every round. */
 const Expr *flow_symbol(OnnxNode *n, const char *what, int i, int axis);
 

@@ -1,6 +1,7 @@
 /* If: one branch where the condition is known, else an `if` node over two bodies.
  *
- * Both bodies take the same captures. A length that both branches give by the same expression over
+ * Both bodies take the same captures. Each has symbols of its own, so what one branch requires of
+ * lengths does not bind the other. A length that both branches give by the same expression over
  * lengths from outside keeps it; any other one is measured. Sequences and optionals come out of
  * both branches with the same number of elements or not at all: their elements are results. */
 #include "frontend/onnx/flow.h"
@@ -59,15 +60,16 @@ static void check_results(OnnxNode *n, const Branch *b, int i, const Value *x, c
 }
 
 /* One for each axis of each tensor. */
-static const Expr **result_dims(OnnxNode *n, const Branch *b, int count, int *total) {
+static const Expr **result_dims(OnnxNode *n, const Frame *f, const Branch *b, int count,
+                                int *total) {
+    Importer *im = n->scope->im;
     *total = 0;
     for (int i = 0; i < count; i++) *total += b[0].tensors[i]->type.rank;
     const Expr **dims = ARENA_ARRAY(&n->cx->arena, const Expr *, (size_t)*total + 1);
     for (int i = 0, at = 0; i < count; i++)
         for (int k = 0; k < b[0].tensors[i]->type.rank; k++, at++) {
-            dims[at] = ex_norm(n->x, b[0].tensors[i]->type.dims[k]);
-            if (dims[at] != ex_norm(n->x, b[1].tensors[i]->type.dims[k]) ||
-                !flow_is_visible(n->scope->im, n->scope->frame, dims[at]))
+            dims[at] = flow_outside(im, &f[0], b[0].tensors[i]->type.dims[k]);
+            if (!dims[at] || dims[at] != flow_outside(im, &f[1], b[1].tensors[i]->type.dims[k]))
                 dims[at] = flow_symbol(n, "r", i, k);
         }
     return dims;
@@ -112,7 +114,7 @@ static void insert_if(OnnxNode *n, Value *condition, const Frame *f, const Branc
     Value **in = ARENA_ARRAY(&n->cx->arena, Value *, (size_t)c->count + 1);
     in[0] = condition;
     for (int i = 0; i < c->count; i++) in[1 + i] = c->outer[i];
-    const Expr **dims = result_dims(n, b, count, &total);
+    const Expr **dims = result_dims(n, f, b, count, &total);
     Node *node = ir_node(n->g, OP_if, 1 + c->count, in);
     ir_set_graph(node, "then", f[0].g);
     ir_set_graph(node, "else", f[1].g);
@@ -151,13 +153,14 @@ void import_if(OnnxNode *n) {
         return;
     }
     Captures captures = {0};
-    Frame f[] = {flow_body(n, ".then", &captures), flow_body(n, ".else", &captures)};
+    Frame f[] = {flow_body(n, ".then", &captures, true), flow_body(n, ".else", &captures, true)};
     import_branch(n, &f[0], &b[0], ".then");
     import_branch(n, &f[1], &b[1], ".else");
     match_forms(n, b);
     int count = 0;
     for (size_t i = 0; i < b[0].w->output_count; i++) count = flatten(b[0].results[i], NULL, count);
     for (int k = 0; k < 2; k++) add_results(n, &f[k], &b[k], count);
+    for (int k = 0; k < 2; k++) flow_bind_symbols(n->scope->im, &f[k]);
     flow_settle(f, 2, 0);
     insert_if(n, condition, f, b, count);
 }

@@ -99,7 +99,7 @@ void flow_loop(OnnxNode *n, FlowLoop *l, Value **results) {
     Frame f;
     do {
         captures = (Captures){0};
-        f = flow_body(n, ".body", &captures);
+        f = flow_body(n, ".body", &captures, false);
     } while (!build_body(n, l, &f));
     flow_settle(&f, 1, 2 + l->carried);
     int count = 2 + l->carried + captures.count, total;
