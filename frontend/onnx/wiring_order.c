@@ -33,6 +33,12 @@ static const WiredValue *read_by(const WiredNode *n, size_t i) {
     return i < n->proto->n_input ? n->inputs[i] : n->captured[i - n->proto->n_input];
 }
 
+/* The node of this graph that the value comes from; NULL if it comes from none, or from outside. */
+static WiredNode *producer_in(const Wiring *w, const WiredValue *v) {
+    if (!v || v < w->values || v >= w->values + w->value_count) return NULL;
+    return v->producer;
+}
+
 static void visit_from(Wirer *s, Wiring *w, WiredNode *start, Visit *path) {
     size_t depth = 0;
     start->state = ON_PATH;
@@ -45,8 +51,7 @@ static void visit_from(Wirer *s, Wiring *w, WiredNode *start, Visit *path) {
             depth--;
             continue;
         }
-        const WiredValue *v = read_by(top->node, top->next++);
-        WiredNode *producer = v ? v->producer : NULL;
+        WiredNode *producer = producer_in(w, read_by(top->node, top->next++));
         if (!producer || producer->state == DONE) continue;
         if (producer->state == ON_PATH) fail_cycle(s, path, depth, producer);
         producer->state = ON_PATH;

@@ -10,7 +10,10 @@
  * no number is a symbol, `?` one without a name. Attributes are name=2, name=2.0, name=word,
  * name=[1,2], name=[1.0], name=[word] or name=TYPE[NUMBERS] (a vector), without spaces inside. A
  * node's name is its first output's, its domain may precede its operator: "y = com.example::Op x".
- */
+ *
+ * Lines from "body NAME" to "end" are a graph that later lines name: y = If c {then_branch=@NAME}.
+ * Lines from "function DOMAIN::NAME INPUTS -> OUTPUTS | ATTRIBUTES" to "end" are a function; an
+ * attribute without a value has no default, and name=$other refers to the function's. */
 #ifndef TENON_TESTS_SUPPORT_ONNX_BUILDER_H
 #define TENON_TESTS_SUPPORT_ONNX_BUILDER_H
 
@@ -157,6 +160,22 @@ static inline void onnx_text_attribute_tensor(Bytes *a, char *text) {
     bytes_field_int(a, 20, 4);
 }
 
+/* Graphs that attributes may name. */
+typedef struct OnnxBody {
+    char name[32];
+    Bytes graph;
+} OnnxBody;
+
+static OnnxBody onnx_bodies[64];
+static int onnx_body_count;
+
+static inline void onnx_put_body(Bytes *a, const char *name) {
+    for (int i = 0; i < onnx_body_count; i++)
+        if (!strcmp(onnx_bodies[i].name, name))
+            bytes_field_bytes(a, 6, onnx_bodies[i].graph.data, onnx_bodies[i].graph.size);
+    bytes_field_int(a, 20, 5);
+}
+
 /* "name=value" as an AttributeProto */
 static inline Bytes onnx_text_attribute(char *text) {
     Bytes a = {0};
@@ -164,7 +183,11 @@ static inline Bytes onnx_text_attribute(char *text) {
     assert(value);
     *value++ = 0;
     bytes_field_text(&a, 1, text);
-    if (*value == '[') {
+    if (*value == '@') {
+        onnx_put_body(&a, value + 1);
+    } else if (*value == '$') {
+        bytes_field_text(&a, 21, value + 1);
+    } else if (*value == '[') {
         onnx_text_list(&a, value);
     } else if (strchr(value, '[')) {
         onnx_text_attribute_tensor(&a, value);
@@ -206,7 +229,8 @@ static inline Bytes onnx_text_node(OnnxText *t) {
     return node;
 }
 
-static inline void onnx_text_line(OnnxText line, Bytes *graph, int *opset) {
+/* Nodes go to field `nodes` of the graph or function. */
+static inline void onnx_text_line(OnnxText line, Bytes *graph, uint32_t nodes, int *opset) {
     OnnxText rest = line;
     char name[4096];
     snprintf(name, sizeof name, "%s", onnx_word_of(&rest));
@@ -223,22 +247,84 @@ static inline void onnx_text_line(OnnxText line, Bytes *graph, int *opset) {
         bytes_field_message(graph, name[0] == 'i' ? 11 : 12, &part);
     } else if (*name) {
         part = onnx_text_node(&line);
-        bytes_field_message(graph, 1, &part);
+        bytes_field_message(graph, nodes, &part);
     }
+}
+
+/* "function DOMAIN::NAME INPUTS -> OUTPUTS | ATTRIBUTES": what is left of the line. */
+static inline Bytes onnx_text_function(OnnxText *t) {
+    Bytes f = {0};
+    char word[4096];
+    uint32_t field = 4;
+    snprintf(word, sizeof word, "%s", onnx_word_of(t));
+    char *colon = strstr(word, "::");
+    *colon = 0;
+    bytes_field_text(&f, 10, word);
+    bytes_field_text(&f, 1, colon + 2);
+    while (snprintf(word, sizeof word, "%s", onnx_word_of(t)), *word) {
+        if (!strcmp(word, "->")) {
+            field = 5;
+        } else if (strchr(word, '=')) {
+            Bytes attribute = onnx_text_attribute(word);
+            bytes_field_message(&f, 11, &attribute);
+        } else if (!strcmp(word, "|")) {
+            field = 6;
+        } else {
+            bytes_field_text(&f, field, word);
+        }
+    }
+    return f;
+}
+
+/* Lines up to "end" go to a graph or function of their own. */
+typedef struct OnnxBlock {
+    Bytes graph, function;
+    bool is_function;
+    char name[32];
+} OnnxBlock;
+
+/* Ends the innermost block: a body is kept under its name, a function goes to the model. */
+static inline void onnx_end_block(OnnxBlock *b, Bytes *functions) {
+    if (b->is_function) {
+        bytes_put(&b->function, b->graph.data, b->graph.size);
+        bytes_free(&b->graph);
+        bytes_field_message(functions, 25, &b->function);
+        return;
+    }
+    OnnxBody *body = &onnx_bodies[onnx_body_count++];
+    snprintf(body->name, sizeof body->name, "%s", b->name);
+    body->graph = b->graph;
 }
 
 /* The bytes of a model of opset 20, unless a line says otherwise. */
 static inline Bytes onnx_text_model(const char *text) {
-    Bytes graph = {0}, model = {0};
-    int opset = 20;
+    OnnxBlock blocks[16] = {0};
+    Bytes model = {0}, functions = {0};
+    int opset = 20, depth = 0;
+    onnx_body_count = 0;
     while (*text) {
         size_t n = strcspn(text, "\n");
-        onnx_text_line((OnnxText){text, text + n}, &graph, &opset);
+        OnnxText line = {text, text + n}, rest = line;
+        char word[64];
+        snprintf(word, sizeof word, "%s", onnx_word_of(&rest));
+        if (!strcmp(word, "body") || !strcmp(word, "function")) {
+            OnnxBlock *b = &blocks[++depth];
+            *b = (OnnxBlock){.is_function = *word == 'f'};
+            if (b->is_function) b->function = onnx_text_function(&rest);
+            if (!b->is_function) snprintf(b->name, sizeof b->name, "%s", onnx_word_of(&rest));
+        } else if (!strcmp(word, "end")) {
+            onnx_end_block(&blocks[depth--], &functions);
+        } else {
+            onnx_text_line(line, &blocks[depth].graph, blocks[depth].is_function ? 7 : 1, &opset);
+        }
         text += n + (text[n] == '\n');
     }
     bytes_field_int(&model, 1, 8);
-    bytes_field_message(&model, 7, &graph);
-    onnx_put_opset(&model, "", opset);
+    bytes_field_message(&model, 7, &blocks[0].graph);
+    bytes_put(&model, functions.data, functions.size);
+    bytes_free(&functions);
+    if (opset) onnx_put_opset(&model, "", opset);
+    for (int i = 0; i < onnx_body_count; i++) bytes_free(&onnx_bodies[i].graph);
     return model;
 }
 
