@@ -1,6 +1,8 @@
 /* Heads of attention: split, merged, shared and rotated. */
 #include "frontend/onnx/heads.h"
 
+#include <math.h>
+
 Value *heads_split(OnnxNode *n, Value *x, int64_t heads) {
     static const int perm[] = {0, 2, 1, 3};
     if (x->type.rank == 4) return x;
@@ -57,4 +59,43 @@ Value *heads_rotate(OnnxNode *n, Value *x, Value *cos, Value *sin, const Expr *r
     if (rotated == size) return y;
     Value *rest = ir_slice(g, x, 3, rotated, ex_sub(n->x, size, rotated), 1);
     return ir_concat(g, 2, (Value *[]){y, rest}, 3);
+}
+
+Value *heads_places(OnnxNode *n, const Expr *start, const Expr *length) {
+    return ir_iota(n->g, TN_I64, length, start, ex_int(n->x, 1));
+}
+
+/* 1 / sqrt(d) as a scalar, also where d is a length. */
+static Value *default_scale(OnnxNode *n, const Value *q, TnDType t) {
+    const Expr *size = q->type.dims[3];
+    int64_t d;
+    if (ex_const(size, &d) && d > 0) return ir_scalar(n->g, t, 1 / sqrt((double)d));
+    Value *root = ir_unary(n->g, OP_sqrt, ir_cast(n->g, ir_scalars(n->g, TN_I64, 1, &size), t));
+    return ir_unary(n->g, OP_reciprocal, root);
+}
+
+Value *heads_scores(OnnxNode *n, Value *q, Value *k, double scale) {
+    Value *products = ir_matmul(n->g, q, heads_share(n, k, q->type.dims[1]), false, true);
+    TnDType t = products->type.dtype;
+    Value *factor = scale != 0 ? ir_scalar(n->g, t, scale) : default_scale(n, q, t);
+    return ir_binary(n->g, OP_mul, products, factor);
+}
+
+Value *heads_weighted(OnnxNode *n, Value *probabilities, Value *v) {
+    const Expr *heads = probabilities->type.dims[1];
+    return heads_merge(n, ir_matmul(n->g, probabilities, heads_share(n, v, heads), false, false));
+}
+
+Value *heads_per_sample(OnnxNode *n, Value *x, const Expr *batch) {
+    const Expr *one = ex_int(n->x, 1), *dims[] = {batch, one, one, one};
+    return ir_view(n->g, ir_cast(n->g, x, TN_I64), 4, dims);
+}
+
+Value *heads_part(OnnxNode *n, Value *x, const Expr *start, const Expr *length) {
+    return ir_slice(n->g, x, x->type.rank - 1, start, length, 1);
+}
+
+Value *heads_angles(OnnxNode *n, Value *table, Value *positions, TnDType t) {
+    Value *rows = ir_gather(n->g, ir_cast(n->g, table, t), positions, 0);
+    return ir_unsqueeze(n->g, rows, 1);
 }

@@ -17,5 +17,20 @@ Value *heads_share(OnnxNode *n, Value *x, const Expr *heads);
  * broadcast to [b, h, s, rotated / 2]. */
 Value *heads_rotate(OnnxNode *n, Value *x, Value *cos, Value *sin, const Expr *rotated,
                     bool interleaved);
+/* Rows of a table of angles [positions, r / 2] at positions [b, s], as [b, 1, s, r / 2] of type t.
+ */
+Value *heads_angles(OnnxNode *n, Value *table, Value *positions, TnDType t);
+
+/* scale q k', [b, h, s, t]; a scale of 0 stands for 1 / sqrt(d) */
+Value *heads_scores(OnnxNode *n, Value *q, Value *k, double scale);
+/* probabilities v, merged: [b, s, h d] */
+Value *heads_weighted(OnnxNode *n, Value *probabilities, Value *v);
+
+/* i64[length]: start, start + 1, ... */
+Value *heads_places(OnnxNode *n, const Expr *start, const Expr *length);
+/* A vector of integers as a column per sample, i64[b, 1, 1, 1]. */
+Value *heads_per_sample(OnnxNode *n, Value *x, const Expr *batch);
+/* Elements [start, start + length) of the last axis. */
+Value *heads_part(OnnxNode *n, Value *x, const Expr *start, const Expr *length);
 
 #endif

@@ -78,6 +78,11 @@ TnDType onnx_need_dtype(Cx *cx, int64_t number);
 
 /* --- operands (operand.c) --- */
 bool onnx_given(const OnnxNode *n, int i); /* operand i is there */
+/* Raises if it is there, as unsupported; `name` for the message. */
+void onnx_refuse_input(const OnnxNode *n, int i, const char *name);
+/* For operators whose first inputs may be left out, but not later ones. */
+void onnx_need_input(const OnnxNode *n, int i, const char *name);
+void onnx_need_rank(const OnnxNode *n, int i, int rank);
 /* Elements of an integer operand that are known as expressions over lengths. `what` begins the
  * message if they are not: "target shape depends on data: ...". */
 int onnx_values(const OnnxNode *n, int i, const char *what, const Expr *const **values);

@@ -24,15 +24,6 @@ static Value *append(OnnxNode *n, int past, Value *x) {
     return ir_concat(n->g, 2, (Value *[]){n->inputs[past], x}, 2);
 }
 
-static double attention_scale(OnnxNode *n, const Value *q) {
-    int64_t size;
-    if (onnx_has(n, "scale")) return onnx_float(n, "scale");
-    if (!ex_const(q->type.dims[3], &size) || size < 1)
-        tn_fail(n->cx, TN_E_UNSUPPORTED, "the head size must be a number, but is %s",
-                ex_text(n->x, q->type.dims[3]));
-    return 1 / sqrt((double)size);
-}
-
 /* --- masks --- */
 
 /* Queries by their place among the keys: query i stands at `past` + i. Where the keys are a cache
@@ -153,8 +144,8 @@ void import_attention(OnnxNode *n) {
     Value *k = append(n, PAST_KEY, operand_heads(n, KEY, "kv_num_heads"));
     Value *v = append(n, PAST_VALUE, operand_heads(n, VALUE, "kv_num_heads"));
     const Expr *heads = q->type.dims[1];
-    Value *products = ir_matmul(n->g, q, heads_share(n, k, heads), false, true);
-    Value *scaled = onnx_with_scalar(n, OP_mul, products, attention_scale(n, q));
+    double scale = onnx_has(n, "scale") ? onnx_float(n, "scale") : 0;
+    Value *scaled = heads_scores(n, q, k, scale);
     Value *capped = cap_scores(n, scaled), *masked = mask_scores(n, capped);
     Value *p = probabilities(n, masked);
     Value *y = ir_matmul(n->g, p, heads_share(n, v, heads), false, false);

@@ -10,6 +10,21 @@ bool onnx_given(const OnnxNode *n, int i) {
     return i < n->input_count && n->inputs[i];
 }
 
+void onnx_refuse_input(const OnnxNode *n, int i, const char *name) {
+    if (onnx_given(n, i)) tn_fail(n->cx, TN_E_UNSUPPORTED, "unsupported: input %d, %s", i, name);
+}
+
+void onnx_need_input(const OnnxNode *n, int i, const char *name) {
+    if (!onnx_given(n, i)) tn_fail(n->cx, TN_E_MODEL, "input %d, %s, is missing", i, name);
+}
+
+void onnx_need_rank(const OnnxNode *n, int i, int rank) {
+    const Type *t = &n->inputs[i]->type;
+    if (t->rank != rank)
+        tn_fail(n->cx, TN_E_MODEL, "input %d is %s, wanted %d axes", i, ir_type_text(n->m, t),
+                rank);
+}
+
 /* --- known values --- */
 
 static const char *leaf_name(void *user, const void *leaf) {
