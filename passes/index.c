@@ -8,6 +8,8 @@
  *
  * A gather whose index is c + i_k (one coordinate, step 1) is a slice; one whose index is the same
  * everywhere is a slice of one. */
+#include "passes/index.h"
+
 #include "ir/build.h"
 #include "passes/pass.h"
 
@@ -16,8 +18,7 @@ static bool free_of_data(const Expr *e) {
            !ex_mentions(e, ATOM_BIT) && !ex_mentions(e, ATOM_TRUNC);
 }
 
-/* e = start + i_axis for one axis (or none: axis = -1) of a tensor with these dims. */
-static bool is_run(Module *m, const Expr *e, const Type *t, const Expr **start, int *axis) {
+bool index_run(Module *m, const Expr *e, const Type *t, const Expr **start, int *axis) {
     ExprCx *x = m->ex;
     if (!e || !free_of_data(e)) return false;
     *axis = -1;
@@ -36,7 +37,7 @@ static Value *gather_as_slice(Node *n) {
     Value *x = n->inputs[0], *index = n->inputs[1];
     int axis = (int)attr_int(n, "axis"), run;
     const Expr *start;
-    if (!is_run(m, index->facts.elem, &index->type, &start, &run)) return NULL;
+    if (!index_run(m, index->facts.elem, &index->type, &start, &run)) return NULL;
     int64_t constant;
     if (ex_const(start, &constant) && constant < 0)
         return NULL; /* counts from the end: canon knows single ones */

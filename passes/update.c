@@ -1,0 +1,226 @@
+/* update: assignments that exporters write as scatter_nd.
+ *
+ * To the places of a mask, one number or one row at all of them (x[mask] = c):
+ *
+ *     %k: i64[1] = measure %count {symbols=[k]}
+ *     %i: i64[2, k] = nonzero %mask {count=k}
+ *     %t: i64[k, 2] = transpose %i {perm=[1, 0]}
+ *     %u: f32[k] = expand %c {dims=[k]}
+ *     %y: f32[a, b] = scatter_nd %x, %t, %u        =>   %y: f32[a, b] = where %mask, %c, %x
+ *
+ * To a block, at positions that follow from the place (x[:, 2:5] = u), the whole of all axes but
+ * one:
+ *
+ *     %y = scatter_nd %x, %grid, %u                =>   %y = concat %x[:, 0:2], %u, %x[:, 5:n]
+ *
+ * What counted the mask's elements is not needed any more, and goes if nothing else uses the count.
+ */
+#include "ir/build.h"
+#include "ir/symbols.h"
+#include "passes/index.h"
+#include "passes/pass.h"
+
+static Node *producer(const Value *v, OpKind op) {
+    return v->node && v->node->op == op ? v->node : NULL;
+}
+
+/* --- masks --- */
+
+/* The mask whose true elements' coordinates are the rows of v. */
+static Value *mask_of(const Value *v) {
+    const Node *n = v->node;
+    if (!n || (n->op != OP_transpose && n->op != OP_view)) return NULL;
+    const Node *source = producer(n->inputs[0], OP_nonzero);
+    if (!source) return NULL;
+    int rank = source->inputs[0]->type.rank;
+    /* canon writes the transposition of one row as a view */
+    if (n->op == OP_view && (rank != 1 || v->type.rank != 2 || !ex_is(v->type.dims[1], 1)))
+        return NULL;
+    return source->inputs[0];
+}
+
+/* What every row of u is, with at most `rank` axes; NULL if rows differ or that is not known. */
+static Value *same_row(Graph *g, Value *u, int rank) {
+    const Facts *f = &u->facts;
+    int64_t v;
+    if (tn_is_float(u->type.dtype) && f->choice && f->choice->kind == PRED_TRUE)
+        return ir_scalar(g, u->type.dtype, f->yes);
+    if (tn_is_int(u->type.dtype) && f->elem && ex_const(f->elem, &v))
+        return ir_scalar_int(g, u->type.dtype, v);
+    const Node *n = producer(u, OP_expand);
+    if (!n) return NULL;
+    Value *row = n->inputs[0];
+    if (row->type.rank <= rank) return row;
+    return ex_is(row->type.dims[0], 1) ? ir_squeeze(g, row, 0) : NULL;
+}
+
+static Value *masked_update(Node *n, Report *r) {
+    Graph *g = n->graph;
+    Value *x = n->inputs[0], *mask = mask_of(n->inputs[1]);
+    if (!mask) return NULL;
+    int depth = mask->type.rank;
+    const Expr *dims[TN_MAX_RANK];
+    for (int i = 0; i < x->type.rank; i++) {
+        dims[i] = i < depth ? mask->type.dims[i] : ex_int(g->module->ex, 1);
+        if (i < depth && dims[i] != x->type.dims[i]) {
+            report_miss(r, "update", n, "the mask is %s, the tensor %s",
+                        ir_type_text(g->module, &mask->type), ir_type_text(g->module, &x->type));
+            return NULL;
+        }
+    }
+    Value *row = same_row(g, n->inputs[2], x->type.rank - depth);
+    if (!row) {
+        report_miss(r, "update", n, "the mask's places get different values");
+        return NULL;
+    }
+    return ir_where(g, ir_view(g, mask, x->type.rank, dims), row, x);
+}
+
+/* --- blocks --- */
+
+/* Positions [start, start + length) along each axis of x. */
+typedef struct Block {
+    const Expr *start[TN_MAX_RANK], *length[TN_MAX_RANK];
+    int partial; /* the axis it does not cover; -1: it is all of x */
+} Block;
+
+/* Component k of the indices runs over an axis of its own, later than those before it, or is the
+ * same everywhere. */
+static bool component(const Node *n, int k, int *last, Block *b) {
+    Module *m = n->graph->module;
+    const Value *index = n->inputs[1];
+    const Expr *at[TN_MAX_RANK], *dim = n->inputs[0]->type.dims[k];
+    int points = index->type.rank - 1, axis;
+    int64_t start;
+    for (int i = 0; i < points; i++) at[i] = ex_coord(m->ex, i, index->type.dims[i]);
+    at[points] = ex_int(m->ex, k);
+    const Expr *e = ex_at(m->ex, index->facts.elem, at, points + 1);
+    if (!index_run(m, e, &index->type, &b->start[k], &axis) || (axis >= 0 && axis <= *last))
+        return false;
+    if (ex_const(b->start[k], &start) && start < 0) b->start[k] = ex_add(m->ex, b->start[k], dim);
+    b->length[k] = axis < 0 ? ex_int(m->ex, 1) : index->type.dims[axis];
+    for (int i = *last + 1; axis >= 0 && i < axis; i++)
+        if (!ex_is(index->type.dims[i], 1)) return false;
+    if (axis >= 0) *last = axis;
+    return ex_nonneg(m->ex, b->start[k]) &&
+           ex_provably_ge(m->ex, dim, ex_add(m->ex, b->start[k], b->length[k]));
+}
+
+static bool find_block(const Node *n, Block *b) {
+    const Type *x = &n->inputs[0]->type, *index = &n->inputs[1]->type;
+    int64_t depth;
+    int last = -1;
+    if (!n->inputs[1]->facts.elem || !ex_const(index->dims[index->rank - 1], &depth)) return false;
+    b->partial = -1;
+    for (int k = 0; k < x->rank; k++) {
+        b->start[k] = ex_int(n->graph->module->ex, 0);
+        b->length[k] = x->dims[k];
+        if (k < depth && !component(n, k, &last, b)) return false;
+        if (b->length[k] == x->dims[k]) continue;
+        if (b->partial >= 0) return false;
+        b->partial = k;
+    }
+    for (int i = last + 1; i < index->rank - 1; i++)
+        if (!ex_is(index->dims[i], 1)) return false;
+    return true;
+}
+
+static Value *block_update(Node *n) {
+    Graph *g = n->graph;
+    ExprCx *x = g->module->ex;
+    Value *old = n->inputs[0], *parts[3];
+    Block b;
+    if (!find_block(n, &b)) return NULL;
+    Value *new = ir_view(g, n->inputs[2], old->type.rank, b.length);
+    int axis = b.partial, count = 0;
+    if (axis < 0) return new;
+    const Expr *dim = old->type.dims[axis], *end = ex_add(x, b.start[axis], b.length[axis]);
+    if (!ex_is(b.start[axis], 0))
+        parts[count++] = ir_slice(g, old, axis, ex_int(x, 0), b.start[axis], 1);
+    parts[count++] = new;
+    if (end != dim) parts[count++] = ir_slice(g, old, axis, end, ex_sub(x, dim, end), 1);
+    return ir_concat(g, count, parts, axis);
+}
+
+/* --- counts that nobody uses --- */
+
+typedef struct Search {
+    int symbol;
+    bool found;
+} Search;
+
+static void compare_symbol(void *user, int symbol) {
+    Search *s = user;
+    s->found = s->found || symbol == s->symbol;
+}
+
+static void search_dims(Search *s, const Expr *const *e, int count) {
+    for (int i = 0; i < count; i++) ir_each_symbol(e[i], compare_symbol, s);
+}
+
+static bool mentions(const Node *n, int symbol) {
+    Search s = {symbol, false};
+    for (int i = 0; i < n->output_count; i++)
+        search_dims(&s, n->outputs[i]->type.dims, n->outputs[i]->type.rank);
+    for (int i = 0; i < ir_attr_count(n->op); i++) {
+        const Attr *a = &n->attrs[i];
+        char kind = ir_attr_info(n->op, i)->kind;
+        if (kind == 'd') search_dims(&s, &a->d, 1);
+        if (kind == 'D') search_dims(&s, a->D->e, a->D->count);
+        if (kind == 'E') search_dims(&s, a->E->e, a->E->count);
+    }
+    return s.found;
+}
+
+static bool only_measured(const Node *measure, int symbol) {
+    for (const Graph *g = measure->graph->module->graphs; g; g = g->next)
+        for (const Node *n = g->first; n; n = n->next)
+            if (n != measure && mentions(n, symbol)) return false;
+    return true;
+}
+
+/* A sum of booleans: whatever it is, it is a length. */
+static bool is_count(const Value *v) {
+    while (v->node && v->node->op == OP_view) v = v->node->inputs[0];
+    const Node *sum = producer(v, OP_reduce_sum);
+    const Node *cast = sum ? producer(sum->inputs[0], OP_cast) : NULL;
+    return cast && cast->inputs[0]->type.dtype == TN_BOOL;
+}
+
+/* A measured symbol with no other bound than that of a length. */
+static bool is_unused_count(const Node *n) {
+    const ExprList *list = attr_exprs(n, "symbols");
+    const Symbol *s = list->count == 1 ? ex_as_symbol(n->graph->module->ex, list->e[0]) : NULL;
+    return s && s->measured && s->min == 0 && s->max == INT64_MAX && is_count(n->inputs[0]) &&
+           only_measured(n, (int)s->atom->number);
+}
+
+static void remove_unused(Graph *g) {
+    for (Node *n = g->last, *prev; n; n = prev) {
+        prev = n->prev;
+        bool used = ir_never_dead(n) && !(n->op == OP_measure && is_unused_count(n));
+        for (int o = 0; o < n->output_count; o++)
+            used = used || n->outputs[o]->use_count || ir_is_output(n->outputs[o]);
+        if (!used) ir_remove(n);
+    }
+}
+
+bool pass_update(Graph *g, Report *r) {
+    bool changed = false;
+    IR_FOR_NODES(n, g) {
+        if (n->op != OP_scatter_nd || attr_string(n, "reduction")[0] != 'n') continue;
+        g->cursor = n;
+        ir_origins_from(g, &n, 1);
+        Value *v = masked_update(n, r);
+        if (!v) v = block_update(n);
+        ir_origins_from(g, NULL, 0);
+        g->cursor = NULL;
+        if (!v) continue;
+        ir_replace(n->outputs[0], v);
+        ir_remove(n);
+        report_fired(r, "update");
+        changed = true;
+    }
+    if (changed) remove_unused(g);
+    return changed;
+}
