@@ -8,6 +8,9 @@
  *     %u: f32[k] = expand %c {dims=[k]}
  *     %y: f32[a, b] = scatter_nd %x, %t, %u        =>   %y: f32[a, b] = where %mask, %c, %x
  *
+ * or what another tensor has there (x[mask] = v[mask], where the update is gather_nd of v at the
+ * same places).
+ *
  * To a block, at positions that follow from the place (x[:, 2:5] = u), the whole of all axes but
  * one:
  *
@@ -54,6 +57,13 @@ static Value *same_row(Graph *g, Value *u, int rank) {
     return ex_is(row->type.dims[0], 1) ? ir_squeeze(g, row, 0) : NULL;
 }
 
+/* What the update was read from, if that has x's dims and was read at the same places. */
+static Value *same_places(const Node *n) {
+    const Node *gather = producer(n->inputs[2], OP_gather_nd);
+    if (!gather || gather->inputs[1] != n->inputs[1] || attr_int(gather, "batch") != 0) return NULL;
+    return ir_same_dims(&gather->inputs[0]->type, &n->inputs[0]->type) ? gather->inputs[0] : NULL;
+}
+
 static Value *masked_update(Node *n, Report *r) {
     Graph *g = n->graph;
     Value *x = n->inputs[0], *mask = mask_of(n->inputs[1]);
@@ -68,7 +78,8 @@ static Value *masked_update(Node *n, Report *r) {
             return NULL;
         }
     }
-    Value *row = same_row(g, n->inputs[2], x->type.rank - depth);
+    Value *row = same_places(n);
+    if (!row) row = same_row(g, n->inputs[2], x->type.rank - depth);
     if (!row) {
         report_miss(r, "update", n, "the mask's places get different values");
         return NULL;

@@ -97,8 +97,11 @@ void measured_expand(OnnxNode *n) {
     for (int i = 0; i < rank; i++)
         dims[i] = i < rank - t->rank ? ex_int(n->x, 1) : t->dims[i - (rank - t->rank)];
     int lead = rank - entries;
-    Value *same = int_op_const(n, OP_eq, target, 1);
-    target = int_where(n, same, int_dims(n, entries, dims + lead), target);
+    int kept = 0; /* an entry of 1 keeps the length it meets, if that is not 1 as well */
+    for (int i = lead; i < rank; i++) kept += !ex_is(dims[i], 1);
+    if (kept)
+        target = int_where(n, int_op_const(n, OP_eq, target, 1), int_dims(n, entries, dims + lead),
+                           target);
     const Expr *const *e = onnx_measure(n, TARGET, target, 0, 0, INT64_MAX);
     for (int i = 0; i < entries; i++)
         dims[lead + i] =
