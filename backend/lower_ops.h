@@ -19,6 +19,11 @@
     X(measure) X(if) X(loop)                                                                      \
     X(matmul_int)                                                                                 \
     X(rnn)                                                                                        \
+    X(scatter_elements) X(scatter_nd) X(topk) X(nonzero) X(unique) X(nms) X(cumprod)              \
+    X(reduce_sum) X(reduce_mean) X(reduce_max) X(reduce_min) X(reduce_prod) X(cumsum)             \
+    X(matmul) X(matmul_int) X(conv) X(pool) X(softmax) X(log_softmax) X(layer_norm) X(rms_norm)   \
+    X(bitcast)                                                                                    \
+    X(measure) X(if) X(loop)                                                                      \
     X(resize) X(grid_sample) X(roi_align)                                                         \
     X(linear) X(qkv) X(add_norm) X(attention) X(map)
 /* clang-format on */

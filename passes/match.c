@@ -22,11 +22,20 @@ static bool stop(Match *m, const char *why) {
     return false;
 }
 
+/* A model in a narrower type has the number as that type rounds it. */
+static bool rounds_to(TnDType t, double number, double x) {
+    char data[8];
+    ir_store_f64(t, data, 0, number);
+    return ir_element_f64(t, data, 0) == x;
+}
+
 static bool match_number(const Pattern *p, Value *v, Match *m) {
     double x;
     if (!v || !ir_constant_float(v, &x)) return false;
     double tolerance = p->approximate ? 1e-5 * fabs(p->number) : 0;
     if (fabs(x - p->number) <= tolerance) return true;
+    TnDType t = v->type.dtype;
+    if (p->approximate && (t == TN_F16 || t == TN_BF16) && rounds_to(t, p->number, x)) return true;
     return stop(m, "a constant has another value");
 }
 

@@ -41,7 +41,7 @@ static inline uint16_t f16_of_float(float x) {
     uint32_t bits = bits_of_float(x), sign = bits >> 16 & 0x8000, size = bits & 0x7fffffff;
     uint32_t normal = (size + 0xfff + (size >> 13 & 1) - (112u << 23)) >> 13;
     uint32_t small = bits_of_float(float_of_bits(size) + 0.5f) - bits_of_float(0.5f);
-    uint32_t special = size > 0x7f800000 ? 0x7e00 : 0x7c00;
+    uint32_t special = size > 0x7f800000 ? 0x7e00 | (size >> 13 & 0x1ff) : 0x7c00;
     uint32_t magnitude = size < 0x38800000 ? small : size < 0x477ff000 ? normal : special;
     return (uint16_t)(sign | magnitude);
 }

@@ -3,8 +3,8 @@
  * Integers wrap; a float becomes an integer by truncation, clamped to the type's range, NaN
  * becoming 0; anything becomes bool by comparing with 0; floats round to nearest even, once. */
 #include <string.h>
-#include "runtime/kernels/half.h"
 #include "runtime/kernels/map.h"
+#include "runtime/kernels/simd_half.h"
 #include "runtime/kernels/small_float.h"
 
 /* The stride-1 loop is apart so that it vectorises. */
@@ -50,7 +50,35 @@
     case TN_F8E8M0:     \
     case TN_F4E2M1
 
+/* Dense 16-bit floats by vectors, as many as whole vectors hold; returns their number. */
+static int64_t load_halves(float *y, const uint16_t *x, TnDType t, int64_t n) {
+    int64_t i = 0;
+    for (; i + VF_WIDTH <= n; i += VF_WIDTH)
+        vf_store(y + i, t == TN_F16 ? vf_load_f16(x + i) : vf_load_bf16(x + i));
+    return i;
+}
+
+static int64_t store_halves(uint16_t *y, TnDType t, const float *x, int64_t n) {
+    int64_t i = 0;
+    for (; i + VF_WIDTH <= n; i += VF_WIDTH)
+        if (t == TN_F16)
+            vf_store_f16(y + i, vf_load(x + i));
+        else
+            vf_store_bf16(y + i, vf_load(x + i));
+    return i;
+}
+
+static int is_half(TnDType t) {
+    return t == TN_F16 || t == TN_BF16;
+}
+
 void TN_FN(map_load)(void *y, const void *data, TnDType t, int64_t stride, int64_t n) {
+    if (is_half(t) && stride == 1) {
+        int64_t done = load_halves(y, data, t, n);
+        y = (float *)y + done;
+        data = (const uint16_t *)data + done;
+        n -= done;
+    }
     switch (t) {
     case TN_F32: LOAD(float, float, PLAIN)
     case TN_F16: LOAD(float, uint16_t, float_of_f16)
@@ -73,6 +101,12 @@ void TN_FN(map_load)(void *y, const void *data, TnDType t, int64_t stride, int64
 }
 
 void TN_FN(map_store)(void *data, TnDType t, int64_t stride, const void *x, int64_t n) {
+    if (is_half(t) && stride == 1) {
+        int64_t done = store_halves(data, t, x, n);
+        data = (uint16_t *)data + done;
+        x = (const float *)x + done;
+        n -= done;
+    }
     switch (t) {
     case TN_F32: STORE(float, float, PLAIN)
     case TN_F16: STORE(float, uint16_t, f16_of_float)
@@ -101,7 +135,23 @@ void TN_FN(map_store)(void *data, TnDType t, int64_t stride, const void *x, int6
         break;                                          \
     }
 
+/* Rounds floats to 16 bits by vectors; returns their number. */
+static int64_t fit_halves(float *y, TnDType t, int64_t n) {
+    uint16_t halves[VF_WIDTH];
+    int64_t i = 0;
+    for (; i + VF_WIDTH <= n; i += VF_WIDTH) {
+        store_halves(halves, t, y + i, VF_WIDTH);
+        load_halves(y + i, halves, t, VF_WIDTH);
+    }
+    return i;
+}
+
 void TN_FN(map_fit)(void *y, TnDType t, int64_t n) {
+    if (is_half(t)) {
+        int64_t done = fit_halves(y, t, n);
+        y = (float *)y + done;
+        n -= done;
+    }
     switch (t) {
     case TN_F16: FIT(float, float_of_f16(f16_of_float(x[i])))
     case TN_BF16: FIT(float, float_of_bf16(bf16_of_float(x[i])))
