@@ -14,7 +14,6 @@
     X(reduce_sum) X(reduce_mean) X(reduce_max) X(reduce_min) X(reduce_prod) X(cumsum) X(cumprod)  \
     X(matmul) X(conv) X(softmax) X(log_softmax) X(layer_norm) X(rms_norm)                         \
     X(matmul) X(conv) X(pool) X(softmax) X(log_softmax) X(layer_norm) X(rms_norm)                         \
-    X(resize)                                                                                     \
     X(bitcast)                                                                                    \
     X(measure) X(if) X(loop)                                                                      \
     X(matmul_int)                                                                                 \
