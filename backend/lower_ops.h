@@ -5,26 +5,55 @@
 
 #include "backend/lower.h"
 
+/* One row per line, sorted. */
 /* clang-format off */
-#define LOWERED_OPS(X)                                                                            \
-    X(splat) X(iota) X(scalars)                                                                   \
-    X(view) X(transpose) X(expand) X(slice) X(concat) X(pad)                                      \
-    X(gather) X(gather_elements) X(gather_nd)                                                     \
-    X(scatter_elements) X(scatter_nd) X(topk) X(nonzero) X(unique) X(nms)                         \
-    X(reduce_sum) X(reduce_mean) X(reduce_max) X(reduce_min) X(reduce_prod) X(cumsum) X(cumprod)  \
-    X(matmul) X(conv) X(softmax) X(log_softmax) X(layer_norm) X(rms_norm)                         \
-    X(matmul) X(conv) X(pool) X(softmax) X(log_softmax) X(layer_norm) X(rms_norm)                         \
-    X(bitcast)                                                                                    \
-    X(measure) X(if) X(loop)                                                                      \
-    X(matmul_int)                                                                                 \
-    X(rnn)                                                                                        \
-    X(scatter_elements) X(scatter_nd) X(topk) X(nonzero) X(unique) X(nms) X(cumprod)              \
-    X(reduce_sum) X(reduce_mean) X(reduce_max) X(reduce_min) X(reduce_prod) X(cumsum)             \
-    X(matmul) X(matmul_int) X(conv) X(pool) X(softmax) X(log_softmax) X(layer_norm) X(rms_norm)   \
-    X(bitcast)                                                                                    \
-    X(measure) X(if) X(loop)                                                                      \
-    X(resize) X(grid_sample) X(roi_align)                                                         \
-    X(linear) X(qkv) X(add_norm) X(attention) X(map)
+#define LOWERED_OPS(X)   \
+    X(add_norm)          \
+    X(attention)         \
+    X(bitcast)           \
+    X(concat)            \
+    X(conv)              \
+    X(cumprod)           \
+    X(cumsum)            \
+    X(expand)            \
+    X(gather)            \
+    X(gather_elements)   \
+    X(gather_nd)         \
+    X(grid_sample)       \
+    X(if)                \
+    X(iota)              \
+    X(layer_norm)        \
+    X(linear)            \
+    X(log_softmax)       \
+    X(loop)              \
+    X(map)               \
+    X(matmul)            \
+    X(matmul_int)        \
+    X(measure)           \
+    X(nms)               \
+    X(nonzero)           \
+    X(pad)               \
+    X(pool)              \
+    X(qkv)               \
+    X(reduce_max)        \
+    X(reduce_mean)       \
+    X(reduce_min)        \
+    X(reduce_prod)       \
+    X(reduce_sum)        \
+    X(resize)            \
+    X(rms_norm)          \
+    X(rnn)               \
+    X(roi_align)         \
+    X(scalars)           \
+    X(scatter_elements)  \
+    X(scatter_nd)        \
+    X(slice)             \
+    X(softmax)           \
+    X(splat)             \
+    X(topk)              \
+    X(transpose)         \
+    X(unique)            \
+    X(view)
 /* clang-format on */
 
 #define X(name) LowerFn lower_##name;

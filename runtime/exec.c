@@ -65,7 +65,7 @@ static tenon_status run_traced(tenon_session *s, const TnCall *call, tenon_error
     int64_t start = now_ns();
     tenon_status status = run_instruction(s, call, err);
     if (status) return status;
-    tenon_event event = {.instruction = call->index,
+    tenon_event event = {.instruction = (int32_t)s->function->first_instruction + call->index,
                          .opcode = tn_instr(call->opcode)->name,
                          .node = origin_of(s, call),
                          .nanoseconds = now_ns() - start,

@@ -265,7 +265,7 @@ TENON_API tenon_status tenon_session_memory(const tenon_session *session, tenon_
 
 /* One instruction that has just run. Valid during the call only. */
 typedef struct tenon_event {
-    int32_t instruction; /* of its function: those of branches and loop bodies come too */
+    int32_t instruction; /* index in the plan; those of branches and loop bodies come too */
     const char *opcode;  /* "gemm" */
     const char *node;    /* where it came from, or "" */
     int64_t nanoseconds; /* duration */

@@ -115,10 +115,13 @@ static const char *json(Tool *t, const Bench *b, const PlanRun *r, const double 
                 ",\"weight_bytes\":%" PRIu64 ",\"load_ms\":%.6f,\"profile\":[",
                 n, b->threads, tool_isa_name(t), m->arena, m->live, m->scratch, m->weights,
                 r->load_ms);
+    const char *comma = "";
     for (size_t i = 0; i < p->count; i++) {
-        text_format(&x, "%s{\"instruction\":%zu,\"opcode\":\"%s\",\"node\":", i ? "," : "", i,
-                    p->lines[i].opcode ? p->lines[i].opcode : "");
-        text_json(&x, p->lines[i].node ? p->lines[i].node : "");
+        if (!p->lines[i].calls) continue;
+        text_format(&x, "%s{\"instruction\":%zu,\"opcode\":\"%s\",\"node\":", comma, i,
+                    p->lines[i].opcode);
+        comma = ",";
+        text_json(&x, p->lines[i].node);
         text_format(&x, ",\"us\":%.3f}", (double)p->lines[i].nanoseconds / 1e3 / n);
     }
     text_add(&x, "]}\n");

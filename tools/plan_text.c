@@ -119,7 +119,7 @@ static void add_callees(const tenon_plan *p, const PlanInstruction *in, const vo
 
 static void add_instruction(const tenon_plan *p, const PlanFunction *f, uint32_t i, TextBuffer *t) {
     const PlanInstruction *in = &p->instructions[f->first_instruction + i];
-    text_format(t, "  %4u  %-10s ", i, tn_instr(in->opcode)->name);
+    text_format(t, "  %4u  %-10s ", f->first_instruction + i, tn_instr(in->opcode)->name);
     const char *comma = "";
     for (int k = in->inputs; k < in->inputs + in->outputs; k++) {
         const PlanView *v = plan_operand(p, in, k);
