@@ -296,7 +296,8 @@ static inline void onnx_end_block(OnnxBlock *b, Bytes *functions) {
     body->graph = b->graph;
 }
 
-/* The bytes of a model of opset 20, unless a line says otherwise. */
+/* The bytes of a model of opset 20, unless a line says otherwise; "opset 0" imports another domain
+ * only. */
 static inline Bytes onnx_text_model(const char *text) {
     OnnxBlock blocks[16] = {0};
     Bytes model = {0}, functions = {0};
@@ -323,7 +324,7 @@ static inline Bytes onnx_text_model(const char *text) {
     bytes_field_message(&model, 7, &blocks[0].graph);
     bytes_put(&model, functions.data, functions.size);
     bytes_free(&functions);
-    if (opset) onnx_put_opset(&model, "", opset);
+    onnx_put_opset(&model, opset ? "" : "other", opset ? opset : 1);
     for (int i = 0; i < onnx_body_count; i++) bytes_free(&onnx_bodies[i].graph);
     return model;
 }
