@@ -42,7 +42,7 @@
     X(reduce_sum)        \
     X(resize)            \
     X(rms_norm)          \
-    X(rnn)               \
+    X(rnn) X(dft) X(det)               \
     X(roi_align)         \
     X(scalars)           \
     X(scatter_elements)  \

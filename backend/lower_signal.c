@@ -91,3 +91,20 @@ void lower_rnn(Lower *lo, Node *n) {
     while (inputs > 2 && in[inputs - 1].buffer == TN_NO_ID) inputs--;
     lower_emit(lo, TN_OP_rnn, inputs, in, 3, out, &p, sizeof p);
 }
+
+/* --- transforms and determinants --- */
+
+void lower_dft(Lower *lo, Node *n) {
+    View x = lower_dense(lo, n->inputs[0]), out = lower_result(lo, n->outputs[0]);
+    ParamsDft p = {.axis = (uint32_t)ir_axis(lo->im->module, attr_int(n, "axis"), x.rank),
+                   .inverse = attr_bool(n, "inverse")};
+    const Expr *length = attr_dim(n, "length");
+    LInstr *i = lower_emit(lo, TN_OP_dft, 1, &x, 1, &out, &p, sizeof p);
+    i->scalars = arena_copy(&lo->cx->arena, &length, sizeof length);
+    i->scalar_count = 1;
+}
+
+void lower_det(Lower *lo, Node *n) {
+    View x = lower_dense(lo, n->inputs[0]), out = lower_result(lo, n->outputs[0]);
+    lower_emit(lo, TN_OP_det, 1, &x, 1, &out, NULL, 0);
+}

@@ -131,3 +131,39 @@ void shape_rnn(Node *n) {
     infer_output(n, 0, TN_F32, 3, dims);
     for (int i = 1; i < n->output_count; i++) infer_output(n, i, TN_F32, 2, state);
 }
+
+/* --- transforms and determinants --- */
+
+static void need_f32_or_f64(const Node *n) {
+    if (infer_input(n, 0)->dtype != TN_F64) need_type(n, 0, TN_F32);
+}
+
+void shape_dft(Node *n) {
+    Module *m = module_of(n);
+    const Type *x = infer_input(n, 0);
+    const Expr *dims[TN_MAX_RANK], *length = attr_dim(n, "length");
+    bool inverse = attr_bool(n, "inverse"), onesided = attr_bool(n, "onesided");
+    int64_t parts, v;
+    infer_rank(n, 0, 2, TN_MAX_RANK);
+    need_f32_or_f64(n);
+    int axis = ir_axis(m, attr_int(n, "axis"), x->rank);
+    if (axis == x->rank - 1 || !ex_const(x->dims[x->rank - 1], &parts) || parts < 1 || parts > 2)
+        tn_fail(m->cx, TN_E_MODEL, "a transform along axis %d of %s; the last axis is 1 or 2", axis,
+                ir_type_text(m, x));
+    if (ex_const(length, &v) && (v < 1 || v > 1 << 28))
+        tn_fail(m->cx, TN_E_MODEL, "a transform of length %lld", (long long)v);
+    memcpy(dims, x->dims, sizeof dims);
+    dims[axis] = length;
+    if (onesided && !inverse)
+        dims[axis] = ex_add(m->ex, ex_floordiv(m->ex, length, ex_int(m->ex, 2)), ex_int(m->ex, 1));
+    dims[x->rank - 1] = ex_int(m->ex, onesided && inverse ? 1 : 2);
+    infer_output(n, 0, x->dtype, x->rank, dims);
+}
+
+void shape_det(Node *n) {
+    const Type *x = infer_input(n, 0);
+    infer_rank(n, 0, 2, TN_MAX_RANK);
+    need_f32_or_f64(n);
+    ir_same_dim(module_of(n), x->dims[x->rank - 2], x->dims[x->rank - 1], "rows and columns");
+    infer_output(n, 0, x->dtype, x->rank - 2, x->dims);
+}

@@ -81,3 +81,32 @@ bool extent_rnn(const TnCall *c, char *why, size_t why_size) {
     return wholly_dense(&w, gates, "p") && wholly_dense(&w, r, "r") && wholly_dense(&w, y, "y") &&
            loops_ok(&w, (int64_t[]){steps, batch, size, r->dims[1]}, 4);
 }
+
+bool extent_dft(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const ParamsDft *p = c->params;
+    TnTensor x = *input(c, 0), y = *output(c, 0);
+    int64_t n = c->scalars[0], parts = y.rank ? y.dims[y.rank - 1] : 0;
+    if (x.dtype != TN_F32 && x.dtype != TN_F64) return misfit(&w, "x must be f32 or f64");
+    if (x.rank != y.rank || parts < 1 || parts > 2 || x.dims[x.rank - 1] < 1 ||
+        x.dims[x.rank - 1] > 2)
+        return misfit_pair(&w, "real and imaginary parts of x and y", &x, &y);
+    if (n < 1 || n > (1 << 28)) return misfit(&w, "a transform of length %" PRId64, n);
+    if (y.dims[p->axis] > n) return misfit_pair(&w, "bins of y", &x, &y);
+    if (!wholly_dense(&w, &x, "x") || !wholly_dense(&w, &y, "y")) return false;
+    x.dims[p->axis] = y.dims[p->axis];
+    x.dims[x.rank - 1] = parts;
+    return same_dims(&w, &y, &x, "y and x but for the transformed axis") &&
+           loops_ok(&w, (int64_t[]){product(&y, 0, y.rank), n, 64}, 3);
+}
+
+bool extent_det(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const TnTensor *x = input(c, 0), *y = output(c, 0);
+    if (x->dtype != TN_F32 && x->dtype != TN_F64) return misfit(&w, "x must be f32 or f64");
+    if (x->rank < 2 || x->dims[x->rank - 1] != x->dims[x->rank - 2])
+        return misfit_pair(&w, "matrices", x, y);
+    return has_dims(&w, y, x->rank - 2, x->dims, "y and the matrices of x") &&
+           wholly_dense(&w, x, "x") && wholly_dense(&w, y, "y") &&
+           loops_ok(&w, (int64_t[]){product(x, 0, x->rank), x->dims[x->rank - 1]}, 2);
+}

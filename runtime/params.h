@@ -288,6 +288,12 @@ typedef struct ParamsRnn {
     TnRnnActivation activation[3];
 } ParamsRnn;
 
+/* Along `axis`, of the length that is scalar 0. */
+typedef struct ParamsDft {
+    uint32_t axis;
+    uint32_t inverse;
+} ParamsDft;
+
 /* A program over registers that computes one element of the result from one element of every input.
  * Registers 0..inputs-1 hold the inputs; step s writes register inputs + s; the last step's
  * register is the result. */

@@ -60,6 +60,8 @@ static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_unique] = "T>llll",
     [TN_OP_nms] = "fflff>ll",
     [TN_OP_rnn] = "ffiffff>fff",
+    [TN_OP_dft] = "D>D",
+    [TN_OP_det] = "D>D",
 };
 
 static const char *name_of(const PlanInstruction *i) {

@@ -223,6 +223,13 @@ static bool check_ParamsRnn(PlanCheck *c, const PlanInstruction *i, const void *
     return true;
 }
 
+static bool check_ParamsDft(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsDft *p = record;
+    if (p->inverse > 1) return plan_invalid(c, "inverse %u", p->inverse);
+    return (int)p->axis < rank_of(c, i, 0) - 1 ||
+           plan_invalid(c, "axis %u of rank %d", p->axis, rank_of(c, i, 0));
+}
+
 /* What a map's operation reads and gives. */
 typedef enum MapKind {
     MAP_UNKNOWN,

@@ -113,6 +113,8 @@ const Expr *const *onnx_measure(OnnxNode *n, const char *what, Value *x, int fir
 /* The elements of operand i, none negative: known or measured. */
 const Expr *const *onnx_lengths(OnnxNode *n, int i, const char *what, int first, int *count);
 const Expr *onnx_length(OnnxNode *n, int i, const char *what, int first); /* there is exactly one */
+/* None of them is a negative number; "size 2 is -1". */
+void onnx_check_lengths(const OnnxNode *n, const char *what, int count, const Expr *const *e);
 /* Every element of x has this value, 0 or more: a check at run time. */
 void onnx_demand(OnnxNode *n, const char *what, Value *x, int first, int64_t value);
 

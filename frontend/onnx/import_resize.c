@@ -56,8 +56,6 @@ static const Expr *scaled_length(OnnxNode *n, const Resampling *r, int i, const 
         simple_fraction(n, scale, &num, &den);
         return ex_floor(n->x, ex_scale(n->x, d, num, den));
     }
-    if (!v->facts.values || ex_mentions(v->facts.values[i], ATOM_LOAD))
-        tn_fail(n->cx, TN_E_UNSUPPORTED, "scales that depend on data are unsupported");
     return ex_floor(n->x, ex_mul(n->x, d, v->facts.values[i]));
 }
 
@@ -117,6 +115,46 @@ static Value *resample_any_type(OnnxNode *n, const Resampling *r) {
     return ir_cast(n->g, y, t);
 }
 
+/* --- lengths that only a run knows --- */
+
+/* The lengths of the resampled axes, as floats of type t. */
+static Value *lengths_now(OnnxNode *n, const Resampling *r, TnDType t) {
+    const Expr *d[TN_MAX_RANK];
+    for (int i = 0; i < r->count; i++) d[i] = n->inputs[0]->type.dims[r->axes[i]];
+    return ir_cast(n->g, ir_scalars(n->g, TN_I64, r->count, d), t);
+}
+
+static void measure_sizes(OnnxNode *n, Resampling *r, Value *lengths) {
+    Value *whole = ir_cast(n->g, ir_unary(n->g, OP_floor, lengths), TN_I64);
+    const Expr *const *sizes = onnx_measure(n, "resized lengths", whole, 0, 0, INT64_MAX);
+    for (int i = 0; i < r->count; i++) r->sizes[i] = sizes[i];
+}
+
+static bool scales_known(const Resampling *r) {
+    double scale;
+    for (int i = 0; i < r->count; i++)
+        if (!known_float(r->scales, i, &scale) &&
+            (!r->scales->facts.values || ex_mentions(r->scales->facts.values[i], ATOM_LOAD)))
+            return false;
+    return true;
+}
+
+static void measure_scales(OnnxNode *n, Resampling *r) {
+    if (!scales_known(r))
+        measure_sizes(n, r, ir_binary(n->g, OP_mul, r->scales, lengths_now(n, r, TN_F32)));
+}
+
+/* keep_aspect_ratio for sizes or lengths that are not numbers. */
+static void measure_aspect_ratio(OnnxNode *n, Resampling *r, bool smallest) {
+    const Expr *count = ex_int(n->x, r->count);
+    Value *lengths = lengths_now(n, r, TN_F64);
+    Value *sizes = ir_cast(n->g, onnx_vector(n, 3, "sizes"), TN_F64);
+    Value *scale = ir_reduce(n->g, smallest ? OP_reduce_min : OP_reduce_max,
+                             ir_binary(n->g, OP_div, sizes, lengths), 1, (int64_t[]){0}, true);
+    r->scales = ir_cast(n->g, ir_expand(n->g, scale, 1, &count), TN_F32);
+    measure_sizes(n, r, onnx_with_scalar(n, OP_add, ir_binary(n->g, OP_mul, scale, lengths), 0.5));
+}
+
 /* --- Upsample and the first Resize --- */
 
 static Value *float_vector(OnnxNode *n, Value *v, int length, const char *what) {
@@ -155,6 +193,7 @@ void import_upsample(OnnxNode *n) {
     r.cubic_a = -0.75;
     for (int i = 0; i < rank; i++) r.axes[i] = i;
     if (is_shrunk(&r)) r.nearest = "ceil";
+    measure_scales(n, &r);
     n->outputs[0] = resample_any_type(n, &r);
 }
 
@@ -197,40 +236,53 @@ static void read_words(OnnxNode *n, Resampling *r) {
         tn_fail(n->cx, TN_E_MODEL, "attribute 'cubic_coeff_a' is %g", r->cubic_a);
 }
 
-static void read_sizes(OnnxNode *n, Resampling *r) {
-    const Expr *const *sizes;
-    int64_t v;
-    int count = onnx_values(n, 3, "sizes", &sizes);
+static void check_sizes(OnnxNode *n, const Resampling *r) {
+    int count = onnx_count(n, 3, "sizes");
     if (count != r->count) tn_fail(n->cx, TN_E_MODEL, "%d sizes for %d axes", count, r->count);
-    for (int i = 0; i < count; i++) {
-        if (ex_const(sizes[i], &v) && v < 0)
-            tn_fail(n->cx, TN_E_MODEL, "size %d is %lld", i, (long long)v);
-        r->sizes[i] = sizes[i];
-    }
+}
+
+static void read_sizes(OnnxNode *n, Resampling *r) {
+    int count;
+    check_sizes(n, r);
+    const Expr *const *sizes = onnx_lengths(n, 3, "sizes", 0, &count);
+    onnx_check_lengths(n, "size", count, sizes);
+    for (int i = 0; i < count; i++) r->sizes[i] = sizes[i];
+}
+
+/* Sizes and lengths that are numbers. */
+static bool ratio_known(OnnxNode *n, const Resampling *r) {
+    int64_t v;
+    if (!onnx_known(n, 3)) return false;
+    for (int i = 0; i < r->count; i++)
+        if (!ex_const(n->inputs[0]->type.dims[r->axes[i]], &v)) return false;
+    return true;
 }
 
 /* One scale for all axes: the smallest, so that no size is exceeded, or the largest. */
 static void keep_aspect_ratio(OnnxNode *n, Resampling *r, bool smallest) {
     float scales[TN_MAX_RANK];
     double best = 0;
-    int64_t size, d;
+    int64_t sizes[TN_MAX_RANK], d[TN_MAX_RANK], count = r->count;
+    check_sizes(n, r);
+    if (!ratio_known(n, r)) {
+        measure_aspect_ratio(n, r, smallest);
+        return;
+    }
+    read_sizes(n, r);
     for (int i = 0; i < r->count; i++) {
-        if (!ex_const(r->sizes[i], &size) || !ex_const(n->inputs[0]->type.dims[r->axes[i]], &d))
-            tn_fail(n->cx, TN_E_UNSUPPORTED,
-                    "keep_aspect_ratio_policy is unsupported where lengths are not known");
-        if (d == 0) tn_fail(n->cx, TN_E_MODEL, "an empty axis has no aspect ratio");
-        double scale = (double)size / (double)d;
+        if (!ex_const(n->inputs[0]->type.dims[r->axes[i]], &d[i]) ||
+            !ex_const(r->sizes[i], &sizes[i]) || d[i] == 0)
+            tn_fail(n->cx, TN_E_MODEL, "an empty axis has no aspect ratio");
+        double scale = (double)sizes[i] / (double)d[i];
         if (i == 0 || (smallest ? scale < best : scale > best)) best = scale;
     }
     for (int i = 0; i < r->count; i++) {
-        ex_const(n->inputs[0]->type.dims[r->axes[i]], &d);
-        double length = floor(best * (double)d + 0.5);
+        double length = floor(best * (double)d[i] + 0.5);
         if (!(length <= INT32_MAX))
             tn_fail(n->cx, TN_E_LIMIT, "a length of %g is out of range", length);
         r->sizes[i] = ex_int(n->x, (int64_t)length);
         scales[i] = (float)best;
     }
-    int64_t count = r->count;
     if (best > 0) r->scales = ir_tensor(n->g, NULL, TN_F32, 1, &count, scales);
 }
 
@@ -245,9 +297,14 @@ void import_resize(OnnxNode *n) {
         tn_fail(n->cx, TN_E_MODEL,
                 has_scales ? "scales and sizes are both given"
                            : "neither scales nor sizes are given");
-    if (has_scales) r.scales = float_vector(n, n->inputs[2], r.count, "scales");
-    if (has_sizes) read_sizes(n, &r);
-    if (has_sizes && policy) keep_aspect_ratio(n, &r, policy == 1);
+    if (has_scales) {
+        r.scales = float_vector(n, n->inputs[2], r.count, "scales");
+        measure_scales(n, &r);
+    } else if (has_sizes && policy) {
+        keep_aspect_ratio(n, &r, policy == 1);
+    } else if (has_sizes) {
+        read_sizes(n, &r);
+    }
     if (!strcmp(r.coordinates, "crop")) {
         if (!has_entries(n, 1))
             tn_fail(n->cx, TN_E_MODEL, "tf_crop_and_resize without a region of interest");

@@ -90,14 +90,13 @@ static Value *base_grid(OnnxNode *n, TnDType t, int axes, const Expr *const *dim
 /* grid[b, places.., axes] = base[places, axes + 1] theta[b, axes, axes + 1]' */
 void import_affine_grid(OnnxNode *n) {
     const Type *theta = &n->inputs[0]->type;
-    const Expr *const *size, *dims[TN_MAX_RANK];
-    int count = onnx_values(n, 1, "size", &size), axes = count - 2;
-    int64_t v;
+    const Expr *dims[TN_MAX_RANK];
+    int count;
+    const Expr *const *size = onnx_lengths(n, 1, "size", 0, &count);
+    int axes = count - 2;
+    onnx_check_lengths(n, "length", count, size);
     if (axes != 2 && axes != 3)
         tn_fail(n->cx, TN_E_MODEL, "size has %d entries, wanted 4 or 5", count);
-    for (int i = 0; i < count; i++)
-        if (ex_const(size[i], &v) && v < 0)
-            tn_fail(n->cx, TN_E_MODEL, "entry %d of size is %lld", i, (long long)v);
     if (theta->rank != 3 || !ex_is(theta->dims[1], axes) || !ex_is(theta->dims[2], axes + 1) ||
         !tn_is_float(theta->dtype))
         tn_fail(n->cx, TN_E_MODEL, "theta is %s, wanted floats [batch, %d, %d]",
@@ -137,15 +136,12 @@ void import_center_crop_pad(OnnxNode *n) {
     OnnxInts axes = onnx_ints(n, "axes");
     int rank = x->type.rank, count;
     bool marked[TN_MAX_RANK];
-    int64_t v;
     onnx_mark_axes(n, axes, rank, marked);
     shape = onnx_lengths(n, 1, "shape", 0, &count);
     if (count != (axes.given ? axes.count : rank))
         tn_fail(n->cx, TN_E_MODEL, "%d lengths for %d axes", count, axes.given ? axes.count : rank);
-    for (int i = 0; i < count; i++) {
-        if (ex_const(shape[i], &v) && v < 0)
-            tn_fail(n->cx, TN_E_MODEL, "length %d is %lld", i, (long long)v);
+    onnx_check_lengths(n, "length", count, shape);
+    for (int i = 0; i < count; i++)
         x = crop_or_pad(n, x, axes.given ? ir_axis(n->m, axes.v[i], rank) : i, shape[i]);
-    }
     n->outputs[0] = x;
 }

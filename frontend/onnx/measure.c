@@ -155,6 +155,13 @@ const Expr *onnx_length(OnnxNode *n, int i, const char *what, int first) {
     return e[0];
 }
 
+void onnx_check_lengths(const OnnxNode *n, const char *what, int count, const Expr *const *e) {
+    int64_t v;
+    for (int i = 0; i < count; i++)
+        if (ex_const(e[i], &v) && v < 0)
+            tn_fail(n->cx, TN_E_MODEL, "%s %d is %lld", what, i, (long long)v);
+}
+
 void onnx_demand(OnnxNode *n, const char *what, Value *x, int first, int64_t value) {
     onnx_measure(n, what, x, first, value, value);
 }

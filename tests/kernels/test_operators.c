@@ -233,11 +233,41 @@ static void test_recurrent(void **state) {
     }
 }
 
+/* Small factors, a large prime (Bluestein), powers of two; padded and cut; every kind. */
+static void test_transforms(void **state) {
+    (void)state;
+    static const int lengths[] = {1, 2, 3, 5, 8, 12, 60, 67, 134, 128, 400, 997};
+    char inputs[128], node[256];
+    for (int k = 0; k < 12; k++) {
+        int n = lengths[k];
+        snprintf(inputs, sizeof inputs, "x: f32[2, %d, 3, 2], r: f32[20, %d, 1]", n, n);
+        snprintf(node, sizeof node, "f32[2, %d, 3, 2] = dft %%x {axis=1, length=%d, inverse=%d}", n,
+                 n, k % 2);
+        check(inputs, node);
+        snprintf(node, sizeof node, "f32[20, %d, 2] = dft %%r {axis=1, length=%d, onesided=1}",
+                 n / 2 + 1, n);
+        check(inputs, node);
+        snprintf(node, sizeof node,
+                 "f32[2, %d, 3, 1] = dft %%x {axis=1, length=%d, inverse=1, onesided=1}", n, n);
+        check(inputs, node);
+    }
+    check("x: f64[3, 9, 1]", "f64[3, 14, 2] = dft %x {axis=1, length=14}");
+    check("x: f64[9, 2]", "f64[4, 2] = dft %x {axis=0, length=4}");
+}
+
+static void test_determinants(void **state) {
+    (void)state;
+    check("x: f32[3, 2, 5, 5]", "f32[3, 2] = det %x");
+    check("x: f64[1, 1]", "f64[] = det %x");
+    check("x: f32[4, 0, 0]", "f32[4] = det %x");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resize),    cmocka_unit_test(test_grid_sample),
-        cmocka_unit_test(test_roi_align), cmocka_unit_test(test_selections),
-        cmocka_unit_test(test_recurrent),
+        cmocka_unit_test(test_resize),       cmocka_unit_test(test_grid_sample),
+        cmocka_unit_test(test_roi_align),    cmocka_unit_test(test_selections),
+        cmocka_unit_test(test_recurrent),    cmocka_unit_test(test_transforms),
+        cmocka_unit_test(test_determinants),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,10 +119,6 @@ static void test_resize_errors(void **state) {
     refuse(LINE4 SCALE("2") "const r f32 [3] 0 0 1\ny = Resize x r s "
                             "{coordinate_transformation_mode=tf_crop_and_resize}",
            "Resize): 3 entries of the region of interest, wanted 6");
-    refuse_code(TN_E_UNSUPPORTED,
-                "in x f32 [n]\nconst z i64 [1] 3\ny = Resize x - - z "
-                "{keep_aspect_ratio_policy=not_smaller}\nout y",
-                "Resize): keep_aspect_ratio_policy is unsupported where lengths are not known");
 }
 
 /* --- sampling --- */
@@ -224,11 +220,65 @@ static void test_recurrent_errors(void **state) {
            "RNN): the input is i32[1, 1, 1], wanted floats with 3 axes");
 }
 
+/* --- signals --- */
+
+static void test_signals(void **state) {
+    (void)state;
+    VALUES("const x f32 [1,4,1] 1 2 3 4\ny = DFT x\nout y", "f32[1, 4, 2]", 10, 0, -2, 2, -2, 0, -2,
+           -2);
+    VALUES("const x f32 [1,4,1] 1 2 3 4\nconst n i64 [] 3\nconst a i64 [] 1\n"
+           "y = DFT x n a {onesided=1}\nout y",
+           "f32[1, 2, 2]", 6, 0, -1.5, 0.8660254);
+    VALUES("const x f32 [3,2] 10 0 -2 2 -2 0\ny = DFT x {inverse=1 onesided=1}\nout y", "f32[4, 1]",
+           1, 2, 3, 4);
+    VALUES("opset 17\nconst x f32 [1,2,2] 3 1 -1 1\ny = DFT x {inverse=1}\nout y", "f32[1, 2, 2]",
+           1, 1, 2, 0);
+    VALUES("const x f32 [1,5,1] 1 2 3 4 5\nconst s i64 [] 2\nconst w f32 [3] 1 1 0\n"
+           "y = STFT x s w\nout y",
+           "f32[1, 2, 2, 2]", 3, 0, 0, -1.7320508, 7, 0, 1, -3.4641016);
+    VALUES("const n i64 [] 4\ny = HannWindow n\nout y", "f32[4]", 0, 0.5, 1, 0.5);
+    VALUES("const n i32 [] 3\ny = HannWindow n {periodic=0 output_datatype=11}\nout y", "f64[3]", 0,
+           1, 0);
+    VALUES("const n i64 [] 2\ny = HammingWindow n\nout y", "f32[2]", 0.0869565, 1);
+    VALUES("const n i64 [] 2\ny = BlackmanWindow n\nout y", "f32[2]", 0, 1);
+    VALUES("const b i64 [] 1\nconst d i64 [] 4\nconst r i64 [] 16\nconst l f32 [] 0\n"
+           "const h f32 [] 8\ny = MelWeightMatrix b d r l h\nout y",
+           "f32[3, 1]", 1, 0, 0);
+    VALUES("const x f32 [2,2] 1 2 3 4\ny = Det x\nout y", "f32[]", -2);
+}
+
+#define SIGNAL "const x f32 [1,4,2] 1 2 3 4 5 6 7 8\n"
+
+static void test_signal_errors(void **state) {
+    (void)state;
+    refuse(SIGNAL "y = DFT x {onesided=1}\nout y",
+           "DFT): a onesided transform is of real numbers, but the signal is f32[1, 4, 2]");
+    refuse(SIGNAL "const a i64 [] -1\ny = DFT x - a\nout y",
+           "DFT): axis -1 is that of real and imaginary parts");
+    refuse(SIGNAL "const n i64 [] 0\ny = DFT x n\nout y", "DFT): a transform of length 0");
+    refuse(SIGNAL "const n i64 [] 1099511627776\ny = DFT x n\nout y",
+           "DFT): a transform of length 1099511627776");
+    refuse("const x f32 [1,4,3] 1 1 1 1 1 1 1 1 1 1 1 1\ny = DFT x\nout y",
+           "DFT): a transform along axis 1 of f32[1, 4, 3]; the last axis is 1 or 2");
+    refuse(SIGNAL "const s i64 [] 0\nconst w f32 [2] 1 1\ny = STFT x s w\nout y",
+           "STFT): a frame_step of 0");
+    refuse(SIGNAL "const s i64 [] 1\ny = STFT x s\nout y",
+           "STFT): neither window nor frame_length is given");
+    refuse(SIGNAL "const s i64 [] 1\nconst w f32 [5] 1 1 1 1 1\ny = STFT x s w\nout y",
+           "STFT): frames of length 5 in f32[1, 4, 2]");
+    refuse("const n i64 [] -1\ny = HannWindow n\nout y", "HannWindow): size 0 is -1");
+    refuse("const b i64 [] 0\nconst d i64 [] 4\nconst l f32 [] 0\ny = MelWeightMatrix b d d l l\n"
+           "out y",
+           "MelWeightMatrix): 0 bands of a transform of length 4 at 4 samples");
+    refuse("const x f32 [1,2] 1 2\ny = Det x\nout y", "Det): rows and columns differ, 1 and 2");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resize),    cmocka_unit_test(test_resize_errors),
         cmocka_unit_test(test_samples),   cmocka_unit_test(test_sample_errors),
         cmocka_unit_test(test_recurrent), cmocka_unit_test(test_recurrent_errors),
+        cmocka_unit_test(test_signals),   cmocka_unit_test(test_signal_errors),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }
