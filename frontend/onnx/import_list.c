@@ -112,8 +112,11 @@ void import_sequence_length(OnnxNode *n) {
  * left out: 1 each. */
 static int part_lengths(OnnxNode *n, const Expr *total, const Expr *const **lengths) {
     int64_t whole, size = 1;
-    if (onnx_given(n, 1) && tensor(n, 1)->type.rank == 1)
-        return onnx_values(n, 1, "lengths of the parts", lengths);
+    if (onnx_given(n, 1) && tensor(n, 1)->type.rank == 1) {
+        int parts;
+        *lengths = onnx_lengths(n, 1, "lengths of the parts", 0, &parts);
+        return parts;
+    }
     if (onnx_given(n, 1)) size = onnx_number(n, 1, "length of the parts");
     if (size < 1) tn_fail(n->cx, TN_E_MODEL, "parts of length %lld", (long long)size);
     if (!ex_const(total, &whole))

@@ -36,6 +36,13 @@ static void expect_type(const char *model, const char *type, const char *require
     expect_ok(check_symbolic, &(Symbolic){model, type, required});
 }
 
+/* All inputs have the dims of the output. */
+static void check_one_length(Cx *cx, const void *model) {
+    Graph *g = import(cx, model);
+    for (int i = 0; i < g->input_count; i++)
+        assert_true(ir_same_dims(&g->inputs[i]->type, &g->outputs[0]->type));
+}
+
 #define IN_BS4 "in x f32 [b,s,4]\n"
 
 static void test_symbolic_reshape(void **state) {
@@ -84,6 +91,23 @@ static void test_symbolic_values(void **state) {
                 "f32[b, -((s + 1)//2) + s, 4]", "0 <= -((s + 1)//2) + s");
     expect_type("in x f32 [b,?]\nin z f32 [c,?]\ny = Add x z\nout y", "f32[b, x_1]",
                 "b == c, x_1 == z_1");
+}
+
+/* Many inputs with symbols of their own, in either order: caches of as many layers. */
+static void test_many_symbols(void **state) {
+    (void)state;
+    for (int down = 0; down < 2; down++) {
+        static char model[16384];
+        size_t n = 0;
+        for (int i = 0; i < 64; i++)
+            n += (size_t)snprintf(model + n, sizeof model - n, "in x%d f32 [b%d,s%d,4]\n", i, i, i);
+        n += (size_t)snprintf(model + n, sizeof model - n, "y0 = Relu x%d\n", down ? 63 : 0);
+        for (int i = 1; i < 64; i++)
+            n += (size_t)snprintf(model + n, sizeof model - n, "y%d = Add y%d x%d\n", i, i - 1,
+                                  down ? 63 - i : i);
+        snprintf(model + n, sizeof model - n, "out y63");
+        expect_ok(check_one_length, model);
+    }
 }
 
 /* An exporter's way to say: expand to this shape, where -1 keeps a dim. */
@@ -188,10 +212,15 @@ static void test_large(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_symbolic_reshape), cmocka_unit_test(test_symbolic_slices),
-        cmocka_unit_test(test_symbolic_values),  cmocka_unit_test(test_expand_idiom),
-        cmocka_unit_test(test_order_and_names),  cmocka_unit_test(test_inputs),
-        cmocka_unit_test(test_options),          cmocka_unit_test(test_large),
+        cmocka_unit_test(test_symbolic_reshape),
+        cmocka_unit_test(test_symbolic_slices),
+        cmocka_unit_test(test_symbolic_values),
+        cmocka_unit_test(test_expand_idiom),
+        cmocka_unit_test(test_many_symbols),
+        cmocka_unit_test(test_order_and_names),
+        cmocka_unit_test(test_inputs),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_large),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }
