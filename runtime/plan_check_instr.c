@@ -22,18 +22,17 @@
  *   P  f32, f16 or bf16 in panels          F  any float
  *   i  i32 or i64           R  any type, or as P
  *   b  bool                 N  any type but bool
- *   D  f32 or f64           l  i64
+ *   .  any type             l  i64
  *   q  i8 or u8             w  i32
- *   .  any type
  *   W  any type of the width of T
  *
- * T, F, D, R and N stand for one type wherever they occur in a rule. */
+ * T, F, R and N stand for one type wherever they occur in a rule. */
 static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_gemm] = "fPff>f",
     [TN_OP_matmul] = "NN>N",
     [TN_OP_attention] = "fffbbf>f",
     [TN_OP_softmax] = "F>F",
-    [TN_OP_norm] = "DDDD>DD",
+    [TN_OP_norm] = "ffff>ff",
     [TN_OP_map] = "................>.", /* the program says more */
     [TN_OP_reduce] = "T>T",
     [TN_OP_copy] = "T>W",
@@ -68,7 +67,7 @@ static const char *name_of(const PlanInstruction *i) {
     return tn_instr(i->opcode)->name;
 }
 
-/* Whether a view fits a letter. `same` is the type that T, F, D, R and N stand for in this
+/* Whether a view fits a letter. `same` is the type that T, F, R and N stand for in this
  * instruction, 0 before the first. */
 static bool type_fits(const PlanView *v, char letter, uint8_t *same) {
     bool panels = v->layout == TN_LAYOUT_PANELS16;
@@ -86,9 +85,6 @@ static bool type_fits(const PlanView *v, char letter, uint8_t *same) {
     case 'W': return tn_dtype_size((TnDType)v->dtype) == tn_dtype_size((TnDType)*same);
     case 'F':
         if (!tn_is_float((TnDType)v->dtype) || tn_is_narrow((TnDType)v->dtype)) return false;
-        break;
-    case 'D':
-        if (v->dtype != TN_F32 && v->dtype != TN_F64) return false;
         break;
     case 'N':
         if (v->dtype == TN_BOOL || tn_is_narrow((TnDType)v->dtype)) return false;

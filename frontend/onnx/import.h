@@ -133,9 +133,6 @@ Value *onnx_with_scalar(OnnxNode *n, OpKind op, Value *x, double c);
 const Expr *onnx_part(OnnxNode *n, const Expr *dim, int64_t parts);
 /* A value of dims [product of the first `axis`, product of the others]. */
 Value *onnx_as_matrix(OnnxNode *n, Value *x, int axis);
-/* (x - mean) / sqrt(var + eps) over the last axis, of any float type; with `rms`, x / sqrt(mean x^2
- * + eps). */
-Value *onnx_normalize(OnnxNode *n, Value *x, bool rms, double eps);
 /* A vector with one entry per channel, seen as [channels, 1, ...] so that it broadcasts along
  * axis 1 of operand 0. */
 Value *onnx_per_channel(OnnxNode *n, Value *v);

@@ -101,7 +101,7 @@ static Value *normalize_groups(OnnxNode *n, const Expr *groups, const Expr *part
     const Expr *rest = ex_product(n->x, t->dims + 2, t->rank - 2);
     const Expr *dims[] = {t->dims[0], groups, ex_mul(n->x, part, rest)};
     Value *y = ir_view(n->g, n->inputs[0], 3, dims);
-    return onnx_normalize(n, y, false, onnx_float(n, "epsilon"));
+    return ir_layer_norm(n->g, y, NULL, NULL, onnx_float(n, "epsilon"));
 }
 
 /* y scale + bias, both vectors along axis 1 */

@@ -1,6 +1,4 @@
-/* ONNX normalisation over the last axes, and that by the elements of chosen axes.
- *
- * The IR's norms compute in f32 and f64: 16-bit floats are cast around them. */
+/* ONNX normalisation over the last axes, and that by the elements of chosen axes. */
 #include <string.h>
 #include "frontend/onnx/import.h"
 
@@ -16,13 +14,6 @@ static Value *square(OnnxNode *n, Value *x) {
 static Value *deviation(OnnxNode *n, Value *d, int count, const int64_t *axes, double eps) {
     Value *var = mean_of(n, square(n, d), count, axes);
     return ir_unary(n->g, OP_sqrt, onnx_with_scalar(n, OP_add, var, eps));
-}
-
-Value *onnx_normalize(OnnxNode *n, Value *x, bool rms, double eps) {
-    TnDType t = x->type.dtype;
-    Value *y = t == TN_F64 ? x : ir_cast(n->g, x, TN_F32);
-    y = rms ? ir_rms_norm(n->g, y, NULL, eps) : ir_layer_norm(n->g, y, NULL, NULL, eps);
-    return ir_cast(n->g, y, t);
 }
 
 /* --- LayerNormalization, RMSNormalization --- */
@@ -65,22 +56,25 @@ static TnDType stash_type(OnnxNode *n) {
     return t;
 }
 
-/* The result is of the scale's type, which for LayerNormalization is that of the operand. */
+/* The type to compute in: RMSNormalization may have a scale of another type, which the result gets.
+ */
+static TnDType common_type(TnDType a, TnDType b) {
+    return a == b ? a : a == TN_F64 || b == TN_F64 ? TN_F64 : TN_F32;
+}
+
 static void norm(OnnxNode *n, bool rms) {
     const Type *x = &n->inputs[0]->type;
     int axis = onnx_axis(n, 0);
     double eps = onnx_float(n, "epsilon");
-    TnDType result = n->inputs[1]->type.dtype, inner = x->dtype == TN_F64 ? TN_F64 : TN_F32;
+    TnDType result = n->inputs[1]->type.dtype, inner = common_type(x->dtype, result);
     Value *scale = ir_cast(n->g, n->inputs[1], inner);
-    Value *bias = onnx_given(n, 2) ? ir_cast(n->g, n->inputs[2], inner) : NULL;
+    Value *bias = onnx_given(n, 2) ? n->inputs[2] : NULL;
     Value *gamma = norm_vector(n, scale, axis), *beta = norm_vector(n, bias, axis);
     bool fits = gamma && (beta || !bias);
+    if (!fits) gamma = beta = NULL;
     Value *y = merge_tail(n, ir_cast(n->g, n->inputs[0], inner), axis);
     stash_type(n);
-    if (!fits)
-        y = onnx_normalize(n, y, rms, eps);
-    else
-        y = rms ? ir_rms_norm(n->g, y, gamma, eps) : ir_layer_norm(n->g, y, gamma, beta, eps);
+    y = rms ? ir_rms_norm(n->g, y, gamma, eps) : ir_layer_norm(n->g, y, gamma, beta, eps);
     y = ir_view(n->g, y, x->rank, x->dims);
     if (!fits) y = scale_and_shift(n, y, scale, bias);
     n->outputs[0] = ir_cast(n->g, y, result);

@@ -4,14 +4,13 @@
  *     y = (s - mean s) / sqrt(mean (s - mean s)^2 + epsilon) * gamma + beta     layer norm
  *     y = s / sqrt(mean s^2 + epsilon) * gamma + beta                           rms
  *
- * Inputs x, residual?, gamma?, beta?; outputs y, s?. f32 or, in common/, f64; the last axis is
- * dense, gamma and beta are [N]. Leading axes have any strides; residual may be broadcast over
- * them. A row is summed, then its squared deviations are (two passes over L1), so the variance does
- * not cancel. y or s may lie on x: each row is read before it is overwritten, and s goes to y's row
- * meanwhile when the caller does not want it. */
+ * Inputs x, residual?, gamma?, beta?; outputs y, s?. f32; the last axis is dense, gamma and beta
+ * are [N]. Leading axes have any strides; residual may be broadcast over them. A row is summed,
+ * then its squared deviations are (two passes over L1), so the variance does not cancel. y or s may
+ * lie on x: each row is read before it is overwritten, and s goes to y's row meanwhile when the
+ * caller does not want it. */
 #include "runtime/kernels/family.h"
 #include "runtime/kernels/loop.h"
-#include "runtime/kernels/norm.h"
 #include "runtime/kernels/simd.h"
 #include "runtime/params.h"
 
@@ -20,6 +19,11 @@ TN_FAMILY(norm);
 #define TASK_ELEMENTS 12288
 
 enum { X, RESIDUAL, GAMMA, BETA, Y, S, OPERANDS };
+
+typedef struct Row {
+    const float *x, *residual, *gamma, *beta;
+    float *y, *s;
+} Row;
 
 /* The operand by name; NULL when absent. */
 static const TnTensor *operand(const TnCall *call, int which) {
@@ -89,35 +93,31 @@ static float sum_squares(const float *x, float mean, int64_t n) {
     return vf_sum(vf_add(even, odd));
 }
 
-static void scale_row(const NormRow *r, const float *s, float mean, float scale, int64_t n) {
-    const float *gamma = r->gamma, *beta = r->beta;
-    float *y = r->y;
+static void scale_row(const Row *r, const float *s, float mean, float scale, int64_t n) {
     for (int64_t i = 0; i < n; i += VF_WIDTH) {
         int64_t rest = n - i < VF_WIDTH ? n - i : VF_WIDTH;
         vf v = vf_mul(vf_sub(vf_load_n(s + i, rest), vf_set1(mean)), vf_set1(scale));
-        if (gamma) v = vf_mul(v, vf_load_n(gamma + i, rest));
-        if (beta) v = vf_add(v, vf_load_n(beta + i, rest));
-        vf_store_n(y + i, v, rest);
+        if (r->gamma) v = vf_mul(v, vf_load_n(r->gamma + i, rest));
+        if (r->beta) v = vf_add(v, vf_load_n(r->beta + i, rest));
+        vf_store_n(r->y + i, v, rest);
     }
 }
 
 /* The usual row, with gamma and beta. */
-static void scale_row_affine(const NormRow *r, const float *s, float mean, float scale, int64_t n) {
-    const float *gamma = r->gamma, *beta = r->beta;
-    float *y = r->y;
+static void scale_row_affine(const Row *r, const float *s, float mean, float scale, int64_t n) {
     vf m = vf_set1(mean), f = vf_set1(scale);
     int64_t i = 0;
     for (; i + VF_WIDTH <= n; i += VF_WIDTH) {
         vf v = vf_mul(vf_sub(vf_load(s + i), m), f);
-        vf_store(y + i, vf_fma(v, vf_load(gamma + i), vf_load(beta + i)));
+        vf_store(r->y + i, vf_fma(v, vf_load(r->gamma + i), vf_load(r->beta + i)));
     }
     if (i == n) return;
     vf v = vf_mul(vf_sub(vf_load_n(s + i, n - i), m), f);
-    v = vf_fma(v, vf_load_n(gamma + i, n - i), vf_load_n(beta + i, n - i));
-    vf_store_n(y + i, v, n - i);
+    v = vf_fma(v, vf_load_n(r->gamma + i, n - i), vf_load_n(r->beta + i, n - i));
+    vf_store_n(r->y + i, v, n - i);
 }
 
-static void norm_row(const NormRow *r, const ParamsNorm *params, int64_t n) {
+static void norm_row(const Row *r, const ParamsNorm *params, int64_t n) {
     const float *s = r->x;
     float total;
     if (r->residual) {
@@ -137,11 +137,6 @@ static void norm_row(const NormRow *r, const ParamsNorm *params, int64_t n) {
         scale_row(r, s, mean, scale, n);
 }
 
-/* Where operand t's row begins; NULL if it is absent. */
-static void *row_of(const TnTensor *t, int64_t offset) {
-    return t ? (char *)t->data + offset * (int64_t)tn_dtype_size((TnDType)t->dtype) : NULL;
-}
-
 void TN_FN(norm_run)(const TnCall *call, int64_t task, void *scratch) {
     (void)scratch;
     static const uint8_t walked[] = {X, RESIDUAL, Y, S};
@@ -158,12 +153,14 @@ void TN_FN(norm_run)(const TnCall *call, int64_t task, void *scratch) {
     LoopAt at;
     loop_seek(&l, l.rank, first, &at);
     for (int64_t i = first; i < last; i++, loop_next(&l, l.rank, &at)) {
-        NormRow r = {row_of(t[X], at.offset[0]), row_of(t[RESIDUAL], at.offset[1]),
-                     row_of(t[GAMMA], 0),        row_of(t[BETA], 0),
-                     row_of(t[Y], at.offset[2]), row_of(t[S], at.offset[3])};
-        if (t[Y]->dtype == TN_F64)
-            tn_norm_row_double(&r, call->params, n);
-        else
-            norm_row(&r, call->params, n);
+        Row r = {
+            .x = (const float *)t[X]->data + at.offset[0],
+            .residual = t[RESIDUAL] ? (const float *)t[RESIDUAL]->data + at.offset[1] : NULL,
+            .gamma = t[GAMMA] ? t[GAMMA]->data : NULL,
+            .beta = t[BETA] ? t[BETA]->data : NULL,
+            .y = (float *)t[Y]->data + at.offset[2],
+            .s = t[S] ? (float *)t[S]->data + at.offset[3] : NULL,
+        };
+        norm_row(&r, call->params, n);
     }
 }

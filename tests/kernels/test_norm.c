@@ -108,45 +108,11 @@ static void cancellation(void **state) {
     }
 }
 
-/* Rows of f64 are summed, normalised and scaled in double, also on top of x. */
-static void doubles(void **state) {
-    (void)state;
-    enum { N = 37, ROWS = 3 };
-    const int64_t dims[] = {ROWS, N}, width[] = {N};
-    double x[ROWS * N], residual[ROWS * N], gamma[N], beta[N], s[ROWS * N], want[ROWS * N];
-    FOR_EACH_ISA(isa)
-    for (int bits = 0; bits < 8; bits++) {
-        int rms = bits & 1, summed = bits >> 1 & 1, given = bits >> 2 & 1;
-        ParamsNorm params = {.epsilon = 0x1p-10f, .rms = (uint32_t)rms};
-        for (int i = 0; i < ROWS * N; i++) x[i] = sin(i) + 3, residual[i] = cos(i);
-        for (int i = 0; i < N; i++) gamma[i] = 1 + i / 8.0, beta[i] = i / 4.0;
-        for (int r = 0; r < ROWS; r++) {
-            double mean = 0, variance = 0, *row = want + r * N;
-            for (int i = 0; i < N; i++) row[i] = x[r * N + i] + (summed ? residual[r * N + i] : 0);
-            for (int i = 0; i < N && !rms; i++) mean += row[i] / N;
-            for (int i = 0; i < N; i++) variance += (row[i] - mean) * (row[i] - mean) / N;
-            for (int i = 0; i < N; i++)
-                row[i] = (row[i] - mean) / sqrt(variance + 0x1p-10) * (given ? gamma[i] : 1) +
-                         (given ? beta[i] : 0);
-        }
-        TnTensor operands[6] = {dense(x, TN_F64, 2, dims),
-                                dense(summed ? residual : NULL, TN_F64, 2, dims),
-                                dense(given ? gamma : NULL, TN_F64, 1, width),
-                                dense(given ? beta : NULL, TN_F64, 1, width),
-                                dense(x, TN_F64, 2, dims),
-                                dense(s, TN_F64, 2, dims)};
-        call_kernel(isa, OP_norm, &params, operands, 4, 2, NULL, 0);
-        for (int i = 0; i < ROWS * N; i++) assert_true(fabs(x[i] - want[i]) < 1e-12);
-        assert_true(fabs(s[5] - (sin(5) + 3 + (summed ? cos(5) : 0))) < 1e-15);
-    }
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(operand_combinations),
         cmocka_unit_test(sizes),
         cmocka_unit_test(cancellation),
-        cmocka_unit_test(doubles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
