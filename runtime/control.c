@@ -95,6 +95,13 @@ static void bind_tensor(tenon_session *child, uint32_t port, const TnTensor *t) 
     b->tensor.bytes = (size_t)elements * tn_dtype_size((TnDType)t->dtype);
 }
 
+/* Leaves the outputs of a child in its own memory, whoever ran it before. */
+static void unbind_outputs(tenon_session *child) {
+    const PlanFunction *f = child->function;
+    for (uint32_t i = f->input_count; i < f->input_count + f->output_count; i++)
+        child->bindings[i].bound = false;
+}
+
 /* Output `index` of a child that has run. */
 static TnTensor child_output(const tenon_session *child, uint32_t index) {
     const PlanFunction *f = child->function;
@@ -227,6 +234,7 @@ static tenon_status run_if(tenon_session *s, const TnCall *call, tenon_error *er
     /* where the lengths of results are known, they are computed in place */
     bool in_place = !ends_stage(s, s->stage, (uint32_t)call->index);
     int bound = call->inputs + (in_place ? call->outputs : 0), at = 0;
+    unbind_outputs(child);
     for (int i = 1; i < bound; i++) bind_tensor(child, (uint32_t)i - 1, &call->operands[i]);
     tenon_status status = run_child(s, call, child, err);
     for (int i = 0; !status && i < call->outputs; i++) {
@@ -291,6 +299,7 @@ static tenon_status iterate(Loop *l, unsigned char *go, tenon_error *err) {
     tenon_session *child = l->body[l->trips & 1];
     const TnCall *call = l->call;
     TnTensor i = {.data = &l->trips, .dtype = TN_I64}, cond = {.data = go, .dtype = TN_BOOL};
+    unbind_outputs(child);
     bind_tensor(child, 0, &i);
     bind_tensor(child, 1, &cond);
     for (int k = 0; k < l->carried; k++) {

@@ -118,6 +118,35 @@ static void both_branches(void **state) {
     expect_error(TENON_E_ARGUMENT, "output 'y' needs 48 bytes, 32 are given");
 }
 
+/* One body run from two places: where the lengths of its results are known before, and where not.
+ */
+static void shared_bodies(void **state) {
+    (void)state;
+    open_graph("module {\n"
+               "  contract measured m\n"
+               "  body same(%x: i64[n]) {\n"
+               "    %0: i64[n] = add %x, %x\n"
+               "    return %0 as \"y\"\n"
+               "  }\n"
+               "  graph main(%c: bool[], %x: i64[n]) {\n"
+               "    %0: i64[n] = if %c, %x {then=@same, else=@same, dims=[n]}\n"
+               "    %1: i64[m] = if %c, %0 {then=@same, else=@same, dims=[m]}\n"
+               "    %2: i64[n] = if %c, %0 {then=@same, else=@same, dims=[n]}\n"
+               "    return %0 as \"first\", %1 as \"second\", %2 as \"third\"\n"
+               "  }\n"
+               "}\n",
+               0);
+    const int64_t x[] = {3, 4};
+    bind("c", TENON_BOOL, 0, 0, &yes);
+    for (int i = 0; i < 2; i++) {
+        bind("x", TENON_I64, 1, 2 - i, x);
+        run();
+        expect("first", 2 - i, (int64_t[]){6, 8});
+        expect("second", 2 - i, (int64_t[]){12, 16});
+        expect("third", 2 - i, (int64_t[]){12, 16});
+    }
+}
+
 /* --- loop --- */
 
 /* Fibonacci: x = [.., a, b] grows by a + b; stops when that exceeds `most`. */
@@ -290,7 +319,8 @@ static void memory_limit_of_bodies(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_teardown(name, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(both_branches), TEST(carried_value_grows),          TEST(errors_inside),
-        TEST(nested_bodies), TEST(cancelled_between_iterations), TEST(memory_limit_of_bodies)};
+        TEST(both_branches),         TEST(shared_bodies), TEST(carried_value_grows),
+        TEST(errors_inside),         TEST(nested_bodies), TEST(cancelled_between_iterations),
+        TEST(memory_limit_of_bodies)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
