@@ -155,10 +155,24 @@ void import_expand(OnnxNode *n) {
     n->outputs[0] = ir_expand(n->g, n->inputs[0], out.rank, out.dims);
 }
 
+/* As the next function, for an operand that cannot have one more axis: [before, r, d, after]. */
+static Value *repeat_of_full_rank(OnnxNode *n, Value *x, int axis, const Expr *repeats) {
+    const Expr *dims[TN_MAX_RANK], *d = x->type.dims[axis];
+    int rank = x->type.rank;
+    memcpy(dims, x->type.dims, sizeof dims);
+    const Expr *split[] = {ex_product(n->x, dims, axis), ex_int(n->x, 1), d,
+                           ex_product(n->x, dims + axis + 1, rank - axis - 1)};
+    x = ir_view(n->g, x, 4, split);
+    split[1] = repeats;
+    dims[axis] = ex_mul(n->x, repeats, d);
+    return ir_view(n->g, ir_expand(n->g, x, 4, split), rank, dims);
+}
+
 /* [.., d, ..] -> [.., 1, d, ..] -> [.., r, d, ..] -> [.., r d, ..] */
 static Value *repeat_axis(OnnxNode *n, Value *x, int axis, const Expr *repeats) {
     const Expr *dims[TN_MAX_RANK];
     int rank = x->type.rank;
+    if (rank == TN_MAX_RANK) return repeat_of_full_rank(n, x, axis, repeats);
     if (!ex_is(x->type.dims[axis], 1)) x = ir_unsqueeze(n->g, x, axis);
     memcpy(dims, x->type.dims, sizeof dims);
     dims[axis] = repeats;

@@ -116,6 +116,8 @@ static void test_shapes(void **state) {
     same("arg s i64 [2] 2 0\ny = ConstantOfShape s\nout y");
     same(SIX "arg r i64 [2] 2 3\ny = Tile x r\nout y");
     same(SIX "arg r i64 [2] 0 1\ny = Tile x r\nout y");
+    same("const x f32 [1,1,1,1,1,1,2,2] 1 2 3 4\narg r i64 [8] 1 2 1 1 1 1 2 3\n"
+         "y = Tile x r\nout y");
     same("const x i64 [3] 0 -1 5\narg d f32 [1] 3\nconst v f32 [2] 1 7\ny = OneHot x d v\nout y");
 }
 
