@@ -15,6 +15,8 @@
     X(conv)              \
     X(cumprod)           \
     X(cumsum)            \
+    X(det)               \
+    X(dft)               \
     X(expand)            \
     X(gather)            \
     X(gather_elements)   \
@@ -42,7 +44,7 @@
     X(reduce_sum)        \
     X(resize)            \
     X(rms_norm)          \
-    X(rnn) X(dft) X(det)               \
+    X(rnn)               \
     X(roi_align)         \
     X(scalars)           \
     X(scatter_elements)  \

@@ -226,7 +226,7 @@ static bool check_ParamsRnn(PlanCheck *c, const PlanInstruction *i, const void *
 static bool check_ParamsDft(PlanCheck *c, const PlanInstruction *i, const void *record) {
     const ParamsDft *p = record;
     if (p->inverse > 1) return plan_invalid(c, "inverse %u", p->inverse);
-    return (int)p->axis < rank_of(c, i, 0) - 1 ||
+    return (uint64_t)p->axis + 1 < (uint64_t)rank_of(c, i, 0) ||
            plan_invalid(c, "axis %u of rank %d", p->axis, rank_of(c, i, 0));
 }
 

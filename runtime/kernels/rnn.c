@@ -25,8 +25,9 @@
 
 TN_FAMILY(rnn);
 
-#define ROWS    4
-#define VECTORS 2 /* of a tile */
+#define ROWS         4
+#define VECTORS      2 /* of a tile */
+#define LONE_VECTORS 8 /* of a tile with one row: enough to hide the latency of additions */
 
 enum { IN_P, IN_R, IN_LENGTHS, IN_H, IN_C, IN_PEEPHOLE, IN_BIAS };
 enum { OUT_Y, OUT_H, OUT_C };
@@ -74,36 +75,41 @@ void TN_FN(rnn_plan)(TnCall *call) {
 
 /* --- products --- */
 
-/* out[row, j..] += h[row, :] r[:, j..] for one tile of columns */
+/* out[row, j..] += h[row, :] r[:, j..] for one tile; its rows and vectors are constants. */
 static inline __attribute__((always_inline)) void multiply_tile(float *out, int64_t out_step,
-                                                                const float *h, int64_t size,
-                                                                const float *r, int64_t r_step,
+                                                                const float *h, const Cell *c,
+                                                                int64_t column, int rows,
                                                                 int vectors, int64_t lanes) {
-    vf sum[ROWS][VECTORS];
-    for (int i = 0; i < ROWS; i++)
+    vf sum[ROWS][LONE_VECTORS];
+    const float *r = c->r + column;
+    for (int i = 0; i < rows; i++)
         for (int v = 0; v < vectors; v++)
             sum[i][v] = vf_load_n(out + i * out_step + v * VF_WIDTH, lanes);
-    for (int64_t k = 0; k < size; k++) {
-        vf w[VECTORS];
-        for (int v = 0; v < vectors; v++) w[v] = vf_load_n(r + k * r_step + v * VF_WIDTH, lanes);
-        for (int i = 0; i < ROWS; i++) {
-            vf x = vf_set1(h[i * size + k]);
+    for (int64_t k = 0; k < c->size; k++, r += c->width) {
+        vf w[LONE_VECTORS];
+        for (int v = 0; v < vectors; v++) w[v] = vf_load_n(r + v * VF_WIDTH, lanes);
+        for (int i = 0; i < rows; i++) {
+            vf x = vf_set1(h[i * c->size + k]);
             for (int v = 0; v < vectors; v++) sum[i][v] = vf_fma(x, w[v], sum[i][v]);
         }
     }
-    for (int i = 0; i < ROWS; i++)
+    for (int i = 0; i < rows; i++)
         for (int v = 0; v < vectors; v++)
             vf_store_n(out + i * out_step + v * VF_WIDTH, sum[i][v], lanes);
 }
 
-/* Columns [from, to) of gate += h r; rows beyond the task's are zeros. */
+/* out += h r for the columns [from, to) of r. Of several rows, those beyond the task's are zeros.
+ */
 static void multiply(const Cell *c, float *out, int64_t out_step, const float *h, int64_t from,
                      int64_t to) {
     int64_t j = from;
+    if (c->rows == 1)
+        for (; j + LONE_VECTORS * VF_WIDTH <= to; j += LONE_VECTORS * VF_WIDTH)
+            multiply_tile(out + j - from, out_step, h, c, j, 1, LONE_VECTORS, VF_WIDTH);
     for (; j + VECTORS * VF_WIDTH <= to; j += VECTORS * VF_WIDTH)
-        multiply_tile(out + j - from, out_step, h, c->size, c->r + j, c->width, VECTORS, VF_WIDTH);
+        multiply_tile(out + j - from, out_step, h, c, j, ROWS, VECTORS, VF_WIDTH);
     for (; j < to; j += VF_WIDTH)
-        multiply_tile(out + j - from, out_step, h, c->size, c->r + j, c->width, 1,
+        multiply_tile(out + j - from, out_step, h, c, j, ROWS, 1,
                       to - j < VF_WIDTH ? to - j : VF_WIDTH);
 }
 

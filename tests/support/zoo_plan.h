@@ -99,6 +99,47 @@ static inline void zoo_map(const Zoo *z) {
     pb_map(b, 3, (uint32_t[]){mask, z->x, along}, out, steps, 4, "map");
 }
 
+/* Resampling, recurrent and signal instructions over x[b, s, 8]. */
+static inline void zoo_signals(const Zoo *z) {
+    PlanBuilder *b = z->b;
+    const uint32_t *n = z->n, bt = z->batch, s = z->seq;
+    uint32_t longer = pb_output(b, "resized", TN_F32, 3, (uint32_t[]){bt, s, n[13]});
+    zoo_one(z, TN_OP_resize, 1, &z->x, longer,
+            &(ParamsResize){.axis = 2, .mode = TN_RESIZE_CUBIC, .flags = 3, .cubic_a = -0.75},
+            sizeof(ParamsResize));
+    uint32_t image = zoo_view(z, z->x, TN_F32, 4, (uint32_t[]){bt, s, n[2], n[4]},
+                              (uint32_t[]){zoo_times(z, s, n[8]), n[8], n[4], n[1]}, n[0]),
+             places = zoo_view(z, z->x, TN_F32, 4, (uint32_t[]){bt, s, n[4], n[2]},
+                               (uint32_t[]){zoo_times(z, s, n[8]), n[8], n[2], n[1]}, n[0]);
+    uint32_t sampled = pb_output(b, "sampled", TN_F32, 4, (uint32_t[]){bt, s, s, n[4]});
+    zoo_one(z, TN_OP_grid_sample, 2, (uint32_t[]){image, places}, sampled,
+            &(ParamsGridSample){.mode = TN_RESIZE_LINEAR, .padding = TN_PADDING_REFLECTION},
+            sizeof(ParamsGridSample));
+    uint32_t regions = tiny_constant(b, "regions", TN_LAYOUT_STRIDED, 2, 3, 4, 11);
+    uint32_t first = zoo_view(z, z->index, TN_I64, 1, &n[3], &n[1], n[0]);
+    uint32_t pooled = pb_output(b, "pooled", TN_F32, 4, (uint32_t[]){n[3], s, n[2], n[3]});
+    zoo_one(z, TN_OP_roi_align, 3, (uint32_t[]){image, regions, first}, pooled,
+            &(ParamsRoiAlign){.scale = 1.5f, .half_pixel = 1}, sizeof(ParamsRoiAlign));
+    uint32_t r = tiny_constant(b, "recurrent", TN_LAYOUT_STRIDED, 2, 2, 8, 12);
+    uint32_t state[3] = {pb_output(b, "states", TN_F32, 3, (uint32_t[]){bt, s, n[2]}),
+                         pb_output(b, "last", TN_F32, 2, (uint32_t[]){s, n[2]}),
+                         pb_output(b, "cell", TN_F32, 2, (uint32_t[]){s, n[2]})};
+    pb_instruction(b, TN_OP_rnn, 2, (uint32_t[]){z->x, r}, 3, state,
+                   &(ParamsRnn){.mode = TN_RNN_LSTM, .flags = TN_RNN_REVERSE}, sizeof(ParamsRnn),
+                   NULL, 0, "rnn");
+    uint32_t pairs = zoo_view(z, z->x, TN_F32, 4, (uint32_t[]){bt, s, n[4], n[2]},
+                              (uint32_t[]){zoo_times(z, s, n[8]), n[8], n[2], n[1]}, n[0]);
+    uint32_t spectrum = pb_output(b, "spectrum", TN_F32, 4, (uint32_t[]){bt, s, n[5], n[2]});
+    pb_instruction(b, TN_OP_dft, 1, &pairs, 1, &spectrum, &(ParamsDft){.axis = 2},
+                   sizeof(ParamsDft), (uint32_t[]){n[5]}, 1, "dft");
+    uint32_t square = zoo_view(z, z->x, TN_F32, 4, (uint32_t[]){bt, s, n[2], n[2]},
+                               (uint32_t[]){zoo_times(z, s, n[8]), n[8], n[2], n[1]}, n[0]);
+    uint32_t dense = pb_arena(b, TN_F32, 4, (uint32_t[]){bt, s, n[2], n[2]}),
+             determinants = pb_output(b, "determinants", TN_F32, 2, (uint32_t[]){bt, s});
+    zoo_one(z, TN_OP_copy, 1, &square, dense, NULL, 0);
+    zoo_one(z, TN_OP_det, 1, &dense, determinants, NULL, 0);
+}
+
 static inline unsigned char *zoo_plan(size_t *size) {
     PlanBuilder builder = {0}, *b = &builder;
     pb_begin(b, "main");
@@ -145,6 +186,7 @@ static inline unsigned char *zoo_plan(size_t *size) {
                        .pad_end = {1}};
     zoo_one(&z, TN_OP_conv, 2, (uint32_t[]){channels, kernel}, convolved, &conv, sizeof conv);
     zoo_map(&z);
+    zoo_signals(&z);
     pb_end(b);
     return pb_finish(b, size);
 }
