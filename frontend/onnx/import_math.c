@@ -78,20 +78,14 @@ static bool is_zero(const Value *v) {
     return ir_constant_float(v, &ratio) && ratio == 0;
 }
 
-/* In training only the ratio 0 does not depend on chance. What only a run knows is checked there.
- */
+/* In training the result depends on chance, unless the ratio is 0. */
 void import_dropout(OnnxNode *n) {
     int64_t training = 0;
-    bool mode_known = !onnx_given(n, 2) || ir_constant_int(n->inputs[2], &training);
-    bool ratio_known = !onnx_given(n, 1) || n->inputs[1]->constant;
+    bool known = !onnx_given(n, 2) || ir_constant_int(n->inputs[2], &training);
     bool keeps_all = onnx_given(n, 1) && is_zero(n->inputs[1]);
-    if (mode_known && training && ratio_known && !keeps_all)
-        tn_fail(n->cx, TN_E_UNSUPPORTED, "training_mode is unsupported");
-    if (!(mode_known && !training) && !keeps_all) {
-        Value *trains = ir_cast(n->g, n->inputs[2], TN_BOOL);
-        if (!ratio_known) trains = int_op(n, OP_and, trains, ir_cast(n->g, n->inputs[1], TN_BOOL));
-        onnx_demand(n, "training with a ratio other than 0", ir_cast(n->g, trains, TN_I64), 0, 0);
-    }
+    if ((!known || training) && !keeps_all)
+        tn_fail(n->cx, TN_E_UNSUPPORTED, "training_mode %s is unsupported, wanted a constant false",
+                known ? "true" : "that only a run knows");
     keep_everything(n);
 }
 

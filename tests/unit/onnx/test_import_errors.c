@@ -73,7 +73,10 @@ static void test_unsupported(void **state) {
     refuse("opset 17\n" X "a = Gelu x\nout a", TN_E_UNSUPPORTED,
            "unsupported operators of opset 17: Gelu (1: 'a')");
     refuse_unsupported(X "const t bool [] 1\ny = Dropout x - t" Y, "Dropout",
-                       "training_mode is unsupported");
+                       "training_mode true is unsupported, wanted a constant false");
+    refuse_unsupported(
+        X "in t bool []\ny = Dropout x - t" Y, "Dropout",
+        "training_mode that only a run knows is unsupported, wanted a constant false");
 }
 
 static void test_arity(void **state) {
