@@ -68,13 +68,20 @@ static Value *remaining_length(OnnxNode *n, Value *target, Value *open) {
     return int_where(n, unclear, int_scalar(n, -1), rest);
 }
 
-int measured_reshape(OnnxNode *n, bool allow_zero, const Expr **dims) {
+/* What an entry of 0 stands for. One that is a length is taken as that, also where it could be 0. */
+static const Expr *copied_dim(OnnxNode *n, const Value *target, int i) {
     const Type *t = &n->inputs[0]->type;
+    const Expr *entry = target->facts.values ? target->facts.values[i] : NULL;
+    if (entry && !ex_mentions(entry, ATOM_LOAD) && !ex_is(entry, 0)) return entry;
+    return i < t->rank ? t->dims[i] : ex_int(n->x, 0);
+}
+
+int measured_reshape(OnnxNode *n, bool allow_zero, const Expr **dims) {
     Value *target = onnx_vector(n, 1, TARGET);
     int rank = onnx_count(n, 1, TARGET);
     if (rank > TN_MAX_RANK)
         tn_fail(n->cx, TN_E_LIMIT, "a target shape of %d axes, at most %d", rank, TN_MAX_RANK);
-    for (int i = 0; i < rank; i++) dims[i] = i < t->rank ? t->dims[i] : ex_int(n->x, 0);
+    for (int i = 0; i < rank; i++) dims[i] = copied_dim(n, target, i);
     if (!allow_zero)
         target = int_where(n, int_op_const(n, OP_eq, target, 0), int_dims(n, rank, dims), target);
     Value *open = int_op_const(n, OP_eq, target, -1);
