@@ -68,7 +68,8 @@ static Value *remaining_length(OnnxNode *n, Value *target, Value *open) {
     return int_where(n, unclear, int_scalar(n, -1), rest);
 }
 
-/* What an entry of 0 stands for. One that is a length is taken as that, also where it could be 0. */
+/* What an entry of 0 stands for. One that is a length is taken as that, also where it could be 0.
+ */
 static const Expr *copied_dim(OnnxNode *n, const Value *target, int i) {
     const Type *t = &n->inputs[0]->type;
     const Expr *entry = target->facts.values ? target->facts.values[i] : NULL;
