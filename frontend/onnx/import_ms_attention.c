@@ -6,6 +6,7 @@
 #include <float.h>
 #include <math.h>
 #include "frontend/onnx/heads.h"
+#include "frontend/onnx/import_quantize.h"
 
 /* --- scores and masks --- */
 
@@ -106,38 +107,55 @@ static void read_widths(OnnxNode *n, const Expr *all, const Expr **widths) {
     ir_same_dim(n->m, sum, all, "the widths of q, k and v, and the weights");
 }
 
-void import_ms_attention(OnnxNode *n) {
-    enum { X, WEIGHTS, BIAS, MASK, PAST, ADDED, PAST_LENGTH };
+/* Attention over queries, keys and values that lie side by side in `all`; mask, past and added bias
+ * are operands, or none. */
+static void attend_packed(OnnxNode *n, Value *all, int mask, int past, int added) {
     Graph *g = n->g;
     const Expr *widths[3], *start = ex_int(n->x, 0);
     Value *parts[3], *past_k = NULL, *past_v = NULL;
     int64_t heads = onnx_int(n, "num_heads");
-    onnx_need_rank(n, X, 3);
-    onnx_need_rank(n, WEIGHTS, 2);
-    onnx_refuse_input(n, PAST_LENGTH, "past_sequence_length");
     if (onnx_flag(n, "do_rotary")) tn_fail(n->cx, TN_E_UNSUPPORTED, "unsupported: do_rotary");
-    Value *all = ir_matmul(g, n->inputs[X], n->inputs[WEIGHTS], false, false);
-    if (onnx_given(n, BIAS)) all = ir_binary(g, OP_add, all, n->inputs[BIAS]);
     read_widths(n, all->type.dims[2], widths);
     for (int i = 0; i < 3; i++) {
         parts[i] = heads_split(n, heads_part(n, all, start, widths[i]), heads);
         start = ex_add(n->x, start, widths[i]);
     }
-    if (onnx_given(n, PAST)) {
-        onnx_need_rank(n, PAST, 5);
-        past_k = entry(n, n->inputs[PAST], 0, 0);
-        past_v = entry(n, n->inputs[PAST], 0, 1);
+    if (onnx_given(n, past)) {
+        onnx_need_rank(n, past, 5);
+        past_k = entry(n, n->inputs[past], 0, 0);
+        past_v = entry(n, n->inputs[past], 0, 1);
     }
-    Attending a = {.q = parts[0], .bias = optional(n, ADDED)};
+    Attending a = {.q = parts[0], .bias = optional(n, added)};
     a.past = past_k ? past_k->type.dims[2] : ex_int(n->x, 0);
     a.k = append(n, past_k, parts[1]);
     a.v = append(n, past_v, parts[2]);
-    a.padding = padding_mask(n, MASK, a.q, a.k->type.dims[2], a.past);
+    a.padding = padding_mask(n, mask, a.q, a.k->type.dims[2], a.past);
     a.causal = onnx_flag(n, "unidirectional");
     n->outputs[0] = attend(n, &a);
     if (n->output_count < 2) return;
     Value *present[] = {ir_unsqueeze(g, a.k, 0), ir_unsqueeze(g, a.v, 0)};
     n->outputs[1] = ir_concat(g, 2, present, 0);
+}
+
+void import_ms_attention(OnnxNode *n) {
+    enum { X, WEIGHTS, BIAS, MASK, PAST, ADDED, PAST_LENGTH };
+    onnx_need_rank(n, X, 3);
+    onnx_need_rank(n, WEIGHTS, 2);
+    onnx_refuse_input(n, PAST_LENGTH, "past_sequence_length");
+    Value *all = ir_matmul(n->g, n->inputs[X], n->inputs[WEIGHTS], false, false);
+    if (onnx_given(n, BIAS)) all = ir_binary(n->g, OP_add, all, n->inputs[BIAS]);
+    attend_packed(n, all, MASK, PAST, ADDED);
+}
+
+/* The same over a product of bytes. */
+void import_ms_qattention(OnnxNode *n) {
+    enum { X, WEIGHTS, BIAS, X_SCALE, W_SCALE, MASK, X_ZERO, W_ZERO, PAST, NONE };
+    onnx_need_rank(n, X, 3);
+    onnx_need_rank(n, WEIGHTS, 2);
+    Value *all = quant_product(n, n->inputs[X], quant_given(n, X_ZERO), n->inputs[WEIGHTS],
+                               quant_given(n, W_ZERO));
+    all = quant_scaled(n, all, n->inputs[X_SCALE], n->inputs[W_SCALE], n->inputs[BIAS]);
+    attend_packed(n, all, MASK, PAST, NONE);
 }
 
 /* --- MultiHeadAttention: q, k and v are given, together or apart --- */

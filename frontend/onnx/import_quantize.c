@@ -7,17 +7,17 @@
  * division is marked exact: times a reciprocal, some quotients would round to another integer.
  * Scales and zero points are given for the whole tensor, per index of an axis, or per block along
  * an axis. */
-#include "frontend/onnx/import.h"
+#include "frontend/onnx/import_quantize.h"
 
 static TnDType dtype_of(const OnnxNode *n, int i) {
     return n->inputs[i]->type.dtype;
 }
 
-static Value *given(const OnnxNode *n, int i) {
+Value *quant_given(const OnnxNode *n, int i) {
     return onnx_given(n, i) ? n->inputs[i] : NULL;
 }
 
-static Value *divide(Graph *g, Value *a, Value *b) {
+Value *quant_divide(Graph *g, Value *a, Value *b) {
     Node *node = ir_node(g, OP_div, 2, (Value *[]){a, b});
     ir_set_bool(node, "exact", true);
     return ir_insert(node);
@@ -25,15 +25,15 @@ static Value *divide(Graph *g, Value *a, Value *b) {
 
 /* round(x / scale) + zero into type `to`, which saturates. x / scale is computed in the type of
  * scale; what is added and clamped after that are integers that f32 holds. */
-static Value *quantize(Graph *g, Value *x, Value *scale, Value *zero, TnDType to) {
-    Value *y = ir_unary(g, OP_round, divide(g, x, scale));
+Value *quant_quantize(Graph *g, Value *x, Value *scale, Value *zero, TnDType to) {
+    Value *y = ir_unary(g, OP_round, quant_divide(g, x, scale));
     y = ir_cast(g, y, TN_F32);
     if (zero) y = ir_binary(g, OP_add, y, ir_cast(g, zero, TN_F32));
     return ir_cast(g, y, to);
 }
 
 /* (y - zero) scale in f32 */
-static Value *dequantize(Graph *g, Value *y, Value *scale, Value *zero) {
+Value *quant_dequantize(Graph *g, Value *y, Value *scale, Value *zero) {
     y = ir_cast(g, y, TN_F32);
     if (zero) y = ir_binary(g, OP_sub, y, ir_cast(g, zero, TN_F32));
     return ir_binary(g, OP_mul, y, ir_cast(g, scale, TN_F32));
@@ -150,7 +150,7 @@ static void check_scale(OnnxNode *n, int i) {
 
 void import_quantize_linear(OnnxNode *n) {
     Graph *g = n->g;
-    Value *x = n->inputs[0], *zero = given(n, 2), *y;
+    Value *x = n->inputs[0], *zero = quant_given(n, 2), *y;
     TnDType to = dtype_attribute(n, "output_dtype", TN_NONE);
     if (zero && to && to != zero->type.dtype)
         tn_fail(n->cx, TN_E_MODEL, "output_dtype is %s, but the zero point is %s",
@@ -168,12 +168,12 @@ void import_quantize_linear(OnnxNode *n) {
     x = ir_cast(g, with_parts(n, p, x), computed);
     zero = per_part(n, p, zero);
     if (tn_is_float(to)) {
-        y = divide(g, x, scale);
+        y = quant_divide(g, x, scale);
         if (zero && to == TN_F4E2M1) y = ir_binary(g, OP_add, y, ir_cast(g, zero, computed));
         if (onnx_flag(n, "saturate")) y = onnx_saturate(g, y, to);
         y = ir_cast(g, y, to);
     } else {
-        y = quantize(g, x, scale, zero, to);
+        y = quant_quantize(g, x, scale, zero, to);
     }
     const Type *t = &n->inputs[0]->type;
     n->outputs[0] = ir_view(g, y, t->rank, t->dims);
@@ -181,7 +181,7 @@ void import_quantize_linear(OnnxNode *n) {
 
 void import_dequantize_linear(OnnxNode *n) {
     Graph *g = n->g;
-    Value *zero = given(n, 2);
+    Value *zero = quant_given(n, 2);
     check_quantised(n, dtype_of(n, 0), true);
     check_scale(n, 1);
     if (zero && zero->type.dtype != dtype_of(n, 0))
@@ -191,8 +191,8 @@ void import_dequantize_linear(OnnxNode *n) {
     if (!tn_is_float(to)) tn_fail(n->cx, TN_E_MODEL, "a result of type %s", tn_dtype_name(to));
     if (zero && tn_is_float(zero->type.dtype)) zero = NULL; /* must be 0 */
     Parts p = parts_of(n);
-    Value *y = dequantize(g, with_parts(n, p, n->inputs[0]), per_part(n, p, n->inputs[1]),
-                          per_part(n, p, zero));
+    Value *y = quant_dequantize(g, with_parts(n, p, n->inputs[0]), per_part(n, p, n->inputs[1]),
+                                per_part(n, p, zero));
     const Type *t = &n->inputs[0]->type;
     n->outputs[0] = ir_view(g, ir_cast(g, y, to), t->rank, t->dims);
 }
@@ -206,55 +206,56 @@ static Value *extreme(Graph *g, OpKind reduce, OpKind op, Value *x) {
     return ir_binary(g, op, y, ir_scalar(g, TN_F32, 0));
 }
 
-void import_dynamic_quantize_linear(OnnxNode *n) {
+Value *quant_dynamic(OnnxNode *n, Value *x, Value **scale, Value **zero) {
     Graph *g = n->g;
-    Value *x = n->inputs[0], *one = ir_scalar(g, TN_F32, 1), *zero = ir_scalar(g, TN_F32, 0);
+    Value *one = ir_scalar(g, TN_F32, 1), *nothing = ir_scalar(g, TN_F32, 0);
     if (x->type.dtype != TN_F32)
         tn_fail(n->cx, TN_E_MODEL, "the operand is %s, not f32", tn_dtype_name(x->type.dtype));
     Value *high = extreme(g, OP_reduce_max, OP_max, x), *low = extreme(g, OP_reduce_min, OP_min, x);
-    Value *scale = divide(g, ir_binary(g, OP_sub, high, low), ir_scalar(g, TN_F32, 255));
-    scale = ir_where(g, ir_binary(g, OP_eq, high, low), one, scale); /* all of x is 0 */
-    Value *place = divide(g, ir_binary(g, OP_sub, zero, low), scale);
-    Value *zero_point = ir_cast(g, ir_unary(g, OP_round, place), TN_U8); /* saturates */
-    n->outputs[0] = quantize(g, x, scale, zero_point, TN_U8);
-    n->outputs[1] = scale;
-    if (n->output_count > 2) n->outputs[2] = zero_point;
+    Value *step = quant_divide(g, ir_binary(g, OP_sub, high, low), ir_scalar(g, TN_F32, 255));
+    *scale = ir_where(g, ir_binary(g, OP_eq, high, low), one, step); /* all of x is 0 */
+    Value *place = quant_divide(g, ir_binary(g, OP_sub, nothing, low), *scale);
+    *zero = ir_cast(g, ir_unary(g, OP_round, place), TN_U8); /* saturates */
+    return quant_quantize(g, x, *scale, *zero, TN_U8);
+}
+
+void import_dynamic_quantize_linear(OnnxNode *n) {
+    Value *scale, *zero;
+    n->outputs[0] = quant_dynamic(n, n->inputs[0], &scale, &zero);
+    if (n->output_count > 1) n->outputs[1] = scale;
+    if (n->output_count > 2) n->outputs[2] = zero;
 }
 
 /* --- products --- */
 
-/* Operand i as a matrix: a vector is a row (of the left operand) or a column. */
-static Value *matrix(OnnxNode *n, int i, bool left) {
-    Value *v = n->inputs[i];
-    if (v->type.rank == 0) tn_fail(n->cx, TN_E_MODEL, "operand %d is a scalar", i);
+/* A vector is a row (of the left operand) or a column. */
+static Value *matrix(OnnxNode *n, Value *v, bool left) {
+    if (v->type.rank == 0) tn_fail(n->cx, TN_E_MODEL, "an operand is a scalar");
     return v->type.rank == 1 ? ir_unsqueeze(n->g, v, left ? 0 : 1) : v;
 }
 
-/* A vector of zero points or scales stands for the rows of a or the columns of b. */
-static Value *along(OnnxNode *n, Value *v, bool rows) {
+Value *quant_along(OnnxNode *n, Value *v, bool rows) {
     if (!v || !v->type.rank) return v;
     if (is_single(v)) return ir_view(n->g, v, 0, NULL);
     return v->type.rank == 1 && rows ? ir_unsqueeze(n->g, v, 1) : v;
 }
 
-/* The i32 product of operands a and b less their zero points (operands az, bz, or none); where a or
- * b is a vector, its axis is still there. */
-static Value *product(OnnxNode *n, int a, int az, int b, int bz) {
-    Value *in[4] = {matrix(n, a, true), matrix(n, b, false), along(n, given(n, az), true),
-                    along(n, given(n, bz), false)};
+Value *quant_product(OnnxNode *n, Value *a, Value *a_zero, Value *b, Value *b_zero) {
+    Value *in[4] = {matrix(n, a, true), matrix(n, b, false), quant_along(n, a_zero, true),
+                    quant_along(n, b_zero, false)};
     return ir_insert(ir_node(n->g, OP_matmul_int, 4, in));
 }
 
-/* Drops the axes of vectors. */
-static Value *without_added(OnnxNode *n, Value *y, int a, int b) {
-    if (n->inputs[b]->type.rank == 1) y = ir_squeeze(n->g, y, y->type.rank - 1);
-    if (n->inputs[a]->type.rank == 1)
-        y = ir_squeeze(n->g, y, y->type.rank - (n->inputs[b]->type.rank == 1 ? 1 : 2));
+Value *quant_without_added(OnnxNode *n, Value *y, const Value *a, const Value *b) {
+    if (b->type.rank == 1) y = ir_squeeze(n->g, y, y->type.rank - 1);
+    if (a->type.rank == 1) y = ir_squeeze(n->g, y, y->type.rank - (b->type.rank == 1 ? 1 : 2));
     return y;
 }
 
 void import_matmul_integer(OnnxNode *n) {
-    n->outputs[0] = without_added(n, product(n, 0, 2, 1, 3), 0, 1);
+    Value *a = n->inputs[0], *b = n->inputs[1];
+    Value *y = quant_product(n, a, quant_given(n, 2), b, quant_given(n, 3));
+    n->outputs[0] = quant_without_added(n, y, a, b);
 }
 
 /* y = saturate(round(a b (a_scale b_scale / y_scale)) + y_zero) in f32 */
@@ -266,14 +267,16 @@ void import_qlinear_matmul(OnnxNode *n) {
     static const int places[] = {X_SCALE, W_SCALE, Y_SCALE};
     for (int i = 0; i < 3; i++) {
         check_scale(n, places[i]);
-        scale[i] = ir_cast(g, along(n, n->inputs[places[i]], places[i] != W_SCALE), TN_F32);
+        scale[i] = ir_cast(g, quant_along(n, n->inputs[places[i]], places[i] != W_SCALE), TN_F32);
     }
     if (to != TN_I8 && to != TN_U8)
         tn_fail(n->cx, TN_E_MODEL, "the zero point of the result is %s, not i8 or u8",
                 tn_dtype_name(to));
-    Value *factor = divide(g, ir_binary(g, OP_mul, scale[0], scale[1]), scale[2]);
-    Value *y = ir_cast(g, product(n, X, X_ZERO, W, W_ZERO), TN_F32);
+    Value *factor = quant_divide(g, ir_binary(g, OP_mul, scale[0], scale[1]), scale[2]);
+    Value *product =
+        quant_product(n, n->inputs[X], n->inputs[X_ZERO], n->inputs[W], n->inputs[W_ZERO]);
+    Value *y = ir_cast(g, product, TN_F32);
     y = ir_unary(g, OP_round, ir_binary(g, OP_mul, y, factor));
-    y = ir_binary(g, OP_add, y, ir_cast(g, along(n, n->inputs[Y_ZERO], true), TN_F32));
-    n->outputs[0] = without_added(n, ir_cast(g, y, to), X, W);
+    y = ir_binary(g, OP_add, y, ir_cast(g, quant_along(n, n->inputs[Y_ZERO], true), TN_F32));
+    n->outputs[0] = quant_without_added(n, ir_cast(g, y, to), n->inputs[X], n->inputs[W]);
 }

@@ -9,7 +9,8 @@
  * nodes, "OUTPUTS = OPERATOR INPUTS {ATTRIBUTES}"; `-` leaves an input or output out. A dim that is
  * no number is a symbol, `?` one without a name. Attributes are name=2, name=2.0, name=word,
  * name=[1,2], name=[1.0], name=[word] or name=TYPE[NUMBERS] (a vector), without spaces inside. A
- * node's name is its first output's, its domain may precede its operator: "y = com.example::Op x".
+ * node's name is its first output's, its domain may precede its operator: "y = com.example::Op x";
+ * operators of com.microsoft import version 1 of it.
  *
  * Lines from "body NAME" to "end" are a graph that later lines name: y = If c {then_branch=@NAME}.
  * Lines from "function DOMAIN::NAME INPUTS -> OUTPUTS | ATTRIBUTES" to "end" are a function; an
@@ -302,6 +303,7 @@ static inline Bytes onnx_text_model(const char *text) {
     OnnxBlock blocks[16] = {0};
     Bytes model = {0}, functions = {0};
     int opset = 20, depth = 0;
+    bool microsoft = strstr(text, "com.microsoft::") != NULL;
     onnx_body_count = 0;
     while (*text) {
         size_t n = strcspn(text, "\n");
@@ -325,6 +327,7 @@ static inline Bytes onnx_text_model(const char *text) {
     bytes_put(&model, functions.data, functions.size);
     bytes_free(&functions);
     onnx_put_opset(&model, opset ? "" : "other", opset ? opset : 1);
+    if (microsoft) onnx_put_opset(&model, "com.microsoft", 1);
     for (int i = 0; i < onnx_body_count; i++) bytes_free(&onnx_bodies[i].graph);
     return model;
 }

@@ -97,6 +97,46 @@ static void test_products(void **state) {
            "u8[2, 2]", 36, 102, 36, 0);
 }
 
+/* Scale 0.5 and zero point 10 on the way in, 1 and 20 on the way out. */
+#define IN(x)  x " h t "
+#define OUT    " o u\nout y"
+#define SCALED "const h f32 [] 0.5\nconst t u8 [] 10\nconst o f32 [] 1\nconst u u8 [] 20\n"
+#define BYTES  "const a u8 [1,4] 10 12 6 255\n" SCALED
+
+static void test_microsoft_elementwise(void **state) {
+    (void)state;
+    VALUES(BYTES "y = com.microsoft::QLinearAdd " IN("a") IN("a") OUT, "u8[1, 4]", 20, 22, 16, 255);
+    VALUES(BYTES "y = com.microsoft::QLinearMul " IN("a") IN("a") OUT, "u8[1, 4]", 20, 21, 24, 255);
+    VALUES(BYTES "y = com.microsoft::QLinearLeakyRelu " IN("a") OUT, "u8[1, 4]", 20, 21, 20, 142);
+    VALUES(BYTES "y = com.microsoft::QLinearSigmoid " IN("a") OUT, "u8[1, 4]", 20, 21, 20, 21);
+    VALUES(BYTES "y = com.microsoft::QLinearSoftmax a h t o u {opset=13}\nout y", "u8[1, 4]", 20,
+           20, 20, 21);
+    VALUES(BYTES "y = com.microsoft::QLinearConcat o u " IN("a") IN("a") "{axis=0}\nout y",
+           "u8[2, 4]", 20, 21, 18, 142, 20, 21, 18, 142);
+    VALUES("const a u8 [1,1,4] 10 12 6 252\n" SCALED
+           "y = com.microsoft::QLinearGlobalAveragePool " IN("a") OUT,
+           "u8[1, 1, 1]", 50);
+}
+
+static void test_microsoft_products(void **state) {
+    (void)state;
+    VALUES(AB "const s f32 [] 0.5\nconst t f32 [2] 1 2\nconst r f32 [2] 0.25 0\n"
+              "y = com.microsoft::MatMulIntegerToFloat a b s t - - r\nout y",
+           "f32[2, 2]", -127.25, 3, -128.25, -247);
+    VALUES("const a f32 [1,2] 0 2.55\nconst b i8 [2,1] 1 3\nconst s f32 [] 2\n"
+           "y = com.microsoft::DynamicQuantizeMatMul a b s\nout y",
+           "f32[1, 1]", 15.3);
+    VALUES(AB "const s f32 [] 0.5\nconst z u8 [] 0\nconst w i8 [] 0\nconst c i32 [2] 1 5\n"
+              "y = com.microsoft::QGemm a s z b s w c {transA=1}\nout y",
+           "f32[2, 2]", -8159.5, 128.5, -127.25, 2.75);
+    /* 16 numbers of 4 bits: 1 in every place, zero point 0: 16 times the scale */
+    VALUES("const a f32 [1,16] 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1\n"
+           "const b u8 [2,1,8] 17 17 17 17 17 17 17 17 33 33 33 33 33 33 33 33\n"
+           "const s f32 [2] 0.5 1\nconst z u8 [2] 0 1\n"
+           "y = com.microsoft::MatMulNBits a b s z {K=16 N=2 bits=4 block_size=16}\nout y",
+           "f32[1, 2]", 8, 8);
+}
+
 static void refuse(const char *text, TnStatus code, const char *message) {
     expect_fail(import_model, text, code, message);
 }
@@ -130,10 +170,16 @@ static void test_errors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_float8),         cmocka_unit_test(test_power_of_two),
-        cmocka_unit_test(test_small_integers), cmocka_unit_test(test_quantize),
-        cmocka_unit_test(test_dequantize),     cmocka_unit_test(test_division_is_exact),
-        cmocka_unit_test(test_dynamic),        cmocka_unit_test(test_products),
+        cmocka_unit_test(test_float8),
+        cmocka_unit_test(test_power_of_two),
+        cmocka_unit_test(test_small_integers),
+        cmocka_unit_test(test_quantize),
+        cmocka_unit_test(test_dequantize),
+        cmocka_unit_test(test_division_is_exact),
+        cmocka_unit_test(test_dynamic),
+        cmocka_unit_test(test_products),
+        cmocka_unit_test(test_microsoft_elementwise),
+        cmocka_unit_test(test_microsoft_products),
         cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
