@@ -11,10 +11,12 @@
     X(add_norm)          \
     X(attention)         \
     X(bitcast)           \
+    X(col2im)            \
     X(concat)            \
     X(conv)              \
     X(cumprod)           \
     X(cumsum)            \
+    X(deform_columns)    \
     X(det)               \
     X(dft)               \
     X(expand)            \

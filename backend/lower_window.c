@@ -36,3 +36,25 @@ void lower_pool(Lower *lo, Node *n) {
     LInstr *i = lower_emit(lo, TN_OP_pool, 1, &x, 2, out, &p, sizeof p);
     set_scalars(lo, i, attr_dims(n, "begins"), attr_dims(n, "ends"));
 }
+
+void lower_col2im(Lower *lo, Node *n) {
+    View x = lower_dense(lo, n->inputs[0]), out = lower_result(lo, n->outputs[0]);
+    ParamsCol2im p = {.spatial = (uint32_t)out.rank - 2};
+    copy_list(attr_ints(n, "strides"), p.stride);
+    copy_list(attr_ints(n, "dilations"), p.dilation);
+    LInstr *i = lower_emit(lo, TN_OP_col2im, 1, &x, 1, &out, &p, sizeof p);
+    set_scalars(lo, i, attr_dims(n, "begins"), &(DimList){0});
+}
+
+void lower_deform_columns(Lower *lo, Node *n) {
+    bool masked = n->input_count > 2 && n->inputs[2];
+    View in[3] = {lower_dense(lo, n->inputs[0]), lower_dense(lo, n->inputs[1]), view_absent()};
+    if (masked) in[2] = lower_dense(lo, n->inputs[2]);
+    View out = lower_result(lo, n->outputs[0]);
+    ParamsDeform p = {.groups = (uint32_t)attr_int(n, "groups")};
+    copy_list(attr_ints(n, "kernel"), p.kernel);
+    copy_list(attr_ints(n, "strides"), p.stride);
+    copy_list(attr_ints(n, "dilations"), p.dilation);
+    copy_list(attr_ints(n, "begins"), p.pad);
+    lower_emit(lo, TN_OP_deform_columns, masked ? 3 : 2, in, 1, &out, &p, sizeof p);
+}

@@ -203,7 +203,7 @@ void shape_conv(Node *n) {
     const Type *x = infer_input(n, 0), *w = infer_input(n, 1);
     infer_same_dtype(n);
     infer_dtype(n, 0, SET_FLOAT);
-    infer_rank(n, 0, 3, TN_MAX_RANK);
+    infer_rank(n, 0, 3, 5);
     infer_rank(n, 1, x->rank, x->rank);
     int spatial = x->rank - 2;
     check_list(n, "strides", spatial, 1);

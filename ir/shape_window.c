@@ -64,3 +64,62 @@ void shape_pool(Node *n) {
     infer_output(n, 0, x->dtype, x->rank, dims);
     if (places) infer_output(n, 1, TN_I64, x->rank, dims);
 }
+
+/* --- columns --- */
+
+void shape_col2im(Node *n) {
+    Module *m = module_of(n);
+    const Type *x = infer_input(n, 0);
+    int spatial = attr_dims(n, "dims")->count;
+    if (spatial < 1 || spatial > SPATIAL)
+        tn_fail(m->cx, TN_E_MODEL, "%d spatial axes, wanted 1 to %d", spatial, SPATIAL);
+    infer_dtype(n, 0, SET_FLOAT);
+    infer_rank(n, 0, 2 + 2 * spatial, 2 + 2 * spatial);
+    check_list(n, "strides", spatial);
+    check_list(n, "dilations", spatial);
+    check_dims(n, "begins", spatial);
+    const Expr *dims[TN_MAX_RANK] = {x->dims[0], x->dims[1]};
+    memcpy(dims + 2, check_dims(n, "dims", spatial)->e, (size_t)spatial * sizeof *dims);
+    infer_output(n, 0, x->dtype, 2 + spatial, dims);
+}
+
+/* Operand i is [batch, channels, rows, columns] of the offsets. */
+static void check_places(const Node *n, int i, int64_t channels) {
+    Module *m = module_of(n);
+    const Type *t = infer_input(n, i), *offset = infer_input(n, 1);
+    const Expr *wanted[] = {infer_input(n, 0)->dims[0], ex_int(m->ex, channels), offset->dims[2],
+                            offset->dims[3]};
+    infer_rank(n, i, 4, 4);
+    for (int k = 0; k < 4; k++)
+        ir_same_dim(m, t->dims[k], wanted[k], i == 1 ? "offsets and kernel" : "mask and kernel");
+}
+
+void shape_deform_columns(Node *n) {
+    Module *m = module_of(n);
+    const Type *x = infer_input(n, 0), *offset = infer_input(n, 1);
+    int64_t groups = attr_int(n, "groups"), channels;
+    infer_same_dtype(n);
+    infer_dtype(n, 0, SET_FLOAT);
+    infer_rank(n, 0, 4, 4);
+    infer_rank(n, 1, 4, 4);
+    check_list(n, "kernel", 2);
+    check_list(n, "strides", 2);
+    check_list(n, "dilations", 2);
+    const IntList *kernel = attr_ints(n, "kernel"), *begins = attr_ints(n, "begins");
+    for (int i = 0; i < 2; i++)
+        if (begins->count != 2 || begins->v[i] < 0 || begins->v[i] > INT32_MAX)
+            tn_fail(m->cx, TN_E_MODEL, "begins has %d entries, the first %lld", begins->count,
+                    (long long)begins->v[0]);
+    int64_t taps = kernel->v[0] * kernel->v[1];
+    if (groups < 1 || groups > INT32_MAX || taps > INT32_MAX)
+        tn_fail(m->cx, TN_E_MODEL, "%lld groups of %lld taps", (long long)groups, (long long)taps);
+    if (ex_const(x->dims[1], &channels) && channels % groups != 0)
+        tn_fail(m->cx, TN_E_MODEL, "%lld channels in %lld groups", (long long)channels,
+                (long long)groups);
+    check_places(n, 1, 2 * groups * taps);
+    if (n->input_count > 2 && n->inputs[2]) check_places(n, 2, groups * taps);
+    const Expr *dims[] = {
+        x->dims[0],      x->dims[1],     ex_int(m->ex, kernel->v[0]), ex_int(m->ex, kernel->v[1]),
+        offset->dims[2], offset->dims[3]};
+    infer_output(n, 0, x->dtype, 6, dims);
+}

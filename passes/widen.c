@@ -20,6 +20,8 @@ static bool computes_in_f32(OpKind op) {
     switch (op) {
     case OP_matmul:
     case OP_conv:
+    case OP_col2im:
+    case OP_deform_columns:
     case OP_linear:
     case OP_qkv:
     case OP_attention:

@@ -32,3 +32,52 @@ bool extent_pool(const TnCall *c, char *why, size_t why_size) {
     }
     return loops_ok(&w, steps, 1 + spatial);
 }
+
+/* `count` steps of this length stay small enough to compute with. */
+static bool span_ok(const Why *w, int64_t count, int64_t step) {
+    int64_t span;
+    return count < 1 || (tn_mul_i64(count - 1, step, &span) && span < TN_MAX_LOOPS) ||
+           misfit(w, "the windows are too far apart");
+}
+
+bool extent_col2im(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const ParamsCol2im *p = c->params;
+    const TnTensor *x = input(c, 0), *y = output(c, 0);
+    int spatial = (int)p->spatial;
+    if (y->dims[0] != x->dims[0] || y->dims[1] != x->dims[1])
+        return misfit_pair(&w, "batch and channels of x and y", x, y);
+    for (int i = 0; i < spatial; i++) {
+        if (c->scalars[i] < 0 || c->scalars[i] > INT32_MAX)
+            return misfit(&w, "axis %d is padded by %" PRId64, 2 + i, c->scalars[i]);
+        if (!span_ok(&w, x->dims[2 + i], p->dilation[i]) ||
+            !span_ok(&w, x->dims[2 + spatial + i], p->stride[i]))
+            return false;
+    }
+    return wholly_dense(&w, x, "x") && wholly_dense(&w, y, "y");
+}
+
+bool extent_deform_columns(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const ParamsDeform *p = c->params;
+    const TnTensor *x = input(c, 0), *offset = input(c, 1), *mask = input(c, 2), *y = output(c, 0);
+    int64_t taps;
+    if (x->rank != 4 || offset->rank != 4) return misfit(&w, "x and offset must have rank 4");
+    if (!tn_mul_i64((int64_t)p->kernel[0] * p->kernel[1], p->groups, &taps) || taps > INT32_MAX)
+        return misfit(&w, "too many taps");
+    if (x->dims[1] % p->groups)
+        return misfit(&w, "%" PRId64 " channels in %u groups", x->dims[1], p->groups);
+    int64_t wanted[] = {x->dims[0], 2 * taps, offset->dims[2], offset->dims[3]};
+    if (!has_dims(&w, offset, 4, wanted, "offset and kernel")) return false;
+    wanted[1] = taps;
+    if (mask && !has_dims(&w, mask, 4, wanted, "mask and kernel")) return false;
+    int64_t columns[] = {x->dims[0],   x->dims[1],      p->kernel[0],
+                         p->kernel[1], offset->dims[2], offset->dims[3]};
+    if (!has_dims(&w, y, 6, columns, "y and kernel")) return false;
+    for (int i = 0; i < 2; i++)
+        if (!span_ok(&w, p->kernel[i], p->dilation[i]) ||
+            !span_ok(&w, offset->dims[2 + i], p->stride[i]))
+            return false;
+    return wholly_dense(&w, x, "x") && wholly_dense(&w, offset, "offset") &&
+           (!mask || wholly_dense(&w, mask, "mask")) && wholly_dense(&w, y, "y");
+}

@@ -168,6 +168,18 @@ typedef struct ParamsPool {
     double p; /* of the p-norm */
 } ParamsPool;
 
+/* Columns of up to 3 spatial axes back into an image; the padding is the instruction's scalars. */
+typedef struct ParamsCol2im {
+    uint32_t spatial, reserved;
+    uint32_t stride[3], dilation[3];
+} ParamsCol2im;
+
+/* What a deformable convolution multiplies with its weights. */
+typedef struct ParamsDeform {
+    uint32_t groups, reserved;
+    uint32_t kernel[2], stride[2], dilation[2], pad[2];
+} ParamsDeform;
+
 /* Resampling of one axis; see kernels/resize.c for the formulas. */
 #define TN_RESIZE_EXCLUDE_OUTSIDE 1u /* taps outside weigh nothing; otherwise the edge repeats */
 #define TN_RESIZE_ANTIALIAS       2u /* a shrinking kernel is as wide as the step */

@@ -140,6 +140,13 @@ static bool check_ParamsCumsum(PlanCheck *c, const PlanInstruction *i, const voi
            plan_invalid(c, "axis %u of rank %d", p->axis, rank_of(c, i, 0));
 }
 
+/* f32 and f64 have kernels, the narrower floats are cast. */
+static bool check_wide_float(PlanCheck *c, const PlanInstruction *i) {
+    TnDType t = (TnDType)plan_operand(c->plan, i, 0)->dtype;
+    return t == TN_F32 || t == TN_F64 ||
+           plan_invalid(c, "%s of %s", tn_instr(i->opcode)->name, tn_dtype_name(t));
+}
+
 static bool check_ParamsConv(PlanCheck *c, const PlanInstruction *i, const void *record) {
     const ParamsConv *p = record;
     if (p->spatial < 1 || p->spatial > 3 || p->groups < 1)
@@ -154,7 +161,34 @@ static bool check_ParamsConv(PlanCheck *c, const PlanInstruction *i, const void 
         if (p->pad_begin[a] > INT32_MAX || p->pad_end[a] > INT32_MAX)
             return plan_invalid(c, "padding %u, %u", p->pad_begin[a], p->pad_end[a]);
     }
+    return check_wide_float(c, i);
+}
+
+/* Strides and dilations of the first axes. */
+static bool check_steps(PlanCheck *c, const uint32_t *stride, const uint32_t *dilation,
+                        uint32_t axes) {
+    for (uint32_t a = 0; a < axes; a++)
+        if (stride[a] - 1 >= INT32_MAX || dilation[a] - 1 >= INT32_MAX)
+            return plan_invalid(c, "stride %u, dilation %u", stride[a], dilation[a]);
     return true;
+}
+
+static bool check_ParamsCol2im(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsCol2im *p = record;
+    if (p->spatial < 1 || p->spatial > 3 || rank_of(c, i, 0) != (int)(2 + 2 * p->spatial) ||
+        rank_of(c, i, 1) != (int)(2 + p->spatial) || i->scalar_count != p->spatial)
+        return plan_invalid(c, "%u spatial axes and %u paddings for ranks %d and %d", p->spatial,
+                            i->scalar_count, rank_of(c, i, 0), rank_of(c, i, 1));
+    return check_wide_float(c, i) && check_steps(c, p->stride, p->dilation, p->spatial);
+}
+
+static bool check_ParamsDeform(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsDeform *p = record;
+    if (p->groups < 1 || p->groups > INT32_MAX) return plan_invalid(c, "%u groups", p->groups);
+    for (int k = 0; k < 2; k++)
+        if (p->kernel[k] - 1 >= INT32_MAX || p->pad[k] > INT32_MAX)
+            return plan_invalid(c, "kernel %u, padding %u", p->kernel[k], p->pad[k]);
+    return check_wide_float(c, i) && check_steps(c, p->stride, p->dilation, 2);
 }
 
 static bool check_ParamsPool(PlanCheck *c, const PlanInstruction *i, const void *record) {

@@ -1,9 +1,7 @@
-/* ONNX's convolutions. */
+/* ONNX's convolutions. A transposed or deformable one is a product and a move of columns; one of
+ * integers is computed in floats that hold all of its sums. */
 #include "frontend/onnx/window.h"
-
-static bool narrow(TnDType t) {
-    return tn_is_float(t) && t != TN_F32 && t != TN_F64;
-}
+#include "ir/infer.h"
 
 /* --- Conv --- */
 
@@ -27,7 +25,7 @@ static Value *pad_spatial(OnnxNode *n, Value *x, OnnxWindow *w) {
     return ir_insert(node);
 }
 
-/* x, w and a bias, which may be NULL, of one type, f32 or f64. */
+/* The bias may be NULL. */
 static Value *convolve(OnnxNode *n, Value *x, Value *w, Value *bias) {
     OnnxWindow window = onnx_window(n, &w->type);
     int64_t pads[2 * ONNX_SPATIAL];
@@ -45,16 +43,105 @@ static Value *convolve(OnnxNode *n, Value *x, Value *w, Value *bias) {
     return ir_insert(node);
 }
 
-/* Sums of narrow floats run in f32. */
+static Value *given(const OnnxNode *n, int i) {
+    return onnx_given(n, i) ? n->inputs[i] : NULL;
+}
+
 void import_conv(OnnxNode *n) {
-    TnDType t = n->inputs[0]->type.dtype, wide = narrow(t) ? TN_F32 : t;
-    Value *operand[3] = {0};
-    for (int i = 0; i < n->input_count; i++) {
-        if (!n->inputs[i]) continue;
-        if (n->inputs[i]->type.dtype != t)
-            tn_fail(n->cx, TN_E_MODEL, "input %d is %s, but input 0 is %s", i,
-                    ir_type_text(n->m, &n->inputs[i]->type), tn_dtype_name(t));
-        operand[i] = ir_cast(n->g, n->inputs[i], wide);
+    n->outputs[0] = convolve(n, n->inputs[0], n->inputs[1], given(n, 2));
+}
+
+/* --- convolutions of integers --- */
+
+static void need_bytes(OnnxNode *n, int i) {
+    TnDType t = n->inputs[i]->type.dtype;
+    if (t != TN_I8 && t != TN_U8)
+        tn_fail(n->cx, TN_E_MODEL, "input %d is %s, not i8 or u8", i, tn_dtype_name(t));
+}
+
+/* A scale or zero point: a scalar, or a vector with an entry for each output channel, seen so that
+ * it broadcasts along axis `channel` of a tensor of rank `rank`. */
+static Value *along_channels(OnnxNode *n, Value *v, int channel, int rank) {
+    const Expr *dims[TN_MAX_RANK];
+    if (v->type.rank == 0) return v;
+    if (v->type.rank != 1)
+        tn_fail(n->cx, TN_E_MODEL, "%s is neither a scalar nor a vector",
+                ir_type_text(n->m, &v->type));
+    if (ex_is(v->type.dims[0], 1)) return ir_view(n->g, v, 0, NULL);
+    for (int i = 0; i < rank; i++) dims[i] = i == channel ? v->type.dims[0] : ex_int(n->x, 1);
+    return ir_view(n->g, v, rank, dims);
+}
+
+static Value *without_zero(OnnxNode *n, int i, int zero, int channel, TnDType t) {
+    Value *v = n->inputs[i], *y = ir_cast(n->g, v, t);
+    need_bytes(n, i);
+    if (!onnx_given(n, zero)) return y;
+    Value *z = n->inputs[zero];
+    if (z->type.dtype != v->type.dtype)
+        tn_fail(n->cx, TN_E_MODEL, "the zero point is %s, but input %d is %s",
+                tn_dtype_name(z->type.dtype), i, tn_dtype_name(v->type.dtype));
+    if (z->type.rank > 0 && channel > 0 && !ex_is(z->type.dims[0], 1))
+        tn_fail(n->cx, TN_E_MODEL, "the zero point of input %d is %s, not a scalar", i,
+                ir_type_text(n->m, &z->type));
+    y = ir_binary(n->g, OP_sub, y, ir_cast(n->g, along_channels(n, z, channel, v->type.rank), t));
+    if (!ir_same_dims(&y->type, &v->type))
+        tn_fail(n->cx, TN_E_MODEL, "zero points %s for %s", ir_type_text(n->m, &z->type),
+                ir_type_text(n->m, &v->type));
+    return y;
+}
+
+/* (x - x_zero) conv (w - w_zero) + bias as i32. Products are below 2^16 in size, so f32 holds the
+ * sum of 256 of them, f64 any that i32 holds. */
+static Value *convolve_integers(OnnxNode *n, int x, int x_zero, int w, int w_zero, Value *bias) {
+    const Type *weights = &n->inputs[w]->type;
+    int64_t taps;
+    bool few = ex_const(ex_product(n->x, weights->dims + 1, weights->rank - 1), &taps) &&
+               taps <= 256 && !bias;
+    TnDType t = few ? TN_F32 : TN_F64;
+    if (bias && bias->type.dtype != TN_I32)
+        tn_fail(n->cx, TN_E_MODEL, "the bias is %s, not i32", tn_dtype_name(bias->type.dtype));
+    Value *a = without_zero(n, x, x_zero, 1, t), *b = without_zero(n, w, w_zero, 0, t);
+    return ir_cast(n->g, convolve(n, a, b, bias ? ir_cast(n->g, bias, t) : NULL), TN_I32);
+}
+
+void import_conv_integer(OnnxNode *n) {
+    onnx_spatial(n, 0);
+    n->outputs[0] = convolve_integers(n, 0, 2, 1, 3, NULL);
+}
+
+static Value *divide(Graph *g, Value *a, Value *b) {
+    Node *node = ir_node(g, OP_div, 2, (Value *[]){a, b});
+    ir_set_bool(node, "exact", true);
+    return ir_insert(node);
+}
+
+/* y = saturate(round(sums (x_scale w_scale / y_scale)) + y_zero) in f32 */
+void import_qlinear_conv(OnnxNode *n) {
+    Graph *g = n->g;
+    enum { X, X_SCALE, X_ZERO, W, W_SCALE, W_ZERO, Y_SCALE, Y_ZERO, BIAS };
+    int rank = n->inputs[X]->type.rank;
+    Value *scale[3];
+    static const int places[] = {X_SCALE, W_SCALE, Y_SCALE};
+    onnx_spatial(n, X);
+    need_bytes(n, Y_ZERO);
+    for (int i = 0; i < 3; i++) {
+        Value *v = n->inputs[places[i]];
+        if (v->type.dtype != TN_F32)
+            tn_fail(n->cx, TN_E_MODEL, "a scale of type %s", tn_dtype_name(v->type.dtype));
+        scale[i] = along_channels(n, v, 1, rank);
+        if (places[i] != W_SCALE && scale[i]->type.rank > 0)
+            tn_fail(n->cx, TN_E_MODEL, "a scale %s, not a scalar", ir_type_text(n->m, &v->type));
     }
-    n->outputs[0] = ir_cast(n->g, convolve(n, operand[0], operand[1], operand[2]), t);
+    Value *y = convolve_integers(n, X, X_ZERO, W, W_ZERO, given(n, BIAS));
+    Type sums = y->type;
+    Value *factor = divide(g, ir_binary(g, OP_mul, scale[0], scale[1]), scale[2]);
+    y = ir_unary(g, OP_round, ir_binary(g, OP_mul, ir_cast(g, y, TN_F32), factor));
+    if (!ir_same_dims(&y->type, &sums))
+        tn_fail(n->cx, TN_E_MODEL, "scales %s for %s",
+                ir_type_text(n->m, &n->inputs[W_SCALE]->type), ir_type_text(n->m, &sums));
+    Value *zero = ir_cast(g, along_channels(n, n->inputs[Y_ZERO], 1, rank), TN_F32);
+    if (zero->type.rank > 0)
+        tn_fail(n->cx, TN_E_MODEL, "the zero point of the result is %s, not a scalar",
+                ir_type_text(n->m, &n->inputs[Y_ZERO]->type));
+    n->outputs[0] = ir_cast(g, ir_binary(g, OP_add, y, zero), n->inputs[Y_ZERO]->type.dtype);
 }

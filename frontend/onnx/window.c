@@ -50,7 +50,7 @@ OnnxWindow onnx_window(const OnnxNode *n, const Type *weights) {
     onnx_window_list(n, "strides", w.spatial, 1, w.stride);
     onnx_window_list(n, "dilations", w.spatial, 1, w.dilation);
     onnx_window_list(n, "pads", 2 * w.spatial, 0, pads);
-    w.auto_pad = (OnnxAutoPad)onnx_word(n, "auto_pad", words);
+    if (onnx_has(n, "auto_pad")) w.auto_pad = (OnnxAutoPad)onnx_word(n, "auto_pad", words);
     set_kernel(n, &w, weights);
     for (int i = 0; i < w.spatial; i++) {
         w.begin[i] = ex_int(n->x, w.auto_pad == PAD_NOTSET ? pads[i] : 0);

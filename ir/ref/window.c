@@ -106,3 +106,69 @@ void ref_pool(RefCall *call) {
         ir_store_i64(TN_I64, call->out[1].data, l.count, number);
     }
 }
+
+/* --- columns --- */
+
+void ref_col2im(RefCall *call) {
+    const Node *n = call->node;
+    const Tensor *x = call->in[0];
+    Tensor *y = call->out;
+    int spatial = y->rank - 2;
+    const int64_t *strides = attr_ints(n, "strides")->v, *dilations = attr_ints(n, "dilations")->v;
+    const DimList *begins = attr_dims(n, "begins");
+    double *from = ref_doubles(call, x);
+    double *sum = ARENA_ARRAY(&call->scratch, double, (size_t)tensor_count(y));
+    for (RefLoop l = ref_loop(x->rank, x->dims); ref_more(&l); ref_step(&l)) {
+        int64_t at = l.index[0] * x->dims[1] + l.index[1];
+        bool inside = true;
+        for (int i = 0; i < spatial; i++) {
+            int64_t place = l.index[2 + spatial + i] * strides[i] + l.index[2 + i] * dilations[i] -
+                            ref_expr(call, begins->e[i]);
+            inside = inside && place >= 0 && place < y->dims[2 + i];
+            at = at * y->dims[2 + i] + place;
+        }
+        if (inside) sum[at] += from[l.count];
+    }
+    for (int64_t i = 0; i < tensor_count(y); i++) ir_store_f64(y->dtype, y->data, i, sum[i]);
+}
+
+/* An element of the plane, 0 outside. */
+static double element_or_zero(const double *plane, const int64_t *dims, double row, double column) {
+    bool inside = row >= 0 && column >= 0 && row < (double)dims[0] && column < (double)dims[1];
+    return inside ? plane[(int64_t)row * dims[1] + (int64_t)column] : 0;
+}
+
+static double bilinear(const double *plane, const int64_t *dims, double row, double column) {
+    double r = floor(row), c = floor(column), down = row - r, right = column - c;
+    bool near = row > -1 && column > -1 && row < (double)dims[0] && column < (double)dims[1];
+    if (!near) return 0;
+    return (1 - down) * (1 - right) * element_or_zero(plane, dims, r, c) +
+           (1 - down) * right * element_or_zero(plane, dims, r, c + 1) +
+           down * (1 - right) * element_or_zero(plane, dims, r + 1, c) +
+           down * right * element_or_zero(plane, dims, r + 1, c + 1);
+}
+
+void ref_deform_columns(RefCall *call) {
+    const Node *n = call->node;
+    const Tensor *x = call->in[0];
+    Tensor *y = call->out;
+    const int64_t *strides = attr_ints(n, "strides")->v, *dilations = attr_ints(n, "dilations")->v;
+    const int64_t *begins = attr_ints(n, "begins")->v, *kernel = attr_ints(n, "kernel")->v;
+    int64_t groups = attr_int(n, "groups"), area = y->dims[4] * y->dims[5];
+    int64_t taps = kernel[0] * kernel[1], plane = x->dims[2] * x->dims[3];
+    double *xs = ref_doubles(call, x), *offset = ref_doubles(call, call->in[1]);
+    double *mask = ref_doubles(call, ref_operand(call, 2));
+    for (RefLoop l = ref_loop(6, y->dims); ref_more(&l); ref_step(&l)) {
+        int64_t group = l.index[1] * groups / x->dims[1];
+        int64_t tap = (l.index[0] * groups + group) * taps + l.index[2] * kernel[1] + l.index[3];
+        int64_t at = l.index[4] * y->dims[5] + l.index[5];
+        double place[2];
+        for (int i = 0; i < 2; i++)
+            place[i] =
+                (double)(l.index[4 + i] * strides[i] + l.index[2 + i] * dilations[i] - begins[i]) +
+                offset[(2 * tap + i) * area + at];
+        double v = bilinear(xs + (l.index[0] * x->dims[1] + l.index[1]) * plane, x->dims + 2,
+                            place[0], place[1]);
+        ir_store_f64(y->dtype, y->data, l.count, mask ? v * mask[tap * area + at] : v);
+    }
+}

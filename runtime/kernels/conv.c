@@ -1,4 +1,5 @@
-/* conv: direct convolution, channels first, f32, up to three spatial axes, groups g, zero padding.
+/* conv: direct convolution, channels first, f32 (f64: conv_f64.c), up to three spatial axes, groups
+ * g, zero padding.
  *
  *     y[b, o, p] = bias[o] + sum over c, k of x[b, g C + c, p stride + k dilation - pad] w[o, c, k]
  *
@@ -15,6 +16,7 @@
  * stride. Then tiles of 8 channels by 2 vectors of results (or 1 by 8) stay in registers over all
  * taps; weights are broadcast. When there are few patches, their channels are split over tasks. */
 #include <string.h>
+#include "runtime/kernels/conv.h"
 #include "runtime/kernels/family.h"
 #include "runtime/kernels/loop.h"
 #include "runtime/kernels/simd.h"
@@ -121,6 +123,10 @@ void TN_FN(conv_plan)(TnCall *call) {
     call->tasks = call->work = 0;
     call->scratch_bytes = 0;
     if (results == 0) return;
+    if (call->operands[0].dtype == TN_F64) {
+        TN_FN(conv_f64_plan)(call);
+        return;
+    }
     Shape s = shape_of(call);
     call->tasks = patches(&s) * s.splits;
     call->work = results * (s.taps + 1) / 16;
@@ -278,6 +284,10 @@ static void run_channels(const Shape *s, const Patch *p, const int64_t *taps, co
 }
 
 void TN_FN(conv_run)(const TnCall *call, int64_t task, void *scratch) {
+    if (call->operands[0].dtype == TN_F64) {
+        TN_FN(conv_f64_run)(call, task, scratch);
+        return;
+    }
     Shape s = shape_of(call);
     Patch p = patch_of(&s, task / s.splits);
     int64_t *taps = scratch;
