@@ -139,6 +139,46 @@ static void read_blocks(OnnxNode *n, OnnxWindow *w, const Expr *const *block) {
     }
 }
 
+/* An attribute with an entry per axis as a value. */
+static Value *constant_list(OnnxNode *n, int count, const int64_t *v) {
+    int64_t length = count;
+    return ir_tensor(n->g, "", TN_I64, 1, &length, v);
+}
+
+/* The number of channels, then of windows along each axis, where only a run knows image or block:
+ * computed and measured, since products of so many unknown lengths are beyond proofs. */
+static const Expr *const *measured_counts(OnnxNode *n, const OnnxWindow *w) {
+    Graph *g = n->g;
+    int64_t axis = 0, fixed[ONNX_SPATIAL], steps[ONNX_SPATIAL];
+    for (int i = 0; i < w->spatial; i++) {
+        int64_t begin = 0, end = 0;
+        ex_const(w->begin[i], &begin);
+        ex_const(w->end[i], &end);
+        fixed[i] = begin + end + w->dilation[i] - 1 + w->stride[i];
+        steps[i] = w->stride[i];
+    }
+    Value *image = onnx_vector(n, 1, "image_shape"), *block = onnx_vector(n, 2, "block_shape");
+    Value *all = ir_scalars(g, TN_I64, 1, &n->inputs[0]->type.dims[1]);
+    Value *channels =
+        ir_binary(g, OP_div, all, ir_reduce(g, OP_reduce_prod, block, 1, &axis, true));
+    /* (image + pads - ((block - 1) dilation + 1)) / stride + 1 */
+    Value *reach = ir_binary(g, OP_mul, block, constant_list(n, w->spatial, w->dilation));
+    Value *room = ir_binary(g, OP_sub, image, reach);
+    room = ir_binary(g, OP_add, room, constant_list(n, w->spatial, fixed));
+    Value *windows = ir_binary(g, OP_div, room, constant_list(n, w->spatial, steps));
+    Value *counts = ir_concat(g, 2, (Value *[]){channels, windows}, 0);
+    return onnx_measure(n, "columns", counts, 2 * w->spatial, 0, INT32_MAX);
+}
+
+/* The same where they are known. */
+static const Expr *const *known_counts(OnnxNode *n, const OnnxWindow *w, const Expr *const *image) {
+    const Expr **counts = ARENA_ARRAY(&n->cx->arena, const Expr *, 1 + ONNX_SPATIAL);
+    const Expr *all = n->inputs[0]->type.dims[1];
+    counts[0] = ex_floordiv(n->x, all, ex_product(n->x, w->kernel, w->spatial));
+    for (int i = 0; i < w->spatial; i++) counts[1 + i] = window_count(n, w, i, image[i]);
+    return counts;
+}
+
 /* Integers run in f64. */
 void import_col2im(OnnxNode *n) {
     ExprCx *x = n->x;
@@ -158,16 +198,15 @@ void import_col2im(OnnxNode *n) {
     if (t->dtype == TN_I64 || t->dtype == TN_U64)
         tn_fail(n->cx, TN_E_UNSUPPORTED, "sums of %s are unsupported", tn_dtype_name(t->dtype));
     read_blocks(n, &w, block);
-    const Expr *dims[TN_MAX_RANK] = {t->dims[0]}, *windows = ex_int(x, 1);
-    const Expr *taps = ex_product(x, block, blocks);
+    const Expr *const *counts =
+        onnx_known(n, 1) && onnx_known(n, 2) ? known_counts(n, &w, image) : measured_counts(n, &w);
+    const Expr *dims[TN_MAX_RANK] = {t->dims[0], counts[0]};
     for (int i = 0; i < blocks; i++) {
         dims[2 + i] = block[i];
-        dims[2 + blocks + i] = window_count(n, &w, i, image[i]);
-        windows = ex_mul(x, windows, dims[2 + blocks + i]);
+        dims[2 + blocks + i] = counts[1 + i];
     }
-    dims[1] = ex_floordiv(x, t->dims[1], taps);
-    ir_same_dim(n->m, t->dims[1], ex_mul(x, dims[1], taps), "columns and blocks of channels");
-    ir_same_dim(n->m, t->dims[2], windows, "columns and windows of the image");
+    ir_same_dim(n->m, t->dims[1], ex_product(x, dims + 1, 1 + blocks), "columns and blocks");
+    ir_same_dim(n->m, t->dims[2], ex_product(x, counts + 1, blocks), "columns and windows");
     v = ir_view(n->g, v, 2 + 2 * blocks, dims);
     if (!tn_is_float(t->dtype)) v = ir_cast(n->g, v, TN_F64);
     n->outputs[0] = ir_cast(n->g, col2im(n, &w, v, image), t->dtype);

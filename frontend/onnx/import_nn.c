@@ -74,19 +74,60 @@ void import_softmax_flat(OnnxNode *n) {
 
 /* --- normalisation per channel, axis 1 --- */
 
-/* With statistics from training: (x - mean) / sqrt(var + eps) * scale + bias */
+/* Scale, bias, mean or variance of operand i, in the type that is computed in, so that it
+ * broadcasts to x. Before opset 9 there may be one for each element of a sample. */
+static Value *statistic(OnnxNode *n, int i, TnDType t) {
+    Value *v = ir_cast(n->g, n->inputs[i], t);
+    if (!onnx_has(n, "spatial") || onnx_int(n, "spatial") != 0) return onnx_per_channel(n, v);
+    if (v->type.rank != rank_of(n, 0) - 1)
+        tn_fail(n->cx, TN_E_MODEL, "input %d is %s, not of rank %d", i,
+                ir_type_text(n->m, &v->type), rank_of(n, 0) - 1);
+    return v;
+}
+
+/* The mean of x over all axes but 1, [1, C, 1, ...]. */
+static Value *channel_mean(OnnxNode *n, Value *x) {
+    int64_t axes[TN_MAX_RANK];
+    int count = 0;
+    for (int i = 0; i < x->type.rank; i++)
+        if (i != 1) axes[count++] = i;
+    return ir_reduce(n->g, OP_reduce_mean, x, count, axes, true);
+}
+
+/* Output i: what operand `from` becomes after this batch. */
+static void set_running(OnnxNode *n, int i, int from, Value *batch) {
+    if (i >= n->output_count) return;
+    Graph *g = n->g;
+    double momentum = onnx_float(n, "momentum");
+    Value *old = n->inputs[from];
+    Value *now = ir_view(g, batch, 1, (const Expr *[]){ir_elements(n->m, &batch->type)});
+    old = onnx_with_scalar(n, OP_mul, ir_cast(g, old, now->type.dtype), momentum);
+    now = onnx_with_scalar(n, OP_mul, now, 1 - momentum);
+    n->outputs[i] = ir_cast(g, ir_binary(g, OP_add, old, now), n->inputs[from]->type.dtype);
+}
+
+/* (x - mean) / sqrt(var + eps) * scale + bias, with given statistics or those of the batch. */
 void import_batch_norm(OnnxNode *n) {
     Graph *g = n->g;
-    if (onnx_int(n, "training_mode"))
-        tn_fail(n->cx, TN_E_UNSUPPORTED, "training_mode is unsupported");
-    if (onnx_has(n, "spatial") && onnx_int(n, "spatial") != 1)
-        tn_fail(n->cx, TN_E_UNSUPPORTED, "statistics that are not per channel are unsupported");
+    const Type *type = &n->inputs[0]->type;
+    TnDType t = type->dtype == TN_F64 ? TN_F64 : TN_F32;
+    Value *x = ir_cast(g, n->inputs[0], t), *mean = statistic(n, 3, t), *var = statistic(n, 4, t);
+    if (onnx_flag(n, "training_mode")) {
+        mean = channel_mean(n, x);
+        Value *d = ir_binary(g, OP_sub, x, mean);
+        var = channel_mean(n, ir_binary(g, OP_mul, d, d));
+        set_running(n, 1, 3, mean);
+        set_running(n, 2, 4, var);
+    }
     Value *deviation =
-        ir_unary(g, OP_sqrt, onnx_with_scalar(n, OP_add, n->inputs[4], onnx_float(n, "epsilon")));
-    Value *factor = ir_binary(g, OP_div, n->inputs[1], deviation);
-    Value *y = ir_binary(g, OP_sub, n->inputs[0], onnx_per_channel(n, n->inputs[3]));
-    y = ir_binary(g, OP_mul, y, onnx_per_channel(n, factor));
-    n->outputs[0] = ir_binary(g, OP_add, y, onnx_per_channel(n, n->inputs[2]));
+        ir_unary(g, OP_sqrt, onnx_with_scalar(n, OP_add, var, onnx_float(n, "epsilon")));
+    Value *y = ir_binary(g, OP_sub, x, mean);
+    y = ir_binary(g, OP_mul, y, ir_binary(g, OP_div, statistic(n, 1, t), deviation));
+    y = ir_binary(g, OP_add, y, statistic(n, 2, t));
+    if (!ir_same_dims(&y->type, type))
+        tn_fail(n->cx, TN_E_MODEL, "scale %s and statistics do not fit %s",
+                ir_type_text(n->m, &n->inputs[1]->type), ir_type_text(n->m, type));
+    n->outputs[0] = ir_cast(g, y, type->dtype);
 }
 
 static void need_spatial(OnnxNode *n) {

@@ -1,5 +1,5 @@
 /* conv on every ISA against plain loops: 1 to 3 spatial axes, groups, strides, dilation, padding on
- * either side, extents around vector and tile edges, strided operands. */
+ * either side, extents around vector and tile edges, strided operands, f32 and f64. */
 #include "tests/kernels/views.h"
 
 typedef struct Case {
@@ -10,10 +10,8 @@ typedef struct Case {
     int bias;
 } Case;
 
-static float at(const TnTensor *t, const int64_t *index) {
-    float x;
-    memcpy(&x, view_at(t, index, t->rank), 4);
-    return x;
+static double at(const TnTensor *t, const int64_t *index) {
+    return real_get((TnDType)t->dtype, view_at(t, index, t->rank));
 }
 
 /* The sum for one result, over every tap that lies inside x; *size is the sum of absolute values.
@@ -34,7 +32,7 @@ static double expected(const Case *c, const TnTensor *x, const TnTensor *w, cons
         }
         wi[1] = rest;
         xi[1] = y[1] / c->outputs * c->channels + rest;
-        double term = inside ? (double)at(x, xi) * (double)at(w, wi) : 0;
+        double term = inside ? at(x, xi) * at(w, wi) : 0;
         sum += term;
         *size += fabs(term);
     }
@@ -44,6 +42,7 @@ static double expected(const Case *c, const TnTensor *x, const TnTensor *w, cons
 static void check_case(TnIsa isa, const Case *c, uint32_t seed) {
     uint32_t random = seed;
     int rank = 2 + c->spatial;
+    TnDType t = seed % 4 == 3 ? TN_F64 : TN_F32;
     int64_t xd[5] = {c->batch, c->groups * c->channels},
             wd[5] = {c->groups * c->outputs, c->channels};
     int64_t yd[5] = {c->batch, c->groups * c->outputs};
@@ -55,25 +54,25 @@ static void check_case(TnIsa isa, const Case *c, uint32_t seed) {
         params.stride[i] = c->stride[i], params.dilation[i] = c->dilation[i];
         params.pad_begin[i] = c->pad_begin[i], params.pad_end[i] = c->pad_end[i];
     }
-    View x = view_new(TN_F32, rank, xd, seed % 3 ? NULL : &random),
-         w = view_new(TN_F32, rank, wd, NULL);
-    View y = view_new(TN_F32, rank, yd, seed % 3 ? NULL : &random);
-    float *bias = noise_array(yd[1], 5);
+    View x = view_new(t, rank, xd, seed % 3 ? NULL : &random), w = view_new(t, rank, wd, NULL);
+    View y = view_new(t, rank, yd, seed % 3 ? NULL : &random);
+    View bias = view_new(t, 1, &yd[1], NULL);
     view_randomise(&x, &random);
     view_randomise(&w, &random);
-    TnTensor operands[] = {x.t, w.t, dense(c->bias ? bias : NULL, TN_F32, 1, &yd[1]), y.t};
+    view_randomise(&bias, &random);
+    if (!c->bias) bias.t.data = NULL;
+    TnTensor operands[] = {x.t, w.t, bias.t, y.t};
     call_kernel(isa, OP_conv, &params, operands, 3, 1, NULL, 0);
     for (int64_t i = 0, n = view_count(&y.t); i < n; i += 1 + n / 400) {
         int64_t index[5];
         view_index(&y.t, i, index);
         double size = 1, want = expected(c, &x.t, &w.t, index, &size);
-        want += c->bias ? (double)bias[index[1]] : 0;
-        double got = (double)at(&y.t, index);
-        if (!(fabs(got - want) <= 1e-6 * size)) fail_msg("seed %u: %g, not %g", seed, got, want);
+        want += c->bias ? at(&bias.t, &index[1]) : 0;
+        double got = at(&y.t, index), near = t == TN_F64 ? 1e-14 : 1e-6;
+        if (!(fabs(got - want) <= near * size)) fail_msg("seed %u: %g, not %g", seed, got, want);
     }
     view_check(&y);
-    view_free(&x), view_free(&w), view_free(&y);
-    free(bias);
+    view_free(&x), view_free(&w), view_free(&y), view_free(&bias);
 }
 
 static void random_shapes(void **state) {

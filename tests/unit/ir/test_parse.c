@@ -157,6 +157,15 @@ static const char *const more[] = {
     "    return %2 as \"y\", %1 as \"places\"\n"
     "  }\n"
     "}\n",
+    "module {\n"
+    "  graph main(%x: f32[b, 2, h, w], %o: f32[b, 12, h, w]) {\n"
+    "    %0: f32[b, 2, 2, 3, h, w] = deform_columns %x, %o {kernel=[2, 3], strides=[1, 1], "
+    "dilations=[1, 1], begins=[0, 1]}\n"
+    "    %1: f32[b, 2, h + 1, w] = col2im %0 {dims=[h + 1, w], strides=[1, 1], dilations=[1, 1], "
+    "begins=[0, 1]}\n"
+    "    return %1 as \"y\"\n"
+    "  }\n"
+    "}\n",
 };
 
 static void see_operators(const char *text, bool *seen) {

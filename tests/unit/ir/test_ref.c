@@ -329,6 +329,29 @@ static void test_pool(void **state) {
     CHECK(cases);
 }
 
+static void test_columns(void **state) {
+    (void)state;
+    const Case cases[] = {
+        /* two taps, three windows: 1 2 3 and 10 20 30 one further, the first before the image */
+        {"x: f32[1,1,2,3] = {1,2,3,10,20,30}",
+         "f32[1, 1, 3] = col2im %x {dims=[3], strides=[1], dilations=[1], begins=[1]}",
+         "{12, 23, 30}"},
+        {"x: f64[1,1,2,2] = {1,2,3,4}",
+         "f64[1, 1, 6] = col2im %x {dims=[6], strides=[2], dilations=[3], begins=[0]}",
+         "{1, 0, 2, 3, 0, 4}"},
+        /* rows moved down by a half, columns by minus one */
+        {"x: f32[1,1,2,2] = {1,2,3,4}; o: f32[1,2,2,2] = {0.5,0.5,0.5,0.5,-1,-1,-1,-1}",
+         "f32[1, 1, 1, 1, 2, 2] = deform_columns %x, %o {kernel=[1, 1], strides=[1, 1], "
+         "dilations=[1, 1], begins=[0, 0]}",
+         "{0, 2, 0, 1.5}"},
+        {"x: f32[1,2,1,1] = {8,4}; o: f32[1,4,1,1] = {0,0,0.25,0}; m: f32[1,2,1,1] = {3,0.5}",
+         "f32[1, 2, 1, 1, 1, 1] = deform_columns %x, %o, %m {kernel=[1, 1], strides=[1, 1], "
+         "dilations=[1, 1], begins=[0, 0], groups=2}",
+         "{24, 1.5}"},
+    };
+    CHECK(cases);
+}
+
 static void test_reductions(void **state) {
     (void)state;
     static const Case cases[] = {
@@ -564,21 +587,14 @@ static void test_resize(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_arithmetic),
-        cmocka_unit_test(test_functions),
-        cmocka_unit_test(test_logic_and_casts),
-        cmocka_unit_test(test_sources_and_moves),
-        cmocka_unit_test(test_scatters),
-        cmocka_unit_test(test_topk),
-        cmocka_unit_test(test_selections),
-        cmocka_unit_test(test_pool),
-        cmocka_unit_test(test_reductions),
-        cmocka_unit_test(test_products),
-        cmocka_unit_test(test_norms),
-        cmocka_unit_test(test_attention),
-        cmocka_unit_test(test_map),
-        cmocka_unit_test(test_graph),
-        cmocka_unit_test(test_bad_index),
+        cmocka_unit_test(test_arithmetic),      cmocka_unit_test(test_functions),
+        cmocka_unit_test(test_logic_and_casts), cmocka_unit_test(test_sources_and_moves),
+        cmocka_unit_test(test_scatters),        cmocka_unit_test(test_topk),
+        cmocka_unit_test(test_selections),      cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_columns),         cmocka_unit_test(test_reductions),
+        cmocka_unit_test(test_products),        cmocka_unit_test(test_norms),
+        cmocka_unit_test(test_attention),       cmocka_unit_test(test_map),
+        cmocka_unit_test(test_graph),           cmocka_unit_test(test_bad_index),
         cmocka_unit_test(test_resize),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

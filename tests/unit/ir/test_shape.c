@@ -347,6 +347,36 @@ static void test_pool(void **state) {
                 ir_insert(pool(input("l", TN_I64, "1, 1, 4"), "4", 1, 1, "0")));
 }
 
+static void test_columns(void **state) {
+    (void)state;
+    GUARD();
+    Value *x = input("x", TN_F32, "b, 4, 3, 3, h, w"),
+          *image = input("image", TN_F32, "b, 4, h, w");
+    const Expr *dims[] = {dim("h + 2"), dim("w + 2")}, *zeros[] = {dim("0"), dim("0")};
+    Node *n = node(OP_col2im, INPUTS(x));
+    const int64_t ones[] = {1, 1}, kernel[] = {3, 3};
+    ir_set_dims(n, "dims", 2, dims);
+    ir_set_dims(n, "begins", 2, zeros);
+    ir_set_ints(n, "strides", 2, ones);
+    ir_set_ints(n, "dilations", 2, ones);
+    assert_string_equal(type_after(n), "f32[b, 4, h + 2, w + 2]");
+    Node *m = node(OP_col2im, INPUTS(image));
+    memcpy(m->attrs, n->attrs, 4 * sizeof *n->attrs);
+    EXPECT_FAIL(TN_E_MODEL, "operand 0 is f32[b, 4, h, w], not of rank 6", ir_insert(m));
+    n = node(OP_deform_columns, INPUTS(image, input("o", TN_F32, "b, 36, h, w")));
+    ir_set_ints(n, "kernel", 2, kernel);
+    ir_set_ints(n, "strides", 2, ones);
+    ir_set_ints(n, "dilations", 2, ones);
+    ir_set_ints(n, "begins", 2, ones);
+    ir_set_int(n, "groups", 2);
+    assert_string_equal(type_after(n), "f32[b, 4, 3, 3, h, w]");
+    m = node(OP_deform_columns, INPUTS(image, input("p", TN_F32, "b, 18, h, w")));
+    memcpy(m->attrs, n->attrs, 5 * sizeof *n->attrs);
+    EXPECT_FAIL(TN_E_MODEL, "offsets and kernel differ, 18 and 36", ir_insert(m));
+    ir_set_int(m, "groups", 3);
+    EXPECT_FAIL(TN_E_MODEL, "4 channels in 3 groups", ir_insert(m));
+}
+
 static Node *resize(Value *x, int axis, const char *length, const char *mode) {
     Node *n = node(OP_resize, INPUTS(x));
     ir_set_int(n, "axis", axis);
@@ -493,13 +523,14 @@ static void test_large_graph(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_types),     TEST(test_broadcast),     TEST(test_sources),
-        TEST(test_view),      TEST(test_view_quotient), TEST(test_transpose_expand),
-        TEST(test_slice),     TEST(test_concat),        TEST(test_pad),
-        TEST(test_gathers),   TEST(test_reduce),        TEST(test_matmul),
-        TEST(test_conv),      TEST(test_pool),          TEST(test_resize),
-        TEST(test_norm),      TEST(test_linear),        TEST(test_qkv),
-        TEST(test_attention), TEST(test_map),           TEST(test_large_graph),
+        TEST(test_types),       TEST(test_broadcast),     TEST(test_sources),
+        TEST(test_view),        TEST(test_view_quotient), TEST(test_transpose_expand),
+        TEST(test_slice),       TEST(test_concat),        TEST(test_pad),
+        TEST(test_gathers),     TEST(test_reduce),        TEST(test_matmul),
+        TEST(test_conv),        TEST(test_pool),          TEST(test_columns),
+        TEST(test_resize),      TEST(test_norm),          TEST(test_linear),
+        TEST(test_qkv),         TEST(test_attention),     TEST(test_map),
+        TEST(test_large_graph),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
