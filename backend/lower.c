@@ -210,9 +210,18 @@ static void record_instrs(Lower *lo, PlanFunction *f, const uint32_t *buffer_ids
     }
 }
 
+/* From here on ids of values count within their graph: a model of many bodies has little in each. */
+static size_t number_values(Graph *g) {
+    uint32_t count = 0;
+    for (int i = 0; i < g->input_count; i++) g->inputs[i]->id = count++;
+    for (Node *n = g->first; n; n = n->next)
+        for (int i = 0; i < n->output_count; i++) n->outputs[i]->id = count++;
+    return count;
+}
+
 void lower_graph(Image *im, Graph *g, ConstantLayout *layouts) {
     Lower lo = {.im = im, .g = g, .cx = im->cx, .x = im->ex, .layouts = layouts};
-    size_t values = (size_t)im->module->value_count + 1;
+    size_t values = number_values(g) + 1;
     lo.view_of = ARENA_ARRAY(&im->cx->arena, View, values);
     lo.output_buffer = ARENA_ARRAY(&im->cx->arena, uint32_t, values);
     for (size_t i = 0; i < values; i++) lo.output_buffer[i] = TN_NO_ID;

@@ -108,7 +108,9 @@ static Outcome compare(Graph *g, Constant *first, Constant *c) {
 bool pass_share(Graph *g, Report *r) {
     Module *m = g->module;
     Shared s = {.mask = 63};
-    while (s.mask < 2 * (size_t)m->constant_count) s.mask = 2 * s.mask + 1;
+    size_t count = 0;
+    for (Constant *c = m->constants; c; c = c->next) count += used(value_in(g, c));
+    while (s.mask < 2 * count) s.mask = 2 * s.mask + 1;
     s.slots = ARENA_ARRAY(&m->cx->arena, Constant *, s.mask + 1);
     bool changed = false;
     for (Constant *c = m->constants; c; c = c->next) {
