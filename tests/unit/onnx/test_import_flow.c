@@ -1,7 +1,10 @@
 /* Control flow, functions, sequences and optionals of ONNX: imported, printed where it matters what
- * became of them, and evaluated by the reference kernels. */
+ * became of them, evaluated by the reference kernels, and run as a plan. */
+#include "backend/compile.h"
+#include "backend/plan_write.h"
 #include "frontend/frontend.h"
 #include "ir/print.h"
+#include "runtime/tenon.h"
 #include "tests/support/expect_fail.h"
 #include "tests/support/onnx_builder.h"
 #include "tests/support/scratch.h"
@@ -54,6 +57,50 @@ static void need(Cx *cx, bool ok, const char *what, const char *text) {
     if (!ok) tn_fail(cx, TN_E_MODEL, "%s: %s", what, text);
 }
 
+/* --- as a plan --- */
+
+typedef struct Running {
+    tenon_plan *plan;
+    tenon_session *session;
+} Running;
+
+static void stop(void *arg) {
+    Running *r = arg;
+    tenon_session_destroy(r->session);
+    tenon_plan_close(r->plan);
+}
+
+static void run_plan(Cx *cx, Graph *g, const Tensor *in, TextBuffer *t) {
+    Report report;
+    tenon_error err = {0};
+    size_t size;
+    report_init(&report, cx);
+    const void *bytes = plan_write_memory(compile_module(g->module, &report, false), &size);
+    Running *r = ARENA_NEW(&cx->arena, Running);
+    tn_defer(cx, stop, r);
+    tenon_status s = tenon_plan_open_memory(bytes, size, NULL, &r->plan, &err);
+    if (!s) s = tenon_session_create(r->plan, NULL, &r->session, &err);
+    for (int i = 0; !s && i < g->input_count; i++) {
+        static char nothing;
+        tenon_tensor x = {.dtype = (tenon_dtype)in[i].dtype,
+                          .rank = in[i].rank,
+                          .data = in[i].bytes ? in[i].data : &nothing};
+        memcpy(x.dims, in[i].dims, sizeof x.dims);
+        s = tenon_session_bind(r->session, g->inputs[i]->name, &x, &err);
+    }
+    if (!s) s = tenon_session_run(r->session, &err);
+    for (int i = 0; !s && i < g->output_count; i++) {
+        tenon_tensor y;
+        s = tenon_session_tensor(r->session, g->output_names[i], &y, &err);
+        Tensor out = {.dtype = (TnDType)y.dtype, .rank = y.rank, .data = y.data};
+        if (s) break;
+        memcpy(out.dims, y.dims, sizeof out.dims);
+        if (i) text_add(t, " ");
+        print_tensor(t, &out);
+    }
+    if (s) tn_fail(cx, (TnStatus)s, "as a plan: %s", err.text);
+}
+
 static void check(Cx *cx, const void *arg) {
     const Expected *e = arg;
     write_model(FILE_NAME, e->model);
@@ -80,6 +127,9 @@ static void check(Cx *cx, const void *arg) {
         print_tensor(&t, &out[i]);
     }
     need(cx, strcmp(text_end(&t), e->results) == 0, "results", text_end(&t));
+    TextBuffer u = {.arena = &cx->arena};
+    run_plan(cx, g, in, &u);
+    need(cx, strcmp(text_end(&u), e->results) == 0, "results as a plan", text_end(&u));
 }
 
 static void gives(const char *model, const char *inputs, const char *results, const char *contains,
