@@ -210,7 +210,8 @@ static void record_instrs(Lower *lo, PlanFunction *f, const uint32_t *buffer_ids
     }
 }
 
-/* From here on ids of values count within their graph: a model of many bodies has little in each. */
+/* From here on ids of values count within their graph: a model of many bodies has little in each.
+ */
 static size_t number_values(Graph *g) {
     uint32_t count = 0;
     for (int i = 0; i < g->input_count; i++) g->inputs[i]->id = count++;
