@@ -33,10 +33,18 @@ const TnInstr *tn_instr(int opcode) {
 #define DECLARE_PER_ISA(isa, name) \
     TnPlanFn name##_plan_##isa;    \
     TnRunFn name##_run_##isa;
+#define DECLARE_UP_TO_AVX2(isa, name)   DECLARE_UP_TO_AVX2_##isa(name)
+#define DECLARE_UP_TO_AVX2_scalar(name) DECLARE_PER_ISA(scalar, name)
+#define DECLARE_UP_TO_AVX2_avx2(name)   DECLARE_PER_ISA(avx2, name)
+#define DECLARE_UP_TO_AVX2_avx512(name)
 #define DECLARE_COMMON(isa, name) DECLARE_PER_ISA(common, name)
 #define DECLARE_INTERPRETED(isa, name)
 #define KERNEL_PER_ISA(isa, name) \
     { name##_plan_##isa, name##_run_##isa }
+#define KERNEL_UP_TO_AVX2(isa, name)   KERNEL_UP_TO_AVX2_##isa(name)
+#define KERNEL_UP_TO_AVX2_scalar(name) KERNEL_PER_ISA(scalar, name)
+#define KERNEL_UP_TO_AVX2_avx2(name)   KERNEL_PER_ISA(avx2, name)
+#define KERNEL_UP_TO_AVX2_avx512(name) KERNEL_PER_ISA(avx2, name)
 #define KERNEL_COMMON(isa, name) \
     { name##_plan_common, name##_run_common }
 #define KERNEL_INTERPRETED(isa, name) \

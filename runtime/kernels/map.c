@@ -149,8 +149,8 @@ static MapFn *function_of(const TnMapStep *step) {
     TnDType t = (TnDType)step->arg_dtype;
     switch (map_class(t)) {
     case MAP_FLOAT: return TN_FN(map_float_op)(step->op);
-    case MAP_DOUBLE: return TN_FN(map_double_op)(step->op);
-    default: return TN_FN(map_int_op)(step->op, t);
+    case MAP_DOUBLE: return MAP_FN(map_double_op)(step->op);
+    default: return MAP_FN(map_int_op)(step->op, t);
     }
 }
 
