@@ -13,8 +13,9 @@
  *     input[c][kernel depth][row][phase][i] = x at column i stride + phase - pad
  *
  * so that a tap (c, k) is one offset, and neighbouring results read neighbouring floats at any
- * stride. Then tiles of 8 channels by 2 vectors of results (or 1 by 8) stay in registers over all
- * taps; weights are broadcast. When there are few patches, their channels are split over tasks. */
+ * stride. Many channels are a product with what the taps find (conv_product.c). Of a few, such as
+ * the one of a depthwise convolution, up to 8 vectors of results stay in registers over all taps.
+ * When there are few patches, their channels are split over tasks. */
 #include <string.h>
 #include "runtime/kernels/conv.h"
 #include "runtime/kernels/family.h"
@@ -24,29 +25,14 @@
 
 TN_FAMILY(conv);
 
-#define PATCH         128 /* results per channel in a unit, about; fewer where units are few */
-#define PATCH_LEAST   32
-#define PATCH_RESULTS 2048 /* results of all channels in a unit, at least */
-#define TASKS         8    /* wanted at least, so that threads share small images */
-#define TILE_CHANNELS 8
-#define TILE_VECTORS  2
-#define MAX_VECTORS   8 /* of a tile with one channel: enough to hide the latency of additions */
-
-enum { DEPTH, HEIGHT, WIDTH, SPATIAL };
-
-typedef struct Shape {
-    const float *x, *w, *bias;
-    float *y;
-    int64_t batch, groups, channels, outputs; /* channels and outputs of one group */
-    int64_t in[SPATIAL], out[SPATIAL], kernel[SPATIAL];
-    int64_t stride[SPATIAL], dilation[SPATIAL], pad[SPATIAL];
-    int64_t x_strides[2 + SPATIAL], y_strides[2 + SPATIAL];
-    int64_t rows, width; /* of a patch */
-    int64_t row_patches, column_patches;
-    int64_t input_rows, phase_columns; /* of a patch's input */
-    int64_t taps;
-    int64_t splits, split_channels; /* tasks per patch and channels of each */
-} Shape;
+#define PATCH            128 /* results per channel in a unit, about; fewer where units are few */
+#define PATCH_LEAST      32
+#define PATCH_RESULTS    2048   /* results of all channels in a unit, at least */
+#define TASKS            8      /* wanted at least, so that threads share small images */
+#define PRODUCT_LEAST    8      /* channels of a group for which a product pays */
+#define PRODUCT_CHANNELS 64     /* per task, at least */
+#define PRODUCT_FLOATS   131072 /* of packed input in a unit, about */
+#define MAX_VECTORS      8 /* of a tile with one channel: enough to hide the latency of additions */
 
 /* Spreads the spatial axes of a tensor over DEPTH, HEIGHT, WIDTH; missing ones are extent 1. */
 static void spatial_axes(const TnTensor *t, int64_t *dims, int64_t *strides) {
@@ -63,39 +49,45 @@ static int64_t smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
-static int64_t patches(const Shape *s) {
+static int64_t patches(const ConvShape *s) {
     return s->batch * s->groups * s->out[DEPTH] * s->row_patches * s->column_patches;
 }
 
-static void cut_patches(Shape *s, int64_t results) {
+static void cut_patches(ConvShape *s, int64_t results) {
     s->width = smaller(s->out[WIDTH], results);
     s->rows = smaller(s->out[HEIGHT], TN_CEIL_DIV(results, s->width));
     s->row_patches = TN_CEIL_DIV(s->out[HEIGHT], s->rows);
     s->column_patches = TN_CEIL_DIV(s->out[WIDTH], s->width);
 }
 
-/* Large patches read the weights less often; small ones,
- * then fewer channels per task, make more tasks. */
-static void choose_patch(Shape *s) {
+/* Large patches read the weights less often; small ones, then fewer channels per task, make more
+ * tasks. A product that is split packs its input again in each part. */
+static void choose_patch(ConvShape *s) {
     int64_t results = PATCH_RESULTS / s->outputs > PATCH ? PATCH_RESULTS / s->outputs : PATCH;
+    int64_t unit = s->product ? PRODUCT_CHANNELS : 1, blocks, ready = TASKS;
+    blocks = TN_CEIL_DIV(s->outputs, unit);
+    if (s->product) {
+        results = PRODUCT_FLOATS / s->taps;
+        results = results < PATCH / 2 ? PATCH / 2 : results > 2 * PATCH ? 2 * PATCH : results;
+        ready = TN_CEIL_DIV(TASKS, blocks);
+    }
     cut_patches(s, results);
-    for (; results > PATCH_LEAST && patches(s) < TASKS; results /= 2) cut_patches(s, results / 2);
+    for (; results > PATCH_LEAST && patches(s) < ready; results /= 2) cut_patches(s, results / 2);
     s->input_rows =
         (s->rows - 1) * s->stride[HEIGHT] + (s->kernel[HEIGHT] - 1) * s->dilation[HEIGHT] + 1;
     int64_t reach = (s->kernel[WIDTH] - 1) * s->dilation[WIDTH] / s->stride[WIDTH];
     s->phase_columns = s->width + reach + VF_WIDTH; /* the last vector may reach beyond the patch */
 
-    int64_t blocks = TN_CEIL_DIV(s->outputs, TILE_CHANNELS);
     int64_t splits = smaller(TN_CEIL_DIV(TASKS, patches(s)), blocks);
-    s->split_channels = TN_CEIL_DIV(blocks, splits) * TILE_CHANNELS;
+    s->split_channels = TN_CEIL_DIV(blocks, splits) * unit;
     s->splits = TN_CEIL_DIV(s->outputs, s->split_channels);
 }
 
-static Shape shape_of(const TnCall *call) {
+static ConvShape shape_of(const TnCall *call) {
     const ParamsConv *params = call->params;
     const TnTensor *x = &call->operands[0], *w = &call->operands[1];
     const TnTensor *y = &call->operands[call->inputs];
-    Shape s = {
+    ConvShape s = {
         .x = x->data, .w = w->data, .y = y->data, .batch = x->dims[0], .groups = params->groups};
     s.bias = call->inputs > 2 ? call->operands[2].data : NULL;
     s.channels = w->dims[1];
@@ -110,11 +102,14 @@ static Shape shape_of(const TnCall *call) {
         s.pad[i] = from < 0 ? 0 : params->pad_begin[from];
     }
     s.taps = s.channels * s.kernel[DEPTH] * s.kernel[HEIGHT] * s.kernel[WIDTH];
+    s.product = s.outputs >= PRODUCT_LEAST;
     choose_patch(&s);
+    /* its offsets are of 32 bits */
+    if (s.input_rows * s.stride[WIDTH] * s.phase_columns > INT32_MAX) s.product = false;
     return s;
 }
 
-static int64_t input_floats(const Shape *s) {
+static int64_t input_floats(const ConvShape *s) {
     return s->channels * s->kernel[DEPTH] * s->input_rows * s->stride[WIDTH] * s->phase_columns;
 }
 
@@ -127,16 +122,17 @@ void TN_FN(conv_plan)(TnCall *call) {
         TN_FN(conv_f64_plan)(call);
         return;
     }
-    Shape s = shape_of(call);
+    ConvShape s = shape_of(call);
     call->tasks = patches(&s) * s.splits;
     call->work = results * (s.taps + 1) / 16;
     call->scratch_bytes =
         (size_t)input_floats(&s) * sizeof(float) + (size_t)s.taps * sizeof(int64_t);
+    if (s.product) call->scratch_bytes += TN_FN(conv_product_scratch)(&s);
 }
 
 /* One row of x into its phases; `row` NULL means padding.
  * `first` is the patch's first input column. */
-static void split_row(const Shape *s, float *to, const float *row, int64_t first) {
+static void split_row(const ConvShape *s, float *to, const float *row, int64_t first) {
     int64_t step = s->stride[WIDTH], stride = s->x_strides[2 + WIDTH], extent = s->in[WIDTH];
     for (int64_t phase = 0; phase < step; phase++, to += s->phase_columns) {
         int64_t n = s->phase_columns, at = first + phase, begin = 0, end = 0;
@@ -154,13 +150,8 @@ static void split_row(const Shape *s, float *to, const float *row, int64_t first
     }
 }
 
-typedef struct Patch {
-    int64_t b, g, depth, row, column; /* first result */
-    int64_t rows, columns;
-} Patch;
-
-static Patch patch_of(const Shape *s, int64_t unit) {
-    Patch p;
+static ConvPatch patch_of(const ConvShape *s, int64_t unit) {
+    ConvPatch p;
     p.column = unit % s->column_patches * s->width;
     unit /= s->column_patches;
     p.row = unit % s->row_patches * s->rows;
@@ -174,7 +165,7 @@ static Patch patch_of(const Shape *s, int64_t unit) {
     return p;
 }
 
-static void copy_input(const Shape *s, const Patch *p, float *input) {
+static void copy_input(const ConvShape *s, const ConvPatch *p, float *input) {
     int64_t row_floats = s->stride[WIDTH] * s->phase_columns;
     int64_t first = p->column * s->stride[WIDTH] - s->pad[WIDTH];
     for (int64_t c = 0; c < s->channels; c++) {
@@ -193,7 +184,7 @@ static void copy_input(const Shape *s, const Patch *p, float *input) {
 }
 
 /* Where each tap finds its input, relative to the result's place. */
-static void list_taps(const Shape *s, int64_t *taps) {
+static void list_taps(const ConvShape *s, int64_t *taps) {
     int64_t row_floats = s->stride[WIDTH] * s->phase_columns;
     for (int64_t plane = 0; plane < s->channels * s->kernel[DEPTH]; plane++)
         for (int64_t kh = 0; kh < s->kernel[HEIGHT]; kh++)
@@ -204,16 +195,16 @@ static void list_taps(const Shape *s, int64_t *taps) {
             }
 }
 
-/* Vectors of results that lie next to each other in a row, or below each other when a row is one
- * vector: from one to the next the input moves by x_step and the result by y_step floats. */
+/* Vectors of results anywhere in the patch: where each finds its input and has its results. */
 typedef struct Tile {
-    const float *input, *w, *bias;
-    float *y;
-    int64_t x_step, y_step;
-    int64_t lanes, lanes_step; /* results from the first vector on; how many less for each next */
+    const float *w;
+    float bias;
+    const float *input[MAX_VECTORS];
+    float *y[MAX_VECTORS];
+    int64_t lanes[MAX_VECTORS]; /* results there are; at most VF_WIDTH */
 } Tile;
 
-static void store_vector(const Shape *s, float *y, vf sum, int64_t lanes) {
+static void store_vector(const ConvShape *s, float *y, vf sum, int64_t lanes) {
     int64_t stride = s->y_strides[2 + WIDTH];
     float lane[VF_WIDTH];
     if (stride == 1) {
@@ -224,63 +215,52 @@ static void store_vector(const Shape *s, float *y, vf sum, int64_t lanes) {
     for (int64_t i = 0; i < lanes; i++) y[i * stride] = lane[i];
 }
 
-/* `channels` by `vectors` vectors of results; both are constants where this is inlined. */
-static inline __attribute__((always_inline)) void
-run_tile(const Shape *s, const Tile *tile, const int64_t *taps, int channels, int vectors) {
-    vf sum[TILE_CHANNELS][MAX_VECTORS];
-    for (int o = 0; o < channels; o++)
-        for (int v = 0; v < vectors; v++) sum[o][v] = vf_set1(tile->bias ? tile->bias[o] : 0);
-    for (int64_t t = 0; t < s->taps; t++) {
-        const float *from = tile->input + taps[t], *w = tile->w + t;
-        vf x[MAX_VECTORS];
-        for (int v = 0; v < vectors; v++) x[v] = vf_load(from + v * tile->x_step);
-        for (int o = 0; o < channels; o++) {
-            vf weight = vf_set1(w[o * s->taps]);
-            for (int v = 0; v < vectors; v++) sum[o][v] = vf_fma(weight, x[v], sum[o][v]);
-        }
+/* `vectors` is a constant where this is inlined. */
+static inline __attribute__((always_inline)) void run_tile(const ConvShape *s, const Tile *tile,
+                                                           const int64_t *taps, int vectors) {
+    vf sum[MAX_VECTORS];
+    const float *input[MAX_VECTORS], *w = tile->w;
+    const int64_t count = s->taps;
+    for (int v = 0; v < vectors; v++) sum[v] = vf_set1(tile->bias);
+    for (int v = 0; v < vectors; v++) input[v] = tile->input[v];
+    for (int64_t t = 0; t < count; t++) {
+        const vf weight = vf_set1(w[t]);
+        const int64_t at = taps[t];
+        for (int v = 0; v < vectors; v++) sum[v] = vf_fma(weight, vf_load(input[v] + at), sum[v]);
     }
-    for (int o = 0; o < channels; o++)
-        for (int v = 0; v < vectors; v++)
-            store_vector(s, tile->y + o * s->y_strides[1] + v * tile->y_step, sum[o][v],
-                         smaller(tile->lanes - v * tile->lanes_step, VF_WIDTH));
+    for (int v = 0; v < vectors; v++) store_vector(s, tile->y[v], sum[v], tile->lanes[v]);
 }
 
-/* The largest tile of at most `left` vectors; returns how many it took. */
-static int64_t run_largest(const Shape *s, const Tile *tile, const int64_t *taps, int channels,
-                           int64_t left) {
-    if (channels == TILE_CHANNELS) {
-        if (left >= TILE_VECTORS)
-            return run_tile(s, tile, taps, TILE_CHANNELS, TILE_VECTORS), TILE_VECTORS;
-        return run_tile(s, tile, taps, TILE_CHANNELS, 1), 1;
-    }
-    if (left >= MAX_VECTORS) return run_tile(s, tile, taps, 1, MAX_VECTORS), MAX_VECTORS;
-    if (left >= 4) return run_tile(s, tile, taps, 1, 4), 4;
-    if (left >= 2) return run_tile(s, tile, taps, 1, 2), 2;
-    return run_tile(s, tile, taps, 1, 1), 1;
-}
-
-/* All results of a patch for `channels` channels from o on. */
-static void run_channels(const Shape *s, const Patch *p, const int64_t *taps, const float *input,
-                         int64_t o, int channels) {
-    int64_t out = p->g * s->outputs + o;
+/* All results of a patch for channel o of the group. */
+static void run_channel(const ConvShape *s, const ConvPatch *p, const int64_t *taps,
+                        const float *input, int64_t o) {
+    int64_t out = p->g * s->outputs + o, column = 0;
     int64_t x_row = s->stride[HEIGHT] * s->stride[WIDTH] * s->phase_columns;
     int64_t y_row = s->y_strides[2 + HEIGHT], y_column = s->y_strides[2 + WIDTH];
     float *y = s->y + p->b * s->y_strides[0] + out * s->y_strides[1] +
                p->depth * s->y_strides[2 + DEPTH] + p->row * y_row + p->column * y_column;
-    int narrow = p->columns <= VF_WIDTH;
-    int64_t lines = narrow ? 1 : p->rows,
-            vectors = narrow ? p->rows : TN_CEIL_DIV(p->columns, VF_WIDTH);
-    Tile tile = {.w = s->w + out * s->taps, .bias = s->bias ? s->bias + out : NULL};
-    tile.x_step = narrow ? x_row : VF_WIDTH;
-    tile.y_step = narrow ? y_row : VF_WIDTH * y_column;
-    tile.lanes_step = narrow ? 0 : VF_WIDTH;
-    for (int64_t line = 0; line < lines; line++)
-        for (int64_t v = 0; v < vectors;) {
-            tile.input = input + line * x_row + v * tile.x_step;
-            tile.y = y + line * y_row + v * tile.y_step;
-            tile.lanes = p->columns - v * tile.lanes_step;
-            v += run_largest(s, &tile, taps, channels, vectors - v);
+    int64_t left = p->rows * TN_CEIL_DIV(p->columns, VF_WIDTH);
+    Tile tile = {.w = s->w + out * s->taps, .bias = s->bias ? s->bias[out] : 0};
+    while (left > 0) {
+        int vectors = left >= MAX_VECTORS ? MAX_VECTORS : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+        for (int v = 0; v < vectors; v++) {
+            tile.input[v] = input + column;
+            tile.y[v] = y + column * y_column;
+            tile.lanes[v] = smaller(p->columns - column, VF_WIDTH);
+            column += VF_WIDTH;
+            if (column < p->columns) continue;
+            column = 0;
+            input += x_row;
+            y += y_row;
         }
+        switch (vectors) {
+        case MAX_VECTORS: run_tile(s, &tile, taps, MAX_VECTORS); break;
+        case 4: run_tile(s, &tile, taps, 4); break;
+        case 2: run_tile(s, &tile, taps, 2); break;
+        default: run_tile(s, &tile, taps, 1);
+        }
+        left -= vectors;
+    }
 }
 
 void TN_FN(conv_run)(const TnCall *call, int64_t task, void *scratch) {
@@ -288,15 +268,13 @@ void TN_FN(conv_run)(const TnCall *call, int64_t task, void *scratch) {
         TN_FN(conv_f64_run)(call, task, scratch);
         return;
     }
-    Shape s = shape_of(call);
-    Patch p = patch_of(&s, task / s.splits);
+    ConvShape s = shape_of(call);
+    ConvPatch p = patch_of(&s, task / s.splits);
     int64_t *taps = scratch;
     float *input = (float *)(taps + s.taps);
     list_taps(&s, taps);
     copy_input(&s, &p, input);
     int64_t o = task % s.splits * s.split_channels, end = smaller(o + s.split_channels, s.outputs);
-    for (int64_t step; o < end; o += step) {
-        step = end - o >= TILE_CHANNELS ? TILE_CHANNELS : 1;
-        run_channels(&s, &p, taps, input, o, (int)step);
-    }
+    if (s.product) TN_FN(conv_product)(&s, &p, taps, input, input + input_floats(&s), o, end);
+    for (; !s.product && o < end; o++) run_channel(&s, &p, taps, input, o);
 }

@@ -11,7 +11,6 @@
 #define LANES     8
 #define TASK_WORK 131072
 
-enum { DEPTH, HEIGHT, WIDTH, SPATIAL };
 enum { TILE_ROWS };
 
 typedef struct Shape {

@@ -145,7 +145,22 @@ static void known_layers(void **state) {
                                       .dilation = {1},
                                       .pad_begin = {20},
                                       .pad_end = {20}};
+    /* narrow, and of so many channels that they are split over tasks */
+    static const Case deep = {.spatial = 2,
+                              .batch = 2,
+                              .groups = 2,
+                              .channels = 9,
+                              .outputs = 150,
+                              .in = {7, 7},
+                              .kernel = {3, 3},
+                              .stride = {1, 1},
+                              .dilation = {1, 1},
+                              .pad_begin = {1, 1},
+                              .pad_end = {1, 1},
+                              .bias = 1};
     FOR_EACH_ISA(isa) {
+        check_case(isa, &deep, 1);
+        check_case(isa, &deep, 3);
         check_case(isa, &patches, 1);
         check_case(isa, &depthwise, 1);
         check_case(isa, &audio, 1);
