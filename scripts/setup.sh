@@ -8,7 +8,7 @@
 # and its relatives it only checks that the tools it can name are on the path.
 set -euo pipefail
 
-packages=(build-essential cmake ninja-build pkg-config python3
+packages=(build-essential cmake ninja-build pkg-config python3 python3-venv
     libprotobuf-c-dev protobuf-c-compiler libcjson-dev libxxhash-dev libpthreadpool-dev libopenblas-dev libcmocka-dev "$@")
 
 if ! command -v dpkg-query >/dev/null; then
