@@ -1,5 +1,6 @@
-/* The operators' semantics against ONNX's own test cases: those of cases.safetensors, which
- * make_cases.py wrote. Each is compiled, and run on every instruction set.
+/* The operators' semantics against others' answers: ONNX's own test cases (cases.safetensors, which
+ * make_cases.py wrote) and ONNX Runtime's results (microsoft.safetensors). Each case is compiled,
+ * and run on every instruction set.
  *
  *     test_cases [NAME]      the cases whose name contains NAME */
 #include <math.h>
@@ -159,25 +160,36 @@ static bool try_case(const SafeTensors *cases, const char *name) {
     return ok;
 }
 
-int main(int argc, char **argv) {
-    static Cx cx;
-    jmp_buf failed;
-    static int count, wrong;
-    cx_init(&cx, tn_default_alloc());
-    cx.on_fail = &failed;
-    if (setjmp(failed)) {
-        printf("%s\n", cx.message);
-        return 1;
-    }
+typedef struct Totals {
+    int count, wrong;
+} Totals;
+
+static void try_file(Cx *cx, const char *file, const char *wanted, Totals *total) {
     const SafeTensors *cases =
-        st_open(&cx, TENON_SOURCE_DIR "/tests/conformance/cases.safetensors");
+        st_open(cx, arena_printf(&cx->arena, "%s/tests/conformance/%s", TENON_SOURCE_DIR, file));
     for (size_t i = 0; i < st_count(cases); i++) {
         const char *name = st_at(cases, i)->name, *slash = strrchr(name, '/');
-        if (strcmp(slash, "/model") != 0 || (argc > 1 && !strstr(name, argv[1]))) continue;
-        count++;
-        wrong += !try_case(cases, arena_printf(&cx.arena, "%.*s", (int)(slash - name), name));
+        if (strcmp(slash, "/model") != 0 || !strstr(name, wanted)) continue;
+        total->count++;
+        name = arena_strndup(&cx->arena, name, (size_t)(slash - name));
+        if (!try_case(cases, name)) total->wrong++;
     }
-    printf("%d cases, %d failed\n", count, wrong);
+}
+
+int main(int argc, char **argv) {
+    static Cx cx;
+    static Totals total;
+    jmp_buf failed;
+    cx_init(&cx, tn_default_alloc());
+    cx.on_fail = &failed;
+    if (setjmp(failed) == 0) {
+        try_file(&cx, "cases.safetensors", argc > 1 ? argv[1] : "", &total);
+        try_file(&cx, "microsoft.safetensors", argc > 1 ? argv[1] : "", &total);
+    } else {
+        printf("%s\n", cx.message);
+        total.wrong++;
+    }
+    printf("%d cases, %d failed\n", total.count, total.wrong);
     cx_free(&cx);
-    return wrong || !count;
+    return total.wrong || !total.count;
 }
