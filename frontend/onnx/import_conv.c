@@ -90,18 +90,52 @@ static Value *without_zero(OnnxNode *n, int i, int zero, int channel, TnDType t)
     return y;
 }
 
-/* (x - x_zero) conv (w - w_zero) + bias as i32. Products are below 2^16 in size, so f32 holds the
- * sum of 256 of them, f64 any that i32 holds. */
+/* Products of two bytes less their zero points are below 2^16 in size: f32 holds the sum of 256. */
+#define EXACT_PRODUCTS 256
+
+/* How many input channels may be summed in f32; 0: not known, or none. */
+static int64_t exact_channels(OnnxNode *n, const Type *w) {
+    int64_t taps, channels;
+    const Expr *area = ex_product(n->x, w->dims + 2, w->rank - 2);
+    if (!ex_const(area, &taps) || !ex_const(w->dims[1], &channels) || taps < 1) return 0;
+    int64_t most = EXACT_PRODUCTS / taps;
+    return most >= channels ? channels : onnx_int(n, "group") == 1 ? most : 0;
+}
+
+/* a conv b as i32, `most` input channels at a time. */
+static Value *convolve_parts(OnnxNode *n, Value *a, Value *b, int64_t most) {
+    int64_t channels = 0;
+    Value *sum = NULL;
+    ex_const(b->type.dims[1], &channels);
+    ir_same_dim(n->m, a->type.dims[1], ex_scale(n->x, b->type.dims[1], onnx_int(n, "group"), 1),
+                "input channels");
+    if (most >= channels) return ir_cast(n->g, convolve(n, a, b, NULL), TN_I32);
+    for (int64_t c = 0; c < channels; c += most) {
+        int64_t count = channels - c < most ? channels - c : most;
+        const Expr *start = ex_int(n->x, c), *length = ex_int(n->x, count);
+        Value *part = convolve(n, onnx_slice(n, a, 1, start, length, 1),
+                               onnx_slice(n, b, 1, start, length, 1), NULL);
+        part = ir_cast(n->g, part, TN_I32);
+        sum = sum ? ir_binary(n->g, OP_add, sum, part) : part;
+    }
+    return sum;
+}
+
+/* (x - x_zero) conv (w - w_zero) + bias as i32: in f32, a few channels at a time, or else in f64,
+ * which holds any sum that i32 holds. */
 static Value *convolve_integers(OnnxNode *n, int x, int x_zero, int w, int w_zero, Value *bias) {
-    const Type *weights = &n->inputs[w]->type;
-    int64_t taps;
-    bool few = ex_const(ex_product(n->x, weights->dims + 1, weights->rank - 1), &taps) &&
-               taps <= 256 && !bias;
-    TnDType t = few ? TN_F32 : TN_F64;
-    if (bias && bias->type.dtype != TN_I32)
-        tn_fail(n->cx, TN_E_MODEL, "the bias is %s, not i32", tn_dtype_name(bias->type.dtype));
+    if (bias && (bias->type.dtype != TN_I32 || bias->type.rank != 1))
+        tn_fail(n->cx, TN_E_MODEL, "the bias is %s, not a vector of i32",
+                ir_type_text(n->m, &bias->type));
+    onnx_window(n, &n->inputs[w]->type); /* checks it */
+    int64_t most = exact_channels(n, &n->inputs[w]->type);
+    TnDType t = most ? TN_F32 : TN_F64;
     Value *a = without_zero(n, x, x_zero, 1, t), *b = without_zero(n, w, w_zero, 0, t);
-    return ir_cast(n->g, convolve(n, a, b, bias ? ir_cast(n->g, bias, t) : NULL), TN_I32);
+    Value *y =
+        most ? convolve_parts(n, a, b, most) : ir_cast(n->g, convolve(n, a, b, NULL), TN_I32);
+    if (!bias) return y;
+    ir_same_dim(n->m, bias->type.dims[0], y->type.dims[1], "bias and output channels");
+    return ir_binary(n->g, OP_add, y, along_channels(n, bias, 1, y->type.rank));
 }
 
 void import_conv_integer(OnnxNode *n) {

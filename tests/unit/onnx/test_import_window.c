@@ -144,6 +144,10 @@ static void test_conv_forms(void **state) {
     VALUES("const x u8 [1,1,3] 2 3 4\nconst w u8 [2,1,2] 1 2 3 4\nconst a u8 [] 1\n"
            "const b u8 [2] 1 2\ny = ConvInteger x w a b {pads=[1,0]}\nout y",
            "i32[1, 2, 3]", 1, 2, 3, 2, 5, 8);
+    /* 300 products: two channels, then one */
+    VALUES("const s i64 [3] 1 3 100\nx = ConstantOfShape s {value=u8[2]}\n"
+           "w = ConstantOfShape s {value=u8[200]}\nconst b u8 [] 1\ny = ConvInteger x w b\nout y",
+           "i32[1, 1, 1]", 60000);
     VALUES("const x i8 [1,1,2] 10 -10\nconst w i8 [2,1,1] 2 3\nconst s f32 [] 0.5\n"
            "const t f32 [2] 1 0.5\nconst z i8 [] 0\nconst u f32 [] 0.1\nconst v i8 [] 1\n"
            "const b i32 [2] 1 0\ny = QLinearConv x s z w t z u v b\nout y",
