@@ -140,6 +140,31 @@ static inline void zoo_signals(const Zoo *z) {
     zoo_one(z, TN_OP_det, 1, &dense, determinants, NULL, 0);
 }
 
+/* Windows over x[b, s, 8], the channels being s. */
+static inline void zoo_windows(const Zoo *z) {
+    PlanBuilder *b = z->b;
+    const uint32_t *n = z->n, bt = z->batch, s = z->seq;
+    uint32_t largest[2] = {pb_output(b, "largest", TN_F32, 3, (uint32_t[]){bt, s, n[5]}),
+                           pb_output(b, "places", TN_I64, 3, (uint32_t[]){bt, s, n[5]})};
+    ParamsPool pool = {.spatial = 1, .kernel = {3}, .stride = {2}, .dilation = {2}, .p = 2};
+    pb_instruction(b, TN_OP_pool, 1, &z->x, 2, largest, &pool, sizeof pool,
+                   (uint32_t[]){n[1], n[2]}, 2, "pool");
+    uint32_t columns = zoo_view(z, z->x, TN_F32, 4, (uint32_t[]){bt, s, n[2], n[4]},
+                                (uint32_t[]){zoo_times(z, s, n[8]), n[8], n[4], n[1]}, n[0]);
+    uint32_t line = pb_output(b, "line", TN_F32, 3, (uint32_t[]){bt, s, n[7]});
+    ParamsCol2im col2im = {.spatial = 1, .stride = {2}, .dilation = {3}};
+    pb_instruction(b, TN_OP_col2im, 1, &columns, 1, &line, &col2im, sizeof col2im, &n[1], 1,
+                   "col2im");
+    uint32_t offsets = pb_arena(b, TN_F32, 4, (uint32_t[]){bt, n[4], n[3], n[5]});
+    zoo_one(z, TN_OP_fill, 0, NULL, offsets, &(ParamsFill){.value = 0.25}, sizeof(ParamsFill));
+    uint32_t deformed =
+        pb_output(b, "deformed", TN_F32, 6, (uint32_t[]){bt, s, n[2], n[1], n[3], n[5]});
+    ParamsDeform deform = {
+        .groups = 1, .kernel = {2, 1}, .stride = {1, 1}, .dilation = {1, 1}, .pad = {1, 0}};
+    zoo_one(z, TN_OP_deform_columns, 2, (uint32_t[]){columns, offsets}, deformed, &deform,
+            sizeof deform);
+}
+
 static inline unsigned char *zoo_plan(size_t *size) {
     PlanBuilder builder = {0}, *b = &builder;
     pb_begin(b, "main");
@@ -187,6 +212,7 @@ static inline unsigned char *zoo_plan(size_t *size) {
     zoo_one(&z, TN_OP_conv, 2, (uint32_t[]){channels, kernel}, convolved, &conv, sizeof conv);
     zoo_map(&z);
     zoo_signals(&z);
+    zoo_windows(&z);
     pb_end(b);
     return pb_finish(b, size);
 }
