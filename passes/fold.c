@@ -12,13 +12,23 @@
 #define SMALL_COUNT 4096       /* elements of a splat, iota or expansion that is a constant */
 #define MAX_WORK    (64 << 20) /* multiply-adds or elements computed at compile time, per node */
 
+/* elements x factor, at most MAX_WORK */
+static int64_t times(int64_t elements, int64_t factor) {
+    return elements > 0 && factor > MAX_WORK / elements ? MAX_WORK : elements * factor;
+}
+
 static int64_t work(const Node *n, int64_t elements) {
+    if (n->op == OP_pool) {
+        const IntList *kernel = attr_ints(n, "kernel");
+        for (int i = 0; i < kernel->count; i++) elements = times(elements, kernel->v[i]);
+        return elements;
+    }
     if (n->op != OP_matmul && n->op != OP_linear && n->op != OP_conv) return elements;
     const Type *w = &n->inputs[1]->type;
     int64_t k = 1, d;
     for (int i = 0; i < w->rank; i++)
         if (ex_const(w->dims[i], &d)) k *= d > 0 ? d : 1;
-    return elements > 0 && k > MAX_WORK / elements ? MAX_WORK : elements * k;
+    return times(elements, k);
 }
 
 static bool worth_folding(const Node *n, int64_t elements, int64_t bytes) {

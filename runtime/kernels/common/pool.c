@@ -159,18 +159,22 @@ static void tap_range(const Pool *s, int64_t k, int64_t low, int64_t high, int64
     if (at + (*last - 1) * step >= high) *last = high > at ? TN_CEIL_DIV(high - at, step) : 0;
 }
 
-/* Taps of an axis that fall inside [low, high), for the result at place i. */
-static int64_t count_taps(const Pool *s, int axis, int64_t i, int64_t low, int64_t high) {
+/* The taps [*first, *last) of an axis that fall inside [low, high), for the result at place i. */
+static void tap_span(const Pool *s, int axis, int64_t i, int64_t low, int64_t high, int64_t *first,
+                     int64_t *last) {
     int64_t at = i * s->stride[axis] - s->pad[axis], step = s->dilation[axis];
-    int64_t first = at >= low ? 0 : TN_CEIL_DIV(low - at, step), last = s->kernel[axis];
-    if (at + (last - 1) * step >= high) last = high > at ? TN_CEIL_DIV(high - at, step) : 0;
-    return last > first ? last - first : 0;
+    *first = at >= low ? 0 : TN_CEIL_DIV(low - at, step);
+    *last = s->kernel[axis];
+    if (at + (*last - 1) * step >= high) *last = high > at ? TN_CEIL_DIV(high - at, step) : 0;
+    if (*last < *first) *last = *first;
 }
 
 static int64_t count_along(const Pool *s, int axis, int64_t i) {
     int pads = s->p->flags & TN_POOL_COUNT_PADS;
     int64_t low = pads ? -s->pad[axis] : 0, high = s->in[axis] + (pads ? s->pad_end[axis] : 0);
-    return count_taps(s, axis, i, low, high);
+    int64_t first, last;
+    tap_span(s, axis, i, low, high, &first, &last);
+    return last - first;
 }
 
 /* A row of x as numbers to compute with; *step apart. */
@@ -257,13 +261,14 @@ static void pool_row(const Pool *s, const Rows *r, const RowAt *at) {
     int64_t first = plane * s->in[DEPTH] * s->in[HEIGHT] * s->in[WIDTH];
     const char *x =
         (const char *)s->x->data + (at->b * s->x->strides[0] + at->c * s->x->strides[1]) * size;
+    int64_t kd, kh, d_end, h_begin, h_end;
+    tap_span(s, DEPTH, at->d, 0, s->in[DEPTH], &kd, &d_end);
+    tap_span(s, HEIGHT, at->h, 0, s->in[HEIGHT], &h_begin, &h_end);
     begin_row(s, r);
-    for (int64_t kd = 0; kd < s->kernel[DEPTH]; kd++) {
+    for (; kd < d_end; kd++) {
         int64_t d = at->d * s->stride[DEPTH] + kd * s->dilation[DEPTH] - s->pad[DEPTH];
-        if (d < 0 || d >= s->in[DEPTH]) continue;
-        for (int64_t kh = 0; kh < s->kernel[HEIGHT]; kh++) {
+        for (kh = h_begin; kh < h_end; kh++) {
             int64_t h = at->h * s->stride[HEIGHT] + kh * s->dilation[HEIGHT] - s->pad[HEIGHT];
-            if (h < 0 || h >= s->in[HEIGHT]) continue;
             take_row(s, r, x + (d * s->xs[DEPTH] + h * s->xs[HEIGHT]) * size,
                      first + d * s->number[DEPTH] + h * s->number[HEIGHT]);
         }
