@@ -98,6 +98,20 @@ void lower_concat(Lower *lo, Node *n) {
     }
 }
 
+/* What is left of x where borders are negative, and its place in the result: either may be empty,
+ * and starts stay inside then. */
+static void lower_border(Lower *lo, View *from, View *to, int axis, const Expr *before,
+                         const Expr *after) {
+    ExprCx *x = lo->x;
+    const Expr *zero = ex_int(x, 0), *d = from->dims[axis], *out = to->dims[axis];
+    const Expr *cut = ex_min(x, ex_max(x, ex_neg(x, before), zero), d);
+    const Expr *end = ex_max(x, ex_neg(x, after), zero);
+    const Expr *length = ex_max(x, ex_sub(x, ex_sub(x, d, cut), end), zero);
+    const Expr *at = ex_min(x, ex_max(x, before, zero), out);
+    *from = view_slice(lo, from, axis, cut, length, 1);
+    *to = view_slice(lo, to, axis, at, length, 1);
+}
+
 void lower_pad(Lower *lo, Node *n) {
     if (strcmp(attr_string(n, "mode"), "constant"))
         tn_fail(lo->cx, TN_E_UNSUPPORTED, "padding mode '%s' is unsupported",
@@ -105,12 +119,13 @@ void lower_pad(Lower *lo, Node *n) {
     View from = lower_operand(lo, n->inputs[0]), out = lower_result(lo, n->outputs[0]), inner = out;
     ParamsFill p = {0};
     const Value *v = n->input_count > 1 ? n->inputs[1] : NULL;
-    if (v && !ir_constant_float(v, &p.value) && !ir_constant_int(v, &p.integer))
+    if (v && !(tn_is_float(v->type.dtype) ? ir_constant_float(v, &p.value)
+                                          : ir_constant_int(v, &p.integer)))
         tn_fail(lo->cx, TN_E_UNSUPPORTED, "padding with a computed value is unsupported");
     lower_emit(lo, TN_OP_fill, 0, NULL, 1, &out, &p, sizeof p);
-    const DimList *before = attr_dims(n, "before");
+    const DimList *before = attr_dims(n, "before"), *after = attr_dims(n, "after");
     for (int i = 0; i < before->count; i++)
-        inner = view_slice(lo, &inner, i, before->e[i], n->inputs[0]->type.dims[i], 1);
+        lower_border(lo, &from, &inner, i, before->e[i], after->e[i]);
     lower_emit_copy(lo, &from, &inner);
 }
 

@@ -66,7 +66,7 @@ static Resize resize_of(const TnCall *call) {
 
 static void read_grid(const TnCall *call, Resize *r) {
     const float *grid = call->inputs > 1 ? call->operands[1].data : NULL;
-    double least = at_most((double)r->m / (double)r->n, 1); /* what the table has room for */
+    double least = at_most(((double)r->m - 0.5) / (double)r->n, 1); /* the table has room for it */
     if (grid) {
         if (grid[0] > 0 && isfinite(grid[0])) {
             r->step_over = 1;
@@ -80,11 +80,13 @@ static void read_grid(const TnCall *call, Resize *r) {
     if (r->stretch < least) r->stretch = least;
 }
 
+/* A given s may be less than m / n, which was rounded: not below (m - 0.5) / n. */
 static int64_t tap_count(const Resize *r) {
     if (r->p->mode == TN_RESIZE_NEAREST) return 1;
     int64_t radius = r->p->mode == TN_RESIZE_CUBIC ? 2 : 1;
-    bool wide = r->p->flags & TN_RESIZE_ANTIALIAS && r->n > r->m;
-    return 2 * (wide ? TN_CEIL_DIV(radius * r->n, r->m) : radius);
+    int64_t over = 2 * r->n, by = 2 * r->m - 1;
+    bool wide = r->p->flags & TN_RESIZE_ANTIALIAS && over > by;
+    return 2 * (wide ? TN_CEIL_DIV(radius * over, by) : radius);
 }
 
 void TN_FN(resize_plan)(TnCall *call) {

@@ -19,14 +19,18 @@
 #define TOLERANCE  2e-5
 
 typedef struct Run {
-    const char *inputs, *node; /* "x: f32[2, 3], y: f32[3]" and "f32[2, 3] = add %x, %y" */
+    /* "x: f32[2, 3], y: f32[3]", behind constants and '|', and "f32[2, 3] = add %x, %y" */
+    const char *inputs, *node;
     TnIsa isa;
 } Run;
 
 static Graph *parse(Cx *cx, const Run *r) {
     TextBuffer t = {.arena = &cx->arena};
-    text_add(&t, "module {\n  graph main(%");
-    for (const char *s = r->inputs; *s; s++) {
+    const char *bar = strchr(r->inputs, '|'), *inputs = bar ? bar + 1 : r->inputs;
+    text_add(&t, "module {\n");
+    if (bar) text_format(&t, "  const %.*s\n", (int)(bar - r->inputs), r->inputs);
+    text_add(&t, "  graph main(%");
+    for (const char *s = inputs; *s; s++) {
         text_add_bytes(&t, s, 1);
         if (s[0] == ',' && strchr(s, ':') && strcspn(s, ":") < strcspn(s, "]")) text_add(&t, " %");
     }
@@ -154,6 +158,9 @@ static void test_resize(void **state) {
     check("x: f32[2, 3, 7, 5]", "f32[2, 3, 15, 5] = resize %x {axis=2, length=15}");
     check("x: f64[2, 9, 4]",
           "f64[2, 9, 3] = resize %x {axis=2, length=3, mode=cubic, antialias=1}");
+    /* 0.25 of ten is two and a half, rounded to three */
+    check("%g: f32[3] = {0.25, 0, 1}|x: f32[2, 10]",
+          "f32[2, 3] = resize %x, %g {axis=1, length=3, antialias=1}");
     check("x: i16[3, 7]", "i16[3, 19] = resize %x {axis=1, length=19, mode=nearest, nearest=ceil}");
 }
 
@@ -189,6 +196,17 @@ static void test_roi_align(void **state) {
                  "f32[9, 3, 2, 3] = roi_align %%x, %%r, %%b {height=2, width=3%s}", attributes[k]);
         check("x: f32[2, 3, 7, 5], r: f32[9, 4], b: i64[9]", node);
     }
+}
+
+/* Borders of numbers and truth values, and borders that cut, all of it too. */
+static void test_pad(void **state) {
+    (void)state;
+    check("%c: i32[] = {7}|x: i32[2, 3]", "i32[4, 4] = pad %x, %c {before=[2, 0], after=[0, 1]}");
+    check("%c: bool[] = {1}|x: bool[5]", "bool[9] = pad %x, %c {before=[3], after=[1]}");
+    check("%c: f64[] = {-2.5}|x: f64[5]", "f64[7] = pad %x, %c {before=[3], after=[-1]}");
+    check("x: f32[4, 6]", "f32[2, 5] = pad %x {before=[-1, -2], after=[-1, 1]}");
+    check("%c: u8[] = {9}|x: u8[2, 3]", "u8[1, 3] = pad %x, %c {before=[-3, 0], after=[2, 0]}");
+    check("x: f32[3]", "f32[2] = pad %x {before=[4], after=[-5]}");
 }
 
 static void test_selections(void **state) {
@@ -267,7 +285,7 @@ int main(void) {
         cmocka_unit_test(test_resize),       cmocka_unit_test(test_grid_sample),
         cmocka_unit_test(test_roi_align),    cmocka_unit_test(test_selections),
         cmocka_unit_test(test_recurrent),    cmocka_unit_test(test_transforms),
-        cmocka_unit_test(test_determinants),
+        cmocka_unit_test(test_determinants), cmocka_unit_test(test_pad),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,22 @@ bool make_exp(Maker *k, OpKind op) {
     return true;
 }
 
+bool make_inside(Maker *k, OpKind op) { /* between -0.5 and 0.5 */
+    Item x = random_small(k, random_float(k));
+    Value *half = ir_scalar(k->g, x.v->type.dtype, 0.5);
+    Value *y = ir_binary(k->g, OP_mul, ir_unary(k->g, OP_tanh, x.v), half);
+    random_add(k, ir_unary(k->g, op, y), 3.2, false);
+    return true;
+}
+
+bool make_acosh(Maker *k, OpKind op) { /* from 1.5 */
+    Item x = random_small(k, random_float(k));
+    Value *one = ir_scalar(k->g, x.v->type.dtype, 1);
+    Value *y = ir_binary(k->g, OP_add, random_positive(k, x), one);
+    random_add(k, ir_unary(k->g, op, y), x.bound + 2, false);
+    return true;
+}
+
 bool make_of_positive(Maker *k, OpKind op) {
     Item x = random_small(k, random_float(k));
     random_add(k, ir_unary(k->g, op, random_positive(k, x)), x.bound + 2, false);
@@ -111,6 +127,8 @@ bool make_where(Maker *k, OpKind op) {
 
 bool make_cast(Maker *k, OpKind op) {
     (void)op;
-    random_cast(k, random_any(k), random_type(k));
+    static const TnDType narrow[] = {TN_F8E4M3FN, TN_F8E5M2, TN_F4E2M1, TN_I4, TN_U2};
+    TnDType t = random_often(k, 85) ? random_type(k) : narrow[rng_below(&k->rng, 5)];
+    random_cast(k, random_any(k), t);
     return true;
 }

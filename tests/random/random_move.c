@@ -5,7 +5,7 @@
 
 bool make_view(Maker *k, OpKind op) {
     (void)op;
-    Item x = random_any(k);
+    Item x = random_movable(k);
     const Type *t = &x.v->type;
     const Expr *dims[TN_MAX_RANK];
     int rank = t->rank;
@@ -34,7 +34,7 @@ bool make_view(Maker *k, OpKind op) {
 
 bool make_transpose(Maker *k, OpKind op) {
     (void)op;
-    Item x = random_any(k);
+    Item x = random_movable(k);
     int perm[TN_MAX_RANK], rank = x.v->type.rank;
     for (int i = 0; i < rank; i++) {
         int j = rng_below(&k->rng, i + 1);
@@ -48,7 +48,7 @@ bool make_transpose(Maker *k, OpKind op) {
 
 bool make_expand(Maker *k, OpKind op) {
     (void)op;
-    Item x = random_any(k);
+    Item x = random_movable(k);
     const Type *t = &x.v->type;
     const Expr *dims[TN_MAX_RANK];
     int more = t->rank < RANDOM_RANK ? rng_below(&k->rng, 2) : 0;
@@ -61,10 +61,19 @@ bool make_expand(Maker *k, OpKind op) {
 
 bool make_slice(Maker *k, OpKind op) {
     (void)op;
-    Item x = random_any(k);
+    Item x = random_movable(k);
     int axis = random_axis(k, &x);
     int64_t length;
-    if (axis < 0 || !ex_const(x.v->type.dims[axis], &length) || length < 1) return false;
+    if (axis < 0) return false;
+    const Expr *dim = x.v->type.dims[axis];
+    if (!ex_const(dim, &length)) { /* all but the first or the last */
+        const Expr *less = ex_sub(k->x, dim, ex_int(k->x, 1)), *zero = ex_int(k->x, 0);
+        bool backwards = random_often(k, 30);
+        const Expr *at = backwards ? less : random_often(k, 50) ? zero : ex_int(k->x, 1);
+        random_add(k, ir_slice(k->g, x.v, axis, at, less, backwards ? -1 : 1), x.bound, x.exact);
+        return true;
+    }
+    if (length < 1) return false;
     int64_t start = rng_below(&k->rng, (int)length);
     bool backwards = random_often(k, 25);
     int64_t step = backwards ? -1 - rng_below(&k->rng, 2) : 1 + rng_below(&k->rng, 2);
@@ -76,32 +85,38 @@ bool make_slice(Maker *k, OpKind op) {
 
 bool make_concat(Maker *k, OpKind op) {
     (void)op;
-    Item x = random_any(k);
+    Item x = random_movable(k);
     int axis = random_axis(k, &x);
     if (axis < 0) return false;
     const Expr *dims[TN_MAX_RANK];
     memcpy(dims, x.v->type.dims, sizeof dims);
     dims[axis] = random_dim(k);
     Item y = random_source(k, x.v->type.dtype, x.v->type.rank, dims);
-    Value *const parts[] = {x.v, y.v, x.v};
-    int n = 2 + random_often(k, 30);
+    Value *const parts[] = {x.v, random_often(k, 20) ? x.v : y.v, x.v, y.v};
+    int n = 2 + random_often(k, 30) + random_often(k, 20);
     random_add(k, ir_concat(k->g, n, parts, axis), fmax(x.bound, y.bound), x.exact && y.exact);
     return true;
 }
 
+/* By a constant; importers write the other modes and computed values with other operators. */
 bool make_pad(Maker *k, OpKind op) {
-    Item x = random_any(k);
-    int rank = x.v->type.rank;
+    Item x = random_movable(k);
+    const Type *t = &x.v->type;
+    int rank = t->rank;
     const Expr *before[TN_MAX_RANK], *after[TN_MAX_RANK];
+    bool cut = random_often(k, 20);
     for (int i = 0; i < rank; i++) {
-        before[i] = ex_int(k->x, rng_below(&k->rng, 3));
-        after[i] = ex_int(k->x, rng_below(&k->rng, 3));
+        before[i] = ex_int(k->x, rng_below(&k->rng, 3) - cut);
+        after[i] = ex_int(k->x, rng_below(&k->rng, 3) - cut);
     }
     if (!rank) return false;
-    Node *n = ir_node(k->g, op, 1, &x.v);
+    int64_t none = 0;
+    Value *in[] = {x.v, NULL};
+    if (random_often(k, 50)) in[1] = random_constant(k, t->dtype, 0, &none).v;
+    Node *n = ir_node(k->g, op, in[1] ? 2 : 1, in);
     ir_set_dims(n, "before", rank, before);
     ir_set_dims(n, "after", rank, after);
-    random_add(k, ir_insert(n), x.bound, x.exact);
+    random_add(k, ir_insert(n), fmax(x.bound, 2), x.exact);
     return true;
 }
 
@@ -116,7 +131,7 @@ static Value *indices(Maker *k, int64_t length, int rank, const int64_t *dims) {
 }
 
 bool make_gather(Maker *k, OpKind op) {
-    Item x = random_any(k);
+    Item x = random_movable(k);
     int axis = random_axis(k, &x);
     int64_t length, dims[TN_MAX_RANK];
     if (axis < 0 || !ex_const(x.v->type.dims[axis], &length) || length < 1) return false;

@@ -14,6 +14,16 @@ int rng_below(Rng *r, int n) {
     return (int)(rng_next(r) % (uint32_t)n);
 }
 
+const char *random_name(Maker *k, const char *prefix) {
+    Maker *top = k;
+    while (top->outer) top = top->outer;
+    return arena_printf(&k->g->module->cx->arena, "%s%d", prefix, top->names++);
+}
+
+const Expr *random_measured(Maker *k, int64_t max) {
+    return ex_measured(k->x, random_name(k, "m"), 0, max);
+}
+
 bool random_often(Maker *k, int percent) {
     return rng_below(&k->rng, 100) < percent;
 }
@@ -27,35 +37,69 @@ Item random_add(Maker *k, Value *v, double bound, bool exact) {
 const char *const random_symbols[RANDOM_SYMBOLS] = {"a", "b", "c"};
 
 const Expr *random_dim(Maker *k) {
-    if (random_often(k, 50))
-        return ex_symbol(k->x, random_symbols[rng_below(&k->rng, RANDOM_SYMBOLS)]);
+    if (random_often(k, 50)) {
+        int i = rng_below(&k->rng, RANDOM_SYMBOLS);
+        if (!k->numbers) return ex_symbol(k->x, random_symbols[i]);
+        return ex_int(k->x, i == 0   ? k->numbers / 100
+                            : i == 1 ? k->numbers / 10 % 10
+                                     : k->numbers % 10);
+    }
     static const int lengths[] = {1, 2, 3, 4, 5, 8, 16, 17};
     return ex_int(k->x, lengths[rng_below(&k->rng, 8)]);
 }
 
 TnDType random_type(Maker *k) {
-    static const TnDType others[] = {TN_F16, TN_BF16, TN_F64, TN_I64, TN_I32,
-                                     TN_I16, TN_I8,   TN_U8,  TN_BOOL};
-    return random_often(k, 70) ? TN_F32 : others[rng_below(&k->rng, 9)];
+    static const TnDType others[] = {TN_F16, TN_BF16, TN_F64, TN_I64, TN_I32, TN_I16,
+                                     TN_I8,  TN_U8,   TN_U16, TN_U32, TN_U64, TN_BOOL};
+    return random_often(k, 70) ? TN_F32 : others[rng_below(&k->rng, 12)];
 }
 
 static double input_bound(TnDType t) {
     return t == TN_BOOL ? 1 : 2;
 }
 
+/* A value of the caller's, in a body. */
+Item random_capture(Maker *k, Item from) {
+    for (int i = 0; i < k->captures; i++)
+        if (k->captured[i].v == from.v) return random_captured(k, i);
+    k->captured[k->captures++] = from;
+    const Type *t = &from.v->type;
+    ir_input(k->g, random_name(k, "c"), t->dtype, t->rank, t->dims, INPUT_REQUIRED);
+    Item inner = random_captured(k, k->captures - 1);
+    return random_add(k, inner.v, inner.bound, inner.exact);
+}
+
+Item random_captured(const Maker *k, int i) {
+    Item inner = k->captured[i];
+    inner.v = k->g->inputs[k->own_inputs + i];
+    return inner;
+}
+
+/* Nobody passes in a value of a length that is measured: one of length 1 there, expanded. */
+static Item expanded_input(Maker *k, TnDType t, int rank, const Expr *const *dims) {
+    const Expr *known[TN_MAX_RANK];
+    for (int i = 0; i < rank; i++)
+        known[i] = ex_mentions_measured(dims[i]) ? ex_int(k->x, 1) : dims[i];
+    Item x = random_source(k, t, rank, known);
+    return random_add(k, ir_expand(k->g, x.v, rank, dims), x.bound, true);
+}
+
 Item random_input(Maker *k, TnDType t, int rank, const Expr *const *dims) {
+    for (int i = 0; i < rank; i++)
+        if (ex_mentions_measured(ex_norm(k->x, dims[i]))) return expanded_input(k, t, rank, dims);
+    if (k->outer && k->captures == RANDOM_CAPTURES) {
+        Value *one = tn_is_float(t) ? ir_scalar(k->g, t, 1) : ir_scalar_int(k->g, t, 1);
+        return random_add(k, ir_expand(k->g, one, rank, dims), 1, true);
+    }
+    if (k->outer) return random_capture(k, random_input(k->outer, t, rank, dims));
     const char *name = arena_printf(&k->g->module->cx->arena, "x%d", k->inputs++);
     Value *v = ir_input(k->g, name, t, rank, dims, INPUT_REQUIRED);
     return random_add(k, v, input_bound(t), true);
 }
 
-/* A constant where all dims are numbers, else an input. */
-Item random_source(Maker *k, TnDType t, int rank, const Expr *const *dims) {
-    int64_t n[TN_MAX_RANK], count = 1;
-    Type type = {.dtype = t, .rank = rank};
-    memcpy(type.dims, dims, (size_t)rank * sizeof *dims);
-    if (!ir_static_dims(&type, n) || random_often(k, 40)) return random_input(k, t, rank, dims);
-    for (int i = 0; i < rank; i++) count *= n[i];
+Item random_constant(Maker *k, TnDType t, int rank, const int64_t *dims) {
+    int64_t count = 1;
+    for (int i = 0; i < rank; i++) count *= dims[i];
     void *data = arena_array(&k->g->module->cx->arena, (size_t)count + 1, tn_dtype_size(t));
     for (int64_t i = 0; i < count; i++) {
         if (tn_is_float(t))
@@ -63,10 +107,27 @@ Item random_source(Maker *k, TnDType t, int rank, const Expr *const *dims) {
         else
             ir_store_i64(t, data, i, rng_below(&k->rng, t == TN_BOOL ? 2 : 3));
     }
-    return random_add(k, ir_tensor(k->g, NULL, t, rank, n, data), input_bound(t), true);
+    return random_add(k, ir_tensor(k->g, NULL, t, rank, dims, data), input_bound(t), true);
 }
 
-Item random_any(Maker *k) {
+Item random_source(Maker *k, TnDType t, int rank, const Expr *const *dims) {
+    int64_t n[TN_MAX_RANK];
+    Type type = {.dtype = t, .rank = rank};
+    memcpy(type.dims, dims, (size_t)rank * sizeof *dims);
+    if (!ir_static_dims(&type, n) || random_often(k, 40)) return random_input(k, t, rank, dims);
+    return random_constant(k, t, rank, n);
+}
+
+/* Constant integers from low to low + n - 1. */
+Value *random_integers(Maker *k, TnDType t, int low, int n, int rank, const int64_t *dims) {
+    int64_t count = 1;
+    for (int i = 0; i < rank; i++) count *= dims[i];
+    void *data = arena_array(&k->g->module->cx->arena, (size_t)count + 1, tn_dtype_size(t));
+    for (int64_t i = 0; i < count; i++) ir_store_i64(t, data, i, low + rng_below(&k->rng, n));
+    return ir_tensor(k->g, NULL, t, rank, dims, data);
+}
+
+Item random_movable(Maker *k) {
     if (!k->count || random_often(k, 10)) {
         const Expr *dims[TN_MAX_RANK];
         int rank = rng_below(&k->rng, 5);
@@ -76,6 +137,12 @@ Item random_any(Maker *k) {
     /* later values more often: graphs grow deep */
     int back = rng_below(&k->rng, random_often(k, 60) && k->count > 3 ? 3 : k->count);
     return k->pool[k->count - 1 - back];
+}
+
+Item random_any(Maker *k) {
+    Item x = random_movable(k);
+    TnDType t = x.v->type.dtype;
+    return tn_is_narrow(t) ? random_cast(k, x, tn_is_float(t) ? TN_F32 : TN_I32) : x;
 }
 
 /* A value of this type whose shape broadcasts with x's. */
@@ -104,6 +171,12 @@ Item random_cast(Maker *k, Item x, TnDType t) {
 Item random_float(Maker *k) {
     Item x = random_any(k);
     return tn_is_float(x.v->type.dtype) ? x : random_cast(k, x, TN_F32);
+}
+
+Item random_exact(Maker *k, double bound) {
+    Item x = random_any(k);
+    if (x.v->type.dtype != TN_BOOL && x.exact && x.bound <= bound) return x;
+    return random_partner(k, &x.v->type, TN_F32);
 }
 
 /* x itself where it is small, else tanh(x). */

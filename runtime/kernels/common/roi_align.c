@@ -27,7 +27,7 @@ typedef struct RoiAxis {
 /* Samples of a bin that are not outside: [first, last). */
 typedef struct Samples {
     int64_t first, last;
-    double begin, step; /* sample i lies at begin + (i + 0.5) step */
+    double begin; /* sample i lies at begin + (i + 0.5) bin / samples */
     bool some_outside;
 } Samples;
 
@@ -50,19 +50,29 @@ static RoiAxis roi_axis(const TnCall *call, int axis, const float *region) {
     return a;
 }
 
+static double place_of(const RoiAxis *a, double begin, double i) {
+    return begin + (i + 0.5) * a->bin / a->samples;
+}
+
+static bool is_outside(const RoiAxis *a, double begin, double i) {
+    double at = place_of(a, begin, i);
+    return !(at >= -1 && at <= (double)a->extent);
+}
+
 /* At most two samples lie within an element where their number is the bin's length, so that the
  * loops are bounded by the image. */
 static Samples samples_of(const RoiAxis *a, int64_t bin) {
-    Samples s = {.begin = a->start + (double)bin * a->bin, .step = a->bin / a->samples};
+    Samples s = {.begin = a->start + (double)bin * a->bin};
     if (!(a->samples >= 1)) return (Samples){0};
-    double first = 0, last = a->samples, extent = (double)a->extent;
-    if (s.step != 0) { /* negative where a region ends before it starts */
-        double low = (-1 - s.begin) / s.step - 0.5, high = (extent - s.begin) / s.step - 0.5;
-        first = fmax(0, ceil(fmin(low, high)));
-        last = fmin(last, floor(fmax(low, high)) + 1);
-    } else if (!(s.begin >= -1 && s.begin <= extent)) {
-        last = 0;
+    double first = 0, last = a->samples, extent = (double)a->extent, step = a->bin / a->samples;
+    if (step != 0) { /* negative where a region ends before it starts */
+        double low = (-1 - s.begin) / step - 0.5, high = (extent - s.begin) / step - 0.5;
+        first = fmax(0, floor(fmin(low, high)));
+        last = fmin(last, ceil(fmax(low, high)) + 1);
     }
+    /* a sample at the very edge: as it is rounded */
+    while (first < last && is_outside(a, s.begin, first)) first++;
+    while (last > first && is_outside(a, s.begin, last - 1)) last--;
     s.some_outside = first > 0 || last < a->samples;
     if (last <= first) return (Samples){.some_outside = true};
     s.first = (int64_t)first;
@@ -71,7 +81,7 @@ static Samples samples_of(const RoiAxis *a, int64_t bin) {
 }
 
 static Tap tap_of(const RoiAxis *a, const Samples *s, int64_t i) {
-    double at = fmax(s->begin + ((double)i + 0.5) * s->step, 0);
+    double at = fmax(place_of(a, s->begin, (double)i), 0);
     Tap t = {.low = (int64_t)at};
     if (t.low >= a->extent - 1) return (Tap){a->extent - 1, a->extent - 1, 0};
     t.high = t.low + 1;

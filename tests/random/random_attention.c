@@ -1,0 +1,104 @@
+/* Attention as exporters write it, with every kind of mask. */
+#include <math.h>
+#include "tests/random/random_steps.h"
+
+typedef struct Shape {
+    const Expr *b, *h, *groups, *s, *t, *d;
+    int64_t ratio;
+} Shape;
+
+static Shape random_shape(Maker *k) {
+    ExprCx *x = k->x;
+    int64_t groups = 1 + rng_below(&k->rng, 3),
+            ratio = random_often(k, 60) ? 1 : 1 + rng_below(&k->rng, 3);
+    Shape a = {.b = random_dim(k), .s = random_dim(k), .ratio = ratio};
+    a.groups = ex_int(x, groups);
+    a.h = ex_int(x, groups * ratio);
+    a.t = random_often(k, 60) ? a.s : random_dim(k);
+    a.d = ex_int(x, random_often(k, 80) ? 4 << rng_below(&k->rng, 3) : 5);
+    return a;
+}
+
+/* [b, heads, length, d] where the keys of a group serve several heads. */
+static Value *random_heads(Maker *k, const Shape *a, const Expr *heads, const Expr *length,
+                           TnDType t) {
+    static const int perm[] = {0, 2, 1, 3};
+    Graph *g = k->g;
+    const Expr *dims[] = {a->b, heads, length, a->d}, *rows[] = {a->b, length, heads, a->d};
+    Value *x = random_often(k, 50) ? random_input(k, t, 4, dims).v
+                                   : ir_transpose(g, random_input(k, t, 4, rows).v, perm);
+    if (heads == a->h || a->ratio == 1) return x;
+    const Expr *wide[] = {a->b, heads, ex_int(k->x, a->ratio), length, a->d};
+    const Expr *merged[] = {a->b, a->h, length, a->d};
+    return ir_view(g, ir_expand(g, ir_unsqueeze(g, x, 2), 5, wide), 4, merged);
+}
+
+static Value *masked(Maker *k, Value *allowed, Value *scores) {
+    static const double low[] = {-1e9, -10000, -3.4028234663852886e38, -INFINITY};
+    Graph *g = k->g;
+    TnDType t = scores->type.dtype;
+    double value = low[rng_below(&k->rng, t == TN_F32 ? 4 : 2)];
+    Value *least = ir_scalar(g, t, t == TN_F16 ? -60000 : value);
+    /* f16 knows no difference between a score and another beside the least of numbers */
+    if (t == TN_F16 || random_often(k, 50)) return ir_where(g, allowed, scores, least);
+    return ir_binary(g, OP_add, scores, ir_where(g, allowed, ir_scalar(g, t, 0), least));
+}
+
+static Value *position_mask(Maker *k, const Shape *a) {
+    Graph *g = k->g;
+    ExprCx *x = k->x;
+    const Expr *zero = ex_int(x, 0), *one = ex_int(x, 1), *from = zero;
+    if (random_often(k, 40)) from = random_often(k, 50) ? one : ex_sub(x, a->t, a->s);
+    Value *row = ir_unsqueeze(g, ir_iota(g, TN_I64, a->s, from, one), 1);
+    Value *column = ir_iota(g, TN_I64, a->t, zero, one);
+    Value *m =
+        random_often(k, 80) ? ir_binary(g, OP_le, column, row) : ir_binary(g, OP_lt, column, row);
+    if (random_often(k, 40)) { /* and no further back */
+        Value *back = ir_binary(g, OP_sub, row, ir_scalar_int(g, TN_I64, 2));
+        m = ir_binary(g, OP_and, m, ir_binary(g, OP_lt, back, column));
+    }
+    return m;
+}
+
+static Value *data_mask(Maker *k, const Shape *a) {
+    Graph *g = k->g;
+    const Expr *one = ex_int(k->x, 1), *keys[] = {a->b, one, one, a->t},
+               *queries[] = {a->b, one, a->s, one};
+    const Expr *whole[] = {random_often(k, 50) ? a->b : one, random_often(k, 50) ? a->h : one, a->s,
+                           a->t};
+    const Expr *const *dims[] = {keys, keys, queries, whole};
+    Value *m =
+        random_input(k, random_often(k, 50) ? TN_I64 : TN_BOOL, 4, dims[rng_below(&k->rng, 4)]).v;
+    return ir_cast(g, m, TN_BOOL);
+}
+
+bool make_masked(Maker *k, OpKind op) {
+    (void)op;
+    Graph *g = k->g;
+    Shape a = random_shape(k);
+    TnDType t = random_often(k, 85) ? TN_F32 : random_often(k, 50) ? TN_F16 : TN_F64;
+    Value *q = random_heads(k, &a, a.h, a.s, t), *keys = random_heads(k, &a, a.groups, a.t, t);
+    Value *v = random_heads(k, &a, a.groups, a.t, t), *scale = ir_scalar(g, t, 0.25);
+    bool before = random_often(k, 40);
+    if (before) q = ir_binary(g, OP_mul, q, scale);
+    Value *scores = ir_matmul(g, q, keys, false, true);
+    if (!before && random_often(k, 80))
+        scores = random_often(k, 50) ? ir_binary(g, OP_mul, scores, scale)
+                                     : ir_binary(g, OP_div, scores, ir_scalar(g, t, 4));
+    if (random_often(k, 20)) { /* a soft cap */
+        Value *cap = ir_scalar(g, t, 4);
+        scores = ir_binary(g, OP_mul, ir_unary(g, OP_tanh, ir_binary(g, OP_div, scores, cap)), cap);
+    }
+    const Expr *one = ex_int(k->x, 1), *bias[] = {random_often(k, 50) ? a.b : one, a.h, a.s, a.t};
+    if (random_often(k, 30)) scores = ir_binary(g, OP_add, scores, random_input(k, t, 4, bias).v);
+    if (random_often(k, 50)) scores = masked(k, position_mask(k, &a), scores);
+    if (random_often(k, 50)) scores = masked(k, data_mask(k, &a), scores);
+    Value *p = ir_softmax(g, scores, -1);
+    if (random_often(k, 15)) random_add(k, p, 1, false);
+    Value *y = ir_matmul(g, p, v, false, false);
+    static const int perm[] = {0, 2, 1, 3};
+    const Expr *merged[] = {a.b, a.s, ex_mul(k->x, a.h, a.d)};
+    if (random_often(k, 70)) y = ir_view(g, ir_transpose(g, y, perm), 3, merged);
+    random_add(k, y, 2, false);
+    return true;
+}
