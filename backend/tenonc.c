@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "backend/compile.h"
+#include "backend/dump.h"
 #include "backend/plan_write.h"
 #include "backend/report.h"
 #include "frontend/frontend.h"
@@ -213,20 +214,17 @@ static void check_used_options(tenonc *c) {
 }
 
 typedef struct Dump {
-    const char *after, *text;
+    const char *format, *after, *text;
 } Dump;
 
 static void dump(tenonc *c, const void *argument) {
     Dump *d = (Dump *)argument;
-    if (d->after && strcmp(d->after, "import") && !pass_find(d->after))
-        tn_fail(&c->cx, TN_E_ARGUMENT, "there is no pass '%s'", d->after);
     check_used_options(c);
-    if (!d->after || strcmp(d->after, "import")) passes_run(c->module, &c->report, d->after);
-    d->text = ir_print(c->module);
+    d->text = dump_module(c->module, &c->report, d->format, d->after);
 }
 
-tenon_status tenonc_dump(tenonc *c, const char *after, const char **text) {
-    Dump d = {.after = after};
+tenon_status tenonc_dump(tenonc *c, const char *format, const char *after, const char **text) {
+    Dump d = {.format = format, .after = after};
     tenon_status status = guarded(c, dump, &d);
     *text = d.text;
     return status;

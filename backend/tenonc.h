@@ -58,9 +58,11 @@ TENON_API tenon_status tenonc_set(tenonc *c, const char *key, const char *value)
  * UNSUPPORTED, LIMIT or MEMORY. */
 TENON_API tenon_status tenonc_add(tenonc *c, const char *model, const char *function);
 
-/* Text of the graphs after a pass ("import" = before any, NULL = after all); the text belongs to
- * the compiler object. ARGUMENT if there is no such pass. */
-TENON_API tenon_status tenonc_dump(tenonc *c, const char *after, const char **text);
+/* The graphs after a pass ("import" = before any, NULL = after all) as "text", "json" or "dot"; the
+ * result belongs to the compiler object. JSON takes several passes, "import,canon,fuse_map", or
+ * "all". ARGUMENT if there is no such pass or format. */
+TENON_API tenon_status tenonc_dump(tenonc *c, const char *format, const char *after,
+                                   const char **text);
 
 /* Runs passes and backend and writes the plan, then opens and verifies
  * it. Fails as tenonc_add does, with REQUIRE if a required fusion did

@@ -88,9 +88,10 @@ static void print_ints(TextBuffer *t, const IntList *list) {
     text_add(t, "]");
 }
 
-static void print_attr(TextBuffer *t, const Node *n, char kind, const Attr *a) {
+void print_attr(TextBuffer *t, const Node *n, int i) {
+    const Attr *a = &n->attrs[i];
     ExprCx *x = n->graph->module->ex;
-    switch (kind) {
+    switch (ir_attr_info(n->op, i)->kind) {
     case 'i': text_format(t, "%lld", (long long)a->i); break;
     case 'f': print_float(t, TN_F64, a->f); break;
     case 'b': text_add(t, a->b ? "1" : "0"); break;
@@ -109,13 +110,17 @@ static void print_attr(TextBuffer *t, const Node *n, char kind, const Attr *a) {
     }
 }
 
+bool print_is_default(const Node *n, int i) {
+    const AttrInfo *info = ir_attr_info(n->op, i);
+    return info->has_default && ir_attr_equal(n->op, i, &n->attrs[i], &info->value);
+}
+
 void print_attrs(TextBuffer *t, const Node *n) {
     const char *before = " {";
     for (int i = 0; i < ir_attr_count(n->op); i++) {
-        const AttrInfo *info = ir_attr_info(n->op, i);
-        if (info->has_default && ir_attr_equal(n->op, i, &n->attrs[i], &info->value)) continue;
-        text_format(t, "%s%s=", before, info->name);
-        print_attr(t, n, info->kind, &n->attrs[i]);
+        if (print_is_default(n, i)) continue;
+        text_format(t, "%s%s=", before, ir_attr_info(n->op, i)->name);
+        print_attr(t, n, i);
         before = ", ";
     }
     if (before[0] == ',') text_add(t, "}");

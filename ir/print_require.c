@@ -206,7 +206,7 @@ static void print_range(TextBuffer *t, const Range *r, const char **before) {
     }
 }
 
-void print_require(TextBuffer *t, Module *m) {
+static Contract find_contract(Module *m) {
     Arena *a = &m->cx->arena;
     Contract c = {.cx = m->cx, .x = m->ex, .inputs = {.arena = a}};
     c.ranges = ARENA_ARRAY(a, Range, (size_t)ex_symbol_count(c.x));
@@ -217,14 +217,48 @@ void print_require(TextBuffer *t, Module *m) {
         find_clauses(&c);
         for (int i = 0; i < MAX_REPLAYS && take_replay(&c, replay(&c)); i++) continue;
     }
+    return c;
+}
+
+static const char *relation(const Clause *k) {
+    return k->kind == REL_EQ ? "==" : "<=";
+}
+
+void print_require(TextBuffer *t, Module *m) {
+    Contract c = find_contract(m);
     for (int i = 0; i < c.measured_count; i++)
         text_format(t, "%s%s", i ? ", " : " measured ", c.measured[i]);
     const char *before = " require ";
     for (int i = 0; i < c.range_count; i++) print_range(t, &c.ranges[i], &before);
     for (int i = 0; i < c.count; i++) {
         const Clause *k = &c.clauses[i];
-        text_format(t, "%s%s %s ", before, k->left, k->kind == REL_EQ ? "==" : "<=");
+        text_format(t, "%s%s %s ", before, k->left, relation(k));
         text_add(t, k->right);
         before = ", ";
     }
+}
+
+void print_require_json(TextBuffer *t, Module *m) {
+    Contract c = find_contract(m);
+    text_key(t, "symbols");
+    text_add(t, "[");
+    for (int i = 0; i < c.range_count; i++) {
+        const Range *r = &c.ranges[i];
+        text_item(t);
+        text_add(t, "{");
+        text_member(t, "name", r->name);
+        text_member(t, "kind", ex_find_symbol(c.x, r->name)->measured ? "measured" : "input");
+        text_member_int(t, "min", r->min);
+        if (r->max < INT64_MAX) text_member_int(t, "max", r->max);
+        text_add(t, "}");
+    }
+    text_add(t, "]");
+    text_key(t, "requirements");
+    text_add(t, "[");
+    for (int i = 0; i < c.count; i++) {
+        const Clause *k = &c.clauses[i];
+        text_item(t);
+        text_json(t, arena_printf(t->arena, "%s %s %s", k->left, relation(k), k->right));
+    }
+    text_add(t, "]");
 }

@@ -18,8 +18,12 @@ typedef struct Fired {
     int count;
     struct Fired *next;
 } Fired;
+/* Sees a graph after each pass (and the canon that follows it). */
+typedef void PassWatch(void *user, Graph *g, const char *pass);
 typedef struct Report {
     Cx *cx;
+    PassWatch *watch; /* may be NULL */
+    void *watch_user;
     Fired *fired, *last_fired;
     NearMiss *misses, *last_miss;
     int miss_count;

@@ -29,6 +29,7 @@ static void run_graph(Graph *g, Report *r, const char *last) {
         if (broken) tn_fail(cx, TN_E_INVALID, "the graph is broken: %s", broken);
 #endif
         tn_leave(cx);
+        if (r->watch) r->watch(r->watch_user, g, passes[i].name);
         if (last && !strcmp(last, passes[i].name)) break;
     }
 }

@@ -41,10 +41,13 @@ static const struct {
      "A model prints as its graph after the passes, a plan as its contract and instructions.\n"
      "  --passes                list the passes\n"
      "  -o, --output FILE       default: standard output\n"
-     "  --format text           output format\n"
+     "  --format FORMAT         text (default), json (docs/dump-format.md) or dot (for Graphviz)\n"
+     "  --dim NAME=N            for models as for compile; for plans as JSON a length at which the\n"
+     "                          memory plan is made (default: 1 along first axes, 128 elsewhere)\n"
      "For models only:\n"
-     "  --after PASS            the graph after this pass; `import`: before any\n"
-     "  --dim, --rename-dim, --task   as for compile\n"},
+     "  --after PASS            the graph after this pass; `import`: before any. With json also\n"
+     "                          several, PASS,PASS,..., or `all`\n"
+     "  --rename-dim, --task    as for compile\n"},
     {"bench", cmd_bench, "time a plan",
      "usage: tenon bench PLAN [--inputs FILE | --dim NAME=N...] [options]\n"
      "  --inputs FILE           real inputs; otherwise zeros (masks: ones) of the given lengths\n"

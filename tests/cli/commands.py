@@ -14,38 +14,12 @@ import sys
 import tempfile
 import unittest
 
+from onnx_bytes import field, node, onnx, value_info
+
 TENON, FIXTURES = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 BERT, VIT = FIXTURES / "bert-base", FIXTURES / "vit-cls"
 COMMANDS = ["compile", "run", "dump", "bench", "check", "diff", "ops", "models"]
 DONE, FAULT, USAGE, UNSUPPORTED = 0, 1, 2, 3
-
-
-# --- ONNX models, byte by byte -------------------------------------------------------------------------------------------------
-def varint(n):
-    return bytes([n & 127 | 128]) + varint(n >> 7) if n > 127 else bytes([n])
-
-
-def field(number, value):
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    if isinstance(value, str):
-        value = value.encode()
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
-def value_info(name, dims):
-    shape = b"".join(field(1, field(1, d)) for d in dims)
-    return field(1, name) + field(2, field(1, field(1, 1) + field(2, shape)))
-
-
-def node(op, name, inputs, outputs):
-    return b"".join(field(1, i) for i in inputs) + b"".join(field(2, o) for o in outputs) + field(3, name) + field(4, op)
-
-
-def onnx(nodes, inputs, outputs):
-    graph = b"".join(field(1, n) for n in nodes) + field(2, "g")
-    graph += b"".join(field(11, i) for i in inputs) + b"".join(field(12, o) for o in outputs)
-    return field(1, 8) + field(7, graph) + field(8, field(2, 17))
 
 
 class Cli(unittest.TestCase):

@@ -1,0 +1,154 @@
+/* The memory plan as a session makes it: where in the arena each buffer lies, and between which
+ * instructions. */
+#include <inttypes.h>
+#include <string.h>
+#include "runtime/base/checked.h"
+#include "tools/plan_json.h"
+
+#define SAMPLE_LENGTH 128 /* of symbols other than the first axis of inputs */
+
+/* --- lengths --- */
+
+static bool is_first_axis(const tenon_plan *p, const PlanFunction *f, uint32_t symbol) {
+    for (uint32_t i = 0; i < f->input_count; i++) {
+        const PlanView *v = &p->views[plan_port(p, f, i)->view];
+        const PlanExpr *e = v->rank ? &p->exprs[p->ids[v->dims]] : NULL;
+        if (e && e->op == TN_EXPR_SYMBOL && e->a == symbol) return true;
+    }
+    return false;
+}
+
+static int64_t length_of(const tenon_plan *p, const PlanFunction *f, uint32_t symbol,
+                         const DimSetting *dims) {
+    const PlanSymbol *s = &p->symbols[symbol];
+    for (const DimSetting *d = dims; d; d = d->next)
+        if (!strcmp(d->name, plan_string(p, s->name))) return d->value;
+    int64_t v = is_first_axis(p, f, symbol) ? 1 : SAMPLE_LENGTH;
+    return v < s->min ? s->min : v > s->max ? s->max : v;
+}
+
+/* -1: overflow, or a divisor that is not positive. */
+static int64_t compute(const PlanExpr *e, int64_t a, int64_t b) {
+    int64_t v;
+    switch (e->op) {
+    case TN_EXPR_ADD: return tn_add_i64(a, b, &v) ? v : -1;
+    case TN_EXPR_MUL: return tn_mul_i64(a, b, &v) ? v : -1;
+    case TN_EXPR_FLOORDIV: return b > 0 ? a / b - (a % b < 0) : -1;
+    case TN_EXPR_MOD: return b > 0 ? (a % b + b) % b : -1;
+    case TN_EXPR_MIN: return a < b ? a : b;
+    case TN_EXPR_MAX: return a > b ? a : b;
+    default: return -1;
+    }
+}
+
+/* The values of all expressions: operands come before what uses them. */
+static int64_t *evaluate(Arena *a, const tenon_plan *p, const int64_t *lengths) {
+    int64_t *values = ARENA_ARRAY(a, int64_t, p->exprs_count);
+    for (uint32_t i = 0; i < p->exprs_count; i++) {
+        const PlanExpr *e = &p->exprs[i];
+        if (e->op == TN_EXPR_CONST)
+            values[i] = e->value;
+        else if (e->op == TN_EXPR_SYMBOL)
+            values[i] = lengths[e->a];
+        else
+            values[i] = compute(e, values[e->a], values[e->b]);
+    }
+    return values;
+}
+
+/* --- the session --- */
+
+/* Prepare reads no data, so one byte stands for all inputs. */
+static tenon_status bind_inputs(tenon_session *s, const int64_t *values, tenon_error *err) {
+    static unsigned char nothing[64] __attribute__((aligned(64)));
+    const tenon_plan *p = s->plan;
+    tenon_status status = TENON_OK;
+    for (uint32_t i = 0; i < s->function->input_count && !status; i++) {
+        const PlanPort *port = session_port(s, i);
+        const PlanView *v = &p->views[port->view];
+        tenon_tensor x = {.dtype = (tenon_dtype)v->dtype, .rank = v->rank, .data = nothing};
+        for (uint32_t k = 0; k < v->rank; k++) x.dims[k] = values[p->ids[v->dims + k]];
+        status = tenon_session_bind(s, plan_string(p, port->name), &x, err);
+    }
+    return status;
+}
+
+/* --- JSON --- */
+
+static void add_buffers(const tenon_session *s, TextBuffer *t) {
+    const PlanFunction *f = s->function;
+    int64_t *change = ARENA_ARRAY(t->arena, int64_t, (size_t)f->instruction_count + 2);
+    text_key(t, "buffers");
+    text_add(t, "[");
+    for (uint32_t i = 0; i < f->buffer_count; i++) {
+        const BufferState *b = &s->buffers[i];
+        if (!b->placed || b->first == TN_NO_ID || b->stage != 0) continue;
+        text_item(t);
+        text_format(t,
+                    "\n {\"buffer\":%" PRIu32 ",\"offset\":%" PRIu64 ",\"bytes\":%" PRIu64
+                    ",\"first\":%" PRIu32 ",\"last\":%" PRIu32 "}",
+                    i, b->offset, b->bytes, b->first, b->last);
+        if (b->last >= f->instruction_count) continue;
+        change[b->first] += (int64_t)b->bytes;
+        change[b->last + 1] -= (int64_t)b->bytes;
+    }
+    text_add(t, "]");
+    int64_t live = 0, most = -1;
+    uint32_t peak = 0;
+    for (uint32_t i = 0; i < f->instruction_count; i++) {
+        live += change[i];
+        if (live <= most) continue;
+        most = live;
+        peak = i;
+    }
+    text_member_int(t, "peak", peak);
+}
+
+static void add_layout(tenon_session *s, TextBuffer *t) {
+    tenon_memory m = {.struct_size = sizeof m};
+    if (tenon_session_memory(s, &m, NULL)) return;
+    text_member_int(t, "arena", (long long)m.arena);
+    text_member_int(t, "live", (long long)m.live);
+    text_member_int(t, "scratch", (long long)m.scratch);
+    if (s->stage_count > 1) text_member_int(t, "stages", s->stage_count);
+    add_buffers(s, t);
+}
+
+/* The lengths used, as an object. */
+static void add_dims(const tenon_plan *p, const int64_t *lengths, TextBuffer *t) {
+    text_key(t, "dims");
+    text_add(t, "{");
+    for (uint32_t i = 0; i < p->symbols_count; i++)
+        if (p->symbols[i].kind == TN_SYMBOL_INPUT)
+            text_member_int(t, plan_string(p, p->symbols[i].name), lengths[i]);
+    text_add(t, "}");
+}
+
+static void destroy_session(void *s) {
+    tenon_session_destroy(s);
+}
+
+const char *plan_memory(Tool *t, tenon_plan *p, uint32_t function, const DimSetting *dims) {
+    const PlanFunction *f = &p->functions[function];
+    Arena *a = &t->cx.arena;
+    tenon_session *s;
+    tenon_error err;
+    if (f->flags & TN_FUNCTION_INTERNAL) return NULL;
+    tenon_session_options options = {.struct_size = sizeof options,
+                                     .function = plan_string(p, f->name)};
+    if (tenon_session_create(p, &options, &s, &err)) tool_fail(t, options.function, &err);
+    tn_defer(&t->cx, destroy_session, s);
+    int64_t *lengths = ARENA_ARRAY(a, int64_t, p->symbols_count);
+    for (uint32_t i = 0; i < p->symbols_count; i++) lengths[i] = length_of(p, f, i, dims);
+    TextBuffer x = {.arena = a};
+    text_add(&x, "{");
+    add_dims(p, lengths, &x);
+    tenon_status status = bind_inputs(s, evaluate(a, p, lengths), &err);
+    if (!status) status = tenon_session_prepare(s, &err);
+    if (status)
+        text_member(&x, "error", err.text);
+    else
+        add_layout(s, &x);
+    text_add(&x, "}");
+    return text_end(&x);
+}
