@@ -4,6 +4,7 @@
 
 #include <string.h>
 #include "backend/lower.h"
+#include "ir/problems.h"
 #include "ir/symbols.h"
 #include "runtime/tenon.h"
 
@@ -140,6 +141,7 @@ Image *compile_module(Module *m, Report *r, bool strip) {
         lower_graph(im, functions[i].g, layouts);
         tn_leave(m->cx);
     }
+    problems_raise(m->cx);
     image_meta(im, "compiler", tenon_version());
     for (const Meta *meta = m->meta; meta; meta = meta->next)
         image_meta(im, meta->key, meta->value);

@@ -6,6 +6,7 @@
 #include "backend/lower.h"
 
 #include <string.h>
+#include "ir/problems.h"
 
 uint32_t lower_buffer(Lower *lo, PlanBufferKind kind, uint32_t index, const Expr *elements,
                       TnDType dtype) {
@@ -127,16 +128,34 @@ static const char *origin_text(Cx *cx, const Node *n) {
     return text;
 }
 
+typedef struct NodeWork {
+    Lower *lo;
+    Node *node;
+} NodeWork;
+
+static void lower_node(void *user) {
+    const NodeWork *work = user;
+    Lower *lo = work->lo;
+    Node *n = work->node;
+    LowerFn *lower = lower_function(n->op);
+    tn_enter_node(lo->cx, lo->origin, ir_op_info(n->op)->name);
+    if (!lower)
+        tn_fail(lo->cx, TN_E_UNSUPPORTED, "operator '%s' has no instruction: unsupported",
+                ir_op_info(n->op)->name);
+    lower(lo, n);
+    tn_leave(lo->cx);
+}
+
+/* A node that is refused is noted; its results get buffers, so that the others are still looked
+ * at. */
 static void lower_nodes(Lower *lo) {
     IR_FOR_NODES(n, lo->g) {
-        LowerFn *lower = lower_function(n->op);
+        NodeWork work = {lo, n};
         lo->origin = origin_text(lo->cx, n);
-        tn_enter_node(lo->cx, lo->origin, ir_op_info(n->op)->name);
-        if (!lower)
-            tn_fail(lo->cx, TN_E_UNSUPPORTED, "operator '%s' has no instruction: unsupported",
-                    ir_op_info(n->op)->name);
-        lower(lo, n);
-        tn_leave(lo->cx);
+        if (tn_try(lo->cx, lower_node, &work)) continue;
+        problems_caught(lo->cx, &(Problem){.kind = "instruction", .op = ir_op_info(n->op)->name},
+                        lo->origin);
+        for (int i = 0; i < n->output_count; i++) lower_result(lo, n->outputs[i]);
     }
 }
 
@@ -234,6 +253,7 @@ void lower_graph(Image *im, Graph *g, ConstantLayout *layouts) {
     }
     place_outputs(&lo);
     lower_nodes(&lo);
+    if (problems_of(im->cx)->first) return; /* to be raised when all graphs have been tried */
     copy_outputs(&lo, (uint32_t)g->input_count);
     order_in_place(&lo);
     PlanFunction f;

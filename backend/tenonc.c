@@ -14,6 +14,7 @@
 #include "backend/plan_write.h"
 #include "backend/report.h"
 #include "frontend/frontend.h"
+#include "ir/problems.h"
 
 typedef struct Require {
     const char *kind;
@@ -81,6 +82,37 @@ const tenonc_message *tenonc_error(const tenonc *c) {
 static tenon_status finish(tenonc *c) {
     c->message = (tenonc_message){(tenon_status)c->cx.code, c->cx.message};
     return c->message.code;
+}
+
+bool tenonc_problem_at(const tenonc *c, int32_t i, tenonc_problem *problem) {
+    const Problem *p = problems_of(&c->cx)->first;
+    /* What is not of the model ends the search, and comes last. */
+    bool own = !p || (c->message.code != TENON_E_MODEL && c->message.code != TENON_E_UNSUPPORTED);
+    for (; p && i > 0; i--) p = p->next;
+    if (!p && i == 0 && own && c->message.code) {
+        *problem = (tenonc_problem){.code = c->message.code,
+                                    .kind = "model",
+                                    .domain = "",
+                                    .reason = c->message.text,
+                                    .count = 1};
+        return true;
+    }
+    if (!p) return false;
+    *problem = (tenonc_problem){.code = (tenon_status)p->code,
+                                .kind = p->kind,
+                                .domain = p->domain ? p->domain : "",
+                                .op = p->op,
+                                .opset = p->opset,
+                                .reason = p->reason,
+                                .help = p->help,
+                                .nodes = p->nodes,
+                                .named = p->named,
+                                .count = p->count};
+    return true;
+}
+
+int64_t tenonc_skipped(const tenonc *c) {
+    return problems_of(&c->cx)->skipped;
 }
 
 typedef void Work(tenonc *c, const void *argument);

@@ -11,6 +11,7 @@
 #ifndef TENONC_H
 #define TENONC_H
 
+#include <stdbool.h>
 #include "runtime/tenon.h"
 
 #ifdef __cplusplus
@@ -40,6 +41,29 @@ TENON_API void tenonc_destroy(tenonc *c);
 
 /* What the last failed call says; code TENON_OK and "" if none failed. */
 TENON_API const tenonc_message *tenonc_error(const tenonc *c);
+
+/* What is wrong with a model or unsupported: all of it where one attempt can find all, else the
+ * first. Nodes that read results of one with a problem are skipped and only counted. */
+typedef struct tenonc_problem {
+    tenon_status code; /* TENON_E_UNSUPPORTED, or the model is wrong */
+    /* "operator" (unknown), "attribute", "type", "length", "input", "output", "initializer", "node"
+     * (anything else about one), "instruction" (when lowering), "model" */
+    const char *kind;
+    const char *domain; /* of the operator; "": ONNX's own */
+    const char *op;     /* NULL: about no operator */
+    int64_t opset;      /* of the domain; 0: not known */
+    const char *reason;
+    const char *help;         /* what can be done, or NULL */
+    const char *const *nodes; /* names of the first of them, or of inputs, outputs, initializers */
+    int32_t named;            /* how many names */
+    int64_t count;            /* how many there are */
+} tenonc_problem;
+
+/* After a failure: the i-th problem in *problem, which is to be released by nobody; false behind
+ * the last. */
+TENON_API bool tenonc_problem_at(const tenonc *c, int32_t i, tenonc_problem *problem);
+/* How many nodes were skipped. */
+TENON_API int64_t tenonc_skipped(const tenonc *c);
 
 /* Settings, before tenonc_add:
  *

@@ -26,9 +26,10 @@ static void put(char *message, size_t size, const char *s) {
     tn_append_escaped(message, size, s, strlen(s), MAX_QUOTED);
 }
 
-static void put_context(char *message, size_t size, const Cx *cx) {
-    int depth = cx->depth < TN_CONTEXT_DEPTH ? cx->depth : TN_CONTEXT_DEPTH;
-    for (int i = 0; i < depth; i++) {
+static void put_context(Cx *cx, int from, int to) {
+    char *message = cx->message;
+    size_t size = sizeof cx->message;
+    for (int i = from; i < to; i++) {
         const TnContext *c = &cx->context[i];
         bool file = strcmp(c->kind, "file") == 0;
         if (!file) {
@@ -46,13 +47,17 @@ static void put_context(char *message, size_t size, const Cx *cx) {
     }
 }
 
-/* Context and text into `message`. */
-static void compose(const Cx *cx, char *message, size_t size, const char *fmt, va_list ap) {
+/* Context and text into the message. */
+static void compose(Cx *cx, const char *fmt, va_list ap) {
     char text[1536];
-    message[0] = 0;
+    int last = cx->depth < TN_CONTEXT_DEPTH ? cx->depth : TN_CONTEXT_DEPTH;
+    int named = cx->try_depth + 1 < last ? cx->try_depth + 1 : last;
+    cx->message[0] = 0;
     if (vsnprintf(text, sizeof text, fmt, ap) < 0) text[0] = 0;
-    put_context(message, size, cx);
-    tn_append_escaped(message, size, text, strlen(text), size);
+    put_context(cx, 0, named);
+    cx->reason = cx->message + strlen(cx->message);
+    put_context(cx, named, last);
+    tn_append_escaped(cx->message, sizeof cx->message, text, strlen(text), sizeof cx->message);
 }
 
 _Noreturn static void raise_failure(Cx *cx, TnStatus code) {
@@ -75,16 +80,46 @@ void cx_free(Cx *cx) {
         cx->defers = d->next;
         d->fn(d->arg);
     }
-    cx->diags = cx->last_diag = NULL;
+    cx->problems = NULL;
     arena_free(&cx->arena);
 }
 
 void tn_fail(Cx *cx, TnStatus code, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
-    compose(cx, cx->message, sizeof cx->message, fmt, ap);
+    compose(cx, fmt, ap);
     va_end(ap);
     raise_failure(cx, code);
+}
+
+void tn_fail_with(Cx *cx, TnStatus code, const char *text) {
+    snprintf(cx->message, sizeof cx->message, "%s", text);
+    cx->reason = cx->message;
+    raise_failure(cx, code);
+}
+
+void tn_hint(Cx *cx, const char *kind, const char *help) {
+    cx->kind = kind;
+    cx->help = help;
+}
+
+bool tn_try(Cx *cx, TnWork *work, void *user) {
+    jmp_buf here, *outside = cx->on_fail;
+    int depth = cx->depth, try_depth = cx->try_depth;
+    volatile bool done = false;
+    cx->on_fail = &here;
+    cx->try_depth = depth;
+    tn_hint(cx, NULL, NULL);
+    if (setjmp(here) == 0) {
+        work(user);
+        done = true;
+    }
+    cx->on_fail = outside;
+    cx->depth = depth;
+    cx->try_depth = try_depth;
+    if (!done && cx->code != TN_E_MODEL && cx->code != TN_E_UNSUPPORTED)
+        raise_failure(cx, cx->code);
+    return done;
 }
 
 static void enter(Cx *cx, const char *kind, const char *name, const char *detail) {
@@ -102,32 +137,6 @@ void tn_enter_node(Cx *cx, const char *name, const char *op) {
 
 void tn_leave(Cx *cx) {
     if (cx->depth > 0) cx->depth--;
-}
-
-void tn_diag(Cx *cx, TnSeverity severity, TnStatus code, const char *fmt, ...) {
-    char text[sizeof cx->message];
-    va_list ap;
-    va_start(ap, fmt);
-    compose(cx, text, sizeof text, fmt, ap);
-    va_end(ap);
-    TnDiag *d = ARENA_NEW(&cx->arena, TnDiag);
-    *d = (TnDiag){severity, code, arena_strdup(&cx->arena, text), NULL};
-    if (cx->last_diag)
-        cx->last_diag->next = d;
-    else
-        cx->diags = d;
-    cx->last_diag = d;
-    if (severity == TN_ERROR) cx->errors++;
-}
-
-void tn_fail_collected(Cx *cx) {
-    if (!cx->errors) return;
-    const TnDiag *first = cx->diags;
-    while (first->severity != TN_ERROR) first = first->next;
-    int n = snprintf(cx->message, sizeof cx->message, "%s", first->text);
-    if (cx->errors > 1 && n >= 0 && (size_t)n < sizeof cx->message)
-        snprintf(cx->message + n, sizeof cx->message - (size_t)n, " (and %d more)", cx->errors - 1);
-    raise_failure(cx, first->code);
 }
 
 void tn_defer(Cx *cx, void (*fn)(void *arg), void *arg) {

@@ -1,6 +1,7 @@
 /* Errors of the compiler half: tn_fail does not return.
  *
- * `setjmp` stands at each entry of libtenonc's API (backend/tenonc.c) and in tests, nowhere else.
+ * `setjmp` stands at each entry of libtenonc's API (backend/tenonc.c), in tn_try and in tests,
+ * nowhere else.
  * All memory hangs off arenas and foreign objects (mappings, protobuf trees) are registered with
  * tn_defer, so import, shape and lowering code carries no error plumbing. Never call tn_fail from a
  * worker thread or out of another library's callback.
@@ -24,13 +25,6 @@
 #define TN_CONTEXT_DEPTH 16
 
 typedef struct TnDefer TnDefer;
-typedef enum TnSeverity { TN_NOTE, TN_WARNING, TN_ERROR } TnSeverity;
-typedef struct TnDiag {
-    TnSeverity severity;
-    TnStatus code;
-    const char *text;
-    struct TnDiag *next;
-} TnDiag;
 
 typedef struct TnContext {
     const char *kind; /* "file", "node", "pass", "tensor", "key" */
@@ -42,12 +36,13 @@ typedef struct Cx {
     Arena arena;      /* lives as long as the compilation */
     jmp_buf *on_fail; /* where tn_fail goes */
     TnStatus code;    /* set by tn_fail */
-    char message[2048];
+    char message[4096];
+    const char *reason;      /* of a failure that tn_try caught: `message` behind its context */
+    const char *kind, *help; /* what tn_hint said of it, or NULL */
     TnContext context[TN_CONTEXT_DEPTH];
-    int depth;
+    int depth, try_depth; /* try_depth: where the work of tn_try began */
     TnDefer *defers;
-    TnDiag *diags, *last_diag; /* collected in order */
-    int errors;                /* diagnostics of severity TN_ERROR */
+    struct Problems *problems;                                            /* problems.h */
     void (*progress)(void *user, const char *stage, int done, int total); /* may be NULL */
     void *progress_user;
 } Cx;
@@ -61,11 +56,17 @@ void tn_enter(Cx *cx, const char *kind, const char *name);
 void tn_enter_node(Cx *cx, const char *name, const char *op);
 void tn_leave(Cx *cx);
 
-/* Collects a diagnostic under the present context; tn_fail_collected raises once if any was an
- * error and does nothing otherwise. */
-void tn_diag(Cx *cx, TnSeverity severity, TnStatus code, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
-void tn_fail_collected(Cx *cx);
+/* What the failure raised next is about, and what the user can do: kind and help of a Problem. */
+void tn_hint(Cx *cx, const char *kind, const char *help);
+/* Raises this text as it is. */
+_Noreturn void tn_fail_with(Cx *cx, TnStatus code, const char *text);
+
+/* Runs work(user), which begins by entering the context that it is about. False if the model is
+ * found at fault (TN_E_MODEL, TN_E_UNSUPPORTED): code, message, reason, kind and help say how, and
+ * the context is as before. Every other failure goes on. Whoever goes on after false must not read
+ * what the work was going to make, and must raise in the end (problems_raise). */
+typedef void TnWork(void *user);
+bool tn_try(Cx *cx, TnWork *work, void *user);
 
 /* Runs fn(arg) when the compilation ends, however it ends. */
 void tn_defer(Cx *cx, void (*fn)(void *arg), void *arg);

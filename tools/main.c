@@ -58,9 +58,13 @@ static const struct {
      "  --profile               mean time of every instruction\n"
      "  --json FILE             the figures as JSON; `-`: on standard output, and nothing else\n" ISA_NOTE},
     {"check", cmd_check, "say everything that is wrong or unsupported",
-     "usage: tenon check MODEL|PLAN\n"
-     "A model is compiled without writing anything; a plan is verified with the checksum of its\n"
-     "weights.\n"},
+     "usage: tenon check MODEL|PLAN [options]\n"
+     "A model is compiled without writing anything, and everything in it that is invalid or\n"
+     "unsupported is listed; a plan is verified with the checksum of its weights.\n"
+     "  --json                  the same as JSON (docs/check.md)\n"
+     "For models only:\n"
+     "  --dim, --rename-dim, --task   as for compile\n"
+     "`tenon ops --onnx` lists the operators that are supported.\n"},
     {"diff", cmd_diff, "compare a plan's results with expected ones",
      "usage: tenon diff PLAN --inputs IN.safetensors --expect OUT.safetensors [options]\n"
      "       tenon diff PLAN --inputs IN.safetensors --against MODEL [options]\n"

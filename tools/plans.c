@@ -47,7 +47,7 @@ tenonc *tool_compiler(Tool *t, const tenonc_options *options) {
 
 _Noreturn void tool_fail_compile(Tool *t, const tenonc *c) {
     const tenonc_message *m = tenonc_error(c);
-    tn_fail(&t->cx, (TnStatus)m->code, "%s", m->text);
+    tn_fail_with(&t->cx, (TnStatus)m->code, m->text);
 }
 
 PlanRun tool_open(Tool *t, const char *path, const char *function, int threads) {

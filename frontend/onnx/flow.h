@@ -27,6 +27,7 @@ typedef struct Importer {
     int depth;              /* of scopes */
     const Graph **measures; /* by symbol: the graph that measures it in this round */
     size_t measures_capacity;
+    bool gave_up; /* what is being raised is no problem of its own: flow_give_up */
 } Importer;
 
 /* What a body reads of its caller; branches of one `if` share the list. */
@@ -108,11 +109,25 @@ void flow_inline(OnnxNode *n, Wiring *w, const char *suffix, const OnnxResult *i
 /* The same into frame f. */
 void flow_import_graph(OnnxNode *n, Frame *f, Wiring *w, const char *suffix, const OnnxResult *in,
                        int count, OnnxResult *results);
+/* The same in two steps; the second raises if there are problems. */
+void flow_try_graph(OnnxNode *n, Frame *f, Wiring *w, const char *suffix, const OnnxResult *in,
+                    int count);
+void flow_graph_results(OnnxNode *n, Frame *f, Wiring *w, OnnxResult *results);
 void flow_need_counts(OnnxNode *n, const Wiring *w, int inputs, int min_outputs);
 void flow_call(Scope *s, const WiredNode *w);
 
-/* --- unsupported.c --- */
-void flow_check_supported(Importer *im, const Wiring *w);
+/* --- problems.c --- */
+/* Notes the operators that Tenon does not have, in the graph and what it calls. */
+void flow_note_unsupported(Importer *im, const Wiring *w);
+/* Raises that the operator is one that Tenon does not have. */
+_Noreturn void flow_refuse_operator(Importer *im, WiredNode *n, int64_t opset);
+/* Ends the import of a node that needs what could not be imported. */
+_Noreturn void flow_give_up(Importer *im);
+/* What tn_try caught from the node, whose results become unknown; `name` for the message. */
+void flow_node_failed(Importer *im, WiredNode *n, const char *name, int64_t opset);
+/* The same of an input, output or initializer. */
+void flow_value_failed(Importer *im, const char *kind, const char *name);
+const char *flow_operator_key(Importer *im, const WiredNode *n); /* "com.microsoft.Attention" */
 
 /* --- what several operators of control flow ask --- */
 Value *flow_tensor(OnnxNode *n, OnnxResult r, const char *what);

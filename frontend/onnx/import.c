@@ -1,9 +1,10 @@
-/* An ONNX file as a graph of the IR: header and wiring are checked, what is unsupported is listed,
- * then nodes are imported one after another, again from the start whenever a round learns that two
- * lengths must be equal (frontend_build). */
+/* An ONNX file as a graph of the IR: header and wiring are checked, then nodes are imported one
+ * after another, again from the start whenever a round learns that two lengths must be equal
+ * (frontend_build). A round tries all there is and ends with the problems it found. */
 #include "frontend/onnx/flow.h"
 
 #include <string.h>
+#include "ir/problems.h"
 #include "runtime/base/checked.h"
 
 /* --- inputs, outputs --- */
@@ -52,7 +53,7 @@ static FrontendAxis *read_axes(Importer *im, const Onnx__TensorShapeProto *shape
     return axes;
 }
 
-static Value *import_input(Importer *im, Graph *g, const Onnx__ValueInfoProto *v) {
+static Value *make_input(Importer *im, Graph *g, const Onnx__ValueInfoProto *v) {
     tn_enter(im->cx, "input", v->name);
     const Onnx__TypeProto__Tensor *t = tensor_type(im, v);
     if (!t) tn_fail(im->cx, TN_E_MODEL, "the type is missing");
@@ -67,12 +68,28 @@ static Value *import_input(Importer *im, Graph *g, const Onnx__ValueInfoProto *v
                           INPUT_REQUIRED);
 }
 
+typedef struct PortWork {
+    Importer *im;
+    Graph *g;
+    Scope *scope;
+    const Onnx__ValueInfoProto *declared;
+    WiredValue *wired;
+    OnnxResult result; /* of an input: to be set */
+} PortWork;
+
+static void import_input(void *user) {
+    PortWork *p = user;
+    p->result.value = make_input(p->im, p->g, p->declared);
+}
+
 /* Shapes are inferred; declared ones may be wrong and are not looked at. */
-static void import_output(Importer *im, Graph *g, const Onnx__ValueInfoProto *declared,
-                          OnnxResult r) {
+static void import_output(void *user) {
+    const PortWork *p = user;
+    Importer *im = p->im;
+    const Onnx__ValueInfoProto *declared = p->declared;
     tn_enter(im->cx, "output", declared->name);
     const Onnx__TypeProto__Tensor *t = tensor_type(im, declared);
-    Value *v = r.value;
+    Value *v = flow_result(p->scope, p->wired).value;
     if (!v)
         tn_fail(im->cx, TN_E_UNSUPPORTED,
                 "only tensors are supported: a sequence or optional as an output is unsupported");
@@ -80,7 +97,7 @@ static void import_output(Importer *im, Graph *g, const Onnx__ValueInfoProto *de
         tn_fail(im->cx, TN_E_MODEL, "declared as %s, but computed as %s",
                 tn_dtype_name(element_type(im, t)), tn_dtype_name(v->type.dtype));
     check_interface(im, v->type.dtype);
-    ir_output(g, declared->name, v);
+    ir_output(p->g, declared->name, v);
     tn_leave(im->cx);
 }
 
@@ -96,11 +113,20 @@ static void build(Graph *g, void *user) {
     im->bodies = (NameMap){.arena = &im->cx->arena};
     if (im->measures_capacity)
         memset(im->measures, 0, im->measures_capacity * sizeof *im->measures);
-    for (size_t i = 0; i < w->input_count; i++)
-        if (!w->inputs[i]->initializer) in[i].value = import_input(im, g, w->inputs[i]->input);
+    for (size_t i = 0; i < w->input_count; i++) {
+        PortWork p = {.im = im, .g = g, .declared = w->inputs[i]->input, .wired = w->inputs[i]};
+        if (w->inputs[i]->initializer) continue;
+        w->inputs[i]->unknown = !tn_try(im->cx, import_input, &p);
+        if (w->inputs[i]->unknown) flow_value_failed(im, "input", w->inputs[i]->name);
+        in[i] = p.result;
+    }
     flow_import_nodes(&scope, w, in, (int)w->input_count);
-    for (size_t i = 0; i < w->output_count; i++)
-        import_output(im, g, w->proto->output[i], flow_result(&scope, w->outputs[i]));
+    for (size_t i = 0; i < w->output_count; i++) {
+        PortWork p = {im, g, &scope, w->proto->output[i], w->outputs[i], {0}};
+        if (!w->outputs[i]->unknown && !tn_try(im->cx, import_output, &p))
+            flow_value_failed(im, "output", w->outputs[i]->name);
+    }
+    problems_raise(im->cx);
 }
 
 /* --- the file --- */
@@ -120,11 +146,11 @@ static void set_metadata(Importer *im) {
 }
 
 Graph *onnx_import(Module *m, const char *path, ImportOptions *o) {
-    Importer im = {onnx_open(m->cx, path), m, m->cx, o, NULL, {0}, 0, 0, NULL, 0};
+    Importer im = {.model = onnx_open(m->cx, path), .module = m, .cx = m->cx, .options = o};
     tn_enter(m->cx, "file", im.model->path);
     im.wiring = onnx_wire(im.model);
-    flow_check_supported(&im, im.wiring);
     set_metadata(&im);
+    flow_note_unsupported(&im, im.wiring);
     Graph *g = frontend_build(m, o && o->function ? o->function : "main", build, &im);
     ir_remove_unused_bodies(m);
     tn_leave(m->cx);

@@ -75,6 +75,8 @@ int onnx_axis_of_rank(const OnnxNode *n, int rank);
 
 /* An element type by ONNX's number; raises if Tenon does not have it. */
 TnDType onnx_need_dtype(Cx *cx, int64_t number);
+/* What helps against operators in training mode. */
+#define ONNX_EVAL_HELP "export the model for inference: model.eval(), training=TrainingMode.EVAL"
 
 /* --- operands (operand.c) --- */
 bool onnx_given(const OnnxNode *n, int i); /* operand i is there */

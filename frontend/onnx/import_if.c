@@ -77,9 +77,8 @@ static const Expr **result_dims(OnnxNode *n, const Frame *f, const Branch *b, in
 
 static void import_branch(OnnxNode *n, Frame *f, Branch *b, const char *suffix) {
     const char *origin = n->g->origin;
-    flow_check_supported(n->scope->im, b->w);
     b->results = ARENA_ARRAY(&n->cx->arena, OnnxResult, b->w->output_count);
-    flow_import_graph(n, f, b->w, suffix, NULL, 0, b->results);
+    flow_try_graph(n, f, b->w, suffix, NULL, 0);
     n->g->origin = origin;
 }
 
@@ -146,6 +145,7 @@ void import_if(OnnxNode *n) {
     if (flow_known_bool(n, condition, &which)) {
         Branch *taken = &b[which ? 0 : 1];
         import_branch(n, n->scope->frame, taken, which ? ".then" : ".else");
+        flow_graph_results(n, n->scope->frame, taken->w, taken->results);
         for (int i = 0; i < n->output_count; i++) {
             n->outputs[i] = taken->results[i].value;
             n->list_outputs[i] = taken->results[i].list;
@@ -156,6 +156,7 @@ void import_if(OnnxNode *n) {
     Frame f[] = {flow_body(n, ".then", &captures, true), flow_body(n, ".else", &captures, true)};
     import_branch(n, &f[0], &b[0], ".then");
     import_branch(n, &f[1], &b[1], ".else");
+    for (int k = 0; k < 2; k++) flow_graph_results(n, &f[k], b[k].w, b[k].results);
     match_forms(n, b);
     int count = 0;
     for (size_t i = 0; i < b[0].w->output_count; i++) count = flatten(b[0].results[i], NULL, count);

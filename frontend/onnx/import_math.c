@@ -83,15 +83,19 @@ void import_dropout(OnnxNode *n) {
     int64_t training = 0;
     bool known = !onnx_given(n, 2) || ir_constant_int(n->inputs[2], &training);
     bool keeps_all = onnx_given(n, 1) && is_zero(n->inputs[1]);
-    if ((!known || training) && !keeps_all)
+    if ((!known || training) && !keeps_all) {
+        tn_hint(n->cx, "attribute", ONNX_EVAL_HELP);
         tn_fail(n->cx, TN_E_UNSUPPORTED, "training_mode %s is unsupported, wanted a constant false",
                 known ? "true" : "that only a run knows");
+    }
     keep_everything(n);
 }
 
 void import_dropout_flagged(OnnxNode *n) {
-    if (!onnx_int(n, "is_test") && onnx_float(n, "ratio") != 0)
+    if (!onnx_int(n, "is_test") && onnx_float(n, "ratio") != 0) {
+        tn_hint(n->cx, "attribute", ONNX_EVAL_HELP);
         tn_fail(n->cx, TN_E_UNSUPPORTED, "is_test=0, training, is unsupported");
+    }
     keep_everything(n);
 }
 

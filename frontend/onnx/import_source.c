@@ -18,7 +18,9 @@ static Constant *make_constant(OnnxNode *n) {
     case TENSOR: return onnx_constant(n->model, n->m, a->t, NULL);
     case FLOATS: return numbers_constant(n, TN_F32, 1, (int64_t)a->n_floats, a->floats);
     case INTS: return numbers_constant(n, TN_I64, 1, (int64_t)a->n_ints, a->ints);
-    default: tn_fail(n->cx, TN_E_UNSUPPORTED, "attribute '%s' is unsupported", a->name);
+    default:
+        tn_hint(n->cx, "attribute", NULL);
+        tn_fail(n->cx, TN_E_UNSUPPORTED, "attribute '%s' is unsupported", a->name);
     }
 }
 

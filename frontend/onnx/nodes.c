@@ -78,6 +78,7 @@ static void check_arity(const OnnxNode *n) {
 }
 
 OnnxResult flow_result(Scope *s, WiredValue *w) {
+    if (w->unknown) flow_give_up(s->im);
     if (w->constant) return (OnnxResult){.value = ir_constant(s->frame->g, w->constant)};
     return flow_use_result(s->frame, (OnnxResult){w->value, w->list});
 }
@@ -128,30 +129,69 @@ static void keep_outputs(Scope *s, const WiredNode *w, const OnnxNode *n) {
 
 /* --- nodes --- */
 
-static void import_node(Scope *s, WiredNode *w, int64_t opset) {
+typedef struct NodeWork {
+    Scope *scope;
+    WiredNode *node;
+    const char *name;
+    int64_t opset;
+} NodeWork;
+
+static void import_node(void *user) {
+    const NodeWork *work = user;
+    Scope *s = work->scope;
     Importer *im = s->im;
-    const char *name = w->name, *origin = s->frame->g->origin;
-    if (*s->path) name = arena_printf(&im->cx->arena, "%s%s", s->path, name);
-    tn_enter_node(im->cx, name, w->row ? w->row->name : w->function->key);
+    WiredNode *w = work->node;
+    tn_enter_node(im->cx, work->name, flow_operator_key(im, w));
     if (++im->imported > MAX_IMPORTED)
         tn_fail(im->cx, TN_E_LIMIT, "more than %d nodes with those of bodies and functions",
                 MAX_IMPORTED);
-    if (!w->row) {
+    if (w->function) {
         flow_call(s, w);
+    } else if (!w->row) {
+        flow_refuse_operator(im, w, work->opset);
     } else {
         OnnxNode n = make_node(s, w);
         Constant *fresh = NULL;
-        n.opset = opset;
+        n.opset = work->opset;
         n.constant = w->has_reference || !w->outputs[0] ? &fresh : &w->outputs[0]->constant;
         check_arity(&n);
         onnx_check_attributes(&n);
-        s->frame->g->origin = name;
+        s->frame->g->origin = work->name;
         w->row->import(&n);
         keep_outputs(s, w, &n);
     }
+    tn_leave(im->cx);
+}
+
+/* A node that fails leaves its results unknown, and the others are still looked at. */
+static void try_node(Scope *s, WiredNode *w, int64_t opset) {
+    Importer *im = s->im;
+    const char *name = w->name, *origin = s->frame->g->origin;
+    int depth = im->depth;
+    if (*s->path) name = arena_printf(&im->cx->arena, "%s%s", s->path, name);
+    NodeWork work = {s, w, name, opset};
+    if (!tn_try(im->cx, import_node, &work)) flow_node_failed(im, w, name, opset);
+    im->depth = depth;
     s->frame->g->origin = origin;
     flow_note_symbols(im, s->frame);
-    tn_leave(im->cx);
+}
+
+typedef struct InitializerWork {
+    Importer *im;
+    WiredValue *v;
+} InitializerWork;
+
+static void make_constant(void *user) {
+    const InitializerWork *work = user;
+    WiredValue *v = work->v;
+    v->constant = onnx_constant(work->im->model, work->im->module, v->initializer, v->name);
+}
+
+static void try_initializer(Importer *im, WiredValue *v) {
+    InitializerWork work = {im, v};
+    if (v->unknown || tn_try(im->cx, make_constant, &work)) return;
+    v->unknown = true;
+    flow_value_failed(im, "initializer", v->name);
 }
 
 /* Forgets what an earlier import of the graph left, and sets its inputs. */
@@ -160,8 +200,8 @@ static void start(Scope *s, Wiring *w, const OnnxResult *in, int count) {
         WiredValue *v = &w->values[i];
         v->value = NULL;
         v->list = NULL;
-        if (v->initializer && !v->constant)
-            v->constant = onnx_constant(s->im->model, s->im->module, v->initializer, v->name);
+        if (v->producer) v->unknown = false;
+        if (v->initializer && !v->constant) try_initializer(s->im, v);
     }
     for (int i = 0; i < count; i++) {
         w->inputs[i]->value = in[i].value;
@@ -174,7 +214,7 @@ void flow_import_nodes(Scope *s, Wiring *w, const OnnxResult *in, int count) {
         tn_fail(s->im->cx, TN_E_LIMIT, "graphs and functions nested more than %d deep",
                 TN_MAX_NESTING);
     start(s, w, in, count);
-    for (size_t i = 0; i < w->node_count; i++) import_node(s, w->nodes[i], w->opset);
+    for (size_t i = 0; i < w->node_count; i++) try_node(s, w->nodes[i], w->opset);
     s->im->depth--;
 }
 
@@ -200,19 +240,29 @@ void flow_need_counts(OnnxNode *n, const Wiring *w, int inputs, int min_outputs)
                     quoted(n->cx, w->inputs[i]->name));
 }
 
-void flow_import_graph(OnnxNode *n, Frame *f, Wiring *w, const char *suffix, const OnnxResult *in,
-                       int count, OnnxResult *results) {
-    Scope *around = n->scope;
-    Scope s = *around;
+void flow_try_graph(OnnxNode *n, Frame *f, Wiring *w, const char *suffix, const OnnxResult *in,
+                    int count) {
+    Scope s = *n->scope;
     s.frame = f;
     s.prefix = arena_printf(&n->cx->arena, "%s%s.", onnx_symbol_base(n), suffix);
     flow_import_nodes(&s, w, in, count);
+}
+
+void flow_graph_results(OnnxNode *n, Frame *f, Wiring *w, OnnxResult *results) {
+    Scope s = *n->scope;
+    s.frame = f;
     for (size_t i = 0; i < w->output_count; i++) {
         results[i] = flow_result(&s, w->outputs[i]);
         if (!results[i].value && !results[i].list)
             tn_fail(n->cx, TN_E_MODEL, "output '%s' of its graph is left out",
                     quoted(n->cx, w->outputs[i]->name));
     }
+}
+
+void flow_import_graph(OnnxNode *n, Frame *f, Wiring *w, const char *suffix, const OnnxResult *in,
+                       int count, OnnxResult *results) {
+    flow_try_graph(n, f, w, suffix, in, count);
+    flow_graph_results(n, f, w, results);
 }
 
 void flow_inline(OnnxNode *n, Wiring *w, const char *suffix, const OnnxResult *in, int count,
@@ -253,6 +303,10 @@ void flow_call(Scope *s, const WiredNode *w) {
     flow_import_nodes(&inner, f->wiring, in, (int)call->n_input);
     for (size_t i = 0; i < call->n_output; i++) {
         if (!w->outputs[i]) continue;
+        if (f->wiring->outputs[i]->unknown) {
+            w->outputs[i]->unknown = true;
+            continue;
+        }
         OnnxResult r = flow_result(&inner, f->wiring->outputs[i]);
         if (!r.value && !r.list && w->outputs[i]->used)
             tn_fail(s->im->cx, TN_E_MODEL, "output %zu is left out by the function", i);

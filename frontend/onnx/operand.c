@@ -5,13 +5,16 @@
 #define MAX_QUOTED    100
 #define ONNX_MAX_TYPE 28   /* FLOAT6E3M2, the last of TensorProto.DataType */
 #define MAX_LIST      1024 /* elements of an operand that import functions look into */
+#define DATA_HELP     "export with a constant here, or with a formula over lengths of inputs"
 
 bool onnx_given(const OnnxNode *n, int i) {
     return i < n->input_count && n->inputs[i];
 }
 
 void onnx_refuse_input(const OnnxNode *n, int i, const char *name) {
-    if (onnx_given(n, i)) tn_fail(n->cx, TN_E_UNSUPPORTED, "unsupported: input %d, %s", i, name);
+    if (!onnx_given(n, i)) return;
+    tn_hint(n->cx, "input", "export without this optional input");
+    tn_fail(n->cx, TN_E_UNSUPPORTED, "unsupported: input %d, %s", i, name);
 }
 
 void onnx_need_input(const OnnxNode *n, int i, const char *name) {
@@ -49,6 +52,7 @@ static const Expr *element(const OnnxNode *n, const Value *v, const char *what, 
     const Expr *e = v->facts.values[k];
     if (!ex_mentions(e, ATOM_LOAD)) return ex_norm(n->x, e);
     const char *text = ex_text_with(n->x, e, leaf_name, NULL);
+    tn_hint(n->cx, "length", DATA_HELP);
     tn_fail(n->cx, TN_E_UNSUPPORTED, "%s depends on data, unsupported: element %d is %s", what, k,
             tn_printable(n->cx, text, strlen(text), MAX_QUOTED));
 }
@@ -72,9 +76,11 @@ int onnx_values(const OnnxNode *n, int i, const char *what, const Expr *const **
     check_vector(n, i, what);
     *values = NULL;
     if (v->type.rank == 1 && ex_is(v->type.dims[0], 0)) return 0;
-    if (!v->facts.values && !v->constant)
+    if (!v->facts.values && !v->constant) {
+        tn_hint(n->cx, "length", DATA_HELP);
         tn_fail(n->cx, TN_E_UNSUPPORTED, "%s depends on data, unsupported: '%s' is %s", what,
                 input_name(n, i), ir_type_text(n->m, &v->type));
+    }
     int count = v->facts.count;
     if (v->constant) count = v->constant->rank ? (int)v->constant->dims[0] : 1;
     const Expr **known = ARENA_ARRAY(&n->cx->arena, const Expr *, (size_t)count);
@@ -95,10 +101,10 @@ const Expr *onnx_value(const OnnxNode *n, int i, const char *what) {
 
 static int64_t number(const OnnxNode *n, const char *what, const Expr *e) {
     int64_t v;
-    if (!ex_const(e, &v))
-        tn_fail(n->cx, TN_E_UNSUPPORTED, "%s must be a number, but is %s: unsupported", what,
-                ex_text(n->x, e));
-    return v;
+    if (ex_const(e, &v)) return v;
+    tn_hint(n->cx, "length", "fix the lengths that it mentions with --dim NAME=N");
+    tn_fail(n->cx, TN_E_UNSUPPORTED, "%s must be a number, but is %s: unsupported", what,
+            ex_text(n->x, e));
 }
 
 OnnxInts onnx_numbers(const OnnxNode *n, int i, const char *what) {
@@ -127,7 +133,7 @@ TnDType onnx_need_dtype(Cx *cx, int64_t number) {
     if (t != TN_NONE) return t;
     if (number <= 0 || number > ONNX_MAX_TYPE)
         tn_fail(cx, TN_E_MODEL, "element type %lld is unknown", (long long)number);
-    tn_fail(cx, TN_E_UNSUPPORTED, "%s is unsupported", onnx_dtype_name(cx, (int32_t)number));
+    onnx_refuse_dtype(cx, (int32_t)number);
 }
 
 OnnxInts onnx_axes(const OnnxNode *n) {

@@ -88,15 +88,22 @@ static const char *shape_text(Cx *cx, const OnnxTensor *out) {
                         tn_dtype_name(out->dtype));
 }
 
+void onnx_refuse_dtype(Cx *cx, int32_t type) {
+    bool known = type > 0 && type < TYPE_COUNT;
+    tn_hint(cx, "type",
+            "only numbers and booleans are tensors here: keep strings outside of the "
+            "model, and complex numbers as pairs");
+    tn_fail(cx, known ? TN_E_UNSUPPORTED : TN_E_MODEL, "%s is unsupported",
+            onnx_dtype_name(cx, type));
+}
+
 /* Type and dims; the product of the dims goes to `elements`. */
 static void read_type(Cx *cx, const Onnx__TensorProto *t, OnnxTensor *out, size_t *elements) {
     int64_t count, bytes;
     out->dtype = onnx_dtype(t->data_type);
     if (!t->has_data_type || t->data_type == 0)
         tn_fail(cx, TN_E_MODEL, "the element type is missing");
-    if (out->dtype == TN_NONE)
-        tn_fail(cx, t->data_type > 0 && t->data_type < TYPE_COUNT ? TN_E_UNSUPPORTED : TN_E_MODEL,
-                "%s is unsupported", onnx_dtype_name(cx, t->data_type));
+    if (out->dtype == TN_NONE) onnx_refuse_dtype(cx, t->data_type);
     if (t->n_dims > TN_MAX_RANK)
         tn_fail(cx, TN_E_LIMIT, "%zu axes, more than the %d allowed", t->n_dims, TN_MAX_RANK);
     out->rank = (int)t->n_dims;

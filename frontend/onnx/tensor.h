@@ -37,6 +37,8 @@ TnDType onnx_dtype(int32_t data_type);
 
 /* "FLOAT", "INT4"; "element type 99" for numbers that ONNX does not define, made in the arena. */
 const char *onnx_dtype_name(Cx *cx, int32_t data_type);
+/* Raises that Tenon does not have the type, or that there is none. */
+_Noreturn void onnx_refuse_dtype(Cx *cx, int32_t data_type);
 
 /* The number that has this name; 0 if there is none. */
 int32_t onnx_dtype_number(const char *name);

@@ -31,6 +31,7 @@ typedef struct WiredValue {
     Constant *constant; /* made once: initializers and Constant nodes */
     Value *value;       /* in the graph being built */
     OnnxList *list;     /* instead, where it is a sequence or optional */
+    bool unknown;       /* what makes it has a problem: its readers are skipped */
 } WiredValue;
 
 typedef enum WalkState { NOT_VISITED, ON_PATH, DONE } WalkState;
@@ -47,7 +48,8 @@ struct WiredNode {
     Wiring **graphs;    /* by attribute; NULL: no graph */
     bool *changing;     /* of a loop: by carried value and axis, TN_MAX_RANK each (import_loop.c) */
     bool has_reference; /* an attribute is one of the function's around it */
-    WalkState state;    /* while sorting */
+    bool reported, skipped; /* its problem is known; it reads what has one */
+    WalkState state;        /* while sorting */
 };
 
 struct Wiring {

@@ -228,6 +228,70 @@ class Errors(Cli):
             self.assertEqual(r.stderr.count("\n"), 1)
         self.assertNotIn("x.plan", self.files())
 
+    def problems(self):
+        """Two unknown operators, one of them twice, a known one of a later opset, an input and operators used in ways that are
+        unsupported, and a product that is wrong; what depends on them is skipped, and the rest is fine."""
+        nodes = [node("Conjure", "a", ["x"], ["a1"]), node("Conjure", "b", ["x"], ["b1"]), node("Relu", "after", ["a1"], ["a2"]),
+                 node("Gelu", "g", ["x"], ["g1"]), node("Relu", "s", ["words"], ["s1"]), node("Reshape", "r", ["x", "ids"], ["r1"]),
+                 node("MatMul", "/m", ["x", "x"], ["m1"]), node("Sqrt", "fine", ["x"], ["y"])]
+        words = field(1, "words") + field(2, field(1, field(1, 8) + field(2, field(1, field(1, 3)))))
+        ids = field(1, "ids") + field(2, field(1, field(1, 7) + field(2, field(1, field(1, 1)))))
+        return nodes, [value_info("x", [2, 3]), words, ids], [value_info(y, [2, 3]) for y in ("a2", "g1", "s1", "r1", "y")]
+
+    def test_everything_in_one_go(self):
+        nodes, inputs, outputs = self.problems()
+        self.write("m.onnx", onnx(nodes, inputs, outputs))
+        lines = ["unsupported operator Conjure of opset 17 (2: 'a', 'b')",
+                 "unsupported operator Gelu of opset 17 (1: 'g')",
+                 "input 'words': STRING is unsupported",
+                 "node '/m' (MatMul): inner dimensions differ, 3 and 2"]
+        self.expect_error(FAULT, "m.onnx: 4 problems; 2 nodes not looked at\n  " + "\n  ".join(lines), "compile", "m.onnx", "-o", "x.plan")
+        list_ = "help: export it as other operators; `tenon ops --onnx` lists what is supported\n"
+        text = ("m.onnx: invalid, 4 problems; nodes not looked at, because they depend on these: 2\n"
+                "  unsupported: Conjure of opset 17 (2: 'a', 'b'): unsupported operator\n    " + list_ +
+                "  unsupported: Gelu of opset 17 (1: 'g'): unsupported operator\n"
+                "    help: export with opset 20 or later, which has it\n"
+                "  unsupported: input ('words'): STRING is unsupported\n"
+                "    help: only numbers and booleans are tensors here: keep strings outside of the model, and complex numbers as pairs\n"
+                "  invalid: MatMul of opset 17 (1: '/m'): inner dimensions differ, 3 and 2\n")
+        self.assertEqual(self.expect(FAULT, "check", "m.onnx").stdout, text)
+        self.write("m.onnx", onnx(nodes[:4] + nodes[7:], inputs[:1], [outputs[0], outputs[1], outputs[4]]))
+        r = self.expect(UNSUPPORTED, "check", "m.onnx")
+        self.assertIn("m.onnx: unsupported, 2 problems; ", r.stdout)
+        self.assertEqual(self.files(), ["m.onnx"])
+
+    def test_everything_as_json(self):
+        nodes, inputs, outputs = self.problems()
+        self.write("m.onnx", onnx(nodes, inputs, outputs))
+        found = json.loads(self.expect(FAULT, "check", "m.onnx", "--json").stdout)
+        self.assertEqual(found.pop("invalid"), [{"kind": "node", "operator": "MatMul", "domain": "", "opset": 17, "nodes": ["/m"], "count": 1,
+                                                 "reason": "inner dimensions differ, 3 and 2"}])
+        operator, gelu, words = found.pop("unsupported")
+        self.assertEqual(operator, {"kind": "operator", "operator": "Conjure", "domain": "", "opset": 17, "nodes": ["a", "b"], "count": 2,
+                                    "reason": "unsupported operator",
+                                    "help": "export it as other operators; `tenon ops --onnx` lists what is supported"})
+        self.assertEqual(gelu["help"], "export with opset 20 or later, which has it")
+        self.assertEqual((words["kind"], words["nodes"], words["reason"]), ("input", ["words"], "STRING is unsupported"))
+        self.assertEqual(found, {"model": "m.onnx", "supported": False, "skipped": 2, "functions": []})
+
+    def test_fine_as_json(self):
+        self.expect(DONE, "compile", BERT, "-o", "x.plan")
+        found = json.loads(self.expect(DONE, "check", "x.plan", "--json").stdout)
+        self.assertEqual(found.pop("plan"), "x.plan")
+        model = json.loads(self.expect(DONE, "check", BERT, "--json").stdout)
+        self.assertEqual(model.pop("model"), str(BERT))
+        self.assertEqual(found, model)
+        self.assertTrue(found["supported"])
+        self.assertEqual([f["name"] for f in found["functions"]], ["main"])
+        self.assertGreater(found["weights_bytes"], 0)
+        data = bytearray((self.folder / "x.plan").read_bytes())
+        data[-100] ^= 1
+        self.write("x.plan", data)
+        found = json.loads(self.expect(FAULT, "check", "x.plan", "--json").stdout)
+        self.assertEqual([p["kind"] for p in found["invalid"]], ["plan"])
+        found = json.loads(self.expect(FAULT, "check", "no.onnx", "--json").stdout)
+        self.assertEqual(found["invalid"][0]["reason"], "no.onnx: No such file or directory")
+
     def test_missing_files(self):
         for args in (["compile", "no.onnx", "-o", "x.plan"], ["run", "no.plan", "--inputs", BERT / "io.safetensors"], ["dump", "no.plan"],
                      ["check", "no.plan"], ["bench", "no.plan"]):

@@ -32,7 +32,7 @@ static inline TnStatus try_call(TryFn *fn, const void *arg, char *message, size_
 }
 
 static inline void expect_fail(TryFn *fn, const void *arg, TnStatus code, const char *text) {
-    char message[2048];
+    char message[4096];
     TnStatus found = try_call(fn, arg, message, sizeof message);
     assert_string_equal(message, text);
     assert_int_equal(found, code);
@@ -41,14 +41,14 @@ static inline void expect_fail(TryFn *fn, const void *arg, TnStatus code, const 
 /* Only that it fails, in a message of one printable line of at most 400 characters besides the
  * context. */
 static inline void expect_any_fail(TryFn *fn, const void *arg) {
-    char message[2048];
+    char message[4096];
     assert_int_not_equal(try_call(fn, arg, message, sizeof message), TN_OK);
     assert_true(strlen(message) < 600);
     for (const char *p = message; *p; p++) assert_true((unsigned char)*p >= 0x20);
 }
 
 static inline void expect_ok(TryFn *fn, const void *arg) {
-    char message[2048];
+    char message[4096];
     TnStatus found = try_call(fn, arg, message, sizeof message);
     assert_string_equal(message, "");
     assert_int_equal(found, TN_OK);

@@ -5,8 +5,9 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
-#include "ir/fail.h"
+#include "ir/problems.h"
 
 static Cx cx;
 static jmp_buf out;
@@ -83,23 +84,112 @@ static void defers_run_backwards(void **state) {
     assert_memory_equal(cleaned, ((int[]){3, 2, 1}), sizeof cleaned);
 }
 
-static void collect(void) {
-    tn_diag(&cx, TN_NOTE, TN_OK, "just a note");
-    tn_fail_collected(&cx);
-    tn_enter_node(&cx, "a", "Foo");
-    tn_diag(&cx, TN_ERROR, TN_E_UNSUPPORTED, "operator Foo is not supported");
+/* --- problems --- */
+
+typedef struct Attempt {
+    const char *node, *op, *part;
+    TnStatus code; /* 0: it works */
+} Attempt;
+
+static void attempt(void *user) {
+    const Attempt *a = user;
+    tn_enter_node(&cx, a->node, a->op);
+    if (a->part) tn_enter(&cx, "tensor", a->part);
+    if (a->code == TN_E_UNSUPPORTED) tn_hint(&cx, "type", "cast it");
+    if (a->code) tn_fail(&cx, a->code, "cannot be");
+    if (a->part) tn_leave(&cx);
     tn_leave(&cx);
-    tn_diag(&cx, TN_ERROR, TN_E_MODEL, "another");
-    tn_fail_collected(&cx);
 }
 
-static void collected(void **state) {
+static void try_all(const Attempt *list) {
+    tn_enter(&cx, "file", "m.onnx");
+    for (; list->node; list++) {
+        Attempt a = *list;
+        Problem about = {.kind = "node", .domain = "", .op = a.op, .opset = 20};
+        if (!tn_try(&cx, attempt, &a)) problems_caught(&cx, &about, a.node);
+        assert_int_equal(cx.depth, 1);
+    }
+    problems_raise(&cx);
+    tn_leave(&cx);
+}
+
+static void several(void) {
+    problems_skip(&cx);
+    problems_add(&cx,
+                 &(Problem){.code = TN_E_UNSUPPORTED,
+                            .kind = "operator",
+                            .domain = "d",
+                            .op = "Blur",
+                            .opset = 3,
+                            .reason = "unsupported operator"},
+                 "z");
+    try_all((Attempt[]){{"a", "Foo", NULL, TN_E_UNSUPPORTED},
+                        {"b", "Bar", NULL, TN_OK},
+                        {"c", "Foo", NULL, TN_E_UNSUPPORTED},
+                        {"d", "Baz", "w", TN_E_MODEL},
+                        {NULL, NULL, NULL, TN_OK}});
+}
+
+static void problems_are_collected(void **state) {
     (void)state;
-    assert_int_equal(failing(collect), TN_E_UNSUPPORTED);
-    assert_string_equal(cx.message, "node 'a' (Foo): operator Foo is not supported (and 1 more)");
-    assert_int_equal(cx.errors, 2);
-    assert_string_equal(cx.diags->text, "just a note");
-    assert_string_equal(cx.last_diag->text, "another");
+    assert_int_equal(failing(several), TN_E_MODEL);
+    assert_string_equal(cx.message, "m.onnx: 3 problems; 1 node not looked at\n"
+                                    "  unsupported operator d.Blur of opset 3 (1: 'z')\n"
+                                    "  node 'a' (Foo): cannot be (and 1 more like it)\n"
+                                    "  node 'd' (Baz): tensor 'w': cannot be");
+    const Problem *p = problems_of(&cx)->first->next;
+    assert_string_equal(p->kind, "type");
+    assert_string_equal(p->help, "cast it");
+    assert_string_equal(p->reason, "cannot be");
+    assert_int_equal(p->count, 2);
+    assert_string_equal(p->nodes[1], "c");
+    assert_string_equal(p->next->kind, "node");
+    assert_null(p->next->help);
+    assert_string_equal(p->next->reason, "tensor 'w': cannot be");
+}
+
+static void one(void) {
+    try_all((Attempt[]){{"a", "Foo", NULL, TN_E_UNSUPPORTED}, {NULL, NULL, NULL, TN_OK}});
+}
+
+static void none(void) {
+    try_all((Attempt[]){{"a", "Foo", NULL, TN_OK}, {NULL, NULL, NULL, TN_OK}});
+}
+
+static void one_problem_is_one_line(void **state) {
+    (void)state;
+    assert_int_equal(failing(none), TN_OK);
+    assert_int_equal(failing(one), TN_E_UNSUPPORTED);
+    assert_string_equal(cx.message, "m.onnx: node 'a' (Foo): cannot be");
+}
+
+static void fatal(void) {
+    try_all((Attempt[]){{"a", "Foo", NULL, TN_E_UNSUPPORTED},
+                        {"b", "Foo", NULL, TN_E_LIMIT},
+                        {NULL, NULL, NULL, TN_OK}});
+}
+
+static void what_is_not_of_the_model_goes_on(void **state) {
+    (void)state;
+    assert_int_equal(failing(fatal), TN_E_LIMIT);
+    assert_string_equal(cx.message, "m.onnx: node 'b' (Foo): cannot be");
+}
+
+static void too_many(void) {
+    static Attempt list[1200];
+    static char names[1199][8];
+    for (int i = 0; i < 1199; i++) {
+        snprintf(names[i], sizeof names[i], "%d", i);
+        list[i] = (Attempt){"a", names[i], NULL, TN_E_MODEL};
+    }
+    try_all(list);
+}
+
+static void the_list_ends(void **state) {
+    (void)state;
+    assert_int_equal(failing(too_many), TN_E_MODEL);
+    assert_int_equal(problems_of(&cx)->count, 1000);
+    assert_non_null(strstr(cx.message, " more: `tenon check` lists them all"));
 }
 
 static void take_too_much(void) {
@@ -134,8 +224,14 @@ static void printable(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        TEST(messages),  TEST(long_messages_are_cut), TEST(defers_run_backwards),
-        TEST(collected), TEST(out_of_memory),         TEST(printable)};
+    const struct CMUnitTest tests[] = {TEST(messages),
+                                       TEST(long_messages_are_cut),
+                                       TEST(defers_run_backwards),
+                                       TEST(problems_are_collected),
+                                       TEST(one_problem_is_one_line),
+                                       TEST(what_is_not_of_the_model_goes_on),
+                                       TEST(the_list_ends),
+                                       TEST(out_of_memory),
+                                       TEST(printable)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
