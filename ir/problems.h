@@ -39,8 +39,8 @@ typedef struct Problems {
 
 /* Never NULL. */
 const Problems *problems_of(const Cx *cx);
-/* What tn_try caught, about this kind (of an operator: unless tn_hint said another), domain, operator
- * and opset. */
+/* What tn_try caught, about this kind (of an operator: unless tn_hint said another), domain,
+ * operator and opset. */
 void problems_caught(Cx *cx, const Problem *about, const char *node);
 /* A problem that nothing raised; its reason is set. */
 void problems_add(Cx *cx, const Problem *about, const char *node);
