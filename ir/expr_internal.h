@@ -124,6 +124,8 @@ struct ExprCx {
     int quiet;       /* > 0: overflow is noted, not raised */
     bool overflowed; /* ... here */
     int fuel;        /* steps left of the proof in progress */
+    int proving;     /* proofs in progress, one inside another */
+    int steps;       /* left of the outermost and all those inside */
 
     uint32_t generation;
     uint32_t at_epoch;

@@ -10,7 +10,9 @@
  *     bound, for example x//3 <= x/3;
  *     all arguments of a min, max, abs or where in turn.
  *
- * Steps are limited by depth and by fuel, so "not proven" is the answer to hard questions. A "no"
+ * Steps are limited by depth and by fuel, so "not proven" is the answer to hard questions;
+ * questions that come up while expressions are normalised have fuel of their own, but all together
+ * no more than MAX_STEPS. A "no"
  * is remembered for questions from outside only: inside a proof it may mean that depth ran out.
  *
  *     seq*batch - i0*seq - i1 - 1 >= 0      i0 in [0, batch), i1 in [0, seq)
@@ -19,6 +21,7 @@
 
 #define MAX_DEPTH 12
 #define MAX_FUEL  400
+#define MAX_STEPS 20000 /* of a question with all those that come up while it is answered */
 
 static bool proof(ExprCx *x, const Expr *p, int depth);
 
@@ -227,7 +230,7 @@ static bool proof(ExprCx *x, const Expr *p, int depth) {
     Interval range = poly_bounds(x, p);
     if (range.hi < 0) return false;
     bool yes = range.lo >= 0 || nonneg_by_shift(x, p);
-    if (!yes && depth < MAX_DEPTH && x->fuel-- > 0) yes = search(x, p, depth);
+    if (!yes && depth < MAX_DEPTH && x->fuel-- > 0 && x->steps-- > 0) yes = search(x, p, depth);
     if (yes || depth == 0) {
         n->nonneg = yes;
         n->sign_stamp = x->generation;
@@ -238,10 +241,15 @@ static bool proof(ExprCx *x, const Expr *p, int depth) {
 bool proven(ExprCx *x, const Expr *e) {
     if (is_number(e)) return e->count == 0 || e->terms[0].coef.num > 0;
     if (expr_node(e)->sign_stamp == x->generation) return expr_node(e)->nonneg;
+    int fuel = x->fuel;
     x->fuel = MAX_FUEL;
+    if (!x->proving) x->steps = MAX_STEPS;
+    x->proving++;
     x->quiet++;
     bool yes = proof(x, e, 0);
     x->quiet--;
+    x->proving--;
+    x->fuel = fuel;
     x->overflowed = false;
     return yes;
 }
