@@ -11,6 +11,8 @@
 #define SAMPLE_LENGTH \
     128 /* of symbols other than the first axis of inputs, if they may be that long */
 
+#define MAX_MEASURED ((uint64_t)512 << 20) /* bytes of arena */
+
 typedef struct Usage {
     tenon_memory memory;
     const char *dims; /* "batch=1 sequence=128" */
@@ -26,13 +28,16 @@ static int64_t sample(Image *im, const char *name, bool first) {
     return v;
 }
 
-/* Prepares a session over inputs of sample lengths; prepare does not read their data. */
+/* Prepares a session over inputs of sample lengths; prepare does not read their data. A model that
+ * needs more than MAX_MEASURED gets no figures rather than that much memory while compiling. */
 static bool measure(Image *im, tenon_plan *plan, Usage *u) {
     static unsigned char nothing;
     tenon_session *session;
     tenon_port port;
     TextBuffer dims = {.arena = &im->cx->arena};
-    if (tenon_session_create(plan, NULL, &session, NULL)) return false;
+    const tenon_session_options options = {.struct_size = sizeof options,
+                                           .memory_limit = MAX_MEASURED};
+    if (tenon_session_create(plan, &options, &session, NULL)) return false;
     bool ok = true;
     for (int32_t i = 0;
          ok && tenon_plan_port(plan, NULL, i, &port, NULL) == TENON_OK && !port.is_output; i++) {

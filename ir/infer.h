@@ -38,6 +38,7 @@ typedef enum DTypeSet {
     SET_ANY = 7
 } DTypeSet;
 void infer_dtype(const Node *n, int i, DTypeSet allowed);
+void infer_index(const Node *n, int i); /* i32 or i64; raises otherwise */
 void infer_rank(const Node *n, int i, int min, int max);
 
 /* --- for facts rules --- */

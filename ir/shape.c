@@ -66,6 +66,13 @@ void infer_dtype(const Node *n, int i, DTypeSet allowed) {
             wanted);
 }
 
+void infer_index(const Node *n, int i) {
+    TnDType t = infer_input(n, i)->dtype;
+    if (t != TN_I32 && t != TN_I64)
+        tn_fail(module_of(n)->cx, TN_E_MODEL, "operand %d has type %s, not i32 or i64", i,
+                tn_dtype_name(t));
+}
+
 void infer_rank(const Node *n, int i, int min, int max) {
     int rank = infer_input(n, i)->rank;
     if (rank >= min && rank <= max) return;

@@ -180,7 +180,7 @@ void shape_gather(Node *n) {
     const Type *x = infer_input(n, 0), *index = infer_input(n, 1);
     int axis = ir_axis(module_of(n), attr_int(n, "axis"), x->rank);
     const Expr *dims[TN_MAX_RANK];
-    infer_dtype(n, 1, SET_INT);
+    infer_index(n, 1);
     int rank = append(dims, 0, x->dims, axis);
     rank = append(dims, rank, index->dims, index->rank);
     rank = append(dims, rank, x->dims + axis + 1, x->rank - axis - 1);
@@ -191,7 +191,7 @@ void shape_gather_elements(Node *n) {
     Module *m = module_of(n);
     const Type *x = infer_input(n, 0), *index = infer_input(n, 1);
     ir_axis(m, attr_int(n, "axis"), x->rank);
-    infer_dtype(n, 1, SET_INT);
+    infer_index(n, 1);
     if (index->rank != x->rank)
         tn_fail(m->cx, TN_E_MODEL, "indices %s for elements of %s", ir_type_text(m, index),
                 ir_type_text(m, x));
@@ -202,7 +202,7 @@ void shape_gather_nd(Node *n) {
     Module *m = module_of(n);
     const Type *x = infer_input(n, 0), *index = infer_input(n, 1);
     int64_t batch = attr_int(n, "batch"), depth;
-    infer_dtype(n, 1, SET_INT);
+    infer_index(n, 1);
     infer_rank(n, 1, 1, TN_MAX_RANK);
     if (!ex_const(index->dims[index->rank - 1], &depth))
         tn_fail(m->cx, TN_E_MODEL, "the last dimension of the indices is %s, not a number",

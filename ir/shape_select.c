@@ -12,7 +12,7 @@ static Module *module_of(const Node *n) {
 
 static void scatter_types(const Node *n) {
     const Type *x = infer_input(n, 0), *u = infer_input(n, 2);
-    infer_dtype(n, 1, SET_INT);
+    infer_index(n, 1);
     if (u->dtype != x->dtype)
         tn_fail(module_of(n)->cx, TN_E_MODEL, "updates of type %s for a tensor of type %s",
                 tn_dtype_name(u->dtype), tn_dtype_name(x->dtype));

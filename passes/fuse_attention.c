@@ -367,6 +367,8 @@ static const char *rewrite_attention(Graph *g, Attention *a) {
     Mask mask = {.left = -1, .right = -1, .offset = ex_int(x, 0)};
     const Pred *rest;
     Value *key, *query;
+    if (!isfinite((float)a->scale)) return "the scale is not finite";
+    if (isnan(a->mask_value)) return "the masked value is NaN";
     if (!fits(a, x, a->q) || !fits(a, x, a->k) || !fits(a, x, a->v))
         return "queries, keys and values have different batches or heads";
     if (a->allowed && !mask_split(x, a->allowed, &mask, &rest))

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include "runtime/base/cpu.h"
 #include "tools/tool.h"
 
@@ -50,6 +51,12 @@ _Noreturn void tool_fail_compile(Tool *t, const tenonc *c) {
     tn_fail_with(&t->cx, (TnStatus)m->code, m->text);
 }
 
+/* What the machine has, in bytes; 0, no limit, if it does not say. */
+static uint64_t machine_memory(void) {
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : 0;
+}
+
 PlanRun tool_open(Tool *t, const char *path, const char *function, int threads) {
     PlanRun *r = ARENA_NEW(&t->cx.arena, PlanRun);
     tenon_error err;
@@ -60,8 +67,10 @@ PlanRun tool_open(Tool *t, const char *path, const char *function, int threads) 
     if (tenon_plan_open(path, &options, &r->plan, &err)) tool_fail(t, path, &err);
     r->load_ms = tool_now_ms() - start;
     if (threads != 1 && tenon_pool_create(threads, &r->pool, &err)) tool_fail(t, path, &err);
-    tenon_session_options session = {
-        .struct_size = sizeof session, .function = function, .pool = r->pool};
+    tenon_session_options session = {.struct_size = sizeof session,
+                                     .function = function,
+                                     .pool = r->pool,
+                                     .memory_limit = machine_memory()};
     if (tenon_session_create(r->plan, &session, &r->session, &err)) tool_fail(t, path, &err);
     return *r;
 }

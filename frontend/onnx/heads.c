@@ -5,14 +5,20 @@
 
 Value *heads_split(OnnxNode *n, Value *x, int64_t heads) {
     static const int perm[] = {0, 2, 1, 3};
-    if (x->type.rank == 4) return x;
-    const Expr *const *d = x->type.dims;
+    const Type *t = &x->type;
+    if (t->rank == 4) return x;
+    if (t->rank != 3)
+        tn_fail(n->cx, TN_E_MODEL, "heads in %s, wanted 3 or 4 axes", ir_type_text(n->m, t));
+    const Expr *const *d = t->dims;
     const Expr *dims[] = {d[0], d[1], ex_int(n->x, heads), onnx_part(n, d[2], heads)};
     return ir_transpose(n->g, ir_view(n->g, x, 4, dims), perm);
 }
 
 Value *heads_merge(OnnxNode *n, Value *x) {
     static const int perm[] = {0, 2, 1, 3};
+    if (x->type.rank != 4)
+        tn_fail(n->cx, TN_E_MODEL, "heads have become %s, wanted 4 axes",
+                ir_type_text(n->m, &x->type));
     const Expr *const *d = x->type.dims;
     const Expr *dims[] = {d[0], d[2], ex_mul(n->x, d[1], d[3])};
     return ir_view(n->g, ir_transpose(n->g, x, perm), 3, dims);
@@ -97,5 +103,8 @@ Value *heads_part(OnnxNode *n, Value *x, const Expr *start, const Expr *length) 
 
 Value *heads_angles(OnnxNode *n, Value *table, Value *positions, TnDType t) {
     Value *rows = ir_gather(n->g, ir_cast(n->g, table, t), positions, 0);
+    if (rows->type.rank != 3)
+        tn_fail(n->cx, TN_E_MODEL, "the angles are %s, wanted 3 axes",
+                ir_type_text(n->m, &rows->type));
     return ir_unsqueeze(n->g, rows, 1);
 }

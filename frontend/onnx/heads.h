@@ -6,7 +6,7 @@
 
 #include "frontend/onnx/import.h"
 
-/* [b, s, h d] -> [b, h, s, d]; what has 4 axes already is so. */
+/* [b, s, h d] -> [b, h, s, d]; what has 4 axes already is so; others are refused. */
 Value *heads_split(OnnxNode *n, Value *x, int64_t heads);
 /* The reverse. */
 Value *heads_merge(OnnxNode *n, Value *x);

@@ -176,7 +176,8 @@ typedef enum Mha {
 /* x of [b, s, h d] plus elements [start, ..) of the bias, as heads */
 static Value *biased_heads(OnnxNode *n, Value *x, const Expr **start) {
     if (x->type.rank == 4) return x;
-    if (onnx_given(n, BIAS)) {
+    if (x->type.rank == 3 && onnx_given(n, BIAS)) {
+        onnx_need_rank(n, BIAS, 1);
         Value *bias = heads_part(n, n->inputs[BIAS], *start, x->type.dims[2]);
         *start = ex_add(n->x, *start, x->type.dims[2]);
         x = ir_binary(n->g, OP_add, x, bias);
@@ -250,9 +251,6 @@ void import_ms_rotary(OnnxNode *n) {
                     ex_text(n->x, count));
     }
     x = heads_split(n, x, heads);
-    if (x->type.rank != 4)
-        tn_fail(n->cx, TN_E_MODEL, "input 0 is %s, wanted 3 or 4 axes",
-                ir_type_text(n->m, &x->type));
     if (positions->type.rank == 1) { /* that of the first token */
         Value *steps = heads_places(n, ex_int(n->x, 0), x->type.dims[2]);
         positions = ir_binary(n->g, OP_add, ir_cast(n->g, positions, TN_I64), steps);

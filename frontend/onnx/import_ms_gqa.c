@@ -34,7 +34,11 @@ static Cache make_cache(OnnxNode *n, const Type *q) {
     Graph *g = n->g;
     ExprCx *x = n->x;
     Cache c = {.batch = q->dims[0], .queries = q->dims[2], .past = ex_int(x, 0)};
-    if (onnx_given(n, G_PAST_KEY)) c.past = n->inputs[G_PAST_KEY]->type.dims[2];
+    if (onnx_given(n, G_PAST_KEY)) {
+        onnx_need_rank(n, G_PAST_KEY, 4);
+        onnx_need_rank(n, G_PAST_VALUE, 4);
+        c.past = n->inputs[G_PAST_KEY]->type.dims[2];
+    }
     const Expr *total = onnx_length(n, TOTAL, "total_sequence_length", 0);
     c.present = ex_max(x, c.past, total);
     /* all keys of a sample are one more than LAST_KEYS says, and end with the new ones */

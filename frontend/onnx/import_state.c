@@ -59,8 +59,7 @@ typedef struct Recurrence {
 /* [b, t, heads size] as f32[b, t, heads, size] */
 static Value *split(OnnxNode *n, int i, int64_t heads) {
     const Type *t = &n->inputs[i]->type;
-    if (t->rank != 3)
-        tn_fail(n->cx, TN_E_MODEL, "input %d is %s, wanted 3 axes", i, ir_type_text(n->m, t));
+    onnx_need_rank(n, i, 3);
     const Expr *dims[] = {t->dims[0], t->dims[1], ex_int(n->x, heads),
                           onnx_part(n, t->dims[2], heads)};
     return ir_cast(n->g, ir_view(n->g, n->inputs[i], 4, dims), TN_F32);
@@ -175,11 +174,15 @@ void import_linear_attention(OnnxNode *n) {
     r.d = k[3];
     r.e = x[VALUE]->type.dims[3];
     if (r.gated) x[DECAY] = split(n, DECAY, r.groups);
+    if (r.delta) onnx_need_rank(n, RATE, 3);
     if (r.delta) x[RATE] = split(n, RATE, ex_is(n->inputs[RATE]->type.dims[2], 1) ? 1 : r.groups);
     const Expr *state_dims[] = {r.batch, ex_int(n->x, r.groups), r.d, r.e};
     bool past = onnx_given(n, STATE);
-    Value *state =
-        past ? ir_cast(n->g, n->inputs[STATE], TN_F32) : ir_splat(n->g, TN_F32, 4, state_dims, 0);
+    Value *zeros = ir_splat(n->g, TN_F32, 4, state_dims, 0), *state = zeros;
+    if (past) {
+        onnx_need_same_dims(n, n->inputs[STATE], zeros);
+        state = ir_cast(n->g, n->inputs[STATE], TN_F32);
+    }
     Node *loop = run_steps(n, &r, x, state);
     Value *y = ir_transpose(n->g, loop->outputs[1], batch_first);
     const Expr *dims[] = {r.batch, r.steps, ex_scale(n->x, r.e, r.heads, 1)};

@@ -2,7 +2,8 @@
  *
  * loop_over + loop_add lay the operands side by side (right-aligned, stride 0 where one is
  * broadcast), loop_collapse drops axes of extent 1 and merges neighbours that every operand walks
- * as one. Afterwards rank >= 1. A walk divides once, in loop_seek; loop_next only adds.
+ * as one. Afterwards rank >= 1. A walk divides once, in loop_seek, or not at all from loop_start;
+ * loop_next only adds.
  *
  *     Loop l = loop_over(y);
  *     loop_add(&l, x), loop_add(&l, y), loop_collapse(&l);
@@ -100,7 +101,14 @@ static inline int loop_dense(const Loop *l, int o) {
     return 1;
 }
 
-/* Goes to point number `point` of the first `axes` axes, the last of them fastest. */
+/* Goes to the first point of the first `axes` axes, which may have none. */
+static inline void loop_start(const Loop *l, int axes, LoopAt *at) {
+    for (int o = 0; o < l->operands; o++) at->offset[o] = 0;
+    for (int i = 0; i < axes; i++) at->index[i] = 0;
+}
+
+/* Goes to point number `point`, which there must be, of the first `axes` axes, the last of them
+ * fastest. */
 static inline void loop_seek(const Loop *l, int axes, int64_t point, LoopAt *at) {
     for (int o = 0; o < l->operands; o++) at->offset[o] = 0;
     for (int i = axes - 1; i >= 0; i--) {

@@ -249,7 +249,7 @@ static void reduce_block(const Reduction *r, const char *x, char *y, int64_t n, 
     int64_t points = loop_points(&r->reduced, inner);
     start_totals(r, &totals, n);
     LoopAt at;
-    loop_seek(&r->reduced, inner, 0, &at);
+    loop_start(&r->reduced, inner, &at);
     for (int64_t p = 0; p < points; p++, loop_next(&r->reduced, inner, &at)) {
         const char *from = x + at.offset[0] * size;
         if (rows)

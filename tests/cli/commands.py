@@ -291,6 +291,14 @@ class Errors(Cli):
         self.assertEqual([p["kind"] for p in found["invalid"]], ["plan"])
         found = json.loads(self.expect(FAULT, "check", "no.onnx", "--json").stdout)
         self.assertEqual(found["invalid"][0]["reason"], "no.onnx: No such file or directory")
+    def test_more_memory_than_there_is(self):
+        """Compiling does not take the memory that running would; running says how much that is."""
+        outer = [node("Add", "n", ["a", "b"], ["y"])]
+        self.write("m.onnx", onnx(outer, [value_info("a", [1 << 20, 1]), value_info("b", [1, 1 << 22])], [value_info("y", [1 << 20, 1 << 22])]))
+        self.expect(DONE, "compile", "m.onnx", "-o", "x.plan", "--report=r.json")
+        self.assertNotIn("arena_bytes", json.loads((self.folder / "r.json").read_text()))
+        r = self.expect(FAULT, "bench", "x.plan", "--runs", "1", "--threads", "1")
+        self.assertRegex(r.stderr, r"^tenon: x.plan: the arena needs 1759\d{10} bytes, the limit is \d+\n$")
 
     def test_missing_files(self):
         for args in (["compile", "no.onnx", "-o", "x.plan"], ["run", "no.plan", "--inputs", BERT / "io.safetensors"], ["dump", "no.plan"],

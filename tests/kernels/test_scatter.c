@@ -77,7 +77,7 @@ static void check_elements(TnIsa isa, uint32_t seed, int64_t long_axis) {
     for (int i = 0; i < rank; i++) xd[i] = 1 + pick(&random, 7);
     if (long_axis) xd[pick(&random, (uint32_t)rank)] = long_axis;
     for (int i = 0; i < rank; i++)
-        ud[i] = i == (int)params.axis ? 1 + pick(&random, 9)
+        ud[i] = i == (int)params.axis ? pick(&random, 10)
                                       : xd[i] - (pick(&random, 3) == 0 ? xd[i] / 2 : 0);
     Operands o;
     random_operands(&o, t, rank, xd, rank, ud, rank, ud, &random);

@@ -53,7 +53,7 @@ void scalars_run_common(const TnCall *call, int64_t task, void *scratch) {
     Loop l = loop_over(y);
     loop_add(&l, y);
     LoopAt at;
-    loop_seek(&l, l.rank, 0, &at);
+    loop_start(&l, l.rank, &at);
     int64_t elements = tensor_elements(y);
     for (int64_t i = 0; i < elements && i < call->scalar_count; i++, loop_next(&l, l.rank, &at))
         store(y, at.offset[0], 1, &call->scalars[i], 1);

@@ -18,7 +18,7 @@ void nonzero_run_common(const TnCall *call, int64_t task, void *scratch) {
     Loop l = loop_over(x);
     loop_add(&l, x);
     LoopAt at;
-    loop_seek(&l, l.rank, 0, &at);
+    loop_start(&l, l.rank, &at);
     for (int64_t i = 0, n = tensor_elements(x); i < n && count < room;
          i++, loop_next(&l, l.rank, &at)) {
         if (!((const uint8_t *)x->data)[at.offset[0]]) continue;

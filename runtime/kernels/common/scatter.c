@@ -95,7 +95,7 @@ static void copy_all(const TnTensor *x, const TnTensor *y) {
     int last = l.rank - 1;
     size_t size = tn_dtype_size((TnDType)y->dtype);
     LoopAt at;
-    loop_seek(&l, last, 0, &at);
+    loop_start(&l, last, &at);
     for (int64_t i = 0, rows = loop_points(&l, last); i < rows; i++, loop_next(&l, last, &at))
         copy_strided((char *)y->data + at.offset[1] * (int64_t)size, l.strides[1][last],
                      (const char *)x->data + at.offset[0] * (int64_t)size, l.strides[0][last],
@@ -169,7 +169,7 @@ static void apply_updates(const TnCall *call, const Places *p, const TnTensor *i
     int64_t si = l.strides[0][outer], su = l.strides[1][outer], sy = l.strides[2][outer];
     int64_t n = l.dims[outer], run = si == 0 && sy != 0 ? n : 1;
     LoopAt at;
-    loop_seek(&l, outer, 0, &at);
+    loop_start(&l, outer, &at);
     for (int64_t row = 0, rows = n ? loop_points(&l, outer) : 0; row < rows;
          row++, loop_next(&l, outer, &at))
         for (int64_t i = 0; i < n; i += run) {

@@ -42,7 +42,7 @@ static Items items_of(const TnTensor *x, int axis) {
 static int compare(const Items *s, int64_t a, int64_t b) {
     int64_t size = (int64_t)tn_dtype_size(s->dtype);
     LoopAt at;
-    loop_seek(&s->loop, s->loop.rank, 0, &at);
+    loop_start(&s->loop, s->loop.rank, &at);
     for (int64_t i = 0; i < s->elements; i++, loop_next(&s->loop, s->loop.rank, &at)) {
         uint64_t x, y;
         load_keys(&x, s->data + a * s->stride + at.offset[0] * size, s->dtype, 1, 1);

@@ -34,7 +34,7 @@ static void test_scatters(void **state) {
     refuse(LINE5 "const i i64 [1] 1\nconst u f64 [1] 7\ny = ScatterElements x i u",
            "ScatterElements): updates of type f64 for a tensor of type f32");
     refuse(LINE5 "const i f32 [1] 1\nconst u f32 [1] 7\ny = ScatterElements x i u",
-           "ScatterElements): operand 1 has type f32, not integer");
+           "ScatterElements): operand 1 has type f32, not i32 or i64");
     refuse(LINE5 "const i i64 [2] 1 1\nconst u f32 [1] 7\ny = ScatterND x i u",
            "ScatterND): indices i64[2] and updates f32[1] for f32[5]");
     refuse("in x f32 [2,3]\nconst i i64 [3,1] 0 1 2\nconst u f32 [3,1] 7 8 9\n"

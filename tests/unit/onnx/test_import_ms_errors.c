@@ -1,0 +1,186 @@
+/* Operators of com.microsoft and those that carry a state: operands that are missing, of another
+ * rank or type, and numbers of heads that divide nothing, with the text they are refused with. */
+#include "frontend/frontend.h"
+#include "tests/support/expect_fail.h"
+#include "tests/support/onnx_builder.h"
+#include "tests/support/scratch.h"
+
+#define FILE_NAME "m.onnx"
+
+static void import_text(Cx *cx, const void *text) {
+    write_model(FILE_NAME, text);
+    onnx_import(ir_module_new(cx), FILE_NAME, NULL);
+}
+
+static void refuse_as(TnStatus code, const char *model, const char *op, const char *text) {
+    char message[1024];
+    snprintf(message, sizeof message, "m.onnx: node 'y' (%s): %s", op, text);
+    expect_fail(import_text, model, code, message);
+}
+
+static void refuse(const char *model, const char *op, const char *text) {
+    refuse_as(TN_E_MODEL, model, op, text);
+}
+
+#define Y "\nout y"
+
+/* --- attention --- */
+
+#define ATTENTION "in x f32 [2,3,8]\nin w f32 [8,24]\nin b f32 [24]\ny = com.microsoft::Attention "
+
+static void test_attention(void **state) {
+    (void)state;
+    refuse(ATTENTION "x w b" Y, "Attention", "attribute 'num_heads' is missing");
+    refuse(ATTENTION "x w b {num_heads=0}" Y, "Attention", "0 parts of a dimension");
+    refuse(ATTENTION "x w b {num_heads=-9223372036854775808}" Y, "Attention",
+           "-9223372036854775808 parts of a dimension");
+    refuse(ATTENTION "x w b {num_heads=3}" Y, "Attention",
+           "equal parts and the dimension they make up differ, 6 and 8");
+    refuse(ATTENTION "w w b {num_heads=2}" Y, "Attention", "input 0 is f32[8, 24], wanted 3 axes");
+    refuse(ATTENTION "x w b {num_heads=2 qkv_hidden_sizes=[8,8]}" Y, "Attention",
+           "attribute 'qkv_hidden_sizes' has 2 entries, wanted 3");
+    refuse(ATTENTION "x w b {num_heads=2 qkv_hidden_sizes=[8,0,16]}" Y, "Attention",
+           "attribute 'qkv_hidden_sizes' contains 0");
+    refuse(ATTENTION "x w b x {num_heads=2}" Y, "Attention",
+           "the mask is f32[2, 3, 8], wanted integers with 1 to 4 axes");
+    refuse(ATTENTION "x w b - x {num_heads=2}" Y, "Attention",
+           "input 4 is f32[2, 3, 8], wanted 5 axes");
+    refuse_as(TN_E_UNSUPPORTED, ATTENTION "x w b {num_heads=2 do_rotary=1}" Y, "Attention",
+              "unsupported: do_rotary");
+}
+
+#define MULTI                                                                 \
+    "in x f32 [2,3,8]\nin m f32 [3,8]\nin b f32 [24]\nin s f32 [2,3,3,3,3]\n" \
+    "y = com.microsoft::MultiHeadAttention "
+
+static void test_multi_head_attention(void **state) {
+    (void)state;
+    const char *op = "MultiHeadAttention";
+    refuse(MULTI "x x x {num_heads=0}" Y, op, "0 parts of a dimension");
+    refuse(MULTI "x x {num_heads=2}" Y, op,
+           "query is f32[2, 3, 8], without key or value, wanted [b, s, width] with key and value");
+    refuse(MULTI "x m m b {num_heads=2}" Y, op, "heads in f32[3, 8], wanted 3 or 4 axes");
+    refuse(MULTI "x x x m {num_heads=2}" Y, op, "input 3 is f32[3, 8], wanted 1 axes");
+    refuse(MULTI "x x x - - s {num_heads=2}" Y, op,
+           "f32[2, 2, 3, 3] and f32[2, 3, 3, 3, 3] do not broadcast, dimensions 2 and 3");
+    refuse(
+        "in x f32 [2,3,8]\nin s f32 [2,1,1,1,1]\ny = com.microsoft::MultiHeadAttention x x x - - "
+        "s {num_heads=2}" Y,
+        op, "heads have become f32[2, 2, 2, 3, 4], wanted 4 axes");
+    refuse(MULTI "x x x - - - x {num_heads=2}" Y, op, "past_key and past_value must come together");
+}
+
+#define GROUPS                                                                    \
+    "in q f32 [1,1,32]\nin k f32 [1,1,16]\nin p f32 [128]\nin c f32 [1,1,8,16]\n" \
+    "in n i32 [1]\nconst t i32 [1] 9\ny = com.microsoft::GroupQueryAttention "
+
+static void test_group_query_attention(void **state) {
+    (void)state;
+    const char *op = "GroupQueryAttention";
+    refuse(GROUPS "q k k p c n t {num_heads=2 kv_num_heads=1}" Y, op,
+           "input 3 is f32[128], wanted 4 axes");
+    refuse(GROUPS "q k k c p n t {num_heads=2 kv_num_heads=1}" Y, op,
+           "input 4 is f32[128], wanted 4 axes");
+    refuse(GROUPS "q k k c - n t {num_heads=2 kv_num_heads=1}" Y, op,
+           "past_key and past_value must come together");
+    refuse(GROUPS "q k k c c n t {num_heads=2 kv_num_heads=0}" Y, op,
+           "2 heads of queries for 0 of keys");
+    refuse(GROUPS "q k k c c n t {num_heads=3 kv_num_heads=2}" Y, op,
+           "3 heads of queries for 2 of keys");
+    refuse(GROUPS "q k k c c - t {num_heads=2 kv_num_heads=1}" Y, op,
+           "input 5, seqlens_k, is missing");
+    refuse(GROUPS "q k k c c n t {num_heads=2 kv_num_heads=1 do_rotary=1}" Y, op,
+           "do_rotary without cos_cache and sin_cache");
+    refuse(GROUPS "p k k c c n t {num_heads=2 kv_num_heads=1}" Y, op,
+           "input 0 is f32[128], wanted 3 axes");
+}
+
+#define ROTARY                                                                           \
+    "in x f32 [2,3,8]\nin r f32 [3,8]\nin p i64 [2,3]\nin c f32 [9,2]\nin z f32 [9,0]\n" \
+    "in a i64 [2,3,1]\ny = com.microsoft::RotaryEmbedding "
+
+static void test_rotary(void **state) {
+    (void)state;
+    const char *op = "RotaryEmbedding";
+    refuse(ROTARY "r p c c {num_heads=2}" Y, op, "heads in f32[3, 8], wanted 3 or 4 axes");
+    refuse(ROTARY "x a c c {num_heads=2}" Y, op, "the angles are f32[2, 3, 1, 2], wanted 3 axes");
+    refuse(ROTARY "x p c x {num_heads=2}" Y, op, "the angles are f32[2, 3, 3, 8], wanted 3 axes");
+    refuse(ROTARY "x p z z" Y, op, "division by zero in a size");
+    refuse(ROTARY "x p c c {num_heads=3}" Y, op,
+           "equal parts and the dimension they make up differ, 6 and 8");
+}
+
+/* --- products of packed weights --- */
+
+#define PACKED                                                          \
+    "in x f32 [2,32]\nin w u8 [4,2,8]\nin s f32 [8]\nin i i8 [4,2,8]\n" \
+    "y = com.microsoft::MatMulNBits "
+
+static void test_matmul_nbits(void **state) {
+    (void)state;
+    const char *op = "MatMulNBits";
+    refuse(PACKED "x w s {K=0 N=4 block_size=16}" Y, op,
+           "attribute 'K' is 0, wanted 1 to 2147483647");
+    refuse(PACKED "x w s {K=32 N=4 block_size=0}" Y, op,
+           "attribute 'block_size' is 0, wanted 16 to 1048576");
+    refuse(PACKED "x w s {K=32 N=5 block_size=16}" Y, op,
+           "weights are u8[4, 2, 8], wanted 80 elements");
+    refuse(PACKED "x w w {K=32 N=4 block_size=16}" Y, op,
+           "scales are u8[4, 2, 8], wanted 8 elements");
+    refuse(PACKED "x i s {K=32 N=4 block_size=16}" Y, op, "the weights are i8, not u8");
+    refuse_as(TN_E_UNSUPPORTED, PACKED "x w s {K=32 N=4 block_size=16 bits=3}" Y, op,
+              "weights of 3 bits are unsupported");
+}
+
+/* --- operators with a state --- */
+
+#define LINEAR                                                              \
+    "opset 27\nin x f32 [2,1,32]\nin s f32 [2,4,8,8]\nin f f32 [2,4,8,7]\n" \
+    "y = LinearAttention "
+
+static void test_linear_attention(void **state) {
+    (void)state;
+    const char *op = "LinearAttention";
+#define HEADS " {q_num_heads=4 kv_num_heads=4 update_rule="
+    refuse(LINEAR "x x x x" HEADS "linear}" Y, op,
+           "f32[2, 1, 32] and f32[2, 4, 8, 8] do not have the same dims");
+    refuse(LINEAR "x x x f" HEADS "linear}" Y, op, "dims differ, 7 and 8");
+    refuse(LINEAR "s x x" HEADS "linear}" Y, op, "input 0 is f32[2, 4, 8, 8], wanted 3 axes");
+    refuse(LINEAR "x x x s - s" HEADS "delta}" Y, op, "input 5 is f32[2, 4, 8, 8], wanted 3 axes");
+    refuse(LINEAR "x x x s" HEADS "gated}" Y, op, "update_rule 'gated' needs input 4, decay");
+    refuse(LINEAR "x x x {q_num_heads=4 kv_num_heads=0 update_rule=linear}" Y, op,
+           "4 heads of queries for 0 of keys");
+    refuse(LINEAR "x x x {q_num_heads=5 kv_num_heads=5 update_rule=linear}" Y, op,
+           "equal parts and the dimension they make up differ, 30 and 32");
+}
+
+/* --- positions --- */
+
+static void test_index_types(void **state) {
+    (void)state;
+    refuse("in x f32 [4]\nin i u8 [2]\ny = Gather x i" Y, "Gather",
+           "operand 1 has type u8, not i32 or i64");
+    refuse("in x f32 [4]\nin i i8 [2]\ny = GatherElements x i" Y, "GatherElements",
+           "operand 1 has type i8, not i32 or i64");
+    refuse("in x f32 [4]\nin i u8 [2,1]\ny = GatherND x i" Y, "GatherND",
+           "operand 1 has type u8, not i32 or i64");
+    refuse("in x f32 [4]\nin i u8 [2]\nin u f32 [2]\ny = ScatterElements x i u" Y,
+           "ScatterElements", "operand 1 has type u8, not i32 or i64");
+    refuse("in x f32 [4]\nin i i8 [2,1]\nin u f32 [2]\ny = ScatterND x i u" Y, "ScatterND",
+           "operand 1 has type i8, not i32 or i64");
+    refuse("in x f32 [2,4]\nin t u8 [2]\ny = NegativeLogLikelihoodLoss x t" Y,
+           "NegativeLogLikelihoodLoss", "operand 1 has type u8, not i32 or i64");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_multi_head_attention),
+        cmocka_unit_test(test_group_query_attention),
+        cmocka_unit_test(test_rotary),
+        cmocka_unit_test(test_matmul_nbits),
+        cmocka_unit_test(test_linear_attention),
+        cmocka_unit_test(test_index_types),
+    };
+    return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
+}
