@@ -45,7 +45,7 @@ typedef struct Image {
     Cx *cx;
     ExprCx *ex;
     Table strings, ids, exprs, symbols, requirements, constants, buffers, views, functions, ports,
-        instructions, params, metadata, origins;
+        instructions, params, metadata, origins, values;
     Dedup *string_dedup, *id_dedup, *expr_dedup, *view_dedup, *param_dedup;
     uint32_t *expr_of; /* by Expr id: expression id + 1 */
     size_t expr_capacity;

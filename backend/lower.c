@@ -72,6 +72,8 @@ LInstr *lower_emit(Lower *lo, TnOpcode kind, int inputs, const View *in, int out
     i->operand = ARENA_ARRAY(&lo->cx->arena, View, (size_t)(inputs + outputs));
     if (inputs) memcpy(i->operand, in, (size_t)inputs * sizeof *in);
     if (outputs) memcpy(i->operand + inputs, out, (size_t)outputs * sizeof *out);
+    for (int k = 0; k < outputs; k++)
+        if (out[k].buffer != TN_NO_ID) lo->buffers[out[k].buffer].written = lo->instr_count;
     i->params = arena_copy(&lo->cx->arena, params, params_bytes);
     return i;
 }
@@ -143,6 +145,7 @@ static void lower_node(void *user) {
         tn_fail(lo->cx, TN_E_UNSUPPORTED, "operator '%s' has no instruction: unsupported",
                 ir_op_info(n->op)->name);
     lower(lo, n);
+    lower_note_values(lo, n);
     tn_leave(lo->cx);
 }
 
@@ -159,7 +162,7 @@ static void lower_nodes(Lower *lo) {
     }
 }
 
-static uint32_t record_view(Lower *lo, const View *v, const uint32_t *buffer_ids) {
+uint32_t lower_record_view(Lower *lo, const View *v, const uint32_t *buffer_ids) {
     if (v->buffer == TN_NO_ID) return TN_NO_ID;
     uint32_t b = v->buffer;
     while (lo->buffers[b].merged != TN_NO_ID) b = lo->buffers[b].merged;
@@ -193,7 +196,7 @@ static void record_ports(Lower *lo, PlanFunction *f, const uint32_t *buffer_ids)
         View v = view_dense(lo, (uint32_t)i, &g->inputs[i]->type);
         declared_dims(lo, g->inputs[i], &v);
         PlanPort p = {.name = image_string(im, g->inputs[i]->name),
-                      .view = record_view(lo, &v, buffer_ids),
+                      .view = lower_record_view(lo, &v, buffer_ids),
                       .fill = (uint32_t)g->defaults[i]};
         *(PlanPort *)table_add(im, &im->ports) = p;
     }
@@ -202,7 +205,7 @@ static void record_ports(Lower *lo, PlanFunction *f, const uint32_t *buffer_ids)
     for (int i = 0; i < g->output_count; i++) {
         View v = view_dense(lo, (uint32_t)(g->input_count + i), &g->outputs[i]->type);
         PlanPort p = {.name = image_string(im, g->output_names[i]),
-                      .view = record_view(lo, &v, buffer_ids)};
+                      .view = lower_record_view(lo, &v, buffer_ids)};
         *(PlanPort *)table_add(im, &im->ports) = p;
     }
 }
@@ -223,7 +226,7 @@ static void record_instrs(Lower *lo, PlanFunction *f, const uint32_t *buffer_ids
         uint32_t *views =
             ARENA_ARRAY(&lo->cx->arena, uint32_t, (size_t)(l->inputs + l->outputs) + 1);
         for (int k = 0; k < l->inputs + l->outputs; k++)
-            views[k] = record_view(lo, &l->operand[k], buffer_ids);
+            views[k] = lower_record_view(lo, &l->operand[k], buffer_ids);
         in.operand = views;
         image_instr(lo->im, &in);
     }
@@ -265,5 +268,6 @@ void lower_graph(Image *im, Graph *g, ConstantLayout *layouts) {
     f.buffer_count = (uint32_t)im->buffers.count - f.first_buffer;
     record_ports(&lo, &f, ids);
     record_instrs(&lo, &f, ids);
+    lower_record_values(&lo, &f, ids);
     *(PlanFunction *)table_add(im, &im->functions) = f;
 }

@@ -22,6 +22,7 @@ typedef struct Buffer {
     const Expr *elements;
     TnDType dtype;
     uint32_t merged; /* buffer this one became part of (in place), or TN_NO_ID */
+    size_t written;  /* the last instruction so far that writes it, plus 1; 0: none */
 } Buffer;
 
 typedef struct LInstr {
@@ -34,6 +35,13 @@ typedef struct LInstr {
     uint32_t params_bytes;
     const char *origin;
 } LInstr;
+
+/* Where a value of the source model can be looked at: the view, as soon as the instruction ran. */
+typedef struct LValue {
+    size_t instr, place; /* place: in the order they were noted */
+    View view;
+    const char *name;
+} LValue;
 
 /* How the plan stores a constant of the module: see layout.c. */
 typedef struct ConstantLayout {
@@ -57,6 +65,8 @@ typedef struct Lower {
     size_t constant_buffer_capacity;
     LInstr *instrs;
     size_t instr_count, instr_capacity;
+    LValue *named;
+    size_t named_count, named_capacity;
     const char *origin;
 } Lower;
 
@@ -98,6 +108,12 @@ void lower_graph(Image *im, Graph *g, ConstantLayout *layouts);
 /* lower_move.c, lower_compute.c: one function per operator, in the table of lower_table.c */
 typedef void LowerFn(Lower *lo, Node *n);
 LowerFn *lower_function(OpKind op); /* NULL: has no instruction */
+
+/* lower_values.c: where values of the source model are, after the node that computes them. */
+void lower_note_values(Lower *lo, const Node *n);
+/* Into VALUES of the plan, in the order of instructions; `buffer_ids` as for record_view. */
+void lower_record_values(Lower *lo, const PlanFunction *f, const uint32_t *buffer_ids);
+uint32_t lower_record_view(Lower *lo, const View *v, const uint32_t *buffer_ids);
 
 /* order.c: in-place marks over the finished list. */
 void order_in_place(Lower *lo);

@@ -13,7 +13,7 @@
 #include "backend/pack.h"
 #include "runtime/base/writefile.h"
 
-#define MAX_SECTIONS 17
+#define MAX_SECTIONS 18
 
 typedef struct Section {
     PlanSectionKind kind;
@@ -86,6 +86,7 @@ static void lay_out(Writer *w) {
         {TN_SECTION_PARAMS, &im->params},
         {TN_SECTION_METADATA, &im->metadata},
         {TN_SECTION_ORIGINS, &im->origins},
+        {TN_SECTION_VALUES, &im->values},
         {TN_SECTION_WEIGHTS, NULL},
     };
     size_t count = sizeof sections / sizeof *sections;

@@ -251,6 +251,7 @@ void ir_replace(Value *old, Value *by) {
     for (int i = 0; old->output_uses && i < g->output_count; i++)
         if (g->outputs[i] == old) ir_set_output(g, i, by);
     old->forward = by;
+    ir_take_sources(by, old);
 }
 
 void ir_set_operand(Node *n, int i, Value *v) {

@@ -66,6 +66,12 @@ typedef struct Facts {
     double yes, no;
 } Facts;
 
+/* A name that a value has in the source model; one may stand for several equal ones. */
+typedef struct SourceName {
+    const char *name;
+    struct SourceName *next;
+} SourceName;
+
 typedef struct Use {
     Node *node;
     int index; /* of the operand */
@@ -84,7 +90,8 @@ struct Value {
     size_t use_capacity;
     int output_uses; /* how many results of the graph it is */
     Graph *graph;
-    Value *forward; /* the value that replaced this one, or NULL */
+    Value *forward;      /* the value that replaced this one, or NULL */
+    SourceName *sources; /* values of the source model that it equals; see source.c */
     /* Graph inputs: per axis the symbol it was declared with, before substitution; entries or all
      * may be NULL. */
     const Symbol **declared;
@@ -267,7 +274,8 @@ const MapBody *attr_body(const Node *n, const char *attr);
 Graph *attr_graph(const Node *n, const char *attr);
 
 /* --- edits --- */
-/* Every use of old, graph outputs too, now uses by; old->forward = by. */
+/* Every use of old, graph outputs too, now uses by; old->forward = by. What old stands for in the
+ * source model, by now does. */
 void ir_replace(Value *old, Value *by);
 /* Types must agree; v may be NULL for an optional operand. */
 void ir_set_operand(Node *n, int i, Value *v);
@@ -281,6 +289,12 @@ Value *ir_resolve(Value *v);        /* follows `forward` */
 /* New nodes until the next call take their origins from these nodes (a fused node keeps the set).
  * n = 0 ends it. */
 void ir_origins_from(Graph *g, Node *const *nodes, int n);
+/* source.c: v is the model's value of this name, which is kept, not copied. */
+void ir_add_source(Value *v, const char *name);
+void ir_take_sources(Value *by, Value *old);
+/* For models whose values have no names: the last result of each origin gets the origin's, those
+ * before it "origin:1", "origin:2", ... */
+void ir_sources_from_origins(Graph *g);
 /* All nodes in order; the body may remove n. */
 #define IR_FOR_NODES(n, g)                                        \
     for (Node *n = (g)->first, *n##_next = n ? n->next : NULL; n; \

@@ -75,5 +75,7 @@ Graph *hf_import(Module *module, const char *folder, ImportOptions *o) {
     ir_set_meta(module, "source", base_name(folder));
     ir_set_meta(module, "architecture", m.info->architecture);
     ir_set_meta(module, "task", m.info->task);
-    return frontend_build(module, o->function ? o->function : "main", build, &m);
+    Graph *g = frontend_build(module, o->function ? o->function : "main", build, &m);
+    ir_sources_from_origins(g);
+    return g;
 }

@@ -74,6 +74,8 @@ static tenon_status run_traced(tenon_session *s, const TnCall *call, tenon_error
         const TnTensor *t = &call->operands[call->inputs + i];
         if (t->dtype != TN_NONE) s->described[event.output_count++] = describe(t);
     }
+    s->root->traced = s;
+    s->root->traced_call = call;
     s->root->trace(s->root->trace_user, &event);
     return TENON_OK;
 }

@@ -8,6 +8,7 @@
  *   constant     range inside WEIGHTS, aligned, large enough for its dims
  *   buffer       kind, element type, size expression
  *   view         buffer, slices of IDS, element type and layout
+ *   value        instruction, view and name exist; instructions rise
  *   function     ranges rise and don't overlap; the first is not internal
  *   port         views the INPUT or OUTPUT buffer of its index
  *
@@ -168,6 +169,19 @@ static bool expr_slice_ok(const tenon_plan *p, uint32_t first, uint32_t count) {
     return true;
 }
 
+static bool check_values(PlanCheck *c) {
+    const tenon_plan *p = c->plan;
+    for (uint32_t i = 0; i < p->values_count; i++) {
+        const PlanValue *v = &p->values[i];
+        if (v->instruction >= p->instructions_count || v->view >= p->views_count ||
+            !string_ok(p, v->name))
+            return plan_invalid(c, "value %" PRIu32 ": id outside its table", i);
+        if (i && v->instruction < v[-1].instruction)
+            return plan_invalid(c, "value %" PRIu32 " does not follow the one before it", i);
+    }
+    return true;
+}
+
 static bool check_views(PlanCheck *c) {
     const tenon_plan *p = c->plan;
     for (uint32_t i = 0; i < p->views_count; i++) {
@@ -287,7 +301,8 @@ static bool check_functions(PlanCheck *c) {
 
 static bool check_all(PlanCheck *c) {
     return check_strings(c) && check_symbols(c) && check_exprs(c) && check_requirements(c) &&
-           check_constants(c) && check_buffers(c) && check_views(c) && check_functions(c);
+           check_constants(c) && check_buffers(c) && check_views(c) && check_values(c) &&
+           check_functions(c);
 }
 
 tenon_status plan_check(tenon_plan *p, tenon_error *err) {

@@ -61,6 +61,7 @@ typedef enum PlanSectionKind {
     TN_SECTION_ASSETS = 15,       /* PlanAsset: tokenizer, labels, ...; empty in version 1.0 */
     TN_SECTION_ORIGINS = 16,      /* u32 string id per instruction: its source nodes; strippable */
     TN_SECTION_WEIGHTS = 17,      /* bytes of constants */
+    TN_SECTION_VALUES = 18,       /* PlanValue, by rising instruction; strippable */
 } PlanSectionKind;
 #define TN_SECTION_REQUIRED 1u
 
@@ -192,6 +193,14 @@ typedef struct PlanInstruction {
     uint32_t params, params_bytes; /* in PARAMS */
 } PlanInstruction;
 _Static_assert(sizeof(PlanInstruction) == 24, "plan instruction");
+
+/* When the instruction has run, the view holds the value that the source model calls `name`. For
+ * tools: it is not read to run the plan, and its view is checked by who looks through it. */
+typedef struct PlanValue {
+    uint32_t instruction, view;
+    uint32_t name; /* string */
+} PlanValue;
+_Static_assert(sizeof(PlanValue) == 12, "plan value");
 
 typedef struct PlanMeta {
     uint32_t key, value; /* strings */

@@ -68,7 +68,8 @@ void tn_error_at(tenon_error *err, int32_t instruction, const char *node);
     X(METADATA, PlanMeta, metadata)                \
     X(STATES, PlanState, states)                   \
     X(ASSETS, PlanAsset, assets)                   \
-    X(ORIGINS, uint32_t, origins)
+    X(ORIGINS, uint32_t, origins)                  \
+    X(VALUES, PlanValue, values)
 
 struct tenon_plan {
     _Atomic(int) references;
@@ -229,6 +230,8 @@ struct tenon_session {
     TnFault fault;
     tenon_trace_fn *trace;
     void *trace_user;
+    const tenon_session *traced; /* root: whose instruction the trace is being told of */
+    const TnCall *traced_call;   /* that instruction */
 };
 
 static inline const PlanPort *session_port(const tenon_session *s, uint32_t port) {

@@ -122,8 +122,10 @@ static void keep_outputs(Scope *s, const WiredNode *w, const OnnxNode *n) {
                     quoted(n->cx, to->name));
         to->value = v;
         to->list = n->list_outputs[i];
-        if (v && !v->name && v->node)
-            v->name = arena_printf(&n->cx->arena, "%s%s", s->path, to->name);
+        if (!v || !v->node) continue;
+        const char *name = arena_printf(&n->cx->arena, "%s%s", s->path, to->name);
+        if (!v->name) v->name = name;
+        ir_add_source(v, name);
     }
 }
 
