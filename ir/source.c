@@ -14,9 +14,10 @@
 void ir_add_source(Value *v, const char *name) {
     if (v->constant) return; /* one object for all that are equal: it stands for too much */
     Arena *a = &v->graph->module->cx->arena;
-    SourceName *s = ARENA_NEW(a, SourceName);
-    *s = (SourceName){name, v->sources};
-    v->sources = s;
+    SourceName **end = &v->sources;
+    while (*end) end = &(*end)->next;
+    *end = ARENA_NEW(a, SourceName);
+    (*end)->name = name;
 }
 
 void ir_take_sources(Value *by, Value *old) {

@@ -228,6 +228,11 @@ static void evaluate_stage(tenon_session *s, uint32_t stage) {
     }
 }
 
+void contract_evaluate(const tenon_session *s, int64_t *values) {
+    for (uint32_t i = 0; i < s->plan->exprs_count; i++)
+        values[i] = evaluate(&s->plan->exprs[i], s->symbols, values);
+}
+
 tenon_status contract_solve(tenon_session *s, tenon_error *err) {
     const ByStage *list = &s->needed;
     tenon_status status = check_bound(s, err);

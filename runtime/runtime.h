@@ -258,6 +258,8 @@ bool stage_build(tenon_session *s);
 tenon_status contract_solve(tenon_session *s, tenon_error *err);
 /* The values of a later stage from the symbols there are now; its requirements. */
 tenon_status contract_stage(tenon_session *s, uint32_t stage, tenon_error *err);
+/* All expressions of the plan for the present symbols, also those that no operand needs. */
+void contract_evaluate(const tenon_session *s, int64_t *values);
 /* What a symbol that the function does not set itself is worth where it was called. */
 int64_t contract_inherited(const tenon_session *s, uint32_t symbol);
 /* Gives a measured symbol the value found by call `call`, if it may have it. */

@@ -1,18 +1,23 @@
 /* tenon diff: a plan's results against expected ones, recorded or computed by the reference kernels
- * on the unfused graph. */
-#include <inttypes.h>
-#include <math.h>
+ * on the unfused graph; with --bisect its intermediate values too (bisect.c). */
 #include <string.h>
 #include "frontend/frontend.h"
 #include "ir/ir.h"
+#include "tools/bisect.h"
 #include "tools/tool.h"
 
 typedef struct Diff {
     const char *plan, *expect, *against, *function;
-    double rtol, atol;
+    Tolerance tolerance;
     int threads;
+    bool bisect;
     TensorSource source;
 } Diff;
+
+typedef struct Outputs {
+    StTensor *list;
+    size_t count;
+} Outputs;
 
 static void parse(Tool *t, Diff *d) {
     const char *name, *value;
@@ -30,9 +35,11 @@ static void parse(Tool *t, Diff *d) {
         else if (!strcmp(name, "--function"))
             d->function = tool_value(t, name, value);
         else if (!strcmp(name, "--rtol"))
-            d->rtol = tool_number(t, name, tool_value(t, name, value));
+            d->tolerance.rtol = tool_number(t, name, tool_value(t, name, value));
         else if (!strcmp(name, "--atol"))
-            d->atol = tool_number(t, name, tool_value(t, name, value));
+            d->tolerance.atol = tool_number(t, name, tool_value(t, name, value));
+        else if (!strcmp(name, "--bisect"))
+            d->bisect = true;
         else if (!strcmp(name, "--threads"))
             d->threads = (int)tool_int(t, name, tool_value(t, name, value), 0, 1024);
         else
@@ -51,13 +58,6 @@ static const char *place_text(Tool *t, const StTensor *w, int64_t index) {
     return weights_shape_text(&t->cx, w->rank, at);
 }
 
-/* Two elements that are both NaN, or the same infinity, are equal. */
-static double distance(double got, double want) {
-    if (got == want || (isnan(got) && isnan(want))) return 0;
-    double d = fabs(got - want);
-    return isnan(d) ? INFINITY : d;
-}
-
 static bool compare(Tool *t, const Diff *d, const StTensor *got, const StTensor *want) {
     bool same = got->rank == want->rank && got->dtype == want->dtype &&
                 !memcmp(got->dims, want->dims, (size_t)got->rank * sizeof *got->dims);
@@ -67,33 +67,21 @@ static bool compare(Tool *t, const Diff *d, const StTensor *got, const StTensor 
                     weights_shape_text(&t->cx, want->rank, want->dims));
         return false;
     }
-    int64_t n = (int64_t)(got->bytes / tn_dtype_size(got->dtype)), worst = 0;
-    double largest = 0, error = 0;
-    for (int64_t i = 0; i < n; i++) {
-        double w = ir_element_f64(want->dtype, want->data, i),
-               e = distance(ir_element_f64(got->dtype, got->data, i), w);
-        if (isfinite(w)) largest = fmax(largest, fabs(w));
-        if (e > error) {
-            error = e;
-            worst = i;
-        }
-    }
-    double allowed = d->atol + d->rtol * largest;
-    bool ok = error <= allowed;
+    TnTensor tensor = trace_dense(got);
+    Agreement a = agree(&tensor, want, d->tolerance);
     tool_printf(t, "%s: %s, largest difference %.3g, allowed %.3g\n", got->name,
-                ok ? "ok" : "DIFFERENT", error, allowed);
-    if (!ok)
-        tool_printf(t, "  at %s: %.9g, expected %.9g\n", place_text(t, got, worst),
-                    ir_element_f64(got->dtype, got->data, worst),
-                    ir_element_f64(want->dtype, want->data, worst));
-    return ok;
+                a.ok ? "ok" : "DIFFERENT", a.largest, a.allowed);
+    if (!a.ok)
+        tool_printf(t, "  at %s: %.9g, expected %.9g\n", place_text(t, got, a.worst), a.got,
+                    a.want);
+    return a.ok;
 }
 
 /* Expected outputs from the model itself: imported, not
  * optimised, evaluated by the reference kernels. */
-static StTensor *evaluate(Tool *t, const Diff *d, size_t *count) {
+static Outputs evaluate(Tool *t, const Diff *d, const PlanRun *r, Expectations *x) {
     Module *m = ir_module_new(&t->cx);
-    ImportOptions options = {.function = d->function};
+    ImportOptions options = {.function = d->function, .task = tenon_plan_meta(r->plan, "task")};
     Graph *g = frontend_import(m, d->against, &options);
     const Tensor **in = ARENA_ARRAY(&t->cx.arena, const Tensor *, (size_t)g->input_count + 1);
     Tensor *out = ARENA_ARRAY(&t->cx.arena, Tensor, (size_t)g->output_count + 1);
@@ -106,7 +94,7 @@ static StTensor *evaluate(Tool *t, const Diff *d, size_t *count) {
         memcpy(tensor->dims, w->dims, sizeof tensor->dims);
         in[i] = tensor;
     }
-    ir_eval(g, in, out, &t->cx.arena, NULL, NULL);
+    ir_eval(g, in, out, &t->cx.arena, d->bisect ? bisect_watch : NULL, x);
     StTensor *result = ARENA_ARRAY(&t->cx.arena, StTensor, (size_t)g->output_count + 1);
     for (int i = 0; i < g->output_count; i++) {
         result[i] = (StTensor){.name = g->output_names[i],
@@ -116,36 +104,50 @@ static StTensor *evaluate(Tool *t, const Diff *d, size_t *count) {
                                .bytes = out[i].bytes};
         memcpy(result[i].dims, out[i].dims, sizeof result[i].dims);
     }
-    *count = (size_t)g->output_count;
-    return result;
+    return (Outputs){result, (size_t)g->output_count};
 }
 
-static const StTensor *expected(const SafeTensors *file, const StTensor *computed, size_t count,
+static const StTensor *expected(const Outputs *computed, const SafeTensors *file,
                                 const char *name) {
     if (file) return tool_find(file, name);
-    for (size_t i = 0; i < count; i++)
-        if (!strcmp(computed[i].name, name)) return &computed[i];
+    for (size_t i = 0; i < computed->count; i++)
+        if (!strcmp(computed->list[i].name, name)) return &computed->list[i];
     return NULL;
 }
 
+/* A recording of intermediate values need not have the outputs. */
+static bool compare_outputs(Tool *t, const Diff *d, const PlanRun *r, const Outputs *computed,
+                            const SafeTensors *file) {
+    size_t count;
+    StTensor *out = tool_outputs(t, r, d->function, &count);
+    bool ok = true;
+    for (size_t i = 0; i < count; i++) {
+        const StTensor *want = expected(computed, file, out[i].name);
+        if (want)
+            ok &= compare(t, d, &out[i], want);
+        else if (!d->bisect || !file)
+            tn_fail(&t->cx, TN_E_ARGUMENT, "%s: output '%s' is missing from what is expected",
+                    d->plan, out[i].name);
+    }
+    return ok;
+}
+
 int cmd_diff(Tool *t) {
-    Diff d = {.rtol = 2e-5, .atol = 1e-5};
+    Diff d = {.tolerance = {-1, -1}};
     parse(t, &d);
     PlanRun r = tool_open(t, d.plan, d.function, d.threads);
     tenon_error err;
     tool_bind(t, &r, &d.source, d.function, false);
-    if (tenon_session_run(r.session, &err)) tool_fail(t, d.plan, &err);
-    size_t count, computed_count = 0;
-    StTensor *out = tool_outputs(t, &r, d.function, &count), *computed = NULL;
+    Outputs computed = {0};
+    Expectations x = {.cx = &t->cx};
     const SafeTensors *file = d.expect ? st_open(&t->cx, d.expect) : NULL;
-    if (d.against) computed = evaluate(t, &d, &computed_count);
+    if (d.against) computed = evaluate(t, &d, &r, &x);
+    if (d.bisect && file) bisect_record(&x, file);
     bool ok = true;
-    for (size_t i = 0; i < count; i++) {
-        const StTensor *want = expected(file, computed, computed_count, out[i].name);
-        if (!want)
-            tn_fail(&t->cx, TN_E_ARGUMENT, "%s: output '%s' is missing from what is expected",
-                    d.plan, out[i].name);
-        ok &= compare(t, &d, &out[i], want);
-    }
+    if (d.bisect)
+        ok = bisect_run(t, &r, &x, d.tolerance);
+    else if (tenon_session_run(r.session, &err))
+        tool_fail(t, d.plan, &err);
+    ok &= compare_outputs(t, &d, &r, &computed, file);
     return ok ? EXIT_DONE : EXIT_FAULT;
 }

@@ -1,0 +1,255 @@
+/* Which value departs first.
+ *
+ * The plan's VALUES section says after which instruction which view holds which value of the source
+ * model. A traced run compares each with what is expected of that name. The first that departs, in
+ * the model's order, is wrong by itself: the values that it is computed from agree. Values that the
+ * plan never has, because a fusion swallowed them, cannot be looked at; those that stand between
+ * the first departing value and the nearest ones that agree are listed, as the fault may be theirs.
+ *
+ *     first to depart: node '/layer.0/Softmax' (softmax), value '/layer.0/Softmax_output_0'
+ *       computed by instruction 7 (softmax)
+ *       96 of 128 elements differ; at [0, 1, 3]: 0.25, expected 0.5 (allowed 3e-05)
+ *       it is computed from '/layer.0/Add_output_0', which agrees (largest difference 2.4e-07) */
+#include "tools/bisect.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define MAX_SUSPECTS 24
+
+/* --- what is expected --- */
+
+static Expected *expect(Expectations *x, const char *name, const Value *value) {
+    Expected *e = names_find(&x->by_name, name);
+    if (e) return e;
+    Arena *a = &x->cx->arena;
+    e = ARENA_NEW(a, Expected);
+    *e = (Expected){.name = name, .value = value, .order = (int)x->count};
+    x->by_name.arena = a;
+    names_add(&x->by_name, name, e);
+    x->list = arena_grow(a, x->list, &x->capacity, x->count + 1, sizeof(Expected *));
+    x->list[x->count++] = e;
+    return e;
+}
+
+static void add_tensor(Expectations *x, Expected *e, const StTensor *t) {
+    e->tensors =
+        arena_grow(&x->cx->arena, e->tensors, &e->capacity, e->count + 1, sizeof *e->tensors);
+    e->tensors[e->count++] = *t;
+}
+
+void bisect_watch(void *user, const Value *v, const Tensor *t) {
+    Expectations *x = user;
+    for (const SourceName *s = v->sources; s; s = s->next) {
+        StTensor tensor = {.name = s->name,
+                           .dtype = t->dtype,
+                           .rank = t->rank,
+                           .data = t->data,
+                           .bytes = t->bytes};
+        memcpy(tensor.dims, t->dims, sizeof tensor.dims);
+        add_tensor(x, expect(x, s->name, v), &tensor);
+    }
+}
+
+void bisect_record(Expectations *x, const SafeTensors *file) {
+    for (size_t i = 0; i < st_count(file); i++) {
+        const StTensor *w = st_at(file, i);
+        add_tensor(x, expect(x, w->name, NULL), w);
+    }
+}
+
+/* --- the traced run --- */
+
+/* What was seen of an expected value. */
+typedef struct Seen {
+    int times;           /* how often it was compared */
+    int32_t instruction; /* that computed it; -1: never seen */
+    int order;           /* of the first look, in the run */
+    bool shapes_differ;  /* it could not be compared at least once */
+    Agreement agreement; /* the first that is not ok, else the last */
+    const char *opcode, *node;
+} Seen;
+
+typedef struct Bisect {
+    Tool *t;
+    const PlanRun *run;
+    const Expectations *x;
+    Tolerance tolerance;
+    int64_t *scratch;
+    Seen *seen; /* by order of the expected */
+    int looks;
+} Bisect;
+
+static void compare(Bisect *b, const Expected *e, const TnTensor *got, const tenon_event *event) {
+    Seen *s = &b->seen[e->order];
+    if (s->times >= (int)e->count && e->value)
+        return; /* more often than expected: not comparable */
+    if (s->times && !s->agreement.ok) return;
+    const StTensor *want = &e->tensors[s->times < (int)e->count ? s->times : (int)e->count - 1];
+    Agreement a = agree(got, want, b->tolerance);
+    if (!a.comparable) {
+        s->shapes_differ = true;
+        return;
+    }
+    if (!s->times) s->order = b->looks++;
+    s->times++;
+    s->agreement = a;
+    s->instruction = event->instruction;
+    s->opcode = event->opcode;
+    s->node = event->node;
+}
+
+static void on_event(void *user, const tenon_event *event) {
+    Bisect *b = user;
+    uint32_t count;
+    const PlanValue *v = trace_values(b->run->plan, event->instruction, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        const Expected *e = names_find(&b->x->by_name, plan_string(b->run->plan, v[i].name));
+        TnTensor got;
+        if (e && trace_look(b->run->session, &v[i], b->scratch, &got)) compare(b, e, &got, event);
+    }
+    const Expected *e = *event->node ? names_find(&b->x->by_name, event->node) : NULL;
+    const TnCall *call = trace_call(b->run->session);
+    if (e && !e->value && call->outputs && !b->seen[e->order].times)
+        compare(b, e, &call->operands[call->inputs], event);
+}
+
+/* --- the report --- */
+
+static const char *node_text(Tool *t, const Node *n) {
+    const char *op = ir_op_info(n->op)->name;
+    return arena_printf(&t->cx.arena, "node '%s' (%s)", n->origin_count ? n->origins[0] : op, op);
+}
+
+static const char *place_text(Tool *t, const StTensor *w, int64_t index) {
+    int64_t at[TN_MAX_RANK];
+    for (int i = w->rank - 1; i >= 0; i--) {
+        at[i] = w->dims[i] ? index % w->dims[i] : 0;
+        index = w->dims[i] ? index / w->dims[i] : 0;
+    }
+    return weights_shape_text(&t->cx, w->rank, at);
+}
+
+static const Expected *expected_of(const Bisect *b, const Value *v) {
+    for (const SourceName *s = v->sources; s; s = s->next) {
+        const Expected *e = names_find(&b->x->by_name, s->name);
+        if (e) return e;
+    }
+    return NULL;
+}
+
+/* Any of a value's names was looked at. */
+static const Seen *seen_of(const Bisect *b, const Value *v) {
+    for (const SourceName *s = v->sources; s; s = s->next) {
+        const Expected *e = names_find(&b->x->by_name, s->name);
+        if (e && b->seen[e->order].times) return &b->seen[e->order];
+    }
+    return NULL;
+}
+
+/* Nodes between a value and the nearest ones that were seen. */
+typedef struct Suspects {
+    const Node *nodes[MAX_SUSPECTS];
+    int count;
+    bool more;
+    const Value *seen[MAX_SUSPECTS]; /* the nearest that were seen */
+    int seen_count;
+} Suspects;
+
+static bool known(const Suspects *s, const Node *n, const Value *v) {
+    for (int i = 0; i < s->count; i++)
+        if (s->nodes[i] == n) return true;
+    for (int i = 0; i < s->seen_count; i++)
+        if (s->seen[i] == v) return true;
+    return false;
+}
+
+/* Breadth first: the list is the queue. */
+static void find_suspects(const Bisect *b, const Node *first, Suspects *s) {
+    s->nodes[s->count++] = first;
+    for (int i = 0; i < s->count; i++) {
+        const Node *n = s->nodes[i];
+        for (int k = 0; k < n->input_count; k++) {
+            const Value *v = n->inputs[k];
+            if (!v || !v->node || known(s, v->node, v)) continue;
+            if (seen_of(b, v)) {
+                if (s->seen_count < MAX_SUSPECTS) s->seen[s->seen_count++] = v;
+            } else if (s->count < MAX_SUSPECTS) {
+                s->nodes[s->count++] = v->node;
+            } else {
+                s->more = true;
+            }
+        }
+    }
+}
+
+static void print_suspects(Tool *t, const Bisect *b, const Value *v) {
+    Suspects *s = ARENA_NEW(&t->cx.arena, Suspects);
+    find_suspects(b, v->node, s);
+    for (int i = 0; i < s->seen_count; i++)
+        tool_printf(t, "  computed from '%s', which agrees (largest difference %.3g)\n",
+                    expected_of(b, s->seen[i])->name, seen_of(b, s->seen[i])->agreement.largest);
+    if (s->count > 1)
+        tool_printf(t, "  the plan does not have what these compute, so it may be one of them "
+                       "(compile with --unfused to see):\n");
+    for (int i = 1; i < s->count; i++) tool_printf(t, "    %s\n", node_text(t, s->nodes[i]));
+    if (s->more) tool_printf(t, "    and more\n");
+}
+
+static void print_first(Tool *t, const Bisect *b, const Expected *e) {
+    const Seen *s = &b->seen[e->order];
+    const Agreement *a = &s->agreement;
+    if (e->value)
+        tool_printf(t, "first to depart: %s, value '%s'\n", node_text(t, e->value->node), e->name);
+    else
+        tool_printf(t, "first to depart: '%s'\n", e->name);
+    tool_printf(t, "  instruction %" PRId32 " (%s)%s%s%s", s->instruction, s->opcode,
+                *s->node ? ", from '" : "", s->node, *s->node ? "'" : "");
+    if (e->count > 1) tool_printf(t, ", the time it ran number %d of %zu", s->times, e->count);
+    tool_printf(t,
+                "\n  %" PRId64 " of %" PRId64 " elements differ; at %s: %.9g, expected %.9g "
+                "(difference %.3g, allowed %.3g)\n",
+                a->wrong, a->count, place_text(t, &e->tensors[0], a->worst), a->got, a->want,
+                a->error, a->allowed);
+    if (!a->same_dims)
+        tool_printf(t, "  its dims differ from those expected; elements are compared in order\n");
+    if (e->value) print_suspects(t, b, e->value);
+}
+
+/* The order to look in: the model's, or the run's for a recording. */
+static const Expected *first_departing(const Bisect *b) {
+    const Expected *first = NULL;
+    for (size_t i = 0; i < b->x->count; i++) {
+        const Seen *s = &b->seen[i];
+        if (!s->times || s->agreement.ok) continue;
+        if (!first) first = b->x->list[i];
+        if (!first->value && s->order < b->seen[first->order].order) first = b->x->list[i];
+    }
+    return first;
+}
+
+bool bisect_run(Tool *t, const PlanRun *r, const Expectations *x, Tolerance tolerance) {
+    Bisect b = {.t = t, .run = r, .x = x, .tolerance = tolerance};
+    b.scratch = ARENA_ARRAY(&t->cx.arena, int64_t, (size_t)r->plan->exprs_count + 1);
+    b.seen = ARENA_ARRAY(&t->cx.arena, Seen, x->count + 1);
+    tenon_error err;
+    if (!r->plan->values_count)
+        tn_fail(&t->cx, TN_E_ARGUMENT,
+                "%s does not say where values of its model are (compiled with --strip)", r->path);
+    tenon_session_trace(r->session, on_event, &b, NULL);
+    tenon_status status = tenon_session_run(r->session, &err);
+    tenon_session_trace(r->session, NULL, NULL, NULL);
+    if (status) tool_fail(t, r->path, &err);
+    size_t seen = 0, ok = 0, shapes = 0;
+    for (size_t i = 0; i < x->count; i++) {
+        seen += b.seen[i].times > 0;
+        ok += b.seen[i].times > 0 && b.seen[i].agreement.ok;
+        shapes += b.seen[i].shapes_differ;
+    }
+    tool_printf(t, "%zu of %zu expected values are in the plan, %zu agree\n", seen, x->count, ok);
+    if (shapes)
+        tool_printf(t, "%zu could not be compared: other type or number of elements\n", shapes);
+    const Expected *first = first_departing(&b);
+    if (first) print_first(t, &b, first);
+    return !first;
+}
