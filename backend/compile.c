@@ -125,10 +125,13 @@ static void record_requirements(Image *im, const Function *f, uint32_t function)
     }
 }
 
-Image *compile_module(Module *m, Report *r, bool strip) {
-    passes_run(m, r, NULL);
+Image *compile_module(Module *m, Report *r, unsigned flags) {
+    if (flags & COMPILE_UNFUSED)
+        passes_run_unfused(m, r);
+    else
+        passes_run(m, r, NULL);
     Image *im = image_new(m);
-    im->strip = strip;
+    im->strip = flags & COMPILE_STRIP;
     ConstantLayout *layouts = layout_constants(im);
     int count;
     Function *functions = list_functions(m, &count);

@@ -22,7 +22,7 @@ void lower_note_values(Lower *lo, const Node *n) {
         const Value *v = n->outputs[i];
         const View *view = &lo->view_of[v->id];
         if (!v->sources || view->buffer == TN_NO_ID || view->rank != v->type.rank) continue;
-        if (view->layout != TN_LAYOUT_STRIDED || !lo->instr_count) continue;
+        if (view->layout != TN_LAYOUT_STRIDED) continue;
         for (const SourceName *s = v->sources; s; s = s->next) note(lo, view, s->name);
     }
 }
@@ -34,7 +34,8 @@ static int by_instruction(const void *a, const void *b) {
 }
 
 void lower_record_values(Lower *lo, const PlanFunction *f, const uint32_t *buffer_ids) {
-    if (lo->named_count) qsort(lo->named, lo->named_count, sizeof *lo->named, by_instruction);
+    if (!lo->instr_count || !lo->named_count) return;
+    qsort(lo->named, lo->named_count, sizeof *lo->named, by_instruction);
     for (size_t i = 0; i < lo->named_count; i++) {
         const LValue *v = &lo->named[i];
         PlanValue p = {.instruction = f->first_instruction + (uint32_t)v->instr,

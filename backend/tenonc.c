@@ -38,7 +38,7 @@ struct tenonc {
     Report report;
     Image *image;
     Source *sources; /* the models, last first */
-    bool strip;
+    unsigned flags;  /* COMPILE_* */
     tenonc_message message;
     void (*progress)(void *user, const char *stage, int32_t done, int32_t total);
     void *progress_user;
@@ -190,6 +190,10 @@ typedef struct Setting {
     const char *key, *value;
 } Setting;
 
+static void set_flag(tenonc *c, unsigned flag, const char *value) {
+    c->flags = !strcmp(value, "1") ? c->flags | flag : c->flags & ~flag;
+}
+
 static void set(tenonc *c, const void *argument) {
     const Setting *s = argument;
     if (!s->value) tn_fail(&c->cx, TN_E_ARGUMENT, "option '%s' needs a value", s->key);
@@ -202,7 +206,9 @@ static void set(tenonc *c, const void *argument) {
     else if (!strcmp(s->key, "require-fusion"))
         set_require(c, s->value);
     else if (!strcmp(s->key, "strip"))
-        c->strip = !strcmp(s->value, "1");
+        set_flag(c, COMPILE_STRIP, s->value);
+    else if (!strcmp(s->key, "unfused"))
+        set_flag(c, COMPILE_UNFUSED, s->value);
     else if (!strcmp(s->key, "precision") && strcmp(s->value, "f32"))
         tn_fail(&c->cx, TN_E_UNSUPPORTED, "precision '%s' is unsupported; f32 is supported",
                 s->value);
@@ -283,7 +289,7 @@ static void build_image(tenonc *c) {
     on_progress(c, "compiling", 0, 1);
     bool one = c->sources && !c->sources->next;
     if (one) tn_enter(&c->cx, "file", c->sources->path);
-    c->image = compile_module(c->module, &c->report, c->strip);
+    c->image = compile_module(c->module, &c->report, c->flags);
     if (one) tn_leave(&c->cx);
     on_progress(c, "compiling", 1, 1);
     check_required(c);

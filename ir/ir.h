@@ -68,7 +68,7 @@ typedef struct Facts {
 
 /* A name that a value has in the source model; one may stand for several equal ones. */
 typedef struct SourceName {
-    const char *name;
+    const char *name, *node; /* node: what computes it there */
     struct SourceName *next;
 } SourceName;
 
@@ -289,8 +289,8 @@ Value *ir_resolve(Value *v);        /* follows `forward` */
 /* New nodes until the next call take their origins from these nodes (a fused node keeps the set).
  * n = 0 ends it. */
 void ir_origins_from(Graph *g, Node *const *nodes, int n);
-/* source.c: v is the model's value of this name, which is kept, not copied. */
-void ir_add_source(Value *v, const char *name);
+/* source.c: v is the model's value of this name, a result of this node. The names are kept. */
+void ir_add_source(Value *v, const char *name, const char *node);
 void ir_take_sources(Value *by, Value *old);
 /* For models whose values have no names: the last result of each origin gets the origin's, those
  * before it "origin:1", "origin:2", ... */

@@ -11,13 +11,13 @@
 #include "ir/ir.h"
 #include "ir/names.h"
 
-void ir_add_source(Value *v, const char *name) {
+void ir_add_source(Value *v, const char *name, const char *node) {
     if (v->constant) return; /* one object for all that are equal: it stands for too much */
     Arena *a = &v->graph->module->cx->arena;
     SourceName **end = &v->sources;
     while (*end) end = &(*end)->next;
     *end = ARENA_NEW(a, SourceName);
-    (*end)->name = name;
+    **end = (SourceName){name, node, NULL};
 }
 
 void ir_take_sources(Value *by, Value *old) {
@@ -54,8 +54,8 @@ void ir_sources_from_origins(Graph *g) {
         Place *p = place_of(&places, n->origins[0]);
         for (int i = 0; i < n->output_count; i++) {
             bool last = ++p->seen == p->total;
-            ir_add_source(n->outputs[i],
-                          last ? p->origin : arena_printf(a, "%s:%d", p->origin, p->seen));
+            const char *name = last ? p->origin : arena_printf(a, "%s:%d", p->origin, p->seen);
+            ir_add_source(n->outputs[i], name, p->origin);
         }
     }
 }

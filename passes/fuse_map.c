@@ -13,6 +13,7 @@
 #define MAX_INPUTS 14
 
 typedef struct Chain {
+    bool alone; /* nothing joins the root */
     Node *root;
     Value *inputs[MAX_INPUTS];
     int input_count;
@@ -85,7 +86,7 @@ static bool collect(Chain *c, Node *n, int pending) {
         int later = pending + n->input_count - 1 - i;
         if (becomes_step(n, i, &number))
             c->number_count++;
-        else if (!v->node || !joins(v->node, n) || !collect(c, v->node, later))
+        else if (c->alone || !v->node || !joins(v->node, n) || !collect(c, v->node, later))
             input_register(c, v);
     }
     return true;
@@ -130,7 +131,7 @@ static Value *write_map(Graph *g, Chain *c) {
     return v;
 }
 
-bool pass_fuse_map(Graph *g, Report *r) {
+static bool write_maps(Graph *g, Report *r, bool alone) {
     bool changed = false;
     for (Node *n = g->last, *prev; n; n = prev) {
         prev = n->prev;
@@ -140,7 +141,7 @@ bool pass_fuse_map(Graph *g, Report *r) {
             ir_remove(n);
             continue;
         }
-        Chain c = {.root = n};
+        Chain c = {.alone = alone, .root = n};
         collect(&c, n, 0); /* one node always fits */
         write_steps(&c, n);
         ir_replace(v, write_map(g, &c));
@@ -149,4 +150,12 @@ bool pass_fuse_map(Graph *g, Report *r) {
         changed = true;
     }
     return changed;
+}
+
+bool pass_fuse_map(Graph *g, Report *r) {
+    return write_maps(g, r, false);
+}
+
+bool pass_map_alone(Graph *g, Report *r) {
+    return write_maps(g, r, true);
 }

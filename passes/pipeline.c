@@ -34,6 +34,14 @@ static void run_graph(Graph *g, Report *r, const char *last) {
     }
 }
 
+void passes_run_unfused(Module *m, Report *r) {
+    for (Graph *g = m->graphs; g; g = g->next) {
+        pass_widen(g, r);
+        pass_map_alone(g, r);
+    }
+    ir_remove_unused_bodies(m);
+}
+
 void passes_run(Module *m, Report *r, const char *last) {
     for (Graph *g = m->graphs; g; g = g->next) run_graph(g, r, last);
     ir_remove_unused_bodies(m);

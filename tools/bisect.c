@@ -19,12 +19,12 @@
 
 /* --- what is expected --- */
 
-static Expected *expect(Expectations *x, const char *name, const Value *value) {
+static Expected *expect(Expectations *x, const char *name, const char *node, const Value *value) {
     Expected *e = names_find(&x->by_name, name);
     if (e) return e;
     Arena *a = &x->cx->arena;
     e = ARENA_NEW(a, Expected);
-    *e = (Expected){.name = name, .value = value, .order = (int)x->count};
+    *e = (Expected){.name = name, .node = node, .value = value, .order = (int)x->count};
     x->by_name.arena = a;
     names_add(&x->by_name, name, e);
     x->list = arena_grow(a, x->list, &x->capacity, x->count + 1, sizeof(Expected *));
@@ -47,14 +47,14 @@ void bisect_watch(void *user, const Value *v, const Tensor *t) {
                            .data = t->data,
                            .bytes = t->bytes};
         memcpy(tensor.dims, t->dims, sizeof tensor.dims);
-        add_tensor(x, expect(x, s->name, v), &tensor);
+        add_tensor(x, expect(x, s->name, s->node, v), &tensor);
     }
 }
 
 void bisect_record(Expectations *x, const SafeTensors *file) {
     for (size_t i = 0; i < st_count(file); i++) {
         const StTensor *w = st_at(file, i);
-        add_tensor(x, expect(x, w->name, NULL), w);
+        add_tensor(x, expect(x, w->name, NULL, NULL), w);
     }
 }
 
@@ -116,9 +116,8 @@ static void on_event(void *user, const tenon_event *event) {
 
 /* --- the report --- */
 
-static const char *node_text(Tool *t, const Node *n) {
-    const char *op = ir_op_info(n->op)->name;
-    return arena_printf(&t->cx.arena, "node '%s' (%s)", n->origin_count ? n->origins[0] : op, op);
+static const char *origin_of(const Node *n) {
+    return n->origin_count ? n->origins[0] : ir_op_info(n->op)->name;
 }
 
 static const char *place_text(Tool *t, const StTensor *w, int64_t index) {
@@ -183,24 +182,33 @@ static void find_suspects(const Bisect *b, const Node *first, Suspects *s) {
     }
 }
 
-static void print_suspects(Tool *t, const Bisect *b, const Value *v) {
+/* The node that computes the departing value, and those that may be meant by it: one node of the
+ * model may be several of the graph. */
+static void print_suspects(Tool *t, const Bisect *b, const Expected *e) {
     Suspects *s = ARENA_NEW(&t->cx.arena, Suspects);
-    find_suspects(b, v->node, s);
+    NameMap printed = {.arena = &t->cx.arena};
+    find_suspects(b, e->value->node, s);
     for (int i = 0; i < s->seen_count; i++)
         tool_printf(t, "  computed from '%s', which agrees (largest difference %.3g)\n",
                     expected_of(b, s->seen[i])->name, seen_of(b, s->seen[i])->agreement.largest);
-    if (s->count > 1)
-        tool_printf(t, "  the plan does not have what these compute, so it may be one of them "
-                       "(compile with --unfused to see):\n");
-    for (int i = 1; i < s->count; i++) tool_printf(t, "    %s\n", node_text(t, s->nodes[i]));
-    if (s->more) tool_printf(t, "    and more\n");
+    names_add(&printed, e->node, s);
+    for (int i = 0; i < s->count; i++) {
+        const char *origin = origin_of(s->nodes[i]);
+        if (!names_add(&printed, origin, s)) continue;
+        if (printed.count == 2)
+            tool_print(t, "  or one of these, whose values the plan does not have (compile with "
+                          "--unfused to tell):\n");
+        tool_printf(t, "    node '%s' (%s)\n", origin, ir_op_info(s->nodes[i]->op)->name);
+    }
+    if (s->more) tool_print(t, "    and more\n");
 }
 
 static void print_first(Tool *t, const Bisect *b, const Expected *e) {
     const Seen *s = &b->seen[e->order];
     const Agreement *a = &s->agreement;
     if (e->value)
-        tool_printf(t, "first to depart: %s, value '%s'\n", node_text(t, e->value->node), e->name);
+        tool_printf(t, "first to depart: node '%s' (%s), value '%s'\n", e->node,
+                    ir_op_info(e->value->node->op)->name, e->name);
     else
         tool_printf(t, "first to depart: '%s'\n", e->name);
     tool_printf(t, "  instruction %" PRId32 " (%s)%s%s%s", s->instruction, s->opcode,
@@ -211,9 +219,14 @@ static void print_first(Tool *t, const Bisect *b, const Expected *e) {
                 "(difference %.3g, allowed %.3g)\n",
                 a->wrong, a->count, place_text(t, &e->tensors[0], a->worst), a->got, a->want,
                 a->error, a->allowed);
-    if (!a->same_dims)
-        tool_printf(t, "  its dims differ from those expected; elements are compared in order\n");
-    if (e->value) print_suspects(t, b, e->value);
+    if (!a->same_type)
+        tool_printf(
+            t, "  it has another element type or other dims; elements were compared in order\n");
+    if (!e->value) return;
+    if (!strcmp(e->node, origin_of(e->value->node)))
+        print_suspects(t, b, e);
+    else
+        tool_printf(t, "  in the model it is '%s' unchanged\n", e->value->sources->name);
 }
 
 /* The order to look in: the model's, or the run's for a recording. */
@@ -247,8 +260,7 @@ bool bisect_run(Tool *t, const PlanRun *r, const Expectations *x, Tolerance tole
         shapes += b.seen[i].shapes_differ;
     }
     tool_printf(t, "%zu of %zu expected values are in the plan, %zu agree\n", seen, x->count, ok);
-    if (shapes)
-        tool_printf(t, "%zu could not be compared: other type or number of elements\n", shapes);
+    if (shapes) tool_printf(t, "%zu could not be compared: another number of elements\n", shapes);
     const Expected *first = first_departing(&b);
     if (first) print_first(t, &b, first);
     return !first;

@@ -9,9 +9,9 @@
 /* A value of the model under one of its names, and what it was each time it was computed: more than
  * once in the body of a loop. */
 typedef struct Expected {
-    const char *name;
-    const Value *value; /* NULL: of a recording */
-    int order;          /* in which the model computes them */
+    const char *name, *node; /* node: that computes it, NULL in a recording */
+    const Value *value;      /* NULL: of a recording */
+    int order;               /* in which the model computes them */
     StTensor *tensors;
     size_t count, capacity;
 } Expected;

@@ -43,6 +43,8 @@ static void parse(Tool *t, Compile *o, tenonc *c) {
             o->report = value;
         } else if (!strcmp(name, "--strip")) {
             set(t, c, "strip", "1");
+        } else if (!strcmp(name, "--unfused")) {
+            set(t, c, "unfused", "1");
         } else if (!strcmp(name, "--verify")) {
             o->verify = true;
         } else if (!strcmp(name, "--dim") || !strcmp(name, "--rename-dim") ||

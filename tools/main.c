@@ -28,6 +28,7 @@ static const struct {
      "  --require-fusion KIND=N fail unless the fusion fired exactly N times\n"
      "  --report[=FILE.json]    print the fusion report, or write it as JSON\n"
      "  --strip                 leave the names of the model's nodes out\n"
+     "  --unfused               the model as it is, slowly: for `diff --bisect`\n"
      "  --verify                also check the weights' checksum of the plan just written\n"},
     {"run", cmd_run, "run a plan on tensors",
      "usage: tenon run PLAN --inputs IN.safetensors [--outputs OUT.safetensors] [options]\n"
@@ -71,7 +72,11 @@ static const struct {
      "Exit status 1, and the worst element, where an output differs by more than\n"
      "atol + rtol * max |expected|. --against computes what is expected from the model's unfused\n"
      "graph with the reference kernels.\n"
-     "  --rtol R, --atol A      default: 2e-5 and 1e-5\n"
+     "  --bisect                compare intermediate values too, and name the first node whose value\n"
+     "                          departs; with --expect, values by the names of the model's values\n"
+     "                          (a recording of PyTorch or onnxruntime, outputs not needed)\n"
+     "  --rtol R, --atol A      default by element type: f32 2e-5 and 1e-5, f16 2e-3 and 1e-3,\n"
+     "                          bf16 2e-2 and 1e-2; integers have to be equal\n"
      "  --function NAME         which function of the plan (default: the first)\n"
      "  --threads N             default: all processors this process may use\n" ISA_NOTE},
     {"ops", cmd_ops, "list the operators",

@@ -37,12 +37,12 @@ static bool find_storage(const tenon_session *s, uint32_t buffer, Storage *out) 
     const tenon_plan *p = s->plan;
     const PlanBuffer *b = &p->buffers[buffer];
     uint32_t place = buffer - s->function->first_buffer;
-    if (buffer >= s->function->first_buffer && place < s->function->buffer_count) {
-        *out = (Storage){s->buffers[place].base, s->buffers[place].elements};
-    } else if (b->kind == TN_BUFFER_CONSTANT) {
+    if (b->kind == TN_BUFFER_CONSTANT) {
         const PlanConstant *c = &p->constants[b->index];
         *out = (Storage){(unsigned char *)p->weights + c->offset,
                          (int64_t)(c->bytes / tn_dtype_size((TnDType)c->dtype))};
+    } else if (buffer >= s->function->first_buffer && place < s->function->buffer_count) {
+        *out = (Storage){s->buffers[place].base, s->buffers[place].elements};
     } else {
         return false;
     }
@@ -134,9 +134,9 @@ Agreement agree(const TnTensor *got, const StTensor *want, Tolerance given) {
     int64_t wanted = 1, at[TN_MAX_RANK] = {0}, offset = 0;
     for (int i = 0; i < got->rank; i++) a.count *= got->dims[i];
     for (int i = 0; i < want->rank; i++) wanted *= want->dims[i];
-    a.comparable = a.count == wanted && got->dtype == want->dtype;
+    a.comparable = a.count == wanted;
     if (!a.comparable) return a;
-    a.same_dims = got->rank == want->rank &&
+    a.same_type = got->dtype == want->dtype && got->rank == want->rank &&
                   !memcmp(got->dims, want->dims, (size_t)got->rank * sizeof *got->dims);
     Tolerance t = tolerance_for(given, want->dtype);
     double scale = largest_ordinary(want, a.count), ratio = -1;

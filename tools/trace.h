@@ -27,7 +27,7 @@ Tolerance tolerance_for(Tolerance given, TnDType dtype);
 
 typedef struct Agreement {
     bool comparable; /* same number of elements; else nothing below is set */
-    bool same_dims;
+    bool same_type;  /* element type and dims */
     bool ok;
     int64_t wrong, count;             /* elements that differ by more than allowed, all elements */
     int64_t worst;                    /* row-major index, by difference / allowed */

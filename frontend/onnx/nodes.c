@@ -125,7 +125,7 @@ static void keep_outputs(Scope *s, const WiredNode *w, const OnnxNode *n) {
         if (!v || !v->node) continue;
         const char *name = arena_printf(&n->cx->arena, "%s%s", s->path, to->name);
         if (!v->name) v->name = name;
-        ir_add_source(v, name);
+        ir_add_source(v, name, s->frame->g->origin);
     }
 }
 

@@ -257,6 +257,19 @@ static void tables(void **state) {
     plan_rehash(bytes, size);
     assert_int_equal(open_bytes(bytes, size), TENON_E_INVALID);
     c->offset = 0;
+    PlanValue *v = records(TN_SECTION_VALUES), dense = *v;
+    v->instruction = 6;
+    expect_after_rehash(TENON_E_INVALID, "value 0: id outside its table");
+    *v = dense;
+    v->view = 1u << 20;
+    expect_after_rehash(TENON_E_INVALID, "value 0: id outside its table");
+    *v = dense;
+    v->name = 1u << 30;
+    expect_after_rehash(TENON_E_INVALID, "value 0: id outside its table");
+    *v = dense;
+    v->instruction = 4;
+    expect_after_rehash(TENON_E_INVALID, "value 1 does not follow the one before it");
+    *v = dense;
     PlanFunction *f = records(TN_SECTION_FUNCTIONS);
     f[1].first_buffer = f[0].first_buffer;
     expect_after_rehash(

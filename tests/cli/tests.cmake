@@ -7,5 +7,7 @@ if(TARGET tenon)
         $<TARGET_FILE:tenon> ${CMAKE_SOURCE_DIR}/tests/fixtures/bert-sequence-cls ${CMAKE_BINARY_DIR}/cli-unaligned)
     add_test(NAME cli_dump COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_SOURCE_DIR}/tests/cli/dump.py $<TARGET_FILE:tenon>
         ${CMAKE_SOURCE_DIR}/tests/fixtures ${CMAKE_SOURCE_DIR}/tests/golden/dump)
-    set_tests_properties(cli_commands cli_dump cli_unaligned PROPERTIES LABELS cli TIMEOUT 300)
+    add_test(NAME cli_planted COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_SOURCE_DIR}/tests/cli/planted.py
+        $<TARGET_FILE:tenon> ${CMAKE_SOURCE_DIR}/tests/fixtures)
+    set_tests_properties(cli_commands cli_dump cli_planted cli_unaligned PROPERTIES LABELS cli TIMEOUT 300)
 endif()

@@ -27,8 +27,9 @@ typedef struct PbSection {
 } PbSection;
 
 #define PB_PORTS 32
+#define PB_KINDS TN_SECTION_VALUES /* the last section kind */
 typedef struct PlanBuilder {
-    PbSection section[TN_SECTION_WEIGHTS + 1];
+    PbSection section[PB_KINDS + 1];
     PlanFunction function;
     PlanPort inputs[PB_PORTS], outputs[PB_PORTS];
 } PlanBuilder;
@@ -277,9 +278,9 @@ static inline unsigned char *pb_finish(PlanBuilder *b, size_t *size) {
                     .minor = TN_PLAN_MINOR,
                     .header_bytes = sizeof h,
                     .section_bytes = sizeof(PlanSection)};
-    PlanSection sections[TN_SECTION_WEIGHTS];
+    PlanSection sections[PB_KINDS];
     memcpy(h.magic, TN_PLAN_MAGIC, sizeof h.magic);
-    for (uint32_t kind = 1; kind <= TN_SECTION_WEIGHTS; kind++) {
+    for (uint32_t kind = 1; kind <= PB_KINDS; kind++) {
         const PbSection *s = &b->section[kind];
         uint64_t count = s->record > 1 ? s->bytes / s->record : s->bytes;
         if (s->bytes)
@@ -301,7 +302,7 @@ static inline unsigned char *pb_finish(PlanBuilder *b, size_t *size) {
         memcpy(bytes + sections[i].offset, b->section[sections[i].kind].data,
                (size_t)sections[i].bytes);
     plan_rehash(bytes, at);
-    for (int kind = 0; kind <= TN_SECTION_WEIGHTS; kind++) free(b->section[kind].data);
+    for (int kind = 0; kind <= PB_KINDS; kind++) free(b->section[kind].data);
     memset(b, 0, sizeof *b);
     *size = at;
     return bytes;

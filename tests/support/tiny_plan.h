@@ -67,6 +67,10 @@ static inline void tiny_main(PlanBuilder *b, int64_t hidden, int64_t out) {
     pb_instruction(b, TN_OP_reduce, 1, &y, 1, &pooled,
                    &(ParamsReduce){.kind = TN_REDUCE_MEAN, .axes = 2}, sizeof(ParamsReduce), NULL,
                    0, "/pool");
+    PlanValue dense = {.instruction = 2, .view = g, .name = pb_string(b, "dense")};
+    pb_record(b, TN_SECTION_VALUES, &dense, sizeof dense);
+    dense.instruction = 3;
+    pb_record(b, TN_SECTION_VALUES, &dense, sizeof dense);
     pb_end(b);
 }
 
