@@ -29,16 +29,13 @@ const Type *infer_input(const Node *n, int i);
 bool infer_try_le(Module *m, const Expr *a, const Expr *b);
 /* The same, raising TN_E_MODEL if it cannot; the message: "<what>: <a> > <b>". */
 void infer_require_le(Module *m, const Expr *a, const Expr *b, const char *what);
-void infer_same_dtype(const Node *n); /* of all operands that are there; raises otherwise */
-typedef enum DTypeSet {
-    SET_BOOL = 1,
-    SET_INT = 2,
-    SET_FLOAT = 4,
-    SET_NUMBER = 6,
-    SET_ANY = 7
-} DTypeSet;
-void infer_dtype(const Node *n, int i, DTypeSet allowed);
-void infer_index(const Node *n, int i); /* i32 or i64; raises otherwise */
+/* --- dtypes.c --- */
+/* Holds the operands against the row's element types; raises where they do not fit. */
+void infer_check_types(const Node *n);
+/* The same for operand i and one set, "float" or "i32|i64"; a rule may be stricter than its row. */
+void infer_dtype(const Node *n, int i, const char *set);
+/* Whether a set has the type. */
+bool infer_set_has(const char *set, TnDType t);
 void infer_rank(const Node *n, int i, int min, int max);
 
 /* --- for facts rules --- */

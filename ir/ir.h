@@ -328,6 +328,7 @@ typedef struct OpInfo {
     const char *name;
     int min_inputs, max_inputs; /* max < 0: any number */
     int outputs;                /* < 0: as many as the shape rule makes */
+    const char *types;          /* of operands: "float =", see ops.def */
     const char *attrs;          /* "axis:i=-1 keep:b" ; no default = must be set */
     unsigned flags;
     const char *formula;

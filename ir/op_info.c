@@ -5,21 +5,21 @@
 #include "ir/shape.h"
 
 static const OpInfo ops[OP_COUNT] = {
-#define OP(name, min, max, outputs, attrs, shape, facts, flags, formula) \
-    [OP_##name] = {#name, min, max, outputs, attrs, flags, formula},
+#define OP(name, min, max, outputs, types, attrs, shape, facts, flags, formula) \
+    [OP_##name] = {#name, min, max, outputs, types, attrs, flags, formula},
 #include "ir/ops.def"
 #undef OP
 };
 
 static InferRule *const shape_rules[OP_COUNT] = {
-#define OP(name, min, max, outputs, attrs, shape, facts, flags, formula) \
+#define OP(name, min, max, outputs, types, attrs, shape, facts, flags, formula) \
     [OP_##name] = shape_##shape,
 #include "ir/ops.def"
 #undef OP
 };
 
 static InferRule *const facts_rules[OP_COUNT] = {
-#define OP(name, min, max, outputs, attrs, shape, facts, flags, formula) \
+#define OP(name, min, max, outputs, types, attrs, shape, facts, flags, formula) \
     [OP_##name] = facts_##facts,
 #include "ir/ops.def"
 #undef OP

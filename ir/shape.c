@@ -1,12 +1,12 @@
 /* Shape rules: what they share, elementwise operators, reductions and values out of nothing.
  *
- * A rule checks element types, ranks and attributes, and sets the types of the node's outputs. A
- * dim that must equal another either does, or is required to (type.c), or the model is wrong. */
+ * Before a rule runs, element types have been held against the row (dtypes.c). A rule checks ranks
+ * and attributes, and sets the types of the node's outputs. A dim that must equal another either
+ * does, or is required to (type.c), or the model is wrong. */
 #include "ir/shape.h"
 
 #include <string.h>
 #include "ir/infer.h"
-#include "ir/map.h"
 
 static Module *module_of(const Node *n) {
     return n->graph->module;
@@ -27,6 +27,7 @@ void infer_make_outputs(Node *n, int count) {
 void infer_types(Node *n) {
     int count = ir_op_info(n->op)->outputs;
     if (count >= 0) infer_make_outputs(n, count);
+    infer_check_types(n);
     ir_shape_rule(n->op)(n);
 }
 
@@ -44,33 +45,6 @@ void infer_output(Node *n, int i, TnDType t, int rank, const Expr *const *dims) 
 
 const Type *infer_input(const Node *n, int i) {
     return &n->inputs[i]->type;
-}
-
-void infer_same_dtype(const Node *n) {
-    TnDType first = infer_input(n, 0)->dtype;
-    for (int i = 1; i < n->input_count; i++)
-        if (n->inputs[i] && infer_input(n, i)->dtype != first)
-            tn_fail(module_of(n)->cx, TN_E_MODEL, "operands have types %s and %s",
-                    tn_dtype_name(first), tn_dtype_name(infer_input(n, i)->dtype));
-}
-
-void infer_dtype(const Node *n, int i, DTypeSet allowed) {
-    TnDType t = infer_input(n, i)->dtype;
-    DTypeSet set = tn_is_float(t) ? SET_FLOAT : t == TN_BOOL ? SET_BOOL : SET_INT;
-    if (allowed == SET_ANY || (allowed & set && !tn_is_narrow(t))) return;
-    const char *wanted = allowed == SET_BOOL    ? "bool"
-                         : allowed == SET_INT   ? "integer"
-                         : allowed == SET_FLOAT ? "float"
-                                                : "number";
-    tn_fail(module_of(n)->cx, TN_E_MODEL, "operand %d has type %s, not %s", i, tn_dtype_name(t),
-            wanted);
-}
-
-void infer_index(const Node *n, int i) {
-    TnDType t = infer_input(n, i)->dtype;
-    if (t != TN_I32 && t != TN_I64)
-        tn_fail(module_of(n)->cx, TN_E_MODEL, "operand %d has type %s, not i32 or i64", i,
-                tn_dtype_name(t));
 }
 
 void infer_rank(const Node *n, int i, int min, int max) {
@@ -98,44 +72,19 @@ static void output_broadcast(Node *n, TnDType dtype) {
 }
 
 void shape_broadcast(Node *n) {
-    infer_same_dtype(n);
-    bool logical = n->op == OP_and || n->op == OP_or || n->op == OP_xor;
-    infer_dtype(n, 0, logical ? SET_BOOL : map_is_bitwise(n->op) ? SET_INT : SET_NUMBER);
     output_broadcast(n, infer_input(n, 0)->dtype);
 }
 
 void shape_compare(Node *n) {
-    infer_same_dtype(n);
-    infer_dtype(n, 0, n->op == OP_eq ? SET_ANY : SET_NUMBER);
     output_broadcast(n, TN_BOOL);
 }
 
 void shape_where(Node *n) {
-    infer_dtype(n, 0, SET_BOOL);
-    TnDType a = infer_input(n, 1)->dtype, b = infer_input(n, 2)->dtype;
-    if (a != b)
-        tn_fail(module_of(n)->cx, TN_E_MODEL, "operands have types %s and %s", tn_dtype_name(a),
-                tn_dtype_name(b));
-    output_broadcast(n, a);
-}
-
-static DTypeSet allowed_operand(OpKind op) {
-    switch (op) {
-    case OP_not: return SET_BOOL;
-    case OP_bit_not: return SET_INT;
-    case OP_neg:
-    case OP_abs:
-    case OP_sign:
-    case OP_relu:
-    case OP_cumsum:
-    case OP_cumprod: return SET_NUMBER;
-    default: return SET_FLOAT;
-    }
+    output_broadcast(n, infer_input(n, 1)->dtype);
 }
 
 void shape_same(Node *n) {
     const Type *x = infer_input(n, 0);
-    infer_dtype(n, 0, allowed_operand(n->op));
     if (n->op == OP_softmax || n->op == OP_log_softmax || n->op == OP_cumsum || n->op == OP_cumprod)
         ir_axis(module_of(n), attr_int(n, "axis"), x->rank);
     infer_output(n, 0, x->dtype, x->rank, x->dims);
@@ -215,8 +164,8 @@ void shape_measure(Node *n) {
     Module *m = module_of(n);
     const Type *x = infer_input(n, 0);
     int count = attr_exprs(n, "symbols")->count;
-    bool fits = x->dtype == TN_I64 && x->rank <= 1 &&
-                (x->rank ? ex_is(x->dims[0], count) : count == 1) && count <= TN_MAX_FACTS;
+    bool fits =
+        x->rank <= 1 && (x->rank ? ex_is(x->dims[0], count) : count == 1) && count <= TN_MAX_FACTS;
     if (!fits)
         tn_fail(m->cx, TN_E_MODEL, "%d symbols to measure in %s, a vector of at most %d in i64",
                 count, ir_type_text(m, x), TN_MAX_FACTS);
@@ -230,7 +179,6 @@ void shape_reduce(Node *n) {
     const Type *x = infer_input(n, 0);
     const IntList *axes = attr_ints(n, "axes");
     bool keep = attr_bool(n, "keep"), reduced[TN_MAX_RANK] = {false};
-    infer_dtype(n, 0, SET_NUMBER);
     for (int i = 0; i < axes->count; i++) {
         int axis = ir_axis(m, axes->v[i], x->rank);
         if (reduced[axis]) tn_fail(m->cx, TN_E_MODEL, "axis %d is reduced twice", axis);

@@ -9,7 +9,7 @@
 typedef void InferRule(Node *n);
 
 /* A rule that serves several rows is declared once per row: C allows it. */
-#define OP(name, min, max, outputs, attrs, shape, facts, flags, formula) \
+#define OP(name, min, max, outputs, types, attrs, shape, facts, flags, formula) \
     InferRule shape_##shape, facts_##facts;
 #include "ir/ops.def"
 #undef OP

@@ -26,8 +26,6 @@ void shape_matmul(Node *n) {
     Module *m = module_of(n);
     const Type *a = infer_input(n, 0), *b = infer_input(n, 1);
     bool ta = attr_bool(n, "ta"), tb = attr_bool(n, "tb");
-    infer_same_dtype(n);
-    infer_dtype(n, 0, SET_NUMBER);
     infer_rank(n, 0, 2, TN_MAX_RANK);
     infer_rank(n, 1, 2, TN_MAX_RANK);
     const Expr *const *last_a = a->dims + a->rank - 2, *const *last_b = b->dims + b->rank - 2;
@@ -41,13 +39,9 @@ void shape_matmul(Node *n) {
     infer_output(n, 0, a->dtype, out.rank, out.dims);
 }
 
-static void check_zero(const Node *n, int i, int matrix, const Type *wanted) {
+static void check_zero(const Node *n, int i, const Type *wanted) {
     Type t = {0};
     if (!has(n, i)) return;
-    if (infer_input(n, i)->dtype != infer_input(n, matrix)->dtype)
-        tn_fail(module_of(n)->cx, TN_E_MODEL, "zero point of type %s for %s",
-                tn_dtype_name(infer_input(n, i)->dtype),
-                tn_dtype_name(infer_input(n, matrix)->dtype));
     ir_broadcast(module_of(n), infer_input(n, i), wanted, &t);
     bool fits = t.rank == wanted->rank;
     for (int k = 0; fits && k < t.rank; k++) fits = t.dims[k] == wanted->dims[k];
@@ -56,19 +50,11 @@ static void check_zero(const Node *n, int i, int matrix, const Type *wanted) {
                 ir_type_text(module_of(n), infer_input(n, i)), ir_type_text(module_of(n), wanted));
 }
 
-static void check_byte(const Node *n, int i) {
-    TnDType t = infer_input(n, i)->dtype;
-    if (t != TN_I8 && t != TN_U8)
-        tn_fail(module_of(n)->cx, TN_E_MODEL, "operand %d has type %s, not i8 or u8", i,
-                tn_dtype_name(t));
-    infer_rank(n, i, 2, TN_MAX_RANK);
-}
-
 void shape_matmul_int(Node *n) {
     Module *m = module_of(n);
     const Type *a = infer_input(n, 0), *b = infer_input(n, 1);
-    check_byte(n, 0);
-    check_byte(n, 1);
+    infer_rank(n, 0, 2, TN_MAX_RANK);
+    infer_rank(n, 1, 2, TN_MAX_RANK);
     ir_same_dim(m, a->dims[a->rank - 1], b->dims[b->rank - 2], "inner dimensions");
     Type batch_a = *a, batch_b = *b, out = {0};
     batch_a.rank -= 2;
@@ -80,15 +66,14 @@ void shape_matmul_int(Node *n) {
     rows.dims[out.rank - 1] = columns.dims[out.rank - 2] = ex_int(m->ex, 1);
     rows.dtype = a->dtype;
     columns.dtype = b->dtype;
-    check_zero(n, 2, 0, &rows);
-    check_zero(n, 3, 1, &columns);
+    check_zero(n, 2, &rows);
+    check_zero(n, 3, &columns);
     infer_output(n, 0, TN_I32, out.rank, out.dims);
 }
 
 /* Operands have one type, but weights 1..`weights` may be f16 or bf16 beside f32. */
 static void check_product_types(const Node *n, int weights) {
     TnDType x = infer_input(n, 0)->dtype;
-    infer_dtype(n, 0, SET_FLOAT);
     for (int i = 1; i < n->input_count; i++) {
         TnDType t = n->inputs[i] ? infer_input(n, i)->dtype : x;
         bool narrower = i <= weights && x == TN_F32 && (t == TN_F16 || t == TN_BF16);
@@ -201,8 +186,6 @@ static void check_groups(const Node *n, const Type *x, const Type *w) {
 void shape_conv(Node *n) {
     Module *m = module_of(n);
     const Type *x = infer_input(n, 0), *w = infer_input(n, 1);
-    infer_same_dtype(n);
-    infer_dtype(n, 0, SET_FLOAT);
     infer_rank(n, 0, 3, 5);
     infer_rank(n, 1, x->rank, x->rank);
     int spatial = x->rank - 2;
@@ -231,8 +214,6 @@ static void check_epsilon(Node *n) {
 void shape_norm(Node *n) {
     check_epsilon(n);
     const Type *x = infer_input(n, 0);
-    infer_same_dtype(n);
-    infer_dtype(n, 0, SET_FLOAT);
     infer_rank(n, 0, 1, TN_MAX_RANK);
     check_vector(n, 1, x->dims[x->rank - 1], "gamma and last dimension");
     check_vector(n, 2, x->dims[x->rank - 1], "beta and last dimension");
@@ -242,8 +223,6 @@ void shape_norm(Node *n) {
 void shape_add_norm(Node *n) {
     Type s = {0};
     check_epsilon(n);
-    infer_same_dtype(n);
-    infer_dtype(n, 0, SET_FLOAT);
     ir_broadcast(module_of(n), infer_input(n, 0), infer_input(n, 1), &s);
     if (s.rank < 1) infer_rank(n, 0, 1, TN_MAX_RANK);
     check_vector(n, 2, s.dims[s.rank - 1], "gamma and last dimension");
@@ -269,24 +248,12 @@ static void check_heads(const Node *n, const Expr *heads, const Expr *groups) {
         tn_fail(m->cx, TN_E_MODEL, "%lld heads share %lld key heads", (long long)h, (long long)g);
 }
 
-static void check_attention_types(const Node *n) {
-    TnDType t = infer_input(n, 0)->dtype;
-    infer_dtype(n, 0, SET_FLOAT);
-    for (int i = 0; i < n->input_count; i++) {
-        if (!n->inputs[i] || infer_input(n, i)->dtype == t) continue;
-        if (i >= 3 && infer_input(n, i)->dtype == TN_BOOL) continue;
-        tn_fail(module_of(n)->cx, TN_E_MODEL, "operands have types %s and %s", tn_dtype_name(t),
-                tn_dtype_name(infer_input(n, i)->dtype));
-    }
-    if (has(n, 3)) infer_dtype(n, 3, SET_BOOL);
-    if (has(n, 4)) infer_dtype(n, 4, SET_BOOL);
-}
-
 /* Letters as in the row's formula: b batch, s queries, t
  * keys, h heads, g key heads, d and e sizes. */
 void shape_attention(Node *n) {
     Module *m = module_of(n);
-    check_attention_types(n);
+    if (has(n, 5) && infer_input(n, 5)->dtype != infer_input(n, 0)->dtype)
+        infer_dtype(n, 5, "bool");
     for (int i = 0; i < 3; i++) infer_rank(n, i, 4, 4);
     const Expr *const *q = infer_input(n, 0)->dims, *const *k = infer_input(n, 1)->dims;
     const Expr *const *v = infer_input(n, 2)->dims;

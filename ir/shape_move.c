@@ -116,7 +116,6 @@ void shape_concat(Node *n) {
     const Type *first = infer_input(n, 0);
     int rank = first->rank, axis = ir_axis(m, attr_int(n, "axis"), rank);
     const Expr *dims[TN_MAX_RANK];
-    infer_same_dtype(n);
     memcpy(dims, first->dims, sizeof dims);
     for (int i = 1; i < n->input_count; i++) {
         if (!n->inputs[i]) tn_fail(m->cx, TN_E_MODEL, "operand %d of concat is missing", i);
@@ -156,7 +155,6 @@ void shape_pad(Node *n) {
     if (before->count != x->rank || after->count != x->rank)
         tn_fail(m->cx, TN_E_MODEL, "borders of %d and %d axes for %s", before->count, after->count,
                 ir_type_text(m, x));
-    infer_same_dtype(n);
     if (n->input_count > 1 && n->inputs[1]) infer_rank(n, 1, 0, 0);
     for (int i = 0; i < x->rank; i++) {
         dims[i] = ex_add(m->ex, ex_add(m->ex, before->e[i], x->dims[i]), after->e[i]);
@@ -180,7 +178,6 @@ void shape_gather(Node *n) {
     const Type *x = infer_input(n, 0), *index = infer_input(n, 1);
     int axis = ir_axis(module_of(n), attr_int(n, "axis"), x->rank);
     const Expr *dims[TN_MAX_RANK];
-    infer_index(n, 1);
     int rank = append(dims, 0, x->dims, axis);
     rank = append(dims, rank, index->dims, index->rank);
     rank = append(dims, rank, x->dims + axis + 1, x->rank - axis - 1);
@@ -191,7 +188,6 @@ void shape_gather_elements(Node *n) {
     Module *m = module_of(n);
     const Type *x = infer_input(n, 0), *index = infer_input(n, 1);
     ir_axis(m, attr_int(n, "axis"), x->rank);
-    infer_index(n, 1);
     if (index->rank != x->rank)
         tn_fail(m->cx, TN_E_MODEL, "indices %s for elements of %s", ir_type_text(m, index),
                 ir_type_text(m, x));
@@ -202,7 +198,6 @@ void shape_gather_nd(Node *n) {
     Module *m = module_of(n);
     const Type *x = infer_input(n, 0), *index = infer_input(n, 1);
     int64_t batch = attr_int(n, "batch"), depth;
-    infer_index(n, 1);
     infer_rank(n, 1, 1, TN_MAX_RANK);
     if (!ex_const(index->dims[index->rank - 1], &depth))
         tn_fail(m->cx, TN_E_MODEL, "the last dimension of the indices is %s, not a number",

@@ -10,19 +10,10 @@ static Module *module_of(const Node *n) {
 
 /* --- scatters: the result has the dims of operand 0 --- */
 
-static void scatter_types(const Node *n) {
-    const Type *x = infer_input(n, 0), *u = infer_input(n, 2);
-    infer_index(n, 1);
-    if (u->dtype != x->dtype)
-        tn_fail(module_of(n)->cx, TN_E_MODEL, "updates of type %s for a tensor of type %s",
-                tn_dtype_name(u->dtype), tn_dtype_name(x->dtype));
-}
-
 void shape_scatter_elements(Node *n) {
     Module *m = module_of(n);
     const Type *x = infer_input(n, 0), *index = infer_input(n, 1), *u = infer_input(n, 2);
     int axis = ir_axis(m, attr_int(n, "axis"), x->rank);
-    scatter_types(n);
     if (index->rank != x->rank || u->rank != x->rank)
         tn_fail(m->cx, TN_E_MODEL, "indices %s and updates %s for elements of %s",
                 ir_type_text(m, index), ir_type_text(m, u), ir_type_text(m, x));
@@ -38,7 +29,6 @@ void shape_scatter_nd(Node *n) {
     Module *m = module_of(n);
     const Type *x = infer_input(n, 0), *index = infer_input(n, 1), *u = infer_input(n, 2);
     int64_t depth;
-    scatter_types(n);
     infer_rank(n, 1, 1, TN_MAX_RANK);
     int points = index->rank - 1;
     if (!ex_const(index->dims[points], &depth))
@@ -73,7 +63,6 @@ void shape_topk(Node *n) {
 void shape_nonzero(Node *n) {
     Module *m = module_of(n);
     const Expr *dims[] = {ex_int(m->ex, infer_input(n, 0)->rank), attr_dim(n, "count")};
-    infer_dtype(n, 0, SET_BOOL);
     infer_require_le(m, ex_int(m->ex, 0), dims[1], "negative number of elements");
     infer_output(n, 0, TN_I64, 2, dims);
 }
@@ -87,26 +76,25 @@ void shape_unique(Node *n) {
     infer_output(n, 3, TN_I64, 1, &one);
 }
 
-/* Operand i is one element of this type. */
-static void check_single(const Node *n, int i, TnDType t) {
-    const Type *type = infer_input(n, i);
-    if (type->dtype == t && type->rank == 1 && ex_is(type->dims[0], 1)) return;
-    tn_fail(module_of(n)->cx, TN_E_MODEL, "operand %d is %s, not %s[1]", i,
-            ir_type_text(module_of(n), type), tn_dtype_name(t));
+static void check_single(const Node *n, int i) {
+    const Type *t = infer_input(n, i);
+    if (t->rank != 1 || !ex_is(t->dims[0], 1))
+        tn_fail(module_of(n)->cx, TN_E_MODEL, "operand %d is %s, not one element", i,
+                ir_type_text(module_of(n), t));
 }
 
 void shape_nms(Node *n) {
     Module *m = module_of(n);
     const Type *boxes = infer_input(n, 0), *scores = infer_input(n, 1);
-    if (boxes->dtype != TN_F32 || scores->dtype != TN_F32 || boxes->rank != 3 || scores->rank != 3)
+    if (boxes->rank != 3 || scores->rank != 3)
         tn_fail(m->cx, TN_E_MODEL, "boxes %s and scores %s, not f32[b, n, 4] and f32[b, c, n]",
                 ir_type_text(m, boxes), ir_type_text(m, scores));
     ir_same_dim(m, boxes->dims[0], scores->dims[0], "batches of boxes and scores");
     ir_same_dim(m, boxes->dims[1], scores->dims[2], "numbers of boxes and scores");
     ir_same_dim(m, boxes->dims[2], ex_int(m->ex, 4), "coordinates of a box and 4");
-    check_single(n, 2, TN_I64);
-    check_single(n, 3, TN_F32);
-    if (n->input_count > 4 && n->inputs[4]) check_single(n, 4, TN_F32);
+    check_single(n, 2);
+    check_single(n, 3);
+    if (n->input_count > 4 && n->inputs[4]) check_single(n, 4);
     infer_require_le(m, ex_int(m->ex, 0), attr_dim(n, "limit"), "negative limit");
     const Expr *pairs = ex_mul(m->ex, scores->dims[0], scores->dims[1]), *one = ex_int(m->ex, 1);
     const Expr *dims[] = {ex_mul(m->ex, pairs, attr_dim(n, "limit")), ex_int(m->ex, 3)};

@@ -32,8 +32,6 @@ void shape_resize(Node *n) {
         const Type *grid = infer_input(n, 1);
         infer_rank(n, 1, 1, 1);
         ir_same_dim(m, grid->dims[0], ex_int(m->ex, 3), "grid and 3");
-        if (grid->dtype != TN_F32)
-            tn_fail(m->cx, TN_E_MODEL, "the grid is %s, not f32", tn_dtype_name(grid->dtype));
     }
     memcpy(dims, x->dims, sizeof dims);
     dims[ir_axis(m, attr_int(n, "axis"), x->rank)] = length;
@@ -42,19 +40,11 @@ void shape_resize(Node *n) {
 
 /* --- samples at places that are data --- */
 
-static void need_type(const Node *n, int i, TnDType t) {
-    if (infer_input(n, i)->dtype != t)
-        tn_fail(module_of(n)->cx, TN_E_MODEL, "operand %d is %s, not %s", i,
-                tn_dtype_name(infer_input(n, i)->dtype), tn_dtype_name(t));
-}
-
 void shape_grid_sample(Node *n) {
     Module *m = module_of(n);
     const Type *x = infer_input(n, 0), *grid = infer_input(n, 1);
     infer_rank(n, 0, 3, 5);
     infer_rank(n, 1, x->rank, x->rank);
-    if (x->dtype != TN_F64) need_type(n, 0, TN_F32);
-    need_type(n, 1, TN_F32);
     const Expr *dims[TN_MAX_RANK] = {
         ir_same_dim(m, x->dims[0], grid->dims[0], "batches of x and grid"), x->dims[1]};
     ir_same_dim(m, grid->dims[x->rank - 1], ex_int(m->ex, x->rank - 2),
@@ -70,9 +60,6 @@ void shape_roi_align(Node *n) {
     infer_rank(n, 0, 4, 4);
     infer_rank(n, 1, 2, 2);
     infer_rank(n, 2, 1, 1);
-    need_type(n, 0, TN_F32);
-    need_type(n, 1, TN_F32);
-    need_type(n, 2, TN_I64);
     if (samples < 0 || samples > 4096)
         tn_fail(m->cx, TN_E_MODEL, "%lld samples per bin, wanted 0 to 4096", (long long)samples);
     if (!(fabs(attr_float(n, "scale")) <= FLT_MAX))
@@ -88,12 +75,11 @@ void shape_roi_align(Node *n) {
 
 /* --- recurrent networks --- */
 
-/* Operand i, if it is there, is f32 of these dims. */
+/* Operand i, if it is there, has these dims. */
 static void check_operand(const Node *n, int i, int rank, const Expr *const *dims,
                           const char *what) {
     if (i >= n->input_count || !n->inputs[i]) return;
     infer_rank(n, i, rank, rank);
-    need_type(n, i, TN_F32);
     for (int k = 0; k < rank; k++)
         ir_same_dim(module_of(n), infer_input(n, i)->dims[k], dims[k], what);
 }
@@ -102,9 +88,6 @@ static void check_lengths(const Node *n, const Expr *batch) {
     if (n->input_count <= 2 || !n->inputs[2]) return;
     const Type *t = infer_input(n, 2);
     infer_rank(n, 2, 1, 1);
-    if (t->dtype != TN_I32 && t->dtype != TN_I64)
-        tn_fail(module_of(n)->cx, TN_E_MODEL, "lengths are %s, not i32 or i64",
-                tn_dtype_name(t->dtype));
     ir_same_dim(module_of(n), t->dims[0], batch, "lengths and batch");
 }
 
@@ -114,7 +97,6 @@ void shape_rnn(Node *n) {
     int64_t gates = !strcmp(mode, "rnn") ? 1 : !strcmp(mode, "gru") ? 3 : 4;
     infer_rank(n, 0, 3, 3);
     infer_rank(n, 1, 2, 2);
-    need_type(n, 0, TN_F32);
     const Type *p = infer_input(n, 0), *r = infer_input(n, 1);
     const Expr *size = r->dims[0], *width = ex_scale(m->ex, size, gates, 1);
     const Expr *state[] = {p->dims[1], size}, *three = ex_scale(m->ex, size, 3, 1);
@@ -134,10 +116,6 @@ void shape_rnn(Node *n) {
 
 /* --- transforms and determinants --- */
 
-static void need_f32_or_f64(const Node *n) {
-    if (infer_input(n, 0)->dtype != TN_F64) need_type(n, 0, TN_F32);
-}
-
 void shape_dft(Node *n) {
     Module *m = module_of(n);
     const Type *x = infer_input(n, 0);
@@ -145,7 +123,6 @@ void shape_dft(Node *n) {
     bool inverse = attr_bool(n, "inverse"), onesided = attr_bool(n, "onesided");
     int64_t parts, v;
     infer_rank(n, 0, 2, TN_MAX_RANK);
-    need_f32_or_f64(n);
     int axis = ir_axis(m, attr_int(n, "axis"), x->rank);
     if (axis == x->rank - 1 || !ex_const(x->dims[x->rank - 1], &parts) || parts < 1 || parts > 2)
         tn_fail(m->cx, TN_E_MODEL, "a transform along axis %d of %s; the last axis is 1 or 2", axis,
@@ -163,7 +140,6 @@ void shape_dft(Node *n) {
 void shape_det(Node *n) {
     const Type *x = infer_input(n, 0);
     infer_rank(n, 0, 2, TN_MAX_RANK);
-    need_f32_or_f64(n);
     ir_same_dim(module_of(n), x->dims[x->rank - 2], x->dims[x->rank - 1], "rows and columns");
     infer_output(n, 0, x->dtype, x->rank - 2, x->dims);
 }

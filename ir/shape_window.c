@@ -48,7 +48,7 @@ void shape_pool(Node *n) {
     bool max = strcmp(attr_string(n, "mode"), "max") == 0;
     bool places = strcmp(attr_string(n, "places"), "none") != 0;
     double p = attr_float(n, "p");
-    infer_dtype(n, 0, max ? SET_NUMBER : SET_FLOAT);
+    if (!max) infer_dtype(n, 0, "float");
     if (x->dtype == TN_I64 || x->dtype == TN_U64)
         tn_fail(m->cx, TN_E_UNSUPPORTED, "pooling of %s is unsupported", tn_dtype_name(x->dtype));
     if (places && !max) tn_fail(m->cx, TN_E_MODEL, "only the largest have places");
@@ -73,7 +73,6 @@ void shape_col2im(Node *n) {
     int spatial = attr_dims(n, "dims")->count;
     if (spatial < 1 || spatial > SPATIAL)
         tn_fail(m->cx, TN_E_MODEL, "%d spatial axes, wanted 1 to %d", spatial, SPATIAL);
-    infer_dtype(n, 0, SET_FLOAT);
     infer_rank(n, 0, 2 + 2 * spatial, 2 + 2 * spatial);
     check_list(n, "strides", spatial);
     check_list(n, "dilations", spatial);
@@ -98,8 +97,6 @@ void shape_deform_columns(Node *n) {
     Module *m = module_of(n);
     const Type *x = infer_input(n, 0), *offset = infer_input(n, 1);
     int64_t groups = attr_int(n, "groups"), channels;
-    infer_same_dtype(n);
-    infer_dtype(n, 0, SET_FLOAT);
     infer_rank(n, 0, 4, 4);
     infer_rank(n, 1, 4, 4);
     check_list(n, "kernel", 2);

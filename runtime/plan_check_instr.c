@@ -24,9 +24,9 @@
  *   b  bool                 N  any type but bool
  *   .  any type             l  i64
  *   q  i8 or u8             w  i32
- *   W  any type of the width of T
+ *   D  f32 or f64           W  any type of the width of T
  *
- * T, F, R and N stand for one type wherever they occur in a rule. */
+ * D, F, N, R and T stand for one type wherever they occur in a rule. */
 static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_gemm] = "fPff>f",
     [TN_OP_matmul] = "NN>N",
@@ -65,11 +65,15 @@ static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_det] = "D>D",
 };
 
+const char *plan_type_rule(int opcode) {
+    return type_rules[opcode];
+}
+
 static const char *name_of(const PlanInstruction *i) {
     return tn_instr(i->opcode)->name;
 }
 
-/* Whether a view fits a letter. `same` is the type that T, F, R and N stand for in this
+/* Whether a view fits a letter. `same` is the type that D, F, N, R and T stand for in this
  * instruction, 0 before the first. */
 static bool type_fits(const PlanView *v, char letter, uint8_t *same) {
     bool panels = v->layout == TN_LAYOUT_PANELS16;
@@ -85,13 +89,18 @@ static bool type_fits(const PlanView *v, char letter, uint8_t *same) {
     case 'w': return v->dtype == TN_I32;
     case '.': return true;
     case 'W': return tn_dtype_size((TnDType)v->dtype) == tn_dtype_size((TnDType)*same);
+    case 'D':
+        if (v->dtype != TN_F32 && v->dtype != TN_F64) return false;
+        break;
     case 'F':
         if (!tn_is_float((TnDType)v->dtype) || tn_is_narrow((TnDType)v->dtype)) return false;
         break;
     case 'N':
         if (v->dtype == TN_BOOL || tn_is_narrow((TnDType)v->dtype)) return false;
         break;
-    default: break;
+    case 'R':
+    case 'T': break;
+    default: return false;
     }
     if (*same == 0) *same = v->dtype;
     return *same == v->dtype;

@@ -120,6 +120,8 @@ typedef struct PlanCheck {
     bool *written;  /* per buffer: an earlier instruction of the function wrote it */
     uint8_t *depth; /* per function: how many others may be running around it */
 } PlanCheck;
+/* The element types of an instruction's operands, letters as in plan_check_instr.c. */
+const char *plan_type_rule(int opcode);
 /* Reports a broken rule as TENON_E_INVALID; returns false. */
 bool plan_invalid(PlanCheck *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool plan_check_function_code(PlanCheck *c);

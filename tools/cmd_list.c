@@ -2,11 +2,19 @@
  * `tenon ops --markdown` prints. */
 #include <string.h>
 #include "frontend/onnx/ops.h"
-#include "ir/ir.h"
+#include "ir/infer.h"
 #include "ir/text.h"
 #include "models/models.h"
 #include "runtime/instrs.h"
+#include "runtime/runtime.h"
 #include "tools/tool.h"
+
+/* As in plan_check_instr.c. */
+#define TYPE_LETTERS                                                                               \
+    "`f` f32, `l` i64, `w` i32, `i` i32 or i64, `b` bool,\n`q` i8 or u8, `P` f32, f16 or bf16 in " \
+    "panels, `F` a float, `D` f32 or f64, `N` no bool, `T` any, `R` any or as `P`, `W` as wide\n"  \
+    "as `T`, `.` any of its own; `F`, `D`, `N`, `T` and `R` stand for one type wherever they "     \
+    "occur in a rule. Types of\ncontrol flow are those of its functions."
 
 static void list_ir_ops(Tool *t) {
     for (int i = 0; i < OP_COUNT; i++) {
@@ -15,13 +23,19 @@ static void list_ir_ops(Tool *t) {
     }
 }
 
+/* "Gelu", "com.microsoft.Gelu" */
+static const char *full_name(Tool *t, const OnnxOp *op) {
+    return arena_printf(&t->cx.arena, "%s%s%s", op->domain, *op->domain ? "." : "", op->name);
+}
+
 static void list_onnx_ops(Tool *t) {
     for (size_t i = 0; i < onnx_op_count(); i++) {
         const OnnxOp *op = onnx_op_at(i);
+        const char *name = full_name(t, op);
         if (op->until)
-            tool_printf(t, "%-24s opset %d to %d\n", op->name, op->since, op->until);
+            tool_printf(t, "%-36s opset %d to %d\n", name, op->since, op->until);
         else
-            tool_printf(t, "%-24s opset %d and later\n", op->name, op->since);
+            tool_printf(t, "%-36s opset %d and later\n", name, op->since);
     }
 }
 
@@ -47,39 +61,64 @@ static const char *range(Tool *t, int min, int max) {
     return arena_printf(&t->cx.arena, "%d-%d", min, max);
 }
 
+/* "`float`: f32, f16, bf16, f64" */
+static void type_set(Tool *t, const char *set, const char *end) {
+    const char *between = "";
+    tool_printf(t, "`%s`: ", set);
+    for (TnDType d = TN_NONE + 1; d < TN_DTYPE_COUNT; d++) {
+        if (!infer_set_has(set, d)) continue;
+        tool_printf(t, "%s%s", between, tn_dtype_name(d));
+        between = ", ";
+    }
+    tool_print(t, end);
+}
+
 static void ir_table(Tool *t) {
-    tool_print(t, "## Operators of the graph\n\n"
-                  "`ir/ops.def`. Those marked F are made by passes, never by importers; E marks "
-                  "elementwise ones,\nwhich broadcast their operands. Attributes are "
-                  "`name:kind=default`; without a default they must be given.\n\n"
-                  "| operator | | operands | attributes | meaning |\n|---|---|---|---|---|\n");
+    tool_print(t,
+               "## Operators of the graph\n\n"
+               "`ir/ops.def`. Those marked F are made by passes, never by importers; E marks "
+               "elementwise ones,\nwhich broadcast their operands. Attributes are "
+               "`name:kind=default`; without a default they must be given.\n\n"
+               "Element types are a set per operand, the last one for all further operands; `=` is "
+               "the type of operand 0,\n`=1` that of operand 1. ");
+    type_set(t, "float", ".\n");
+    type_set(t, "integer", ".\n`number` is both; ");
+    type_set(t, "any", ".\n\n");
+    tool_print(t, "| operator | | operands | element types | attributes | meaning |\n"
+                  "|---|---|---|---|---|---|\n");
     for (int i = 0; i < OP_COUNT; i++) {
         const OpInfo *op = ir_op_info((OpKind)i);
         const char *mark = op->flags & OPF_FUSED ? "F" : op->flags & OPF_ELEMENTWISE ? "E" : "";
-        tool_printf(t, "| %s | %s | %s | %s | %s |\n", op->name, mark,
-                    range(t, op->min_inputs, op->max_inputs), code(t, op->attrs),
-                    code(t, op->formula));
+        tool_printf(t, "| %s | %s | %s | %s | %s | %s |\n", op->name, mark,
+                    range(t, op->min_inputs, op->max_inputs), code(t, op->types),
+                    code(t, op->attrs), code(t, op->formula));
     }
 }
 
 static void instr_table(Tool *t) {
     tool_print(t, "\n## Instructions of a plan\n\n`runtime/instrs.def`.\n\n"
-                  "| instruction | opcode | operands | meaning |\n|---|---|---|---|\n");
+                  "Element types are a letter per operand, inputs `>` outputs: " TYPE_LETTERS "\n\n"
+                  "| instruction | opcode | operands | element types | meaning |\n"
+                  "|---|---|---|---|---|\n");
     for (int opcode = 0; opcode < TN_OP_COUNT; opcode++) {
         const TnInstr *row = tn_instr(opcode);
         if (row)
-            tool_printf(t, "| %s | %d | %s | %s |\n", row->name, opcode,
-                        range(t, row->min_inputs, row->max_inputs), code(t, row->synopsis));
+            tool_printf(t, "| %s | %d | %s | %s | %s |\n", row->name, opcode,
+                        range(t, row->min_inputs, row->max_inputs), code(t, plan_type_rule(opcode)),
+                        code(t, row->synopsis));
     }
 }
 
 static void onnx_table(Tool *t) {
     tool_print(t, "\n## ONNX operators\n\n"
                   "`frontend/onnx/ops.def`. An operator whose meaning an opset changed has a row "
-                  "per meaning.\n\n| operator | opsets | attributes |\n|---|---|---|\n");
+                  "per meaning. Element types\nare those of ONNX which the operators of the graph "
+                  "take that it becomes; strings and complex numbers are never among them.\n"
+                  "What is unsupported in a model, `tenon check MODEL` says.\n\n| operator | "
+                  "opsets | attributes |\n|---|---|---|\n");
     for (size_t i = 0; i < onnx_op_count(); i++) {
         const OnnxOp *op = onnx_op_at(i);
-        tool_printf(t, "| %s | %d%s | %s |\n", op->name, op->since,
+        tool_printf(t, "| %s | %d%s | %s |\n", full_name(t, op), op->since,
                     op->until ? arena_printf(&t->cx.arena, "-%d", op->until) : " and later",
                     code(t, op->attributes));
     }

@@ -360,13 +360,45 @@ static void forced_levels(void **state) {
     }
 }
 
+/* The determinant of one matrix of this type. */
+static tenon_status open_determinant(TnDType t) {
+    PlanBuilder builder = {0}, *b = &builder;
+    uint32_t two = pb_const(b, 2), dims[] = {two, two};
+    size_t length;
+    pb_begin(b, "main");
+    uint32_t x = pb_input(b, "x", t, 2, dims, TN_DEFAULT_NONE), y = pb_output(b, "y", t, 0, NULL);
+    pb_instruction(b, TN_OP_det, 1, &x, 1, &y, NULL, 0, NULL, 0, "det");
+    pb_end(b);
+    unsigned char *plan = pb_finish(b, &length);
+    tenon_status status = open_bytes(plan, length);
+    free(plan);
+    return status;
+}
+
+/* An instruction of f32 and f64 takes no other type, which its kernel would read as f32. */
+static void types_of_wide_floats(void **state) {
+    (void)state;
+    for (TnDType t = TN_F32; t < TN_DTYPE_COUNT; t++) {
+        bool wide = t == TN_F32 || t == TN_F64;
+        assert_int_equal(open_determinant(t), wide ? TENON_OK : TENON_E_INVALID);
+        if (!wide) assert_non_null(strstr(err.text, "det: operand 0 cannot be "));
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(opens_files),  TEST(bad_arguments), TEST(truncation_and_growth),
-        TEST(flipped_bits), TEST(versions),      TEST(sections),
-        TEST(tables),       TEST(instructions),  TEST(forced_levels),
+        TEST(opens_files),
+        TEST(bad_arguments),
+        TEST(truncation_and_growth),
+        TEST(flipped_bits),
+        TEST(versions),
+        TEST(sections),
+        TEST(tables),
+        TEST(instructions),
+        TEST(forced_levels),
+        TEST(types_of_wide_floats),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }

@@ -1,5 +1,8 @@
 /* Shape rules: the type each operator gives, what it requires of symbolic dims, and what it
  * refuses. */
+#include <stdio.h>
+#include <string.h>
+#include "ir/infer.h"
 #include "tests/unit/ir/fixture.h"
 
 static Node *node(OpKind op, int n, Value *const *inputs) {
@@ -520,6 +523,36 @@ static void test_large_graph(void **state) {
     assert_int_equal(fx.g->node_count, 20001);
 }
 
+/* --- element types of rows --- */
+
+/* Every set of ops.def is one that some type is in, or the type of an operand before it. */
+static void test_type_sets(void **state) {
+    (void)state;
+    for (int op = 0; op < OP_COUNT; op++) {
+        const char *types = ir_op_info((OpKind)op)->types;
+        assert_int_equal(*types == 0, ir_op_info((OpKind)op)->max_inputs == 0);
+        for (int i = 0; *types; i++) {
+            char set[32];
+            int length = (int)strcspn(types, " |"), found = 0;
+            snprintf(set, sizeof set, "%.*s", length, types);
+            for (TnDType t = TN_NONE + 1; t < TN_DTYPE_COUNT; t++) found += infer_set_has(set, t);
+            if (*set == '=')
+                assert_true(i > 0 && (!set[1] || set[1] - '0' < i));
+            else
+                assert_true(found > 0);
+            types += length + (types[length] != 0);
+        }
+    }
+    assert_true(infer_set_has("i8|u8", TN_U8));
+    assert_false(infer_set_has("i8|u8", TN_I64));
+    assert_true(infer_set_has("any", TN_F4E2M1));
+    assert_true(infer_set_has("any", TN_BOOL));
+    assert_false(infer_set_has("number", TN_BOOL));
+    assert_false(infer_set_has("number", TN_I4));
+    assert_false(infer_set_has("integer", TN_F32));
+    assert_false(infer_set_has("float", TN_F8E4M3FN));
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
@@ -530,7 +563,7 @@ int main(void) {
         TEST(test_conv),        TEST(test_pool),          TEST(test_columns),
         TEST(test_resize),      TEST(test_norm),          TEST(test_linear),
         TEST(test_qkv),         TEST(test_attention),     TEST(test_map),
-        TEST(test_large_graph),
+        TEST(test_large_graph), TEST(test_type_sets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

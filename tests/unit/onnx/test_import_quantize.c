@@ -163,7 +163,7 @@ static void test_errors(void **state) {
     refuse(X "y = MatMulInteger x x\nout y", TN_E_MODEL,
            AT("MatMulInteger") "operand 0 has type f32, not i8 or u8");
     refuse(AB "const z i8 [] 1\ny = MatMulInteger a b z\nout y", TN_E_MODEL,
-           AT("MatMulInteger") "zero point of type i8 for u8");
+           AT("MatMulInteger") "operands have types u8 and i8");
     refuse(AB "const z u8 [3] 1 1 1\ny = MatMulInteger a b z\nout y", TN_E_MODEL,
            AT("MatMulInteger") "u8[3, 1] and u8[2, 1] do not broadcast, dimensions 3 and 2");
 }

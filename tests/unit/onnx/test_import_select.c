@@ -32,7 +32,7 @@ static void test_scatters(void **state) {
     refuse(LINE5 "const i i64 [1] 1\nconst u f32 [2] 7 8\ny = ScatterElements x i u",
            "ScatterElements): dimensions of indices and updates differ, 1 and 2");
     refuse(LINE5 "const i i64 [1] 1\nconst u f64 [1] 7\ny = ScatterElements x i u",
-           "ScatterElements): updates of type f64 for a tensor of type f32");
+           "ScatterElements): operands have types f32 and f64");
     refuse(LINE5 "const i f32 [1] 1\nconst u f32 [1] 7\ny = ScatterElements x i u",
            "ScatterElements): operand 1 has type f32, not i32 or i64");
     refuse(LINE5 "const i i64 [2] 1 1\nconst u f32 [1] 7\ny = ScatterND x i u",

@@ -214,7 +214,7 @@ static void test_recurrent_errors(void **state) {
     refuse(NET "const l i32 [2] 1 1\ny = RNN x w r - l\nout y",
            "RNN): lengths and batch differ, 2 and 1");
     refuse(NET "const l f32 [1] 1\ny = RNN x w r - l\nout y",
-           "RNN): lengths are f32, not i32 or i64");
+           "RNN): operand 2 has type f32, not i32 or i64");
     refuse(NET "const b f32 [1,3] 1 1 1\ny = RNN x w r b\nout y", "RNN): the bias differ, 3 and 2");
     refuse("const x i32 [1,1,1] 1\nconst w f32 [1,1,1] 3\ny = RNN x w w\nout y",
            "RNN): the input is i32[1, 1, 1], wanted floats with 3 axes");
