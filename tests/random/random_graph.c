@@ -1,7 +1,7 @@
 /* The table of steps: which operators random graphs have, how often, and why not the others. */
 #include "tests/random/random_steps.h"
 
-enum { MAX_STEPS = 24, MAX_OUTPUTS = 3 };
+enum { MAX_STEPS = 24, MAX_OUTPUTS = 16 };
 
 typedef struct Row {
     OpKind op;

@@ -44,7 +44,8 @@ static void run_same(Trial *t, const char *how, const char *what, const Tensor *
     const char *name = arena_printf(&t->cx.arena, "%s, %s", how, what);
     run(t, name, &t->samples[0], got);
     for (int i = 0; i < t->g->output_count; i++)
-        if (got[i].bytes != first[i].bytes || memcmp(got[i].data, first[i].data, got[i].bytes))
+        if (got[i].bytes != first[i].bytes ||
+            (got[i].bytes && memcmp(got[i].data, first[i].data, got[i].bytes)))
             tn_fail(&t->cx, TN_E_MODEL, "%s: output %d differs from the first run", name, i);
 }
 
@@ -54,7 +55,8 @@ static void run_isa(Trial *t, const char *how) {
     run_right(t, how, &t->samples[0], first);
     for (int i = 0; i < t->g->output_count; i++) {
         void *copy = arena_alloc(&t->cx.arena, first[i].bytes + 1);
-        first[i].data = memcpy(copy, first[i].data, first[i].bytes);
+        if (first[i].bytes) memcpy(copy, first[i].data, first[i].bytes);
+        first[i].data = copy;
     }
     if (t->sample_count > 1)
         run_right(t, arena_printf(&t->cx.arena, "%s, other lengths", how), &t->samples[1], got);

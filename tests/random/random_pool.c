@@ -161,7 +161,7 @@ Item random_partner(Maker *k, const Type *x, TnDType t) {
 
 Item random_cast(Maker *k, Item x, TnDType t) {
     if (x.v->type.dtype == t) return x;
-    bool narrow = !tn_is_float(t) && tn_is_float(x.v->type.dtype);
+    bool narrow = tn_is_narrow(t) || (!tn_is_float(t) && tn_is_float(x.v->type.dtype));
     if (narrow && !x.exact) return random_partner(k, &x.v->type, t);
     double bound = t == TN_BOOL ? 1 : x.bound;
     if (t == TN_U8 && x.bound > 0) return random_partner(k, &x.v->type, t); /* may be negative */

@@ -3,7 +3,7 @@
 #include <string.h>
 #include "tests/random/random_trial.h"
 
-enum { MAX_LENGTH = 6, ATTEMPTS = 8, MAX_SYMBOLS = 1024 };
+enum { MAX_LENGTH = 6, LONG = 70, MANY = 20000, ATTEMPTS = 8, MAX_SYMBOLS = 1024 };
 
 /* --- inputs --- */
 
@@ -18,10 +18,13 @@ static void fill(Rng *r, Tensor *x) {
     }
 }
 
+/* Now and then one of them is long: work for several tasks. */
 static void choose_lengths(const Trial *t, Rng *r, int64_t *lengths) {
+    int longer = rng_below(r, 20);
     for (int i = 0; i < ex_symbol_count(t->m->ex) && i < MAX_SYMBOLS; i++) {
         const Symbol *s = ex_symbol_at(t->m->ex, i);
         int64_t n = rng_below(r, 30) == 0 ? 0 : 1 + rng_below(r, MAX_LENGTH);
+        if (i == longer) n = 1 + rng_below(r, LONG);
         lengths[i] = n < s->min ? s->min : n > s->max ? s->max : n;
     }
 }
@@ -41,6 +44,7 @@ static bool make_inputs(Trial *t, Rng *r, Sample *s) {
                 return false;
             n *= x->dims[k];
         }
+        if (n > MANY) return false;
         x->bytes = (size_t)n * tn_dtype_size(type->dtype);
         x->data = (void *)(((uintptr_t)arena_alloc(a, x->bytes + 64) + 63) / 64 * 64);
         fill(r, x);

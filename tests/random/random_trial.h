@@ -7,7 +7,7 @@
 #include "runtime/tenon.h"
 #include "tests/random/random_graph.h"
 
-enum { RANDOM_OUTPUTS = 3, RANDOM_SAMPLES = 2 };
+enum { RANDOM_OUTPUTS = 16, RANDOM_SAMPLES = 2 };
 
 /* Inputs of some lengths and the results of the graph as it was made. */
 typedef struct Sample {
