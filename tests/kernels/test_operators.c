@@ -216,6 +216,7 @@ static void test_selections(void **state) {
     check("x: f32[700]", "i64[700], i64[700], i64[700], i64[1] = unique %x {axis=0}");
     check("x: u8[2, 90, 3]", "i64[90], i64[90], i64[90], i64[1] = unique %x {axis=1}");
     check("x: i32[5, 33]", "i64[33], i64[33], i64[33], i64[1] = unique %x {axis=1, unsorted=1}");
+    check("x: f32[5, 0]", "i64[5], i64[5], i64[5], i64[1] = unique %x {axis=0}");
     check("x: f32[3, 1200]", "f32[3, 1200] = cumprod %x {axis=1, exclusive=1}");
     check("x: f64[9, 5]", "f64[9, 5] = cumprod %x {axis=0, reverse=1}");
     check("x: i16[9, 5]", "i16[9, 5] = cumprod %x {axis=0}");
