@@ -1,31 +1,21 @@
 /* tenon bench: how long a plan takes, and where.
  *
  * Every figure is of whole runs after the warm-up: minimum, percentiles, mean. With --profile the
- * runs are traced, and the table shows the instructions' mean time; tracing costs a clock reading
- * per instruction. */
+ * runs are traced (profile.c), which costs a few clock readings per instruction. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include "ir/text.h"
 #include "runtime/base/cpu.h"
+#include "tools/profile.h"
 #include "tools/tool.h"
 
 typedef struct Bench {
-    const char *plan, *function, *json;
+    const char *plan, *function, *json, *trace;
     TensorSource source;
     int threads, runs, warmup;
     bool profile;
 } Bench;
-
-typedef struct Profile {
-    Arena *arena;
-    struct Line {
-        const char *opcode, *node;
-        int64_t nanoseconds;
-        int64_t calls;
-    } * lines;
-    size_t count, capacity;
-} Profile;
 
 static void parse(Tool *t, Bench *b) {
     const char *name, *value;
@@ -48,24 +38,14 @@ static void parse(Tool *t, Bench *b) {
             b->warmup = (int)tool_int(t, name, tool_value(t, name, value), 0, 1000000);
         else if (!strcmp(name, "--profile"))
             b->profile = true;
+        else if (!strcmp(name, "--trace"))
+            b->trace = tool_value(t, name, value);
         else if (!strcmp(name, "--json"))
             b->json = tool_value(t, name, value);
         else
             tool_usage(t, "unknown option '%s'", name);
     }
     if (!b->plan) tool_usage(t, "a plan is wanted");
-}
-
-static void on_event(void *user, const tenon_event *e) {
-    Profile *p = user;
-    size_t want = (size_t)e->instruction + 1;
-    p->lines = arena_grow(p->arena, p->lines, &p->capacity, want, sizeof *p->lines);
-    if (p->count < want) p->count = want;
-    struct Line *l = &p->lines[e->instruction];
-    l->opcode = e->opcode;
-    l->node = e->node;
-    l->nanoseconds += e->nanoseconds;
-    l->calls++;
 }
 
 static int by_value(const void *a, const void *b) {
@@ -85,12 +65,15 @@ static void run_once(Tool *t, const Bench *b, const PlanRun *r) {
 static double *measure(Tool *t, const Bench *b, const PlanRun *r, Profile *p) {
     double *ms = ARENA_ARRAY(&t->cx.arena, double, (size_t)b->runs);
     for (int i = 0; i < b->warmup; i++) run_once(t, b, r);
-    if (b->profile) tenon_session_trace(r->session, on_event, p, NULL);
+    if (p) profile_start(t, p, r);
     for (int i = 0; i < b->runs; i++) {
+        if (p) profile_begin(p);
         double start = tool_now_ms();
         run_once(t, b, r);
         ms[i] = tool_now_ms() - start;
+        if (p) profile_end(p);
     }
+    if (p) profile_stop(p);
     qsort(ms, (size_t)b->runs, sizeof *ms, by_value);
     return ms;
 }
@@ -112,32 +95,12 @@ static const char *json(Tool *t, const Bench *b, const PlanRun *r, const double 
     text_format(&x,
                 "\"runs\":%d,\"threads\":%d,\"isa\":\"%s\",\"arena_bytes\":%" PRIu64
                 ",\"live_bytes\":%" PRIu64 ",\"scratch_bytes\":%" PRIu64
-                ",\"weight_bytes\":%" PRIu64 ",\"load_ms\":%.6f,\"profile\":[",
+                ",\"weight_bytes\":%" PRIu64 ",\"load_ms\":%.6f",
                 n, b->threads, tool_isa_name(t), m->arena, m->live, m->scratch, m->weights,
                 r->load_ms);
-    const char *comma = "";
-    for (size_t i = 0; i < p->count; i++) {
-        if (!p->lines[i].calls) continue;
-        text_format(&x, "%s{\"instruction\":%zu,\"opcode\":\"%s\",\"node\":", comma, i,
-                    p->lines[i].opcode);
-        comma = ",";
-        text_json(&x, p->lines[i].node);
-        text_format(&x, ",\"us\":%.3f}", (double)p->lines[i].nanoseconds / 1e3 / n);
-    }
-    text_add(&x, "]}\n");
+    if (p) profile_json(&x, p);
+    text_add(&x, p ? "}\n" : ",\"profile\":[]}\n");
     return text_end(&x);
-}
-
-static void print_profile(Tool *t, const Profile *p, int runs) {
-    double total = 0;
-    for (size_t i = 0; i < p->count; i++) total += (double)p->lines[i].nanoseconds;
-    for (size_t i = 0; i < p->count; i++) {
-        const struct Line *l = &p->lines[i];
-        if (l->calls)
-            tool_printf(t, "%5zu  %-12s %10.1f us  %5.1f %%  %s\n", i, l->opcode,
-                        (double)l->nanoseconds / 1e3 / runs, 100 * (double)l->nanoseconds / total,
-                        l->node);
-    }
 }
 
 int cmd_bench(Tool *t) {
@@ -145,13 +108,14 @@ int cmd_bench(Tool *t) {
     parse(t, &b);
     if (!b.threads) b.threads = tn_cpu_count();
     PlanRun r = tool_open(t, b.plan, b.function, b.threads);
-    Profile p = {.arena = &t->cx.arena};
+    Profile profile, *p = b.profile || b.trace ? &profile : NULL;
     tenon_memory m = {.struct_size = sizeof m};
     tenon_error err;
     tool_bind(t, &r, &b.source, b.function, true);
-    double *ms = measure(t, &b, &r, &p);
+    double *ms = measure(t, &b, &r, p);
     if (tenon_session_memory(r.session, &m, &err)) tool_fail(t, b.plan, &err);
-    if (b.json) tool_write(t, b.json, json(t, &b, &r, ms, &m, &p));
+    if (b.trace) tool_write(t, b.trace, profile_trace(p));
+    if (b.json) tool_write(t, b.json, json(t, &b, &r, ms, &m, p));
     if (b.json && !strcmp(b.json, "-")) return EXIT_DONE;
     tool_printf(t, "latency  min %.3f  p50 %.3f  p90 %.3f  p99 %.3f  mean %.3f ms over %d runs\n",
                 ms[0], percentile(ms, b.runs, 0.5), percentile(ms, b.runs, 0.9),
@@ -162,6 +126,6 @@ int cmd_bench(Tool *t) {
                 b.threads, tool_isa_name(t), r.load_ms, (double)m.weights / 1048576,
                 (double)(m.arena - m.scratch) / 1024, (double)m.live / 1024,
                 (double)m.scratch / 1024);
-    print_profile(t, &p, b.runs);
+    if (b.profile) profile_print(t, p);
     return EXIT_DONE;
 }

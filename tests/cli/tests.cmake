@@ -9,5 +9,7 @@ if(TARGET tenon)
         ${CMAKE_SOURCE_DIR}/tests/fixtures ${CMAKE_SOURCE_DIR}/tests/golden/dump)
     add_test(NAME cli_planted COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_SOURCE_DIR}/tests/cli/planted.py
         $<TARGET_FILE:tenon> ${CMAKE_SOURCE_DIR}/tests/fixtures)
-    set_tests_properties(cli_commands cli_dump cli_planted cli_unaligned PROPERTIES LABELS cli TIMEOUT 300)
+    add_test(NAME cli_profile COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_SOURCE_DIR}/tests/cli/profile_test.py
+        $<TARGET_FILE:tenon> ${CMAKE_SOURCE_DIR}/tests/fixtures)
+    set_tests_properties(cli_commands cli_dump cli_planted cli_profile cli_unaligned PROPERTIES LABELS cli TIMEOUT 300)
 endif()

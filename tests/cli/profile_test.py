@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""tenon bench --profile and --trace: what is counted, and that the sums are those of the lines.
+
+    profile_test.py TENON FIXTURES
+"""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from wire import INT64, model, node, tensor, value_info
+
+TENON, FIXTURES = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
+W = [i / 10 for i in range(8 * 16)]
+
+
+class Profile(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tenon-profile-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def tenon(self, *args):
+        r = subprocess.run([TENON, *map(str, args)], capture_output=True, text=True, cwd=self.folder, timeout=120)
+        self.assertEqual(r.returncode, 0, f"tenon {args}: {r.stdout}{r.stderr}")
+        return r.stdout
+
+    def profile(self, *args):
+        return json.loads(self.tenon("bench", "m.plan", "--runs", "3", "--threads", "1", "--profile", "--json", "-", *args))
+
+    def compile(self, nodes, initializers, inputs, output, *args):
+        out = [value_info("out", output)]
+        (self.folder / "m.onnx").write_bytes(model(nodes, initializers, inputs, out))
+        self.tenon("compile", "m.onnx", "-o", "m.plan", *args)
+
+    def test_what_is_counted(self):
+        """Per line: operations and bytes by the formulas of backend/cost.c."""
+        cases = [
+            ("gemm", [node("MatMul", "n", ["x", "w"], ["out"])], [tensor("w", [8, 16], W)], [4, 16], 2 * 4 * 8 * 16,
+             4 * (4 * 8 + 8 * 16 + 4 * 16)),
+            ("softmax", [node("Softmax", "n", ["x"], ["out"])], [], [4, 8], 5 * 32, 4 * 64),
+            ("map", [node("Tanh", "n", ["x"], ["y"]), node("Add", "m", ["y", "x"], ["out"])], [], [4, 8], 2 * 32, 4 * 64),
+            ("reduce", [node("ReduceSum", "n", ["x", "axis"], ["out"], keepdims=0)], [tensor("axis", [1], [1], INT64)], [4], 32,
+             4 * (32 + 4)),
+            ("copy", [node("Transpose", "n", ["x"], ["out"], perm=[1, 0])], [], [8, 4], 0, 4 * 64),
+            ("gather", [node("Gather", "n", ["w", "ids"], ["y"]), node("Identity", "m", ["y"], ["out"])],
+             [tensor("w", [8, 16], W)], ["n", 16], 0, 3 * 8 + 2 * 4 * 3 * 16),
+        ]
+        for opcode, nodes, initializers, output, flops, size in cases:
+            with self.subTest(opcode):
+                inputs = [value_info("ids", [3], INT64)] if opcode == "gather" else [value_info("x", [4, 8])]
+                self.compile(nodes, initializers, inputs, output)
+                p = self.profile()
+                self.assertEqual([(e["opcode"], e["flops"], e["bytes"]) for e in p["profile"]], [(opcode, flops, size)])
+                moves = opcode in ("copy", "gather")
+                self.assertEqual(p["data_movement"], {"bytes": size if moves else 0, "of": size})
+
+    def test_sums(self):
+        self.tenon("compile", FIXTURES / "bert-sequence-cls", "-o", "m.plan")
+        dims = ["--dim", "batch=1", "--dim", "sequence=8"]
+        p = self.profile(*dims)
+        for sums, total in ((p["opcodes"], len(p["profile"])),):
+            self.assertEqual(sum(s["instructions"] for s in sums), total)
+            self.assertAlmostEqual(sum(s["share"] for s in sums), 1, places=3)
+        for key in ("flops", "bytes"):
+            self.assertEqual(sum(e[key] for e in p["profile"]), sum(s[key] for s in p["opcodes"]))
+        parts = {m["module"]: m for m in p["modules"]}
+        layer = parts["bert/encoder/layer.1"]
+        inside = [e for e in p["profile"] if (e["module"] + "/").startswith("bert/encoder/layer.1/")]
+        self.assertEqual(layer["instructions"], len(inside))
+        self.assertEqual(layer["flops"], sum(e["flops"] for e in inside))
+        for e in p["profile"]:
+            self.assertEqual(e["calls"], 1)
+            self.assertLessEqual(e["min_us"], e["us"])
+        self.assertEqual(sum(e["flops"] for e in p["profile"] if e["opcode"] == "attention"), 3 * 2 * 6 * 8 * 8 * (6 + 6))
+
+    def test_tables(self):
+        self.tenon("compile", FIXTURES / "bert-sequence-cls", "-o", "m.plan")
+        text = self.tenon("bench", "m.plan", "--dim", "batch=1", "--dim", "sequence=8", "--profile", "--runs", "2")
+        rows = text.split("instruction")[1].split("\n\n")[0].splitlines()[1:]
+        times = [float(r.split()[2]) for r in rows]
+        self.assertEqual(times, sorted(times, reverse=True))
+        self.assertIn("100.0%", rows[-1])
+        self.assertIn("bert/encoder/layer.0/attention ", text)
+        self.assertRegex(text, r"data movement: \d+\.\d % of bytes")
+
+    def test_trace(self):
+        self.tenon("compile", FIXTURES / "bert-sequence-cls", "-o", "m.plan")
+        self.tenon("bench", "m.plan", "--dim", "batch=1", "--dim", "sequence=8", "--runs", "2", "--trace", "t.json")
+        events = json.loads((self.folder / "t.json").read_text())["traceEvents"]
+        self.assertEqual(events[0]["ph"], "M")
+        spans = events[1:]
+        self.assertEqual([e["args"]["instruction"] for e in spans], list(range(len(spans))))
+        for a, b in zip(spans, spans[1:]):
+            self.assertEqual((a["ph"], a["pid"], a["tid"]), ("X", 1, 1))
+            self.assertLessEqual(a["ts"] + a["dur"], b["ts"] + 0.5)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=1)
