@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdint.h>
 #include <string.h>
+#include "backend/movement.h"
 #include "backend/plan_write.h"
 #include "ir/text.h"
 
@@ -15,6 +16,7 @@
 
 typedef struct Usage {
     tenon_memory memory;
+    Movement movement;
     const char *dims; /* "batch=1 sequence=128" */
 } Usage;
 
@@ -28,6 +30,12 @@ static int64_t sample(Image *im, const char *name, bool first) {
     return v;
 }
 
+static void set_length(const Image *im, int64_t *lengths, const char *name, int64_t length) {
+    const PlanSymbol *symbols = (const PlanSymbol *)im->symbols.data;
+    for (size_t i = 0; i < im->symbols.count; i++)
+        if (!strcmp((const char *)im->strings.data + symbols[i].name, name)) lengths[i] = length;
+}
+
 /* Prepares a session over inputs of sample lengths; prepare does not read their data. A model that
  * needs more than MAX_MEASURED gets no figures rather than that much memory while compiling. */
 static bool measure(Image *im, tenon_plan *plan, Usage *u) {
@@ -37,8 +45,10 @@ static bool measure(Image *im, tenon_plan *plan, Usage *u) {
     TextBuffer dims = {.arena = &im->cx->arena};
     const tenon_session_options options = {.struct_size = sizeof options,
                                            .memory_limit = MAX_MEASURED};
+    int64_t *lengths = ARENA_ARRAY(&im->cx->arena, int64_t, im->symbols.count + 1);
     if (tenon_session_create(plan, &options, &session, NULL)) return false;
     bool ok = true;
+    for (size_t i = 0; i < im->symbols.count; i++) lengths[i] = -1;
     for (int32_t i = 0;
          ok && tenon_plan_port(plan, NULL, i, &port, NULL) == TENON_OK && !port.is_output; i++) {
         tenon_tensor t = {.dtype = port.dtype, .rank = port.rank, .data = &nothing};
@@ -46,6 +56,7 @@ static bool measure(Image *im, tenon_plan *plan, Usage *u) {
             t.dims[a] = port.dims[a];
             if (t.dims[a] >= 0) continue;
             t.dims[a] = sample(im, port.symbols[a], a == 0);
+            set_length(im, lengths, port.symbols[a], t.dims[a]);
             const char *set = arena_printf(&im->cx->arena, "%s%s=%" PRId64, dims.length ? " " : "",
                                            port.symbols[a], t.dims[a]);
             if (!strstr(text_end(&dims), set + (dims.length ? 1 : 0))) text_add(&dims, set);
@@ -56,6 +67,7 @@ static bool measure(Image *im, tenon_plan *plan, Usage *u) {
     ok = ok && tenon_session_prepare(session, NULL) == TENON_OK &&
          tenon_session_memory(session, &u->memory, NULL) == TENON_OK;
     u->dims = text_end(&dims);
+    u->movement = movement_at(im, lengths);
     tenon_session_destroy(session);
     return ok;
 }
@@ -94,6 +106,10 @@ const char *report_text(const Report *r, Image *im) {
                     ", scratch %" PRIu64 "%s%s\n",
                     u->memory.arena - u->memory.scratch, u->memory.live, u->memory.scratch,
                     *u->dims ? ", at " : "", u->dims);
+    if (u)
+        text_format(&t, "data movement          %.0f of %.0f bytes that instructions touch%s\n",
+                    u->movement.moved, u->movement.bytes,
+                    u->movement.unknown ? ", but for lengths that a run measures" : "");
     return text_end(&t);
 }
 
@@ -126,6 +142,10 @@ const char *report_json(const Report *r, Image *im) {
                     ",\"scratch_bytes\":%" PRIu64 ",\"dims\":",
                     u->memory.arena - u->memory.scratch, u->memory.live, u->memory.scratch);
         text_json(&t, u->dims);
+        text_format(&t,
+                    ",\"movement\":{\"moved_bytes\":%.0f,\"bytes\":%.0f,\"flops\":%.0f,"
+                    "\"uncounted_instructions\":%d}",
+                    u->movement.moved, u->movement.bytes, u->movement.flops, u->movement.unknown);
     }
     text_add(&t, "}\n");
     return text_end(&t);

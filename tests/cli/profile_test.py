@@ -74,7 +74,17 @@ class Profile(unittest.TestCase):
         for e in p["profile"]:
             self.assertEqual(e["calls"], 1)
             self.assertLessEqual(e["min_us"], e["us"])
-        self.assertEqual(sum(e["flops"] for e in p["profile"] if e["opcode"] == "attention"), 3 * 2 * 6 * 8 * 8 * (6 + 6))
+        self.assertEqual(sum(e["flops"] for e in p["profile"] if e["opcode"] == "attention"), 3 * 2 * 3 * 8 * 8 * (12 + 12))
+
+    def test_report_counts_the_same(self):
+        """compile --report at its sample lengths, bench --profile at the same."""
+        for fixture in ("bert-sequence-cls", "vit-cls", "t5-encoder/model.onnx"):
+            self.tenon("compile", FIXTURES / fixture, "-o", "m.plan", "--report=r.json")
+            report = json.loads((self.folder / "r.json").read_text())
+            p = self.profile(*[x for d in report["dims"].split() for x in ("--dim", d)])
+            self.assertEqual(report["movement"], {
+                "moved_bytes": p["data_movement"]["bytes"], "bytes": p["data_movement"]["of"],
+                "flops": sum(e["flops"] for e in p["profile"]), "uncounted_instructions": 0})
 
     def test_tables(self):
         self.tenon("compile", FIXTURES / "bert-sequence-cls", "-o", "m.plan")
