@@ -2,7 +2,8 @@
  *
  * Expressions are computed in i64, one node per operation; a load whose indices are coordinates
  * (plus a constant) is the loaded tensor itself, sliced, with its axes put in the order of the
- * result. */
+ * result. What cannot be computed that way may stand in the graph already: a tensor whose elements
+ * are proven to be the wanted ones is taken as it is. */
 #include "passes/emit.h"
 
 typedef struct Emit {
@@ -15,6 +16,7 @@ typedef struct Emit {
 
 static Value *emit_expr(Emit *e, const Expr *x);
 static Value *emit(Emit *e, const Pred *p);
+static Value *compute(Emit *e, const Pred *p);
 
 static int axis_of(const Emit *e, int coordinate) {
     for (int k = 0; k < e->n; k++)
@@ -143,7 +145,69 @@ static Value *emit_compare(Emit *e, const Pred *p) {
     return ir_cast(e->g, v, TN_BOOL);
 }
 
+/* --- what the graph has already --- */
+
+/* The result axis that each axis of v follows, -1 for axes of length 1, if the axes in the set
+ * `taken` are those that v has, in their order; false if the lengths do not go together. */
+static bool follow_axes(const Emit *e, const Value *v, unsigned taken, int *axis_at) {
+    int k = 0;
+    for (int j = 0; j < v->type.rank; j++) {
+        axis_at[j] = -1;
+        if (ex_is(v->type.dims[j], 1)) continue;
+        while (k < e->n && !(taken & 1u << k)) k++;
+        if (k == e->n || !ex_provably_ge(e->x, v->type.dims[j], e->dims[k])) return false;
+        axis_at[j] = k++;
+    }
+    while (k < e->n && !(taken & 1u << k)) k++;
+    return k == e->n;
+}
+
+/* v, whose axes follow axis_at, as a tensor of the result's axes. */
+static Value *settle_axes(Emit *e, Value *v, const int *axis_at) {
+    const Expr *dims[TN_MAX_RANK];
+    for (int k = 0; k < e->n; k++) dims[k] = ex_int(e->x, 1);
+    for (int j = 0, rank = v->type.rank; j < rank; j++) {
+        if (axis_at[j] < 0) continue;
+        dims[axis_at[j]] = e->dims[axis_at[j]];
+        v = ir_slice(e->g, v, j, ex_int(e->x, 0), dims[axis_at[j]], 1);
+    }
+    return ir_view(e->g, v, e->n, dims);
+}
+
+/* v as the tensor of p, if its element function says that it is. */
+static Value *same_elements(Emit *e, Value *v, const Pred *p) {
+    int axis_at[TN_MAX_RANK];
+    const Expr *map[TN_MAX_RANK];
+    for (unsigned taken = 0; taken < 1u << e->n; taken++) {
+        if (!follow_axes(e, v, taken, axis_at)) continue;
+        for (int j = 0; j < v->type.rank; j++) {
+            int k = axis_at[j];
+            map[j] = k < 0 ? ex_int(e->x, 0) : ex_coord(e->x, e->axes[k], e->dims[k]);
+        }
+        if (pr_at(e->x, v->facts.pred, map, v->type.rank) == p) return settle_axes(e, v, axis_at);
+    }
+    return NULL;
+}
+
+static Value *find_elements(Emit *e, const Pred *p) {
+    IR_FOR_NODES(n, e->g) {
+        if (n == e->g->cursor) break;
+        for (int i = 0; i < n->output_count; i++) {
+            Value *v = n->outputs[i];
+            if (v->type.dtype != TN_BOOL || !v->facts.pred) continue;
+            Value *found = same_elements(e, v, p);
+            if (found) return found;
+        }
+    }
+    return NULL;
+}
+
 static Value *emit(Emit *e, const Pred *p) {
+    Value *v = compute(e, p);
+    return v ? v : find_elements(e, p);
+}
+
+static Value *compute(Emit *e, const Pred *p) {
     switch (p->kind) {
     case PRED_TRUE:
     case PRED_FALSE: return ir_scalar_int(e->g, TN_BOOL, p->kind == PRED_TRUE);
