@@ -6,6 +6,8 @@
  * stored as it is. A constant whose readers have no common form is stored in both. */
 #include "backend/lower.h"
 
+#include <string.h>
+
 static void note_product(ConstantLayout *l, bool transposed) {
     if (l->panels && l->transposed != transposed) l->mixed = true;
     l->panels = true;
@@ -24,7 +26,7 @@ static void note_use(ConstantLayout *layouts, const Node *n, int i) {
         l->other = true;
 }
 
-/* Operands of qkv belong to it alone (the pass sees to that) and are packed together. */
+/* Operands of qkv are read as this set only (the pass sees to that) and packed together. */
 static bool packed_together(const Node *n, int i) {
     return n->op == OP_qkv && i >= 1;
 }
@@ -67,10 +69,19 @@ static View constant_view(Lower *lo, const Stored *s) {
     return v;
 }
 
+/* Several constants as one; layers that share their weights share this one too. */
+static View joined(Lower *lo, TnLayout layout, bool transposed, int parts,
+                   const Constant *const *part) {
+    const Stored *s = lo->im->stored;
+    for (; s; s = s->next)
+        if (s->parts == parts && s->layout == layout && s->transposed == transposed &&
+            !memcmp(s->part, part, (size_t)parts * sizeof *part))
+            break;
+    return constant_view(lo, s ? s : image_constant(lo->im, layout, transposed, parts, part));
+}
+
 View lower_weight(Lower *lo, int parts, const Constant *const *part, bool transposed) {
-    if (parts > 1)
-        return constant_view(lo,
-                             image_constant(lo->im, TN_LAYOUT_PANELS16, transposed, parts, part));
+    if (parts > 1) return joined(lo, TN_LAYOUT_PANELS16, transposed, parts, part);
     ConstantLayout *l = &lo->layouts[part[0]->id];
     Stored **packed = &l->packed[transposed];
     if (!*packed) *packed = image_constant(lo->im, TN_LAYOUT_PANELS16, transposed, 1, part);
@@ -85,5 +96,5 @@ View lower_plain_constant(Lower *lo, const Constant *c) {
 
 View lower_joined_vector(Lower *lo, int parts, const Constant *const *part) {
     if (parts == 1) return lower_plain_constant(lo, part[0]);
-    return constant_view(lo, image_constant(lo->im, TN_LAYOUT_STRIDED, false, parts, part));
+    return joined(lo, TN_LAYOUT_STRIDED, false, parts, part);
 }

@@ -13,7 +13,13 @@
  *
  * Scores are [b, h, s, t], or [b h, s, t] where a model folds the heads into the batch; a view
  * between the two may stand anywhere on the way. Without such a view a batch of three axes has one
- * head. */
+ * head.
+ *
+ * Keys and values that a model repeats for groups of query heads are read as they were before the
+ * repetition:
+ *
+ *     %2 = expand %1 {dims=[b, 2, 4, t, d]}       %1: [b, 2, 1, t, d]
+ *     %k = view %2 {dims=[b, 8, t, d]}      =>    2 key heads for 8 heads */
 #include "passes/emit.h"
 #include "passes/mask.h"
 #include "passes/pass.h"
@@ -313,10 +319,30 @@ static bool fits(const Attention *a, ExprCx *x, const Value *v) {
     return v->type.rank == 4 && d[0] == a->dims[0] && d[1] == a->dims[1];
 }
 
-/* [.., n, d] (or [.., d, n] if transposed) under the scores' batch and heads as [b, n, h, d]. */
-static Value *token_major(Graph *g, const Attention *a, Value *x, bool transposed) {
+/* If x is y with every head repeated for a group of query heads, y, and its heads. */
+static Value *ungrouped(const Attention *a, ExprCx *x, Value *v, const Expr **heads) {
+    const Type *t = &v->type;
+    Node *n = v->node;
+    if (n && n->op == OP_view) n = n->inputs[0]->node;
+    if (!n || n->op != OP_expand) return v;
+    const Type *from = &n->inputs[0]->type, *to = &n->outputs[0]->type;
+    int r = to->rank; /* [b, g, 1, n, d] -> [b, g, h / g, n, d], or [b, 1, n, d] -> [b, h, n, d] */
+    if (from->rank != r || r < 4 || r > 5 || !ex_is(from->dims[r - 3], 1)) return v;
+    for (int i = 0; i < r; i++)
+        if (i != r - 3 && from->dims[i] != to->dims[i]) return v;
+    const Expr *groups = r == 5 ? to->dims[1] : ex_int(x, 1);
+    bool same = to->dims[0] == a->dims[0] && ex_mul(x, groups, to->dims[r - 3]) == a->dims[1] &&
+                to->dims[r - 2] == t->dims[t->rank - 2] && to->dims[r - 1] == t->dims[t->rank - 1];
+    if (!same) return v;
+    *heads = groups;
+    return n->inputs[0];
+}
+
+/* [.., n, d] (or [.., d, n] if transposed) under the scores' batch and `heads` as [b, n, h, d]. */
+static Value *token_major(Graph *g, const Attention *a, Value *x, const Expr *heads,
+                          bool transposed) {
     int r = x->type.rank;
-    const Expr *dims[4] = {a->dims[0], a->dims[1], x->type.dims[r - 2], x->type.dims[r - 1]};
+    const Expr *dims[4] = {a->dims[0], heads, x->type.dims[r - 2], x->type.dims[r - 1]};
     static const int forward[4] = {0, 2, 1, 3}, swapped[4] = {0, 3, 1, 2};
     return ir_transpose(g, ir_view(g, x, 4, dims), transposed ? swapped : forward);
 }
@@ -376,9 +402,16 @@ static const char *rewrite_attention(Graph *g, Attention *a) {
     if (!emit_mask(g, a, mask.key, 3, &key) || !emit_mask(g, a, mask.query, 2, &query))
         return "the mask cannot be computed per key";
     remove_prescale(a);
-    Value *in[6] = {token_major(g, a, a->q, false),
-                    token_major(g, a, a->k, a->k_transposed),
-                    token_major(g, a, a->v, a->v_transposed),
+    const Expr *heads = a->dims[1], *key_heads = heads, *value_heads = heads;
+    Value *k = ungrouped(a, x, a->k, &key_heads), *v = ungrouped(a, x, a->v, &value_heads);
+    if (key_heads != value_heads) { /* one of them stays repeated: so do both */
+        k = a->k;
+        v = a->v;
+        key_heads = value_heads = heads;
+    }
+    Value *in[6] = {token_major(g, a, a->q, heads, false),
+                    token_major(g, a, k, key_heads, a->k_transposed),
+                    token_major(g, a, v, value_heads, a->v_transposed),
                     key,
                     query,
                     sum_of_biases(g, a)};

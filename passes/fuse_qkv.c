@@ -4,9 +4,12 @@
  *     %k = linear %x, %wk, %bk    =>    %q, %k, %v = qkv %x, %wq, %wk, %wv, %bq, %bk, %bv
  *     %v = linear %x, %wv, %bv                           {parts=3, widths=[..]}
  *
- * Also one product that is cut into three (GPT-2), and keys and values alone when the queries come
- * from elsewhere (cross-attention). The weights stay three constants; the backend stores them as
- * one matrix. A weight that something else needs too is left alone. */
+ * Also one product that is cut into three (GPT-2), and two of them when the third comes from
+ * elsewhere (cross-attention; DETR adds positions to queries and keys only). Between a projection
+ * and the attention heads may be split, rotated and normalised, and earlier keys and values joined.
+ *
+ * The weights stay constants of their own; the backend stores them as one matrix. So other readers
+ * of a weight must read it beside the same others (layers that share their weights, or graphs). */
 #include "ir/build.h"
 #include "passes/pass.h"
 
@@ -24,25 +27,56 @@ typedef struct Qkv {
     bool cut; /* one product, cut by columns */
 } Qkv;
 
-static Projection projection_of(Value *v) {
-    while (v->node && (v->node->op == OP_view || v->node->op == OP_transpose))
-        v = v->node->inputs[0];
-    Projection p = {.value = v};
+#define MAX_DEPTH 16
+
+static bool is_projection(const Node *n) {
+    return n && n->op == OP_linear && !strcmp(attr_string(n, "act"), "none") && n->input_count <= 3;
+}
+
+/* v as a projection or a part of one: the columns that a slice takes. */
+static bool projected(Value *v, Projection *p) {
     Node *n = v->node;
+    *p = (Projection){.value = v};
     if (n && n->op == OP_slice && attr_int(n, "axis") == v->type.rank - 1 &&
         attr_int(n, "step") == 1) {
-        p.start = attr_dim(n, "start");
+        p->start = attr_dim(n, "start");
         n = n->inputs[0]->node;
         while (n && n->op == OP_view && n->inputs[0]->type.rank == v->type.rank)
             n = n->inputs[0]->node;
     }
-    if (n && n->op == OP_linear && !strcmp(attr_string(n, "act"), "none") && n->input_count <= 3)
-        p.linear = n;
-    return p;
+    p->linear = is_projection(n) ? n : NULL;
+    return p->linear != NULL;
 }
 
-static bool weight_is_private(const Node *linear) {
-    return linear->inputs[1]->use_count == 1 && !ir_is_output(linear->inputs[1]);
+/* What may stand between a projection and the attention. */
+static bool passes_on(OpKind op) {
+    switch (op) {
+    case OP_view:
+    case OP_transpose:
+    case OP_slice:
+    case OP_concat:
+    case OP_add:
+    case OP_sub:
+    case OP_mul:
+    case OP_neg:
+    case OP_rms_norm:
+    case OP_layer_norm: return true;
+    default: return false;
+    }
+}
+
+/* The only projection that v is computed from; false if there are two. */
+static bool find_projection(Value *v, int depth, Projection *p) {
+    Projection here;
+    if (!v || v->constant || !v->node || depth == 0) return true;
+    if (projected(v, &here)) {
+        if (p->linear && p->value != here.value) return false;
+        *p = here;
+        return true;
+    }
+    for (int i = 0; passes_on(v->node->op) && i < v->node->input_count; i++)
+        if (!find_projection(v->node->inputs[i], depth - 1, p)) return false;
+    return true;
 }
 
 static Value *bias_of(const Node *linear) {
@@ -53,6 +87,43 @@ static const Expr *width_of(const Value *v) {
     return v->type.dims[v->type.rank - 1];
 }
 
+static bool reads(const Node *n, const Value *weight) {
+    for (int i = 1; i < n->input_count; i++)
+        if (n->inputs[i] == weight) return true;
+    return false;
+}
+
+/* Whether some projection of x, or this very product, has the weight. */
+static bool read_beside(const Node *user, const Value *weight, bool transposed) {
+    for (int i = 0; i < weight->use_count; i++) {
+        const Use *u = &weight->uses[i];
+        if (u->node == user) return true;
+        if (u->index == 1 && is_projection(u->node) && u->node->inputs[0] == user->inputs[0] &&
+            attr_bool(u->node, "tb") == transposed)
+            return true;
+    }
+    return false;
+}
+
+/* Every product with one of the weights is one of a set of products with all of them. */
+static bool weights_go_together(const Qkv *f) {
+    bool transposed = attr_bool(f->part[0].linear, "tb");
+    for (int i = 0; i < f->count; i++) {
+        const Value *w = f->part[i].linear->inputs[1];
+        if (ir_is_output(w)) return false;
+        for (int k = 0; k < i; k++)
+            if (f->part[k].linear->inputs[1] == w) return false;
+        for (int u = 0; u < w->use_count; u++) {
+            const Node *user = w->uses[u].node;
+            if (user->op == OP_qkv ? !reads(user, w) : !is_projection(user)) return false;
+            if (user->op == OP_linear && w->uses[u].index != 1) return false;
+            for (int k = 0; k < f->count; k++)
+                if (!read_beside(user, f->part[k].linear->inputs[1], transposed)) return false;
+        }
+    }
+    return true;
+}
+
 static const char *check_siblings(const Qkv *f) {
     for (int i = 0; i < f->count; i++) {
         Node *n = f->part[i].linear;
@@ -60,11 +131,10 @@ static const char *check_siblings(const Qkv *f) {
         if (n->inputs[0] != f->part[0].linear->inputs[0]) return "they have different inputs";
         if (attr_bool(n, "tb") != attr_bool(f->part[0].linear, "tb"))
             return "one weight is transposed";
-        if (!weight_is_private(n)) return "a weight is shared with another operator";
         for (int k = 0; k < i; k++)
             if (f->part[k].linear == n) return "two of them are the same product";
     }
-    return NULL;
+    return weights_go_together(f) ? NULL : "a weight is shared with another operator";
 }
 
 /* The parts lie side by side and cover the product. */
@@ -81,21 +151,49 @@ static const char *check_cut(ExprCx *x, const Qkv *f) {
     return whole && !ir_is_output(product) ? NULL : "the product has other parts";
 }
 
-static const char *find_qkv(Node *attention, Qkv *f) {
-    Projection p[3];
+static bool is_one_product(const Projection *p) {
+    return p[0].linear == p[1].linear && p[0].linear == p[2].linear;
+}
+
+/* The largest set of the three that reads one input: p again, its members first. */
+static int shared_input(const Projection *p, Projection *members) {
+    static const int pairs[3][2] = {{1, 2}, {0, 1}, {0, 2}};
+    bool same[3];
     for (int i = 0; i < 3; i++) {
-        p[i] = projection_of(attention->inputs[i]);
-        if (!p[i].linear) return "they are no products with constants";
+        const Projection *a = &p[pairs[i][0]], *b = &p[pairs[i][1]];
+        same[i] = a->linear && b->linear && a->linear->inputs[0] == b->linear->inputs[0];
     }
-    ExprCx *x = attention->graph->module->ex;
-    *f = (Qkv){.count = 3, .part = {p[0], p[1], p[2]}};
-    if (p[0].start) {
+    memcpy(members, p, 3 * sizeof *p);
+    if (same[0] && same[1]) return 3;
+    for (int i = 0; i < 3; i++) {
+        if (!same[i]) continue;
+        members[0] = p[pairs[i][0]];
+        members[1] = p[pairs[i][1]];
+        return 2;
+    }
+    return 0;
+}
+
+/* NULL with f->count = 0 if there is nothing to do. */
+static const char *find_qkv(Node *attention, Qkv *f) {
+    Projection p[3] = {{0}};
+    int found = 0;
+    *f = (Qkv){0};
+    for (int i = 0; i < 3; i++) {
+        if (!find_projection(attention->inputs[i], MAX_DEPTH, &p[i]))
+            return "one of them is computed from several products";
+        found += p[i].linear != NULL;
+    }
+    if (found < 2) return "they are no products with constants";
+    if (found == 3 && p[0].start && is_one_product(p)) {
         f->cut = true;
-        return check_cut(x, f);
+        f->count = 3;
+        memcpy(f->part, p, sizeof p);
+        return check_cut(attention->graph->module->ex, f);
     }
-    if (p[0].linear->inputs[0] != p[1].linear->inputs[0])
-        *f = (Qkv){.count = 2, .part = {p[1], p[2]}};
-    return check_siblings(f);
+    if (found == 3 && is_one_product(p)) return NULL;
+    f->count = shared_input(p, f->part);
+    return f->count ? check_siblings(f) : "they have different inputs";
 }
 
 static Node *earliest(const Qkv *f) {
@@ -142,10 +240,8 @@ bool pass_fuse_qkv(Graph *g, Report *r) {
         if (n->op != OP_attention) continue;
         const char *why = find_qkv(n, &f);
         if (!why && !static_widths(&f, widths)) why = "a width is not known";
-        if (why) {
-            report_miss(r, "qkv", n, "%s", why);
-            continue;
-        }
+        if (why) report_miss(r, "qkv", n, "%s", why);
+        if (why || !f.count) continue;
         rewrite_qkv(g, &f, widths);
         report_fired(r, f.count == 3 ? "qkv" : "kv");
         changed = true;
