@@ -227,12 +227,14 @@ void lower_attention(Lower *lo, Node *n) {
     View q = lower_rows(lo, n->inputs[0]), k = lower_rows(lo, n->inputs[1]),
          v = lower_rows(lo, n->inputs[2]);
     const Expr *b = q.dims[0], *s = q.dims[1], *h = q.dims[2], *t = k.dims[1];
+    const Value *bias = operand(n, 5);
+    const Expr *period = bias && !ex_is(bias->type.dims[0], 1) ? bias->type.dims[0] : b;
     View in[6] = {q,
                   k,
                   v,
                   attention_operand(lo, operand(n, 3), 2, (const Expr *[]){b, t}),
                   attention_operand(lo, operand(n, 4), 2, (const Expr *[]){b, s}),
-                  attention_operand(lo, operand(n, 5), 4, (const Expr *[]){b, h, s, t})};
+                  attention_operand(lo, bias, 4, (const Expr *[]){period, h, s, t})};
     View out = lower_result(lo, n->outputs[0]);
     ParamsAttention p = {.scale = (float)attr_float(n, "scale"),
                          .mask_value = (float)attr_float(n, "mask_value"),
@@ -241,6 +243,7 @@ void lower_attention(Lower *lo, Node *n) {
                          .window_right = (int32_t)attr_int(n, "right")};
     if (attr_bool(n, "causal")) p.flags |= TN_ATTENTION_CAUSAL;
     if (attr_bool(n, "zero_nan")) p.flags |= TN_ATTENTION_ZERO_NAN;
+    if (attr_bool(n, "bias_last")) p.flags |= TN_ATTENTION_BIAS_LAST;
     if (!strcmp(attr_string(n, "mode"), "select")) p.flags |= TN_ATTENTION_SELECT;
     int inputs = 6;
     while (inputs > 3 && in[inputs - 1].buffer == TN_NO_ID) inputs--;

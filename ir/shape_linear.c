@@ -241,6 +241,14 @@ static void check_mask(const Node *n, int i, int rank, const Expr *const *dims, 
             ir_same_dim(module_of(n), infer_input(n, i)->dims[k], dims[k], what);
 }
 
+/* The first axis of the bias: the batch, or as many entries as it takes to begin again. */
+static const Expr *bias_batches(const Node *n, const Expr *batch) {
+    if (!has(n, 5) || infer_input(n, 5)->rank != 4) return batch;
+    const Expr *period = infer_input(n, 5)->dims[0];
+    bool repeats = !ex_is(period, 0) && ex_is(ex_mod(module_of(n)->ex, batch, period), 0);
+    return repeats ? period : batch;
+}
+
 static void check_heads(const Node *n, const Expr *heads, const Expr *groups) {
     Module *m = module_of(n);
     int64_t h, g;
@@ -265,7 +273,7 @@ void shape_attention(Node *n) {
     check_heads(n, q[2], k[2]);
     check_mask(n, 3, 2, (const Expr *[]){b, k[1]}, "key mask and keys");
     check_mask(n, 4, 2, (const Expr *[]){b, q[1]}, "query mask and queries");
-    check_mask(n, 5, 4, (const Expr *[]){b, q[2], q[1], k[1]}, "bias and scores");
+    check_mask(n, 5, 4, (const Expr *[]){bias_batches(n, b), q[2], q[1], k[1]}, "bias and scores");
     const Expr *dims[] = {b, q[1], q[2], v[3]};
     infer_output(n, 0, infer_input(n, 0)->dtype, 4, dims);
 }

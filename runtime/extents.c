@@ -78,8 +78,12 @@ bool extent_attention(const TnCall *c, char *why, size_t why_size) {
         return false;
     if (query_mask && !has_dims(&w, query_mask, 2, (int64_t[]){b, s}, "query_mask and [b, s]"))
         return false;
-    if (bias && !has_dims(&w, bias, 4, (int64_t[]){b, h, s, t}, "bias and [b, h, s, t]"))
-        return false;
+    if (bias) {
+        int64_t p = bias->dims[0]; /* after which the bias begins again */
+        if (!has_dims(&w, bias, 4, (int64_t[]){p, h, s, t}, "bias and [p, h, s, t]")) return false;
+        if (b > 0 && (p == 0 || b % p))
+            return misfit(&w, "a bias for %" PRId64 " of %" PRId64 " batch entries", p, b);
+    }
     if (!last_axis_dense(&w, q, "q") || !last_axis_dense(&w, k, "k") ||
         !last_axis_dense(&w, v, "v") || !last_axis_dense(&w, o, "o"))
         return false;

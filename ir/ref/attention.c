@@ -2,8 +2,9 @@
  *
  *     score[t] = scale q[b,s,h,:] . k[b,t,g,:]            g = h / (heads / kv heads)
  *     score    = softcap tanh(score / softcap)            if softcap > 0
- *     score   += bias[b,h,s,t]
+ *     score   += bias[b mod p,h,s,t]                      p its first extent
  *     masked:    score += mask_value (mode add) or score = mask_value (mode select)
+ *                bias_last: only now the bias is added
  *     y[b,s,h,:] = softmax(score) v[b,:,g,:]             zero_nan: 0 for probabilities that are NaN
  *
  * Each line rounds to f32, so that adding -3.4e38 makes all masked scores equal as it does in the
@@ -20,7 +21,7 @@ typedef struct Attention {
     const double *q, *k, *v;
     const Tensor *key_mask, *query_mask, *bias;
     double scale, softcap, mask_value;
-    bool causal, select, zero_nan;
+    bool causal, select, zero_nan, bias_last;
     int64_t offset, left, right;
     int64_t queries, keys, heads, kv_heads, depth, width; /* width: of v */
 } Attention;
@@ -40,6 +41,7 @@ static Attention attention_of(RefCall *call) {
                        .causal = attr_bool(n, "causal"),
                        .select = attr_string(n, "mode")[0] == 's',
                        .zero_nan = attr_bool(n, "zero_nan"),
+                       .bias_last = attr_bool(n, "bias_last"),
                        .offset = ref_expr(call, attr_dim(n, "offset")),
                        .left = attr_int(n, "left"),
                        .right = attr_int(n, "right"),
@@ -74,9 +76,10 @@ static float score_of(const Attention *a, int64_t b, int64_t s, int64_t h, int64
     for (int64_t i = 0; i < a->depth; i++) dot += q[i] * k[i];
     float score = (float)(a->scale * dot);
     if (a->softcap > 0) score = (float)(a->softcap * tanh(score / a->softcap));
-    if (a->bias) score = (float)(score + element_at(a->bias, (int64_t[]){b, h, s, t}));
-    if (!is_masked(a, b, s, t)) return score;
-    return (float)(a->select ? a->mask_value : score + a->mask_value);
+    double bias = a->bias ? element_at(a->bias, (int64_t[]){b % a->bias->dims[0], h, s, t}) : 0;
+    if (!a->bias_last) score = (float)(score + bias);
+    if (is_masked(a, b, s, t)) score = (float)(a->select ? a->mask_value : score + a->mask_value);
+    return a->bias_last ? (float)(score + bias) : score;
 }
 
 void ref_attention(RefCall *call) {

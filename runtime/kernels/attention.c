@@ -41,7 +41,8 @@ static Attention attention_of(const TnCall *call) {
     a.keys = a.in[K].dims[1];
     a.kv_heads = a.in[K].dims[2];
     a.ranged = (a.p.flags & TN_ATTENTION_CAUSAL) || a.p.window_left >= 0 || a.p.window_right >= 0;
-    a.skippable = a.p.mask_value <= MASKED_BELOW;
+    a.skippable =
+        a.p.mask_value <= MASKED_BELOW && !(a.p.flags & TN_ATTENTION_BIAS_LAST && a.in[BIAS].data);
     return a;
 }
 

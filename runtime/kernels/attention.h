@@ -20,7 +20,7 @@ typedef struct Attention {
     ParamsAttention p;
     int64_t offset;
     bool ranged;    /* which keys a row may see depends on its position: causal or window */
-    bool skippable; /* mask_value is at most MASKED_BELOW */
+    bool skippable; /* what is masked is at most MASKED_BELOW */
 } Attention;
 
 /* Which keys the key mask of one batch entry allows. */

@@ -2,6 +2,7 @@
  *
  *     x[t] = cap tanh(scale score[t] / cap) + bias[t]          (without a cap: scale score[t])
  *     masked x[t]:  x[t] + mask_value,  or mask_value itself (TN_ATTENTION_SELECT)
+ *     TN_ATTENTION_BIAS_LAST: bias[t] is added here and not above
  *     p[t] = exp(x[t] - max x),  inverse = 1 / sum p
  *
  * A row in which every key is masked is no special case: mask_value decides (-FLT_MAX added
@@ -68,7 +69,8 @@ static const float *bias_row(const Attention *a, const Row *row, int64_t t0, int
     const TnTensor *bias = &a->in[BIAS];
     if (!bias->data) return NULL;
     const int64_t *s = bias->strides;
-    const float *from = (const float *)bias->data + row->b * s[0] + row->h * s[1] + row->i * s[2];
+    const float *from =
+        (const float *)bias->data + row->b % bias->dims[0] * s[0] + row->h * s[1] + row->i * s[2];
     if (s[3] == 1) return from;
     for (int64_t t = t0; t < t1; t++) room[t] = from[t * s[3]];
     return room;
@@ -82,16 +84,19 @@ static float finish_scores(const Attention *a, const Keys *keys, const Row *row,
     const vf scale = vf_set1(a->p.scale), cap = vf_set1(a->p.softcap),
              uncap = vf_set1(1 / a->p.softcap);
     const vf nothing = vf_set1(-INFINITY), mask = vf_set1(full ? a->p.mask_value : -INFINITY);
-    const bool capped = a->p.softcap != 0, add = full && !(a->p.flags & TN_ATTENTION_SELECT);
+    const bool capped = a->p.softcap != 0, add = full && !(a->p.flags & TN_ATTENTION_SELECT),
+               last = a->p.flags & TN_ATTENTION_BIAS_LAST;
     vf top = nothing;
     for (int64_t t = t0; t < t1; t += VF_WIDTH) {
         int64_t n = t1 - t < VF_WIDTH ? t1 - t : VF_WIDTH;
         vf x = vf_mul(vf_load(scores + t), scale);
         if (capped) x = vf_mul(cap, vf_tanh(vf_mul(x, uncap)));
-        if (bias) x = vf_add(x, n == VF_WIDTH ? vf_load(bias + t) : vf_load_n(bias + t, n));
+        vf shift = !bias ? vf_zero() : n < VF_WIDTH ? vf_load_n(bias + t, n) : vf_load(bias + t);
+        if (!last) x = vf_add(x, shift);
         vm ok = full && row->blind ? vm_first(0) : lanes_between(t, row->first, row->end);
         if (allowed) ok = vm_and(ok, vf_lt(vf_zero(), vf_load(allowed + t)));
         x = vf_select(ok, x, add ? vf_add(x, mask) : mask);
+        if (last) x = vf_add(x, shift);
         if (n < VF_WIDTH) x = vf_select(vm_first(n), x, nothing);
         vf_store(scores + t, x);
         top = vf_max(top, x);

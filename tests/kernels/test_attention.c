@@ -14,8 +14,8 @@ typedef struct Case {
     int key_mask;   /* 0 none, 1 random, 2 a prefix per batch entry, 3 one row for all, 4 nothing
                        allowed */
     int query_mask; /* 0 none, 1 random */
-    int bias;   /* 0 none, 1 full, 2 [1, h, 1, t], 3 [b, 1, s, 1], 4 -inf or -FLT_MAX here and there
-                 */
+    int bias; /* 0 none, 1 full, 2 [1, h, 1, t], 3 [b, 1, s, 1], 4 -inf or -FLT_MAX here and there,
+                 5 one entry for every other batch */
     bool fused; /* q, k, v inside one [b, s, 3, ..] buffer; else [b, h, s, d] each */
 } Case;
 
@@ -65,9 +65,11 @@ static void make_masks(Data *x, const Case *c) {
     if (c->bias == 4)
         for (int64_t i = 0; i < c->b * c->h * c->s * c->t; i++)
             if (noise(&seed) > 0.2f) x->bias[i] = i % 2 ? -FLT_MAX / 2 : -INFINITY;
-    static const bool kept[5][4] = {{0}, {1, 1, 1, 1}, {0, 1, 0, 1}, {1, 0, 1, 0}, {1, 1, 1, 1}};
+    static const bool kept[6][4] = {{0},          {1, 1, 1, 1}, {0, 1, 0, 1},
+                                    {1, 0, 1, 0}, {1, 1, 1, 1}, {1, 1, 1, 1}};
     x->t[5] = broadcast_dense(c->bias ? x->bias : NULL, TN_F32, 4,
-                              (int64_t[]){c->b, c->h, c->s, c->t}, kept[c->bias]);
+                              (int64_t[]){c->bias == 5 ? c->b / 2 : c->b, c->h, c->s, c->t},
+                              kept[c->bias]);
 }
 
 static Data make(const Case *c) {
@@ -118,10 +120,13 @@ static void reference_scores(const Case *c, const Data *x, int64_t b, int64_t h,
             s += at4(&x->t[0], b, i, h, d) * at4(&x->t[1], b, j, h / (c->h / c->g), d);
         s *= c->p.scale;
         if (c->p.softcap != 0) s = c->p.softcap * tanh(s / c->p.softcap);
-        if (c->bias) s = (double)(float)(s + at4(&x->t[5], b, h, i, j));
+        bool last = c->p.flags & TN_ATTENTION_BIAS_LAST;
+        double bias = c->bias ? at4(&x->t[5], b % x->t[5].dims[0], h, i, j) : 0;
+        if (!last) s = (double)(float)(s + bias);
         if (is_masked(c, x, b, i, j))
             s = (double)(c->p.flags & TN_ATTENTION_SELECT ? c->p.mask_value
                                                           : (float)((float)s + c->p.mask_value));
+        if (last) s = (double)(float)(s + bias);
         w[j] = s;
         if (s > top) top = s;
     }
@@ -258,6 +263,36 @@ static void masks(void **state) {
     }
 }
 
+/* A bias that is added to masked scores, too. */
+static void bias_last(void **state) {
+    (void)state;
+    static const float values[] = {-FLT_MAX, -1e4f, -INFINITY, 5};
+    FOR_EACH_ISA(isa) {
+        for (int key_mask = 0; key_mask <= 4; key_mask++)
+            for (int bias = 0; bias <= 5; bias++)
+                for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
+                    Case c = {.b = 4,
+                              .s = 9,
+                              .h = 2,
+                              .d = 8,
+                              .t = 21,
+                              .g = 1,
+                              .e = 11,
+                              .p = PLAIN,
+                              .offset = 3,
+                              .key_mask = key_mask,
+                              .bias = bias,
+                              .fused = v % 2};
+                    c.p.flags = TN_ATTENTION_CAUSAL | TN_ATTENTION_BIAS_LAST |
+                                (v % 2 ? TN_ATTENTION_SELECT : 0);
+                    c.p.mask_value = values[v];
+                    check(isa, &c);
+                    c.p.flags &= ~TN_ATTENTION_BIAS_LAST;
+                    check(isa, &c);
+                }
+    }
+}
+
 static void windows(void **state) {
     (void)state;
     FOR_EACH_ISA(isa) {
@@ -335,9 +370,9 @@ static void long_rows(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(head_sizes),      cmocka_unit_test(lengths),
-                                       cmocka_unit_test(shared_kv_heads), cmocka_unit_test(masks),
-                                       cmocka_unit_test(windows),         cmocka_unit_test(scores),
-                                       cmocka_unit_test(long_rows)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(head_sizes), cmocka_unit_test(lengths),  cmocka_unit_test(shared_kv_heads),
+        cmocka_unit_test(masks),      cmocka_unit_test(windows),  cmocka_unit_test(scores),
+        cmocka_unit_test(bias_last),  cmocka_unit_test(long_rows)};
     return cmocka_run_group_tests_name("attention", tests, NULL, NULL);
 }
