@@ -62,7 +62,7 @@ void bisect_record(Expectations *x, const SafeTensors *file) {
 
 /* What was seen of an expected value. */
 typedef struct Seen {
-    int times;           /* how often it was compared */
+    int computed, times; /* how often it was seen, and could be compared */
     int32_t instruction; /* that computed it; -1: never seen */
     int order;           /* of the first look, in the run */
     bool shapes_differ;  /* it could not be compared at least once */
@@ -82,10 +82,9 @@ typedef struct Bisect {
 
 static void compare(Bisect *b, const Expected *e, const TnTensor *got, const tenon_event *event) {
     Seen *s = &b->seen[e->order];
-    if (s->times >= (int)e->count && e->value)
-        return; /* more often than expected: not comparable */
-    if (s->times && !s->agreement.ok) return;
-    const StTensor *want = &e->tensors[s->times < (int)e->count ? s->times : (int)e->count - 1];
+    /* A recording has one iteration of a body, which is the first. */
+    if ((size_t)s->computed >= e->count || (s->times && !s->agreement.ok)) return;
+    const StTensor *want = &e->tensors[s->computed++];
     Agreement a = agree(got, want, b->tolerance);
     if (!a.comparable) {
         s->shapes_differ = true;
@@ -213,7 +212,7 @@ static void print_first(Tool *t, const Bisect *b, const Expected *e) {
         tool_printf(t, "first to depart: '%s'\n", e->name);
     tool_printf(t, "  instruction %" PRId32 " (%s)%s%s%s", s->instruction, s->opcode,
                 *s->node ? ", from '" : "", s->node, *s->node ? "'" : "");
-    if (e->count > 1) tool_printf(t, ", the time it ran number %d of %zu", s->times, e->count);
+    if (e->count > 1) tool_printf(t, ", iteration %d of %zu", s->computed, e->count);
     tool_printf(t,
                 "\n  %" PRId64 " of %" PRId64 " elements differ; at %s: %.9g, expected %.9g "
                 "(difference %.3g, allowed %.3g)\n",

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
-from wire import BOOL, FLOAT, INT8, INT32, INT64, all_of, get, model, node, parse, safetensors, tensor, value_info, write
+from wire import BOOL, FLOAT, INT32, INT64, all_of, get, graph, model, node, parse, safetensors, tensor, value_info, write
 
 TENON, FIXTURES = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 
@@ -134,6 +134,32 @@ class Kinds(Planted):
                 self.check("in.safetensors", "wrong.onnx", "planted")
 
 
+def loop(factor, power):
+    """x -> Loop(4 times: v * factor, Tanh; v * factor collected) -> NonZero of the last v -> Pow."""
+    body = graph([node("Mul", "scaled", ["v", "factor"], ["m"]), node("Tanh", "bent", ["m"], ["t"]),
+                  node("Identity", "go_on", ["go"], ["goes"])], [tensor("factor", [], [factor])],
+                 [value_info("i", [], INT64), value_info("go", [], BOOL), value_info("v", X)],
+                 [value_info("goes", [], BOOL), value_info("t", X), value_info("m", X)])
+    return model([node("Loop", "repeated", ["times", "", "x"], ["y", "all"], body=body), node("NonZero", "found", ["y"], ["at"]),
+                  node("Cast", "as_float", ["at"], ["places"], to=FLOAT), node("Pow", "squared", ["places", "power"], ["out"])],
+                 [tensor("times", [], [4], INT64), tensor("power", [], [power])], [value_info("x", X)],
+                 [value_info("all", [4, 4, 4]), value_info("out", [2, "found"])])
+
+
+class ControlFlow(Planted):
+    def test_body_and_measured_length(self):
+        self.write("in.safetensors", safetensors(I))
+        self.write("right.onnx", loop(0.5, 2.0))
+        self.compile("right.onnx")
+        for plan in ("u.plan", "f.plan"):
+            self.assertNotIn("depart", self.bisect(0, plan, "in.safetensors", "right.onnx"))
+        self.write("wrong.onnx", loop(0.75, 2.0))
+        self.check("in.safetensors", "wrong.onnx", "scaled")
+        self.assertIn("iteration 1 of 4", self.bisect(1, "u.plan", "in.safetensors", "wrong.onnx"))
+        self.write("wrong.onnx", loop(0.5, 3.0))
+        self.check("in.safetensors", "wrong.onnx", "squared")
+
+
 # --- exports: every kind of node that has a float constant, or another operator of the same arity ------------------------------
 SWAPS = {"Erf": "Tanh", "Tanh": "Sin", "Sqrt": "Exp", "ReduceMean": "ReduceMax", "Sub": "Add", "Softmax": "Tanh", "Relu": "Tanh",
          "Gelu": "Relu"}
@@ -143,9 +169,9 @@ def change(data, op):
     """The model with the second node of this kind changed, or the only one, and its name; None if there is nothing to change."""
     m = parse(data)
     at = next(i for i, f in enumerate(m) if f[0] == 7)
-    graph = parse(m[at][1])
-    constants = {get(parse(t), 8): parse(t) for t in all_of(graph, 5)}
-    nodes = [(i, parse(f[1])) for i, f in enumerate(graph) if f[0] == 1]
+    main = parse(m[at][1])
+    constants = {get(parse(t), 8): parse(t) for t in all_of(main, 5)}
+    nodes = [(i, parse(f[1])) for i, f in enumerate(main) if f[0] == 1]
     nodes = [(i, n) for i, n in nodes if get(n, 4) == op.encode()]
     for place, n in nodes[1:] + nodes[:1]:
         swap = SWAPS.get(op)
@@ -155,15 +181,15 @@ def change(data, op):
                 continue
             values = struct.unpack(f"<{len(get(t, 9)) // 4}f", get(t, 9))
             raw = struct.pack(f"<{len(values)}f", *[v * 1.5 + 0.25 for v in values])
-            graph.append([5, write([x for x in t if x[0] not in (8, 9)] + [[8, "planted"], [9, raw]])])
+            main.append([5, write([x for x in t if x[0] not in (8, 9)] + [[8, "planted"], [9, raw]])])
             n[slot] = [1, b"planted"]
             break
         else:
             if not swap:
                 continue
             n[:] = [[4, swap] if x[0] == 4 else x for x in n if x[0] != 5 or not op == "Softmax" and not op == "Gelu"]
-        graph[place] = [1, write(n)]
-        m[at][1] = write(graph)
+        main[place] = [1, write(n)]
+        m[at][1] = write(main)
         return write(m), get(n, 3).decode()
     return None
 
@@ -177,8 +203,8 @@ class Exports(Planted):
                 data = path.read_bytes()
                 self.compile(path)
                 inputs = FIXTURES / fixture / "io.safetensors"
-                graph = parse(get(parse(data), 7))
-                for op in sorted({get(parse(n), 4).decode() for n in all_of(graph, 1)}):
+                main = parse(get(parse(data), 7))
+                for op in sorted({get(parse(n), 4).decode() for n in all_of(main, 1)}):
                     changed = change(data, op)
                     if not changed:
                         continue

@@ -63,12 +63,15 @@ FLOAT, INT32, INT64, BOOL, INT8 = 1, 6, 7, 9, 3
 
 
 def attribute(name, value):
+    """A float, an integer, a string, a graph as bytes, or a list of integers."""
     if isinstance(value, float):
         return write([[1, name], [2, ("f", value)], [20, 1]])
     if isinstance(value, int):
         return write([[1, name], [3, value], [20, 2]])
     if isinstance(value, str):
         return write([[1, name], [4, value], [20, 3]])
+    if isinstance(value, bytes):
+        return write([[1, name], [6, value], [20, 5]])
     return write([[1, name]] + [[8, v] for v in value] + [[20, 7]])
 
 
@@ -87,10 +90,13 @@ def value_info(name, dims, dtype=FLOAT):
     return write([[1, name], [2, write([[1, write([[1, dtype], [2, shape]])]])]])
 
 
+def graph(nodes, initializers, inputs, outputs):
+    return write([[1, n] for n in nodes] + [[2, "g"]] + [[5, t] for t in initializers] + [[11, i] for i in inputs] +
+                 [[12, o] for o in outputs])
+
+
 def model(nodes, initializers, inputs, outputs, opset=21):
-    graph = write([[1, n] for n in nodes] + [[2, "g"]] + [[5, t] for t in initializers] + [[11, i] for i in inputs] +
-                  [[12, o] for o in outputs])
-    return write([[1, 10], [7, graph], [8, write([[2, opset]])]])
+    return write([[1, 10], [7, graph(nodes, initializers, inputs, outputs)], [8, write([[2, opset]])]])
 
 
 # --- safetensors ---------------------------------------------------------------------------------------------------------------
