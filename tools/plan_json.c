@@ -255,7 +255,7 @@ static void add_function(const tenon_plan *p, uint32_t index, TextBuffer *t, con
     text_add(t, "}");
 }
 
-void plan_json(const tenon_plan *p, TextBuffer *t, const char *const *memory) {
+void plan_json(const tenon_plan *p, TextBuffer *t, const char *const *memory, const char *profile) {
     text_add(t, "{\"format\":\"tenon-dump\",\"version\":1,\"kind\":\"plan\"");
     text_key(t, "plan_version");
     text_format(t, "\"%u.%u\"", p->header.major, p->header.minor);
@@ -270,5 +270,10 @@ void plan_json(const tenon_plan *p, TextBuffer *t, const char *const *memory) {
         text_add(t, "\n");
         add_function(p, i, t, memory[i]);
     }
-    text_add(t, "]}\n");
+    text_add(t, "]");
+    if (profile) {
+        text_key(t, "profile");
+        text_add(t, profile);
+    }
+    text_add(t, "}\n");
 }

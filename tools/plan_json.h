@@ -11,8 +11,9 @@
 #include "runtime/runtime.h"
 #include "tools/tool.h"
 
-/* `memory`: per function what plan_memory gave, or NULL. */
-void plan_json(const tenon_plan *p, TextBuffer *t, const char *const *memory);
+/* `memory`: per function what plan_memory gave, or NULL. `profile`: times as a JSON array, or NULL.
+ */
+void plan_json(const tenon_plan *p, TextBuffer *t, const char *const *memory, const char *profile);
 const char *plan_dot(Arena *a, const tenon_plan *p);
 
 /* The memory plan of a function as a JSON object: lengths from `dims`, others 1 along first axes

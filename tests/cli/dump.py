@@ -150,7 +150,7 @@ class Dump(unittest.TestCase):
         self.assertIn("there is no pass 'canon,share'", self.tenon("dump", BERT, "--after", "canon,share", status=1))
         self.tenon("compile", BERT, "-o", "x.plan")
         self.assertIn("are for models", self.tenon("dump", "x.plan", "--after", "canon", "--format", "json", status=2))
-        self.assertIn("--dim for plans as JSON", self.tenon("dump", "x.plan", "--dim", "batch=1", status=2))
+        self.assertIn("--dim and --profile for plans as JSON", self.tenon("dump", "x.plan", "--dim", "batch=1", status=2))
 
 
 if __name__ == "__main__":

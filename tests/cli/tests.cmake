@@ -11,5 +11,7 @@ if(TARGET tenon)
         $<TARGET_FILE:tenon> ${CMAKE_SOURCE_DIR}/tests/fixtures)
     add_test(NAME cli_profile COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_SOURCE_DIR}/tests/cli/profile_test.py
         $<TARGET_FILE:tenon> ${CMAKE_SOURCE_DIR}/tests/fixtures)
-    set_tests_properties(cli_commands cli_dump cli_planted cli_profile cli_unaligned PROPERTIES LABELS cli TIMEOUT 300)
+    add_test(NAME cli_viewer COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_SOURCE_DIR}/tests/cli/viewer.py $<TARGET_FILE:tenon>
+        ${CMAKE_SOURCE_DIR}/tests/fixtures)
+    set_tests_properties(cli_commands cli_dump cli_planted cli_profile cli_unaligned cli_viewer PROPERTIES LABELS cli TIMEOUT 300)
 endif()
