@@ -5,7 +5,9 @@
 #include "runtime/base/checked.h"
 #include "tools/plan_json.h"
 
-#define SAMPLE_LENGTH 128 /* of symbols other than the first axis of inputs */
+#define SAMPLE_LENGTH 128                 /* of symbols other than the first axis of inputs */
+#define MOST_MEMORY   ((uint64_t)4 << 30) /* a session has its arena, and a plan may want any size \
+                                           */
 
 /* --- lengths --- */
 
@@ -135,7 +137,8 @@ const char *plan_memory(Tool *t, tenon_plan *p, uint32_t function, const DimSett
     tenon_error err;
     if (f->flags & TN_FUNCTION_INTERNAL) return NULL;
     tenon_session_options options = {.struct_size = sizeof options,
-                                     .function = plan_string(p, f->name)};
+                                     .function = plan_string(p, f->name),
+                                     .memory_limit = MOST_MEMORY};
     if (tenon_session_create(p, &options, &s, &err)) tool_fail(t, options.function, &err);
     tn_defer(&t->cx, destroy_session, s);
     int64_t *lengths = ARENA_ARRAY(a, int64_t, p->symbols_count);

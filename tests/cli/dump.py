@@ -126,6 +126,7 @@ class Dump(unittest.TestCase):
         live = [sum(b["bytes"] for b in memory["buffers"] if b["first"] <= i <= b["last"]) for i in range(len(f["instructions"]))]
         self.assertEqual(memory["peak"], live.index(max(live)))
         self.assertIn("wants sequence", self.dump("x.plan", "--dim", "sequence=99")["functions"][0]["memory"]["error"])
+        self.assertIn("the limit is", self.dump("x.plan", "--dim", "batch=99999999")["functions"][0]["memory"]["error"])
         self.assertIn("digraph", self.tenon("dump", "x.plan", "--format", "dot"))
 
     def test_hostile_names(self):
