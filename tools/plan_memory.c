@@ -5,9 +5,10 @@
 #include "runtime/base/checked.h"
 #include "tools/plan_json.h"
 
-#define SAMPLE_LENGTH 128                 /* of symbols other than the first axis of inputs */
-#define MOST_MEMORY   ((uint64_t)4 << 30) /* a session has its arena, and a plan may want any size \
-                                           */
+#define SAMPLE_LENGTH 128 /* of symbols other than the first axis of inputs */
+
+/* Preparing a session allocates its arena, and a plan may want any size. */
+#define MOST_MEMORY ((uint64_t)4 << 30)
 
 /* --- lengths --- */
 
