@@ -42,6 +42,7 @@ static bool find_storage(const tenon_session *s, uint32_t buffer, Storage *out) 
         *out = (Storage){(unsigned char *)p->weights + c->offset,
                          (int64_t)(c->bytes / tn_dtype_size((TnDType)c->dtype))};
     } else if (buffer >= s->function->first_buffer && place < s->function->buffer_count) {
+        if (s->buffers[place].stage > s->stage) return false; /* not laid out yet */
         *out = (Storage){s->buffers[place].base, s->buffers[place].elements};
     } else {
         return false;
