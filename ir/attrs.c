@@ -4,7 +4,9 @@
  * attributes are interned in it: an attribute set to "gelu" holds the table's "gelu".
  *
  * A required integer that was not set is INT64_MIN; every other required kind is NULL or TN_NONE.
- */
+ *
+ * The table's sizes follow from the rows: an attribute has four characters at least ("n:k" and what
+ * ends it), a word one ('|' or what ends it), and every character is kept twice at most. */
 #include "ir/ir.h"
 
 #include <assert.h>
@@ -13,31 +15,41 @@
 #include <string.h>
 #include "ir/infer.h"
 
-#define MAX_ATTRS 16
-#define UNSET     INT64_MIN
+#define UNSET INT64_MIN
+
+enum {
+    TEXT = 0
+#define OP(name, min, max, outputs, attrs, shape, facts, flags, formula) +(int)sizeof(attrs)
+#include "ir/ops.def"
+#undef OP
+    , /* characters of all rows' attributes, with the NUL of each */
+    MAX_ATTRS = TEXT / 4
+};
 
 typedef struct Row {
     int count;
-    AttrInfo attrs[MAX_ATTRS];
-    const char *const *words[MAX_ATTRS]; /* of ':s': its legal values, up to NULL */
+    AttrInfo *attrs;
+    const char *const **words; /* of ':s': its legal values, up to NULL */
 } Row;
 
 static struct {
     pthread_once_t once;
     Row rows[OP_COUNT];
-    char text[8192]; /* words, each attribute's joined by '|' and then one by one */
+    AttrInfo attrs[MAX_ATTRS]; /* of all rows, one after another, and the words of each */
+    const char *const *words_of[MAX_ATTRS];
+    int attr_count;
+    char text[2 * TEXT]; /* names; words, each attribute's joined by '|' and then one by one */
     size_t text_used;
-    const char *words[512];
+    const char *words[TEXT];
     int word_count;
     /* Defaults of ':d' attributes: constants that belong to no ExprCx; only ir_attr_equal and
      * attrs_default look at them. */
-    Term terms[32];
-    Expr exprs[32];
+    Term terms[MAX_ATTRS];
+    Expr exprs[MAX_ATTRS];
     int expr_count;
 } table = {.once = PTHREAD_ONCE_INIT};
 
 static const char *keep(const char *s, size_t n) {
-    assert(table.text_used + n < sizeof table.text);
     char *copy = table.text + table.text_used;
     memcpy(copy, s, n);
     copy[n] = 0;
@@ -53,7 +65,6 @@ static void parse_words(Row *row, const char *s, size_t n) {
     for (const char *end = s + n; s < end;) {
         const char *bar = memchr(s, '|', (size_t)(end - s));
         if (!bar) bar = end;
-        assert(table.word_count + 2 < (int)(sizeof table.words / sizeof *table.words));
         table.words[table.word_count++] = keep(s, (size_t)(bar - s));
         s = bar + 1;
     }
@@ -62,7 +73,6 @@ static void parse_words(Row *row, const char *s, size_t n) {
 }
 
 static const Expr *default_dim(int64_t v) {
-    assert(table.expr_count < (int)(sizeof table.exprs / sizeof *table.exprs));
     Term *t = &table.terms[table.expr_count];
     Expr *e = &table.exprs[table.expr_count++];
     *t = (Term){.coef = {v, 1}};
@@ -91,20 +101,22 @@ static void parse_default(Row *row, const char *s, size_t n) {
 /* One "name:kind" or "name:kind=default" of length n. */
 static void parse_attr(Row *row, const char *s, size_t n) {
     const char *colon = memchr(s, ':', n);
-    assert(colon && row->count < MAX_ATTRS);
+    assert(colon);
     AttrInfo *a = &row->attrs[row->count];
     size_t length = (size_t)(colon - s);
-    assert(length < sizeof a->name);
-    memcpy(a->name, s, length);
+    a->name = keep(s, length);
     a->kind = colon[1];
     a->value = unset(a->kind);
     if (n > length + 2) parse_default(row, colon + 3, n - length - 3);
     row->count++;
+    table.attr_count++;
 }
 
 static void parse_table(void) {
     for (int op = 0; op < OP_COUNT; op++) {
         const char *s = ir_op_info((OpKind)op)->attrs;
+        table.rows[op] = (Row){.attrs = table.attrs + table.attr_count,
+                               .words = table.words_of + table.attr_count};
         while (*s) {
             size_t n = strcspn(s, " ");
             if (n) parse_attr(&table.rows[op], s, n);

@@ -337,7 +337,7 @@ const OpInfo *ir_op_info(OpKind op);
 OpKind ir_op_find(const char *name); /* OP_COUNT if unknown */
 
 typedef struct AttrInfo {
-    char name[24];
+    const char *name;
     char kind; /* as in union Attr */
     bool has_default;
     Attr value;        /* the default */

@@ -15,6 +15,7 @@
 #include "tests/support/flow_plan.h"
 #include "tests/support/plan_mutate.h"
 #include "tests/support/run_plan.h"
+#include "tests/support/select_plan.h"
 #include "tests/support/zoo_plan.h"
 
 enum { RANDOM_MUTANTS = 40000 };
@@ -36,7 +37,7 @@ static unsigned char *make_tiny(size_t *size) {
     return tiny_plan(4, 3, size);
 }
 
-static MakePlan *const plans[] = {make_tiny, zoo_plan, flow_measured, flow_control};
+static MakePlan *const plans[] = {make_tiny, zoo_plan, select_plan, flow_measured, flow_control};
 enum { PLANS = sizeof plans / sizeof *plans };
 
 /* The plans themselves run, so that mutants of them come near to running. */
@@ -50,6 +51,24 @@ static void originals(void **state) {
         assert_true(ran > before);
         free(bytes);
     }
+}
+
+/* No instruction goes without mutants. */
+static void every_instruction(void **state) {
+    (void)state;
+    bool found[TN_OP_COUNT] = {false};
+    for (size_t p = 0; p < PLANS; p++) {
+        size_t size;
+        unsigned char *bytes = plans[p](&size);
+        const PlanHeader *h = (const PlanHeader *)bytes;
+        for (const PlanSection *s = plan_sections(bytes), *end = s + h->section_count; s < end; s++)
+            if (s->kind == TN_SECTION_INSTRUCTIONS)
+                for (uint64_t i = 0; i < s->count; i++)
+                    found[((const PlanInstruction *)(bytes + s->offset))[i].opcode] = true;
+        free(bytes);
+    }
+    for (int op = 0; op < TN_OP_COUNT; op++)
+        if (tn_instr(op) && !found[op]) fail_msg("no plan has %s", tn_instr(op)->name);
 }
 
 static void every_byte(void **state) {
@@ -89,7 +108,8 @@ static void random_fields(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(originals), cmocka_unit_test(every_byte),
-                                       cmocka_unit_test(random_fields)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(originals), cmocka_unit_test(every_instruction),
+        cmocka_unit_test(every_byte), cmocka_unit_test(random_fields)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

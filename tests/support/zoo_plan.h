@@ -1,6 +1,6 @@
-/* A plan with every instruction, for mutants: the kernels must be safe for whatever the verifier
- * and the extent rules let through. x[b, s, 8], index[b, s] and mask[b, s] go in; the values that
- * come out mean nothing. */
+/* A plan with most instructions (others: select_plan.h, flow_plan.h), for mutants: the kernels must
+ * be safe for whatever the verifier and the extent rules let through. x[b, s, 8], index[b, s] and
+ * mask[b, s] go in; the values that come out mean nothing. */
 #ifndef TENON_TESTS_SUPPORT_ZOO_PLAN_H
 #define TENON_TESTS_SUPPORT_ZOO_PLAN_H
 
