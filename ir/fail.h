@@ -11,7 +11,7 @@
  *     tn_leave(cx);
  *
  * A message is one line: the context, outermost first, then the text; at most 400 characters per
- * quoted piece; control bytes are escaped.
+ * quoted piece; control bytes are escaped. A list of problems has one indented line for each.
  */
 #ifndef TENON_IR_FAIL_H
 #define TENON_IR_FAIL_H

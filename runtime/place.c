@@ -197,8 +197,9 @@ static void set_bases(tenon_session *s, uint32_t stage) {
         const PlanBuffer *b = &s->plan->buffers[f->first_buffer + list->ids[k]];
         BufferState *state = &s->buffers[list->ids[k]];
         uint32_t port = b->index + (b->kind == TN_BUFFER_OUTPUT ? f->input_count : 0);
+        unsigned char *block = s->stages[stage].block.data; /* NULL if all that it holds is empty */
         if (state->placed)
-            state->base = s->stages[stage].block.data + state->offset;
+            state->base = block ? block + state->offset : NULL;
         else
             state->base = b->kind == TN_BUFFER_ARENA ? NULL : s->bindings[port].tensor.data;
     }

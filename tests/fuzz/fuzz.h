@@ -47,7 +47,8 @@ static inline void fuzz_run(void (*fn)(Cx *cx, const void *arg), const void *arg
         fn(&cx, arg);
     } else {
         fuzz_check(cx.code != TN_OK && cx.message[0]);
-        for (const char *p = cx.message; *p; p++) fuzz_check((unsigned char)*p >= 0x20);
+        for (const char *p = cx.message; *p; p++) /* several problems: indented lines */
+            fuzz_check((unsigned char)*p >= 0x20 || strncmp(p, "\n  ", 3) == 0);
     }
     cx_free(&cx);
 }

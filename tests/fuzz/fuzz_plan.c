@@ -1,6 +1,5 @@
 /* Any bytes as a plan, with checksums made right first: open it, run what opens. A byte from the
- * middle chooses which optional inputs are left out. Seeds: the plans of tests/support/tiny_plan.h
- * and zoo_plan.h. */
+ * middle chooses which optional inputs are left out. Seeds: the plans of tests/support. */
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/run_plan.h"
 
