@@ -19,7 +19,7 @@
 
 enum {
     TEXT = 0
-#define OP(name, min, max, outputs, attrs, shape, facts, flags, formula) +(int)sizeof(attrs)
+#define OP(name, min, max, outputs, types, attrs, shape, facts, flags, formula) +(int)sizeof(attrs)
 #include "ir/ops.def"
 #undef OP
     , /* characters of all rows' attributes, with the NUL of each */
