@@ -4,7 +4,8 @@
  * Constant tables are recognised as functions of the coordinates when the whole table agrees:
  *
  *     0 1 2 3 ..           i0                (position ids)
- *     1 0 0 / 1 1 0 / ..   i0 - i1 >= 0      (causal masks, boolean, integer or float) */
+ *     1 0 0 / 1 1 0 / ..   i0 - i1 >= 0      (causal masks, boolean, integer or float)
+ *     1 0 0 / 1 0 0 / 1 0 1   the same, and t[2, i1]: some columns are empty (boolean) */
 #include "ir/shape.h"
 
 #include <math.h>
@@ -106,6 +107,27 @@ static const Pred *table_triangle(Module *m, const Table *t, int64_t other) {
     return NULL;
 }
 
+/* A lower triangle in which some columns are unlike the first element all the way: where the
+ * elements are like the first. The last row says which columns. */
+static const Pred *table_columns(const Value *v, const Table *t, int64_t other) {
+    ExprCx *x = v->graph->module->ex;
+    int r = t->rank;
+    if (r < 2 || t->dims[r - 2] * t->dims[r - 1] != t->count) return NULL;
+    int64_t columns = t->dims[r - 1], last = t->count - columns, across = 1;
+    while (across < columns && table_same(t, 0, across)) across++;
+    for (int64_t k = 0; k < t->count; k++) {
+        bool like = k % columns < k / columns + across && table_same(t, 0, last + k % columns);
+        if (!table_same(t, like ? 0 : other, k)) return NULL;
+    }
+    const Expr *at[TN_MAX_RANK];
+    for (int i = 0; i < r; i++) at[i] = ex_int(x, t->dims[i] - 1);
+    at[r - 1] = ex_coord(x, r - 1, ex_int(x, columns));
+    const Expr *i = ex_coord(x, r - 2, ex_int(x, t->dims[r - 2]));
+    const Pred *column = pr_nonzero(x, ex_load(x, v, at, r));
+    if (!t->data[0]) column = pr_not(x, column);
+    return pr_and(x, pr_ge(x, ex_add(x, i, ex_int(x, across - 1)), at[r - 1]), column);
+}
+
 /* --- constants --- */
 
 static void constant_values(Value *v, const Table *t) {
@@ -146,6 +168,7 @@ static void bool_table(Value *v, const Table *t) {
     int64_t other = first_other(t);
     const Pred *p =
         other == t->count ? pr_bool(x, true) : table_triangle(v->graph->module, t, other);
+    if (!p) p = table_columns(v, t, other);
     if (p) v->facts.pred = first ? p : pr_not(x, p);
 }
 
