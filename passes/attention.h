@@ -26,6 +26,7 @@ typedef struct Attention {
     Node *prescale[2]; /* products of q and k with a number that `scale` takes up */
     int prescale_count;
     const Expr *dims[4]; /* of the scores: b, h, s, t */
+    double softcap;      /* 0: none */
     bool zero_nan;       /* probabilities that are NaN count as zero */
     const Pred
         *allowed; /* what is not `selected` away, over the coordinates of the scores; or NULL */

@@ -34,6 +34,7 @@ static bool leads_to_scores(const Value *v, int depth) {
     Value *const *in = v->node->inputs;
     switch (v->node->op) {
     case OP_mul:
+    case OP_tanh:
     case OP_view: return leads_to_scores(in[0], depth - 1);
     case OP_add: return leads_to_scores(in[0], depth - 1) || leads_to_scores(in[1], depth - 1);
     case OP_where: return leads_to_scores(in[1], depth - 1) || leads_to_scores(in[2], depth - 1);
@@ -117,7 +118,9 @@ static const char *take_product(Attention *a, ExprCx *x, Node *n) {
     static const char *const other = "the scores are multiplied by a tensor";
     const Value *m = n->inputs[1];
     const Facts *f = &m->facts;
-    if (!f->choice || !((f->yes == 1 && f->no == 0) || (f->yes == 0 && f->no == 1))) return other;
+    if (a->softcap != 0 || !f->choice ||
+        !((f->yes == 1 && f->no == 0) || (f->yes == 0 && f->no == 1)))
+        return other;
     const Pred *p = attention_over_scores(a, x, f->yes == 1 ? f->choice : pr_not(x, f->choice),
                                           &m->type, n->outputs[0]->type.rank);
     for (int i = 0; p && !a->allowed && i < a->added_count; i++) {
@@ -157,8 +160,19 @@ static const char *take_view(Attention *a, ExprCx *x, Node *n, Value **next) {
     return NULL;
 }
 
+/* cap tanh(scores / cap): what is left of the factor scales what the tangent is taken of. */
+static const char *take_tanh(Attention *a, Node *n, double *factor, Value **next) {
+    if (a->softcap != 0) return "the scores are capped twice";
+    if (!((float)*factor > 0 && isfinite((float)*factor))) return "the cap is no positive number";
+    a->softcap = *factor;
+    *next = n->inputs[0];
+    return NULL;
+}
+
 static const char *step(Attention *a, ExprCx *x, Node *n, double *factor, Value **next) {
     const char *why = NULL;
+    if (a->softcap != 0 && (n->op == OP_add || n->op == OP_where))
+        return "the scores are masked before they are capped";
     double c;
     switch (n->op) {
     case OP_view: return take_view(a, x, n, next);
@@ -175,6 +189,7 @@ static const char *step(Attention *a, ExprCx *x, Node *n, double *factor, Value 
         *next = n->inputs[scores];
         break;
     }
+    case OP_tanh: why = take_tanh(a, n, factor, next); break;
     case OP_where: why = take_where(a, x, n, *factor, next); break;
     default: return "the scores are changed by another operator";
     }

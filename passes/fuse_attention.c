@@ -190,6 +190,7 @@ static Node *attention_node(Graph *g, const Attention *a, const Masks *m) {
     ir_set_dim(n, "offset", m->mask.offset);
     ir_set_int(n, "left", m->mask.left);
     ir_set_int(n, "right", m->mask.right);
+    ir_set_float(n, "softcap", a->softcap);
     ir_set_bool(n, "zero_nan", a->zero_nan);
     ir_set_bool(n, "bias_last", m->select && a->added_last);
     if (m->any) {
