@@ -34,6 +34,7 @@ static bool leads_to_scores(const Value *v, int depth) {
     Value *const *in = v->node->inputs;
     switch (v->node->op) {
     case OP_mul:
+    case OP_sub:
     case OP_tanh:
     case OP_view: return leads_to_scores(in[0], depth - 1);
     case OP_add: return leads_to_scores(in[0], depth - 1) || leads_to_scores(in[1], depth - 1);
@@ -171,7 +172,7 @@ static const char *take_tanh(Attention *a, Node *n, double *factor, Value **next
 
 static const char *step(Attention *a, ExprCx *x, Node *n, double *factor, Value **next) {
     const char *why = NULL;
-    if (a->softcap != 0 && (n->op == OP_add || n->op == OP_where))
+    if (a->softcap != 0 && (n->op == OP_add || n->op == OP_sub || n->op == OP_where))
         return "the scores are masked before they are capped";
     double c;
     switch (n->op) {
@@ -189,6 +190,10 @@ static const char *step(Attention *a, ExprCx *x, Node *n, double *factor, Value 
         *next = n->inputs[scores];
         break;
     }
+    case OP_sub:
+        why = take_added(a, n->inputs[1], -*factor, n->outputs[0]->type.rank);
+        *next = n->inputs[0];
+        break;
     case OP_tanh: why = take_tanh(a, n, factor, next); break;
     case OP_where: why = take_where(a, x, n, *factor, next); break;
     default: return "the scores are changed by another operator";
