@@ -42,7 +42,7 @@ static void test_triangles(void **state) {
     (void)state;
     GUARD();
     enum { N = 20 };
-    uint8_t lower[N * N], upper[N * N], odd[N * N];
+    uint8_t lower[N * N], upper[N * N], odd[N * N], columns[N * N];
     float additive[N * N];
     int64_t number[N * N];
     for (int i = 0; i < N; i++)
@@ -50,16 +50,19 @@ static void test_triangles(void **state) {
             lower[i * N + j] = i >= j;
             upper[i * N + j] = j > i;
             odd[i * N + j] = i >= j;
+            columns[i * N + j] = i >= j && j % 7 != 6;
             additive[i * N + j] = j > i ? -10000.0f : 0.0f;
             number[i * N + j] = i >= j;
         }
-    odd[N * N - 1] = 0;
+    odd[5 * N + 2] = 0;
     int64_t dims[] = {1, 1, N, N};
     assert_string_equal(pred_text(ir_tensor(fx.g, "t", TN_BOOL, 4, dims, lower)), "i2 - i3 >= 0");
     assert_string_equal(pred_text(ir_tensor(fx.g, "t", TN_BOOL, 4, dims, upper)),
                         "-i2 + i3 - 1 >= 0");
     assert_string_equal(pred_text(ir_tensor(fx.g, "t", TN_BOOL, 4, dims, odd)),
                         "t[0, 0, i2, i3] != 0");
+    assert_string_equal(pred_text(ir_tensor(fx.g, "t", TN_BOOL, 4, dims, columns)),
+                        "i2 - i3 >= 0 and t[0, 0, 19, i3] != 0");
     assert_string_equal(choice_text(ir_tensor(fx.g, "t", TN_F32, 4, dims, additive)),
                         "i2 - i3 >= 0 ? 0 : -10000");
     assert_string_equal(elem_text(ir_tensor(fx.g, "t", TN_I64, 4, dims, number)),
