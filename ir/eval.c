@@ -61,11 +61,20 @@ static void make_output(RefCall *call, const Type *type, Tensor *t, Arena *arena
     t->data = arena_alloc(arena, t->bytes);
 }
 
+/* Kernels read elements as they are typed; constants in mapped files may be anywhere. */
+static void align_operand(RefCall *call, const Tensor **operand) {
+    const Tensor *t = *operand;
+    if (!t || (uintptr_t)t->data % tn_dtype_size(t->dtype) == 0) return;
+    Tensor *copy = ARENA_NEW(&call->scratch, Tensor);
+    *copy = *t;
+    copy->data = arena_copy(&call->scratch, t->data, t->bytes);
+    *operand = copy;
+}
+
 void ir_eval_node(const Node *n, const Tensor *const *inputs, Tensor *outputs,
                   const int64_t *symbols, Arena *arena) {
     Cx *cx = n->graph->module->cx;
     RefCall call = {.node = n,
-                    .in = inputs,
                     .n_in = n->input_count,
                     .out = outputs,
                     .n_out = n->output_count,
@@ -74,7 +83,13 @@ void ir_eval_node(const Node *n, const Tensor *const *inputs, Tensor *outputs,
     call.scratch = (Arena){.alloc = arena->alloc, .on_oom = on_scratch_oom, .oom_user = &call};
     const char *op = ir_op_info(n->op)->name;
     tn_enter_node(cx, n->origin_count ? n->origins[0] : op, op);
-    for (int i = 0; i < n->input_count; i++) check_operand(&call, i);
+    const Tensor **operands = ARENA_ARRAY(&call.scratch, const Tensor *, (size_t)n->input_count);
+    call.in = operands;
+    for (int i = 0; i < n->input_count; i++) {
+        operands[i] = inputs[i];
+        align_operand(&call, &operands[i]);
+        check_operand(&call, i);
+    }
     for (int i = 0; i < n->output_count; i++)
         make_output(&call, &n->outputs[i]->type, &outputs[i], arena);
     kernels[n->op](&call);
@@ -117,7 +132,7 @@ static void measure(Evaluation *e, const Node *n, const Tensor *t) {
     const char *name = n->inputs[0]->name ? n->inputs[0]->name : "the operand";
     tn_enter_node(cx, n->origin_count ? n->origins[0] : "measure", "measure");
     for (int i = 0; i < list->count; i++)
-        ir_bind_measured(&e->symbols, list->e[i], ((const int64_t *)t->data)[i],
+        ir_bind_measured(&e->symbols, list->e[i], ir_element_i64(TN_I64, t->data, i),
                          arena_printf(e->arena, "element %d of '%s'", i, name));
     tn_leave(cx);
 }

@@ -229,7 +229,8 @@ static void test_recurrent(void **state) {
     static const char *const attributes[] = {
         "f=Sigmoid", "f=HardSigmoid, f_alpha=0.3, f_beta=0.4, g=Softsign, h=Elu, h_alpha=0.5",
         "f=Sigmoid, clip=0.4, coupled=1, linear=1",
-        "f=ScaledTanh, f_alpha=0.7, g=Affine, g_alpha=0.3, g_beta=0.1, h=LeakyRelu, h_alpha=0.2",
+        ("f=ScaledTanh, f_alpha=0.7, f_beta=0.5, g=Affine, g_alpha=0.3, g_beta=0.1, "
+         "h=LeakyRelu, h_alpha=0.2"),
         "f=Softplus, g=ThresholdedRelu, g_alpha=0.3, h=Relu, clip=0.3"};
     static const char *const modes[] = {"rnn", "gru", "lstm"};
     static const int gates[] = {1, 3, 4};
