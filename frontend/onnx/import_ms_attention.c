@@ -141,13 +141,14 @@ void import_ms_attention(OnnxNode *n) {
     enum { X, WEIGHTS, BIAS, MASK, PAST, ADDED, PAST_LENGTH };
     onnx_need_rank(n, X, 3);
     onnx_need_rank(n, WEIGHTS, 2);
+    if (onnx_given(n, BIAS)) onnx_need_rank(n, BIAS, 1);
     onnx_refuse_input(n, PAST_LENGTH, "past_sequence_length");
     Value *all = ir_matmul(n->g, n->inputs[X], n->inputs[WEIGHTS], false, false);
     if (onnx_given(n, BIAS)) all = ir_binary(n->g, OP_add, all, n->inputs[BIAS]);
     attend_packed(n, all, MASK, PAST, ADDED);
 }
 
-/* The same over a product of bytes. */
+/* The same over a product of bytes, in the type of the scales. */
 void import_ms_qattention(OnnxNode *n) {
     enum { X, WEIGHTS, BIAS, X_SCALE, W_SCALE, MASK, X_ZERO, W_ZERO, PAST, NONE };
     onnx_need_rank(n, X, 3);
@@ -155,6 +156,7 @@ void import_ms_qattention(OnnxNode *n) {
     Value *all = quant_product(n, n->inputs[X], quant_given(n, X_ZERO), n->inputs[WEIGHTS],
                                quant_given(n, W_ZERO));
     all = quant_scaled(n, all, n->inputs[X_SCALE], n->inputs[W_SCALE], n->inputs[BIAS]);
+    all = ir_cast(n->g, all, n->inputs[X_SCALE]->type.dtype);
     attend_packed(n, all, MASK, PAST, NONE);
 }
 

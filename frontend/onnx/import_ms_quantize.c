@@ -77,6 +77,8 @@ void import_ms_qlinear_global_average_pool(OnnxNode *n) {
 
 Value *quant_scaled(OnnxNode *n, Value *y, Value *a_scale, Value *b_scale, Value *bias) {
     Graph *g = n->g;
+    if (bias && bias->type.rank != 1)
+        tn_fail(n->cx, TN_E_MODEL, "the bias is %s, not a vector", ir_type_text(n->m, &bias->type));
     Value *scale = ir_binary(g, OP_mul, ir_cast(g, quant_along(n, a_scale, true), TN_F32),
                              ir_cast(g, quant_along(n, b_scale, false), TN_F32));
     y = ir_binary(g, OP_mul, ir_cast(g, y, TN_F32), scale);

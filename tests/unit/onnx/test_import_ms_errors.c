@@ -45,6 +45,7 @@ static void test_attention(void **state) {
            "the mask is f32[2, 3, 8], wanted integers with 1 to 4 axes");
     refuse(ATTENTION "x w b - x {num_heads=2}" Y, "Attention",
            "input 4 is f32[2, 3, 8], wanted 5 axes");
+    refuse(ATTENTION "x w w {num_heads=2}" Y, "Attention", "input 2 is f32[8, 24], wanted 1 axes");
     refuse_as(TN_E_UNSUPPORTED, ATTENTION "x w b {num_heads=2 do_rotary=1}" Y, "Attention",
               "unsupported: do_rotary");
 }
@@ -132,6 +133,22 @@ static void test_matmul_nbits(void **state) {
               "weights of 3 bits are unsupported");
 }
 
+static void test_quantised_bias(void **state) {
+    (void)state;
+    refuse("in a u8 [3,8]\nin b u8 [8,3]\nin s f32 []\nin c f32 [3,1]\n"
+           "y = com.microsoft::MatMulIntegerToFloat a b s s - - c" Y,
+           "MatMulIntegerToFloat", "the bias is f32[3, 1], not a vector");
+}
+
+/* The result has the type of the scales. */
+static void test_qattention_type(void **state) {
+    (void)state;
+    expect_fail(import_text,
+                "in x u8 [2,3,8]\nin w u8 [8,24]\nin b f16 [24]\nin s f16 []\n"
+                "y = com.microsoft::QAttention x w b s s {num_heads=2}\nout y f32",
+                TN_E_MODEL, "m.onnx: output 'y': declared as f32, but computed as f16");
+}
+
 /* --- operators with a state --- */
 
 #define LINEAR                                                              \
@@ -179,6 +196,8 @@ int main(void) {
         cmocka_unit_test(test_group_query_attention),
         cmocka_unit_test(test_rotary),
         cmocka_unit_test(test_matmul_nbits),
+        cmocka_unit_test(test_quantised_bias),
+        cmocka_unit_test(test_qattention_type),
         cmocka_unit_test(test_linear_attention),
         cmocka_unit_test(test_index_types),
     };
