@@ -174,7 +174,8 @@ static void list_taps(const Resize *r, const Taps *t, int64_t i, int64_t positio
     for (int64_t k = first; k < first + t->taps; k++) {
         bool counts = !inside_only || (k >= 0 && k < r->n);
         double weight = counts ? weight_at(r, (double)k - at) : 0;
-        taps_set(t, r->dtype, k - first, i, clamp_index(r, (double)k),
+        double from = weight != 0 ? (double)k : floor(at); /* no 0 * NaN from a neighbour */
+        taps_set(t, r->dtype, k - first, i, clamp_index(r, from),
                  normalise ? weight / sum : weight);
     }
 }

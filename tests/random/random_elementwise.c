@@ -57,7 +57,8 @@ bool make_jump(Maker *k, OpKind op) { /* floor, ceil, round, sign */
 bool make_sum(Maker *k, OpKind op) { /* add, sub, min, max */
     Item x = random_any(k);
     TnDType t = x.v->type.dtype;
-    if (t == TN_BOOL || (t == TN_U8 && op == OP_sub)) return false;
+    bool is_unsigned = t == TN_U8 || t == TN_U16 || t == TN_U32 || t == TN_U64;
+    if (t == TN_BOOL || (is_unsigned && op == OP_sub)) return false; /* wraps: far from bounded */
     Item y = random_partner(k, &x.v->type, t);
     bool picks = op == OP_min || op == OP_max,
          exact = x.exact && y.exact && (picks || t != TN_BF16);
