@@ -97,6 +97,28 @@ static inline const char *type_of(const Value *v) {
     return ir_type_text(fx.m, &v->type);
 }
 
+static inline Node *node(OpKind op, int n, Value *const *inputs) {
+    return ir_node(fx.g, op, n, inputs);
+}
+
+#define INPUTS(...)                                                          \
+    (int)(sizeof((Value *[]){__VA_ARGS__}) / sizeof(Value *)), (Value *[]) { \
+        __VA_ARGS__                                                          \
+    }
+
+static inline const char *type_after(Node *n) {
+    return type_of(ir_insert(n));
+}
+
+/* The last requirement, "left == right (origin)". */
+static inline const char *requirement(void) {
+    const Requirement *r = ex_requirements(fx.x);
+    if (!r) return "";
+    while (r->next) r = r->next;
+    return arena_printf(&fx.cx.arena, "%s %s %s (%s)", ex_text(fx.x, r->left),
+                        r->kind == REL_EQ ? "==" : "<=", ex_text(fx.x, r->right), r->origin);
+}
+
 static inline const char *leaf_name(void *user, const void *leaf) {
     (void)user;
     const Value *v = leaf;
