@@ -119,15 +119,6 @@ static const char *origin_of(const Node *n) {
     return n->origin_count ? n->origins[0] : ir_op_info(n->op)->name;
 }
 
-static const char *place_text(Tool *t, const StTensor *w, int64_t index) {
-    int64_t at[TN_MAX_RANK];
-    for (int i = w->rank - 1; i >= 0; i--) {
-        at[i] = w->dims[i] ? index % w->dims[i] : 0;
-        index = w->dims[i] ? index / w->dims[i] : 0;
-    }
-    return weights_shape_text(&t->cx, w->rank, at);
-}
-
 static const Expected *expected_of(const Bisect *b, const Value *v) {
     for (const SourceName *s = v->sources; s; s = s->next) {
         const Expected *e = names_find(&b->x->by_name, s->name);
@@ -216,7 +207,7 @@ static void print_first(Tool *t, const Bisect *b, const Expected *e) {
     tool_printf(t,
                 "\n  %" PRId64 " of %" PRId64 " elements differ; at %s: %.9g, expected %.9g "
                 "(difference %.3g, allowed %.3g)\n",
-                a->wrong, a->count, place_text(t, &e->tensors[0], a->worst), a->got, a->want,
+                a->wrong, a->count, tool_index_text(t, &e->tensors[0], a->worst), a->got, a->want,
                 a->error, a->allowed);
     if (!a->same_type)
         tool_printf(

@@ -49,15 +49,6 @@ static void parse(Tool *t, Diff *d) {
         tool_usage(t, "a plan, --inputs and one of --expect and --against are wanted");
 }
 
-static const char *place_text(Tool *t, const StTensor *w, int64_t index) {
-    int64_t at[TN_MAX_RANK];
-    for (int i = w->rank - 1; i >= 0; i--) {
-        at[i] = w->dims[i] ? index % w->dims[i] : 0;
-        index = w->dims[i] ? index / w->dims[i] : 0;
-    }
-    return weights_shape_text(&t->cx, w->rank, at);
-}
-
 static bool compare(Tool *t, const Diff *d, const StTensor *got, const StTensor *want) {
     bool same = got->rank == want->rank && got->dtype == want->dtype &&
                 !memcmp(got->dims, want->dims, (size_t)got->rank * sizeof *got->dims);
@@ -72,7 +63,7 @@ static bool compare(Tool *t, const Diff *d, const StTensor *got, const StTensor 
     tool_printf(t, "%s: %s, largest difference %.3g, allowed %.3g\n", got->name,
                 a.ok ? "ok" : "DIFFERENT", a.largest, a.allowed);
     if (!a.ok)
-        tool_printf(t, "  at %s: %.9g, expected %.9g\n", place_text(t, got, a.worst), a.got,
+        tool_printf(t, "  at %s: %.9g, expected %.9g\n", tool_index_text(t, got, a.worst), a.got,
                     a.want);
     return a.ok;
 }

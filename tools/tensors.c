@@ -197,3 +197,12 @@ StTensor *tool_outputs(Tool *t, const PlanRun *r, const char *function, size_t *
     }
     return out;
 }
+
+const char *tool_index_text(Tool *t, const StTensor *w, int64_t index) {
+    int64_t at[TN_MAX_RANK];
+    for (int i = w->rank - 1; i >= 0; i--) {
+        at[i] = w->dims[i] ? index % w->dims[i] : 0;
+        index = w->dims[i] ? index / w->dims[i] : 0;
+    }
+    return weights_shape_text(&t->cx, w->rank, at);
+}

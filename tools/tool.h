@@ -90,6 +90,8 @@ StTensor *tool_outputs(Tool *t, const PlanRun *r, const char *function, size_t *
 /* The elements of a tensor of a file, aligned to their size: a copy where the file has them
  * unaligned. Never NULL. */
 void *tool_aligned(Tool *t, const StTensor *w);
+/* The coordinates of the element at a row-major index: "[1, 0, 7]". */
+const char *tool_index_text(Tool *t, const StTensor *w, int64_t index);
 /* "0/in/input_ids" -> "input_ids" where a recording has several cases; see tensors.c. */
 const StTensor *tool_find(const SafeTensors *st, const char *name);
 

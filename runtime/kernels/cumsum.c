@@ -82,13 +82,8 @@ void TN_FN(cumsum_run)(const TnCall *call, int64_t task, void *scratch) {
     Loop l = loop_over(x);
     loop_add(&l, x);
     loop_add(&l, y);
-    l.dims[axis] = 1;
-    loop_collapse(&l);
-    int64_t lines = loop_points(&l, l.rank), i = task * call->tile[0];
-    int64_t last = i + call->tile[0] < lines ? i + call->tile[0] : lines;
-    LoopAt at;
-    loop_seek(&l, l.rank, i, &at);
-    for (; i < last; i++, loop_next(&l, l.rank, &at))
-        sum_line(&line, (char *)y->data + (at.offset[1] + y_begin) * size,
-                 (const char *)x->data + (at.offset[0] + x_begin) * size, scratch);
+    LoopLines t = loop_lines(&l, axis, task, call->tile[0]);
+    for (; t.i < t.last; loop_next_line(&l, &t))
+        sum_line(&line, (char *)y->data + (t.at.offset[1] + y_begin) * size,
+                 (const char *)x->data + (t.at.offset[0] + x_begin) * size, scratch);
 }

@@ -129,4 +129,30 @@ static inline void loop_next(const Loop *l, int axes, LoopAt *at) {
     }
 }
 
+/* The walk of one task over lines along an axis:
+ *
+ *     LoopLines l = loop_lines(&loop, axis, task, lines per task);
+ *     for (; l.i < l.last; loop_next_line(&loop, &l)) line(l.at.offset[0], l.at.offset[1]);
+ */
+typedef struct LoopLines {
+    int64_t i, last;
+    LoopAt at;
+} LoopLines;
+
+/* `l` has all its operands, and is not collapsed yet. */
+static inline LoopLines loop_lines(Loop *l, int axis, int64_t task, int64_t per_task) {
+    LoopLines lines = {.i = task * per_task};
+    l->dims[axis] = 1;
+    loop_collapse(l);
+    int64_t all = loop_points(l, l->rank);
+    lines.last = lines.i + per_task < all ? lines.i + per_task : all;
+    loop_seek(l, l->rank, lines.i, &lines.at);
+    return lines;
+}
+
+static inline void loop_next_line(const Loop *l, LoopLines *lines) {
+    lines->i++;
+    loop_next(l, l->rank, &lines->at);
+}
+
 #endif

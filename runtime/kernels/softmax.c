@@ -97,15 +97,10 @@ void TN_FN(softmax_run)(const TnCall *call, int64_t task, void *scratch) {
     Loop l = loop_over(x);
     loop_add(&l, x);
     loop_add(&l, y);
-    l.dims[axis] = 1;
-    loop_collapse(&l);
-    int64_t rows = loop_points(&l, l.rank), first = task * call->tile[0];
-    int64_t last = first + call->tile[0] < rows ? first + call->tile[0] : rows;
-    LoopAt at;
-    loop_seek(&l, l.rank, first, &at);
-    for (int64_t i = first; i < last; i++, loop_next(&l, l.rank, &at)) {
-        const void *from = (const char *)x->data + at.offset[0] * size;
-        void *to = (char *)y->data + at.offset[1] * size;
+    LoopLines t = loop_lines(&l, axis, task, call->tile[0]);
+    for (; t.i < t.last; loop_next_line(&l, &t)) {
+        const void *from = (const char *)x->data + t.at.offset[0] * size;
+        void *to = (char *)y->data + t.at.offset[1] * size;
         if (quick) {
             softmax_row(to, from, n, want_log);
             continue;

@@ -6,33 +6,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "runtime/tenon.h"
+#include "tests/support/counting_allocator.h"
 #include "tests/support/flow_plan.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tiny_plan.h"
-
-typedef struct Counter {
-    int calls, live;
-    int fail_at; /* number of the first call that fails, from 1; 0 = none */
-    int for_good;
-} Counter;
-
-static void *count_allocate(void *user, size_t size, size_t alignment) {
-    Counter *c = user;
-    c->calls++;
-    if (c->fail_at && (c->for_good ? c->calls >= c->fail_at : c->calls == c->fail_at)) return NULL;
-    if (alignment < sizeof(void *)) alignment = sizeof(void *);
-    void *p = aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-    if (p) {
-        memset(p, 0xa5, size); /* nobody may rely on zeros */
-        c->live++;
-    }
-    return p;
-}
-
-static void count_release(void *user, void *memory) {
-    ((Counter *)user)->live--;
-    free(memory);
-}
 
 /* Two runs of different shapes. Returns the first status that is not TENON_OK. */
 static tenon_status scenario(Counter *c, int read_into_memory) {

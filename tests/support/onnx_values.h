@@ -6,6 +6,7 @@
 #define TENON_TESTS_SUPPORT_ONNX_VALUES_H
 
 #include <math.h>
+#include <stdio.h>
 #include "frontend/frontend.h"
 #include "tests/support/expect_fail.h"
 #include "tests/support/onnx_builder.h"
@@ -24,6 +25,21 @@ static inline Graph *import_graph(Cx *cx, const char *text) {
 /* For expect_fail: only imports. */
 static inline void import_model(Cx *cx, const void *text) {
     import_graph(cx, text);
+}
+
+/* The import fails with the message "m.onnx: <before><text>". */
+static inline void refuse_model(const char *model, TnStatus code, const char *before,
+                                const char *text) {
+    char message[2048];
+    snprintf(message, sizeof message, ONNX_FILE ": %s%s", before, text);
+    expect_fail(import_model, model, code, message);
+}
+
+/* The same of the node whose first output is y: "m.onnx: node 'y' (OP): <text>". */
+static inline void refuse_y(const char *model, TnStatus code, const char *op, const char *text) {
+    char before[256];
+    snprintf(before, sizeof before, "node 'y' (%s): ", op);
+    refuse_model(model, code, before, text);
 }
 
 typedef struct Expected {

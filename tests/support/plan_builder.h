@@ -73,25 +73,22 @@ static inline uint32_t pb_const(PlanBuilder *b, int64_t value) {
                      sizeof(PlanExpr));
 }
 
+static inline uint32_t pb_symbol_of(PlanBuilder *b, PlanSymbolKind kind, const char *name,
+                                    int64_t min, int64_t max, uint32_t bound) {
+    PlanSymbol s = {
+        .name = pb_string(b, name), .kind = kind, .min = min, .max = max, .bound = bound};
+    return pb_expr(b, TN_EXPR_SYMBOL, pb_record(b, TN_SECTION_SYMBOLS, &s, sizeof s), 0);
+}
+
 /* The expression that is a new symbol. */
 static inline uint32_t pb_symbol(PlanBuilder *b, const char *name, int64_t min, int64_t max) {
-    PlanSymbol s = {.name = pb_string(b, name),
-                    .kind = TN_SYMBOL_INPUT,
-                    .min = min,
-                    .max = max,
-                    .bound = TN_NO_ID};
-    return pb_expr(b, TN_EXPR_SYMBOL, pb_record(b, TN_SECTION_SYMBOLS, &s, sizeof s), 0);
+    return pb_symbol_of(b, TN_SYMBOL_INPUT, name, min, max, TN_NO_ID);
 }
 
 /* The expression that is a new symbol which only a run can tell; bound may be TN_NO_ID. */
 static inline uint32_t pb_measured(PlanBuilder *b, const char *name, int64_t min, int64_t max,
                                    uint32_t bound) {
-    PlanSymbol s = {.name = pb_string(b, name),
-                    .kind = TN_SYMBOL_MEASURED,
-                    .min = min,
-                    .max = max,
-                    .bound = bound};
-    return pb_expr(b, TN_EXPR_SYMBOL, pb_record(b, TN_SECTION_SYMBOLS, &s, sizeof s), 0);
+    return pb_symbol_of(b, TN_SYMBOL_MEASURED, name, min, max, bound);
 }
 
 static inline void pb_require(PlanBuilder *b, PlanRelation relation, uint32_t left, uint32_t right,

@@ -17,12 +17,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char scratch_path[64];
+static char scratch_path[256];
 
 static inline int scratch_enter(void **state) {
     (void)state;
-    strcpy(scratch_path, "/tmp/tenon-test-XXXXXX");
-    return !mkdtemp(scratch_path) || chdir(scratch_path) != 0;
+    const char *parent = getenv("TMPDIR");
+    int n = snprintf(scratch_path, sizeof scratch_path, "%s/tenon-test-XXXXXX",
+                     parent && *parent ? parent : "/tmp");
+    return n >= (int)sizeof scratch_path || !mkdtemp(scratch_path) || chdir(scratch_path) != 0;
 }
 
 /* Removes what is in the present folder; links are removed, not followed. */

@@ -55,20 +55,15 @@ void topk_run_common(const TnCall *call, int64_t task, void *scratch) {
     loop_add(&l, x);
     loop_add(&l, y);
     loop_add(&l, places->data ? places : y);
-    l.dims[axis] = 1;
-    loop_collapse(&l);
-    int64_t lines = loop_points(&l, l.rank), i = task * call->tile[0];
-    int64_t last = i + call->tile[0] < lines ? i + call->tile[0] : lines;
-    LoopAt at;
-    loop_seek(&l, l.rank, i, &at);
-    for (; i < last; i++, loop_next(&l, l.rank, &at)) {
-        const char *line = (const char *)x->data + at.offset[0] * size;
+    LoopLines t = loop_lines(&l, axis, task, call->tile[0]);
+    for (; t.i < t.last; loop_next_line(&l, &t)) {
+        const char *line = (const char *)x->data + t.at.offset[0] * size;
         select_best(heap, k, line, (TnDType)x->dtype, sx, n, invert, (uint64_t *)(heap + k));
         sort_best(heap, k);
         for (int64_t j = 0; j < k; j++) {
-            memcpy((char *)y->data + (at.offset[1] + j * sy) * size,
+            memcpy((char *)y->data + (t.at.offset[1] + j * sy) * size,
                    line + heap[j].place * sx * size, (size_t)size);
-            if (places->data) ((int64_t *)places->data)[at.offset[2] + j * sp] = heap[j].place;
+            if (places->data) ((int64_t *)places->data)[t.at.offset[2] + j * sp] = heap[j].place;
         }
     }
 }

@@ -1,21 +1,8 @@
 /* Graphs in attributes, functions, sequences: what must be refused, and with which text. */
-#include <stdio.h>
-#include "frontend/frontend.h"
-#include "tests/support/expect_fail.h"
-#include "tests/support/onnx_builder.h"
-#include "tests/support/scratch.h"
-
-#define FILE_NAME "m.onnx"
-
-static void import_text(Cx *cx, const void *text) {
-    write_model(FILE_NAME, text);
-    onnx_import(ir_module_new(cx), FILE_NAME, NULL);
-}
+#include "tests/support/onnx_values.h"
 
 static void refuse(const char *model, TnStatus code, const char *text) {
-    char message[2048];
-    snprintf(message, sizeof message, "m.onnx: %s", text);
-    expect_fail(import_text, model, code, message);
+    refuse_model(model, code, "", text);
 }
 
 #define INVALID(model, text)     refuse(model, TN_E_MODEL, text)
@@ -77,7 +64,7 @@ static void test_if(void **state) {
     /* an operator that is not there matters only where it is needed */
     UNSUPPORTED("body t\nt1 = Blur x\nout t1\nend\n" SAME IN IF,
                 "unsupported operator Blur of opset 20 (1: 't1')");
-    expect_ok(import_text,
+    expect_ok(import_model,
               "body t\nt1 = Blur x\nout t1\nend\n" SAME "in x f32 [n]\nconst c bool [] 0\n" IF);
 }
 
@@ -178,7 +165,7 @@ static void test_doubling(void **state) {
                        i - 1);
     snprintf(text + at, sizeof text - (size_t)at, "in x f32 [n]\ny = d::F40 x\nout y");
     char message[2048];
-    assert_int_equal(try_call(import_text, text, message, sizeof message), TN_E_LIMIT);
+    assert_int_equal(try_call(import_model, text, message, sizeof message), TN_E_LIMIT);
     assert_non_null(strstr(message, "with the functions that it calls, more than 1048576 nodes"));
 }
 

@@ -1,20 +1,8 @@
 /* Models that the ONNX importer must refuse, with the text it refuses them with. */
-#include "frontend/frontend.h"
-#include "tests/support/expect_fail.h"
-#include "tests/support/onnx_builder.h"
-#include "tests/support/scratch.h"
-
-#define FILE_NAME "m.onnx"
-
-static void import_text(Cx *cx, const void *text) {
-    write_model(FILE_NAME, text);
-    onnx_import(ir_module_new(cx), FILE_NAME, NULL);
-}
+#include "tests/support/onnx_values.h"
 
 static void refuse(const char *model, TnStatus code, const char *text) {
-    char message[2048];
-    snprintf(message, sizeof message, "m.onnx: %s", text);
-    expect_fail(import_text, model, code, message);
+    refuse_model(model, code, "", text);
 }
 
 /* For nodes whose first output is y. */
@@ -131,10 +119,10 @@ static void refuse_attribute(Bytes attribute, const char *text) {
     bytes_field_message(&graph, 1, &node);
     bytes_field_message(&graph, 12, &info);
     Bytes model = onnx_model(&graph);
-    write_file(FILE_NAME, model.data, model.size);
+    write_file(ONNX_FILE, model.data, model.size);
     bytes_free(&model);
     snprintf(message, sizeof message, "m.onnx: node 'y' (Constant): %s", text);
-    expect_fail(import_file, FILE_NAME, TN_E_MODEL, message);
+    expect_fail(import_file, ONNX_FILE, TN_E_MODEL, message);
 }
 
 static Bytes attribute_named(const char *name) {

@@ -1,25 +1,9 @@
 /* Operators of com.microsoft and those that carry a state: operands that are missing, of another
  * rank or type, and numbers of heads that divide nothing, with the text they are refused with. */
-#include "frontend/frontend.h"
-#include "tests/support/expect_fail.h"
-#include "tests/support/onnx_builder.h"
-#include "tests/support/scratch.h"
-
-#define FILE_NAME "m.onnx"
-
-static void import_text(Cx *cx, const void *text) {
-    write_model(FILE_NAME, text);
-    onnx_import(ir_module_new(cx), FILE_NAME, NULL);
-}
-
-static void refuse_as(TnStatus code, const char *model, const char *op, const char *text) {
-    char message[1024];
-    snprintf(message, sizeof message, "m.onnx: node 'y' (%s): %s", op, text);
-    expect_fail(import_text, model, code, message);
-}
+#include "tests/support/onnx_values.h"
 
 static void refuse(const char *model, const char *op, const char *text) {
-    refuse_as(TN_E_MODEL, model, op, text);
+    refuse_y(model, TN_E_MODEL, op, text);
 }
 
 #define Y "\nout y"
@@ -46,8 +30,8 @@ static void test_attention(void **state) {
     refuse(ATTENTION "x w b - x {num_heads=2}" Y, "Attention",
            "input 4 is f32[2, 3, 8], wanted 5 axes");
     refuse(ATTENTION "x w w {num_heads=2}" Y, "Attention", "input 2 is f32[8, 24], wanted 1 axes");
-    refuse_as(TN_E_UNSUPPORTED, ATTENTION "x w b {num_heads=2 do_rotary=1}" Y, "Attention",
-              "unsupported: do_rotary");
+    refuse_y(ATTENTION "x w b {num_heads=2 do_rotary=1}" Y, TN_E_UNSUPPORTED, "Attention",
+             "unsupported: do_rotary");
 }
 
 #define MULTI                                                                 \
@@ -129,8 +113,8 @@ static void test_matmul_nbits(void **state) {
     refuse(PACKED "x w w {K=32 N=4 block_size=16}" Y, op,
            "scales are u8[4, 2, 8], wanted 8 elements");
     refuse(PACKED "x i s {K=32 N=4 block_size=16}" Y, op, "the weights are i8, not u8");
-    refuse_as(TN_E_UNSUPPORTED, PACKED "x w s {K=32 N=4 block_size=16 bits=3}" Y, op,
-              "weights of 3 bits are unsupported");
+    refuse_y(PACKED "x w s {K=32 N=4 block_size=16 bits=3}" Y, TN_E_UNSUPPORTED, op,
+             "weights of 3 bits are unsupported");
 }
 
 static void test_quantised_bias(void **state) {
@@ -143,7 +127,7 @@ static void test_quantised_bias(void **state) {
 /* The result has the type of the scales. */
 static void test_qattention_type(void **state) {
     (void)state;
-    expect_fail(import_text,
+    expect_fail(import_model,
                 "in x u8 [2,3,8]\nin w u8 [8,24]\nin b f16 [24]\nin s f16 []\n"
                 "y = com.microsoft::QAttention x w b s s {num_heads=2}\nout y f32",
                 TN_E_MODEL, "m.onnx: output 'y': declared as f32, but computed as f16");

@@ -45,9 +45,7 @@ static void test_attributes(void **state) {
 }
 
 static void refuse(const char *model, TnStatus code, const char *text) {
-    char message[1024];
-    snprintf(message, sizeof message, "m.onnx: node 'y' %s", text);
-    expect_fail(import_model, model, code, message);
+    refuse_model(model, code, "node 'y' ", text);
 }
 
 static void test_refused(void **state) {

@@ -4,9 +4,7 @@
 #include "tests/support/onnx_values.h"
 
 static void refuse(const char *model, const char *text) {
-    char message[1024];
-    snprintf(message, sizeof message, "m.onnx: node 'y' (%s", text);
-    expect_fail(import_model, model, TN_E_MODEL, message);
+    refuse_model(model, TN_E_MODEL, "node 'y' (", text);
 }
 
 /* --- scatters --- */

@@ -1,18 +1,5 @@
 /* What the ONNX importer makes of symbolic lengths, and of graphs as a whole. */
-#include "frontend/frontend.h"
-#include "tests/support/expect_fail.h"
-#include "tests/support/onnx_builder.h"
-#include "tests/support/scratch.h"
-
-#define FILE_NAME "m.onnx"
-
-static Graph *import(Cx *cx, const char *text) {
-    write_model(FILE_NAME, text);
-    Graph *g = onnx_import(ir_module_new(cx), FILE_NAME, NULL);
-    const char *wrong = ir_verify(g);
-    if (wrong) tn_fail(cx, TN_E_MODEL, "the graph is not sound: %s", wrong);
-    return g;
-}
+#include "tests/support/onnx_values.h"
 
 /* --- symbols --- */
 
@@ -22,7 +9,7 @@ typedef struct Symbolic {
 
 static void check_symbolic(Cx *cx, const void *arg) {
     const Symbolic *e = arg;
-    Graph *g = import(cx, e->model);
+    Graph *g = import_graph(cx, e->model);
     ExprCx *x = g->module->ex;
     const char *all = "";
     for (const Requirement *r = ex_requirements(x); r; r = r->next)
@@ -38,7 +25,7 @@ static void expect_type(const char *model, const char *type, const char *require
 
 /* All inputs have the dims of the output. */
 static void check_one_length(Cx *cx, const void *model) {
-    Graph *g = import(cx, model);
+    Graph *g = import_graph(cx, model);
     for (int i = 0; i < g->input_count; i++)
         assert_true(ir_same_dims(&g->inputs[i]->type, &g->outputs[0]->type));
 }
@@ -123,7 +110,7 @@ static void test_expand_idiom(void **state) {
 /* --- the graph --- */
 
 static void check_graph(Cx *cx, const void *arg) {
-    Graph *g = import(cx, "in x f32 [n]\nc = Add b b\nb = Relu x\nout c f32");
+    Graph *g = import_graph(cx, "in x f32 [n]\nc = Add b b\nb = Relu x\nout c f32");
     (void)arg;
     assert_string_equal(ir_print(g->module), "module {\n"
                                              "  meta \"source\" = \"m.onnx\"\n"
@@ -143,8 +130,8 @@ static void test_order_and_names(void **state) {
 
 /* Which inputs a graph has, and what an initializer that is declared as an input is. */
 static void check_inputs(Cx *cx, const void *arg) {
-    Graph *g =
-        import(cx, "in x f32 [2]\nin w f32 [2]\nconst w f32 [2] 1 2\ny = Add x w\nout y\nout x");
+    Graph *g = import_graph(
+        cx, "in x f32 [2]\nin w f32 [2]\nconst w f32 [2] 1 2\ny = Add x w\nout y\nout x");
     (void)arg;
     assert_int_equal(g->input_count, 1);
     assert_string_equal(g->inputs[0]->name, "x");
@@ -163,8 +150,8 @@ static void check_options(Cx *cx, const void *arg) {
     DimOption first = {.name = "b", .rename = "batch", .next = &second};
     ImportOptions options = {.function = "encode", .dims = &first};
     (void)arg;
-    write_model(FILE_NAME, "in x f32 [b,s,?]\nin z f32 [b,s,?]\ny = Add x z\nout y");
-    Graph *g = onnx_import(ir_module_new(cx), FILE_NAME, &options);
+    write_model(ONNX_FILE, "in x f32 [b,s,?]\nin z f32 [b,s,?]\ny = Add x z\nout y");
+    Graph *g = onnx_import(ir_module_new(cx), ONNX_FILE, &options);
     assert_string_equal(g->name, "encode");
     assert_string_equal(ir_type_text(g->module, &g->outputs[0]->type), "f32[batch, s, 7]");
     assert_int_equal(ex_find_symbol(g->module->ex, "s")->max, 9);
@@ -188,7 +175,7 @@ static void check_large(Cx *cx, const void *arg) {
     }
     bytes_text(&text, "out v99999");
     bytes_put(&text, "", 1);
-    Graph *g = import(cx, (char *)text.data);
+    Graph *g = import_graph(cx, (char *)text.data);
     bytes_free(&text);
     assert_int_equal(g->node_count, 100000);
 }
@@ -201,7 +188,7 @@ static void check_doublings(Cx *cx, const void *arg) {
         strcat(text, line);
     }
     strcat(text, "out v63");
-    assert_int_equal(import(cx, text)->node_count, 64);
+    assert_int_equal(import_graph(cx, text)->node_count, 64);
 }
 
 static void test_large(void **state) {

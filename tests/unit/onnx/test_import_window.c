@@ -1,50 +1,9 @@
 /* Operators of ONNX that slide a window over spatial axes: what the importer makes of them,
  * evaluated by the reference kernels, and what it refuses. */
-#include <math.h>
-#include "frontend/frontend.h"
-#include "tests/support/expect_fail.h"
-#include "tests/support/onnx_builder.h"
-#include "tests/support/scratch.h"
-
-#define FILE_NAME "m.onnx"
-
-typedef struct Expected {
-    const char *model, *type;
-    const double *values; /* of the first output */
-} Expected;
-
-static Graph *import(Cx *cx, const char *text) {
-    write_model(FILE_NAME, text);
-    Graph *g = onnx_import(ir_module_new(cx), FILE_NAME, NULL);
-    const char *wrong = ir_verify(g);
-    if (wrong) tn_fail(cx, TN_E_MODEL, "the graph is not sound: %s", wrong);
-    return g;
-}
-
-static void check_values(Cx *cx, const void *arg) {
-    const Expected *e = arg;
-    Graph *g = import(cx, e->model);
-    Tensor out[8];
-    ir_eval(g, NULL, out, &cx->arena, NULL, NULL);
-    assert_string_equal(ir_type_text(g->module, &g->outputs[0]->type), e->type);
-    for (int64_t i = 0; i < tensor_count(out); i++) {
-        double found = ir_element_f64(out->dtype, out->data, i), want = e->values[i];
-        if (fabs(found - want) > 1e-5 * fmax(1, fabs(want)))
-            tn_fail(cx, TN_E_MODEL, "element %d is %.9g, not %.9g", (int)i, found, want);
-    }
-}
-
-#define VALUES(model, type, ...) \
-    expect_ok(check_values, &(Expected){model, type, (const double[]){__VA_ARGS__}})
-
-static void import_only(Cx *cx, const void *text) {
-    import(cx, text);
-}
+#include "tests/support/onnx_values.h"
 
 static void refuse_code(TnStatus code, const char *model, const char *text) {
-    char message[1024];
-    snprintf(message, sizeof message, "m.onnx: node 'y' (%s", text);
-    expect_fail(import_only, model, code, message);
+    refuse_model(model, code, "node 'y' (", text);
 }
 
 static void refuse(const char *model, const char *text) {
