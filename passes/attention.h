@@ -20,8 +20,8 @@ typedef struct Attention {
     Node *nodes[ATTENTION_NODES]; /* all that the operator stands for */
     int node_count;
     Node *last;       /* the product of probabilities and values */
-    Value *q, *k, *v; /* q[.., s, d], k[.., t, d] or transposed, v[.., t, e] */
-    bool k_transposed, v_transposed;
+    Value *q, *k, *v; /* q[.., s, d], k[.., t, d], v[.., t, e], or transposed */
+    bool q_transposed, k_transposed, v_transposed;
     double scale;
     Node *prescale[2]; /* products of q and k with a number that `scale` takes up */
     int prescale_count;

@@ -294,11 +294,11 @@ const char *attention_find(Node *softmax, Attention *a) {
         if (why) return why;
     }
     if (!ir_single_use(v)) return "the scores are used elsewhere";
-    if (attr_bool(v->node, "ta")) return "the queries are transposed";
     push(a, v->node);
     a->scale = factor;
     a->q = v->node->inputs[0];
     a->k = v->node->inputs[1];
+    a->q_transposed = attr_bool(v->node, "ta");
     a->k_transposed = !attr_bool(v->node, "tb");
     take_prescale(a, a->q);
     take_prescale(a, a->k);

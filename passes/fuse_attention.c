@@ -176,7 +176,7 @@ static Node *attention_node(Graph *g, const Attention *a, const Masks *m) {
         v = a->v;
         key_heads = value_heads = heads;
     }
-    Value *in[6] = {token_major(g, a, a->q, heads, false),
+    Value *in[6] = {token_major(g, a, a->q, heads, a->q_transposed),
                     token_major(g, a, k, key_heads, a->k_transposed),
                     token_major(g, a, v, value_heads, a->v_transposed),
                     m->key,
