@@ -180,11 +180,14 @@ bool pr_mentions_coord(const Pred *p, int axis);
 int ex_size(const Expr *e); /* rough number of atoms, to cut growth */
 int pr_size(const Pred *p);
 
-/* --- substitution of coordinates --- */
+/* --- substitution of coordinates and loads --- */
 
 /* map[axis] replaces coordinate `axis` for axis < n; NULL entries stay. */
 const Expr *ex_at(ExprCx *x, const Expr *e, const Expr *const *map, int n);
 const Pred *pr_at(ExprCx *x, const Pred *p, const Expr *const *map, int n);
+/* values[i] replaces loads[i], a single load. */
+const Expr *ex_known(ExprCx *x, const Expr *e, int n, const Expr *const *loads,
+                     const Expr *const *values);
 
 /* --- requirements: relations that no algebra gives but that every sensible input obeys --- */
 typedef enum RelationKind { REL_EQ, REL_LE } RelationKind;

@@ -1,18 +1,22 @@
 /* Rebuilding expressions: `norm` applies what requirements taught since they were made, `at`
- * replaces coordinates.
+ * replaces coordinates, `known` loads.
  *
- * Both are one recursive walk that remembers results in the objects: norm per generation, at per
- * map (the epoch moves on when the map or the generation changes). Depth is bounded by
- * EX_MAX_DEPTH.
+ * All are one recursive walk that remembers results in the objects: norm per generation, at per
+ * map (the epoch moves on when the map or the generation changes), known per call. Depth is bounded
+ * by EX_MAX_DEPTH.
  */
 #include "ir/expr_internal.h"
 
-/* map == NULL: norm */
+/* n entries of a map of coordinates, or of loads and what they are; neither: norm */
 typedef struct Walk {
-    const Expr *const *map;
+    const Expr *const *map, *const *loads, *const *values;
     int n;
     uint32_t stamp;
 } Walk;
+
+static bool is_norm(const Walk *w) {
+    return !w->map && !w->loads;
+}
 
 static const Expr *walk_expr(ExprCx *x, const Walk *w, const Expr *e);
 static const Pred *walk_pred(ExprCx *x, const Walk *w, const Pred *p);
@@ -29,7 +33,10 @@ static const Expr *rebuild_extreme(ExprCx *x, const Walk *w, const Atom *a) {
 static const Expr *rebuild_load(ExprCx *x, const Walk *w, const Atom *a) {
     const Expr *index[EX_MAX_ARGS];
     for (int i = 0; i < a->arity; i++) index[i] = walk_expr(x, w, a->args[i]);
-    return ex_load(x, a->leaf, index, a->arity);
+    const Expr *load = ex_load(x, a->leaf, index, a->arity);
+    for (int i = 0; w->loads && i < w->n; i++)
+        if (w->loads[i] == load) return w->values[i];
+    return load;
 }
 
 /* A branch that is not taken is left alone: it may divide by zero. */
@@ -44,8 +51,9 @@ static const Expr *rebuild(ExprCx *x, const Walk *w, const Atom *a) {
     switch (a->kind) {
     case ATOM_SYMBOL: return atom_expr(x, a);
     case ATOM_COORD:
-        if (!w->map) return ex_coord(x, a->number, walk_expr(x, w, a->args[0]));
-        return a->number < w->n && w->map[a->number] ? w->map[a->number] : atom_expr(x, a);
+        if (is_norm(w)) return ex_coord(x, a->number, walk_expr(x, w, a->args[0]));
+        return w->map && a->number < w->n && w->map[a->number] ? w->map[a->number]
+                                                               : atom_expr(x, a);
     case ATOM_FLOORDIV:
         return ex_floordiv(x, walk_expr(x, w, a->args[0]), walk_expr(x, w, a->args[1]));
     case ATOM_MOD: return ex_mod(x, walk_expr(x, w, a->args[0]), walk_expr(x, w, a->args[1]));
@@ -63,7 +71,8 @@ static const Expr *rebuild(ExprCx *x, const Walk *w, const Atom *a) {
 static const Expr *walk_atom(ExprCx *x, const Walk *w, const Atom *a) {
     AtomNode *n = (AtomNode *)a;
     if (w->map && !n->has.axes) return atom_expr(x, a);
-    Memo *memo = w->map ? &n->at : &n->norm;
+    if (w->loads && !(n->has.kinds & 1u << ATOM_LOAD)) return atom_expr(x, a);
+    Memo *memo = is_norm(w) ? &n->norm : &n->at;
     if (memo->stamp == w->stamp) return memo->result;
     const Expr *r = n->replacement && !n->busy ? atom_expr(x, a) : rebuild(x, w, a);
     *memo = (Memo){w->stamp, r};
@@ -87,7 +96,7 @@ static bool unchanged(ExprCx *x, const Walk *w, const Expr *e) {
 
 static const Expr *walk_expr(ExprCx *x, const Walk *w, const Expr *e) {
     ExprNode *n = (ExprNode *)e;
-    Memo *memo = w->map ? &n->at : &n->norm;
+    Memo *memo = is_norm(w) ? &n->norm : &n->at;
     if (memo->stamp == w->stamp) return memo->result;
     const Expr *r = e;
     if (!unchanged(x, w, e)) {
@@ -122,7 +131,7 @@ static const Pred *rebuild_pred(ExprCx *x, const Walk *w, const Pred *p) {
 
 static const Pred *walk_pred(ExprCx *x, const Walk *w, const Pred *p) {
     PredNode *n = (PredNode *)p;
-    Memo *memo = w->map ? &n->at : &n->norm;
+    Memo *memo = is_norm(w) ? &n->norm : &n->at;
     if (memo->stamp == w->stamp) return memo->result;
     const Pred *r = rebuild_pred(x, w, p);
     *memo = (Memo){w->stamp, r};
@@ -161,7 +170,7 @@ static Walk walk_at(ExprCx *x, const Expr *const *map, int n) {
     x->at_count = n;
     x->at_generation = x->generation;
     if (!same) x->at_epoch++;
-    return (Walk){x->at_map, n, x->at_epoch};
+    return (Walk){.map = x->at_map, .n = n, .stamp = x->at_epoch};
 }
 
 const Expr *ex_at(ExprCx *x, const Expr *e, const Expr *const *map, int n) {
@@ -176,4 +185,13 @@ const Pred *pr_at(ExprCx *x, const Pred *p, const Expr *const *map, int n) {
     if (!pred_node(p)->has.axes) return p;
     Walk w = walk_at(x, map, n);
     return walk_pred(x, &w, p);
+}
+
+const Expr *ex_known(ExprCx *x, const Expr *e, int n, const Expr *const *loads,
+                     const Expr *const *values) {
+    e = ex_norm(x, e);
+    if (!n || !(expr_node(e)->has.kinds & 1u << ATOM_LOAD)) return e;
+    x->at_count = -1; /* results of the last map are gone */
+    Walk w = {.loads = loads, .values = values, .n = n, .stamp = ++x->at_epoch};
+    return walk_expr(x, &w, e);
 }

@@ -5,6 +5,8 @@
  *
  *     0 1 2 3 ..           i0                (position ids)
  *     1 0 0 / 1 1 0 / ..   i0 - i1 >= 0      (causal masks, boolean, integer or float)
+ *     0 5 / 1 5 / 2 5        where(i1 <= 0, i0, 5)   (coordinates of places, one per column)
+ *     1 1 0 / 1 0 0          i0 + i1 <= 1         (corners of bands, in any two axes)
  *     1 0 0 / 1 0 0 / 1 0 1   the same, and t[2, i1]: some columns are empty (boolean) */
 #include "ir/shape.h"
 
@@ -63,26 +65,38 @@ static int64_t element_or_fail(const Table *t, int64_t i, bool *ok) {
     return 0;
 }
 
-/* t[i0, i1, ..] = base + sum of steps[k] * ik? */
-static bool table_affine(const Table *t, int64_t *base, int64_t *steps) {
+/* t[i0, i1, ..] = base + sum of steps[k] * ik? Or, with `part` >= 0, at that place of the last
+ * axis.
+ */
+static bool table_affine(const Table *t, int64_t part, int64_t *base, int64_t *steps) {
     bool ok = true;
-    int64_t stride = 1;
-    *base = element_or_fail(t, 0, &ok);
-    for (int k = t->rank - 1; k >= 0; stride *= t->dims[k--])
-        steps[k] = t->dims[k] > 1 ? element_or_fail(t, stride, &ok) - *base : 0;
-    for (int64_t i = 0; ok && i < t->count; i++) {
+    int rank = part < 0 ? t->rank : t->rank - 1;
+    int64_t first = part < 0 ? 0 : part, unit = part < 0 ? 1 : t->dims[rank], stride = unit;
+    *base = element_or_fail(t, first, &ok);
+    for (int k = rank - 1; k >= 0; stride *= t->dims[k--])
+        steps[k] = t->dims[k] > 1 ? element_or_fail(t, first + stride, &ok) - *base : 0;
+    for (int64_t i = 0; ok && i < t->count / unit; i++) {
         int64_t want = *base, rest = i;
-        for (int k = t->rank - 1; k >= 0; rest /= t->dims[k--])
-            want += steps[k] * (rest % t->dims[k]);
-        ok = element_or_fail(t, i, &ok) == want && ok;
+        for (int k = rank - 1; k >= 0; rest /= t->dims[k--]) want += steps[k] * (rest % t->dims[k]);
+        ok = element_or_fail(t, first + i * unit, &ok) == want && ok;
     }
     return ok;
 }
 
-/* Whether the elements like the first are those with s * (j - i) <= limit, i and j the last two
- * coordinates; the others must all be alike too. */
-static bool table_is_band(const Table *t, int64_t other, int s, int64_t limit) {
-    int64_t columns = t->dims[t->rank - 1];
+/* Its last two axes longer than 1, and that there is no third. */
+static bool table_axes(const Table *t, int *rows, int *columns) {
+    int found = 0;
+    for (int k = t->rank - 1; k >= 0; k--) {
+        if (t->dims[k] == 1) continue;
+        if (found == 2) return false;
+        *(found++ ? rows : columns) = k;
+    }
+    return found == 2;
+}
+
+/* Whether the elements like the first are those with s * (j - i) <= limit, i and j being row and
+ * column; the others must all be alike too. */
+static bool table_is_band(const Table *t, int64_t columns, int64_t other, int s, int64_t limit) {
     for (int64_t k = 0; k < t->count; k++) {
         int64_t i = k / columns, j = k % columns;
         if (!table_same(t, s * (j - i) <= limit ? 0 : other, k)) return false;
@@ -90,20 +104,28 @@ static bool table_is_band(const Table *t, int64_t other, int s, int64_t limit) {
     return true;
 }
 
-/* A triangle in the last two axes, all others being 1: where the elements are like the first. */
+/* Elements in the first `across` columns of row 0 and one column more, or fewer, per row. */
+static bool table_is_corner(const Table *t, int64_t columns, int64_t other, int64_t across) {
+    for (int64_t k = 0; k < t->count; k++)
+        if (!table_same(t, k / columns + k % columns < across ? 0 : other, k)) return false;
+    return true;
+}
+
+/* A triangle in two axes, all others being 1: where the elements are like the first. */
 static const Pred *table_triangle(Module *m, const Table *t, int64_t other) {
     ExprCx *x = m->ex;
-    int r = t->rank;
-    if (r < 2 || t->dims[r - 2] * t->dims[r - 1] != t->count) return NULL;
-    int64_t columns = t->dims[r - 1], across = 1, down = 1;
+    int row, column;
+    if (!table_axes(t, &row, &column)) return NULL;
+    int64_t rows = t->dims[row], columns = t->dims[column], across = 1, down = 1;
     while (across < columns && table_same(t, 0, across)) across++;
-    while (down < t->dims[r - 2] && table_same(t, 0, down * columns)) down++;
-    const Expr *i = ex_coord(x, r - 2, ex_int(x, t->dims[r - 2]));
-    const Expr *j = ex_coord(x, r - 1, ex_int(x, columns));
-    if (table_is_band(t, other, 1, across - 1))
+    while (down < rows && table_same(t, 0, down * columns)) down++;
+    const Expr *i = ex_coord(x, row, ex_int(x, rows)), *j = ex_coord(x, column, ex_int(x, columns));
+    if (table_is_band(t, columns, other, 1, across - 1))
         return pr_ge(x, ex_add(x, i, ex_int(x, across - 1)), j);
-    if (table_is_band(t, other, -1, down - 1))
+    if (table_is_band(t, columns, other, -1, down - 1))
         return pr_ge(x, ex_add(x, j, ex_int(x, down - 1)), i);
+    if (table_is_corner(t, columns, other, across))
+        return pr_ge(x, ex_int(x, across - 1), ex_add(x, i, j));
     return NULL;
 }
 
@@ -172,22 +194,41 @@ static void bool_table(Value *v, const Table *t) {
     if (p) v->facts.pred = first ? p : pr_not(x, p);
 }
 
+/* The whole table, or a part of its last axis, as a polynomial of the coordinates; or NULL. */
+static const Expr *affine_elem(const Value *v, const Table *t, int64_t part) {
+    ExprCx *x = v->graph->module->ex;
+    int64_t base, steps[TN_MAX_RANK];
+    if (!table_affine(t, part, &base, steps)) return NULL;
+    const Expr *e = ex_int(x, base);
+    for (int k = 0; k < (part < 0 ? t->rank : t->rank - 1); k++)
+        e = ex_add(x, e, ex_scale(x, ex_coord(x, k, v->type.dims[k]), steps[k], 1));
+    return e;
+}
+
+/* Coordinates of places, one in each column: a polynomial per column. */
+static const Expr *columns_elem(const Value *v, const Table *t) {
+    ExprCx *x = v->graph->module->ex;
+    int last = t->rank - 1;
+    if (t->rank < 2 || t->dims[last] < 2 || t->dims[last] > TN_MAX_RANK) return NULL;
+    const Expr *e = NULL, *column = ex_coord(x, last, v->type.dims[last]);
+    for (int64_t k = t->dims[last] - 1; k >= 0; k--) {
+        const Expr *part = affine_elem(v, t, k);
+        if (!part) return NULL;
+        e = e ? ex_where(x, pr_ge(x, ex_int(x, k), column), part, e) : part;
+    }
+    return e;
+}
+
 static void integer_table(Value *v, const Table *t) {
     Module *m = v->graph->module;
     ExprCx *x = m->ex;
-    int64_t base, steps[TN_MAX_RANK], other = first_other(t);
+    int64_t other = first_other(t);
     bool ok = true;
-    if (table_affine(t, &base, steps)) {
-        const Expr *e = ex_int(x, base);
-        for (int k = 0; k < t->rank; k++)
-            e = ex_add(x, e, ex_scale(x, ex_coord(x, k, v->type.dims[k]), steps[k], 1));
-        v->facts.elem = e;
-        return;
-    }
-    if (other == t->count) return;
+    v->facts.elem = affine_elem(v, t, -1);
+    if (v->facts.elem || other == t->count) return;
     int64_t yes = element_or_fail(t, 0, &ok), no = element_or_fail(t, other, &ok);
     const Pred *p = ok ? table_triangle(m, t, other) : NULL;
-    if (p) v->facts.elem = ex_where(x, p, ex_int(x, yes), ex_int(x, no));
+    v->facts.elem = p ? ex_where(x, p, ex_int(x, yes), ex_int(x, no)) : columns_elem(v, t);
 }
 
 static void constant_facts(Value *v) {

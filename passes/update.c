@@ -9,12 +9,14 @@
  *     %y: f32[a, b] = scatter_nd %x, %t, %u        =>   %y: f32[a, b] = where %mask, %c, %x
  *
  * or what another tensor has there (x[mask] = v[mask], where the update is gather_nd of v at the
- * same places).
+ * same places). Any spelling of the places will do whose elements are the mask's coordinates,
+ * followed by positions that run over the whole of the axes behind.
  *
- * To a block, at positions that follow from the place (x[:, 2:5] = u), the whole of all axes but
- * one:
+ * To a block, at positions that follow from the place (x[:, 2:5] = u):
  *
  *     %y = scatter_nd %x, %grid, %u                =>   %y = concat %x[:, 0:2], %u, %x[:, 5:n]
+ *
+ * and so on inwards, if it is only a part of several axes.
  *
  * What counted the mask's elements is not needed any more, and goes if nothing else uses the count.
  */
@@ -27,19 +29,76 @@ static Node *producer(const Value *v, OpKind op) {
     return v->node && v->node->op == op ? v->node : NULL;
 }
 
+/* --- positions --- */
+
+/* Positions [start, start + length) along each axis of x. */
+typedef struct Block {
+    const Expr *start[TN_MAX_RANK], *length[TN_MAX_RANK];
+} Block;
+
+/* Component k of the indices runs over an axis of its own, later than those before it, or is the
+ * same everywhere. */
+static bool component(const Node *n, int k, int *last, Block *b) {
+    Module *m = n->graph->module;
+    const Value *index = n->inputs[1];
+    const Expr *at[TN_MAX_RANK], *dim = n->inputs[0]->type.dims[k];
+    int points = index->type.rank - 1, axis;
+    int64_t start;
+    for (int i = 0; i < points; i++) at[i] = ex_coord(m->ex, i, index->type.dims[i]);
+    at[points] = ex_int(m->ex, k);
+    const Expr *e = ex_at(m->ex, index->facts.elem, at, points + 1);
+    if (!index_run(m, e, &index->type, &b->start[k], &axis) || (axis >= 0 && axis <= *last))
+        return false;
+    if (ex_const(b->start[k], &start) && start < 0) b->start[k] = ex_add(m->ex, b->start[k], dim);
+    b->length[k] = axis < 0 ? ex_int(m->ex, 1) : index->type.dims[axis];
+    for (int i = *last + 1; axis >= 0 && i < axis; i++)
+        if (!ex_is(index->type.dims[i], 1)) return false;
+    if (axis >= 0) *last = axis;
+    return ex_nonneg(m->ex, b->start[k]) &&
+           ex_provably_ge(m->ex, dim, ex_add(m->ex, b->start[k], b->length[k]));
+}
+
 /* --- masks --- */
 
-/* The mask whose true elements' coordinates are the rows of v. */
-static Value *mask_of(const Value *v) {
-    const Node *n = v->node;
-    if (!n || (n->op != OP_transpose && n->op != OP_view)) return NULL;
-    const Node *source = producer(n->inputs[0], OP_nonzero);
-    if (!source) return NULL;
-    int rank = source->inputs[0]->type.rank;
-    /* canon writes the transposition of one row as a view */
-    if (n->op == OP_view && (rank != 1 || v->type.rank != 2 || !ex_is(v->type.dims[1], 1)))
+/* The tensor of coordinates that component k of the indices is read from, its row k. */
+static const Value *coordinates_of(const Node *n, int k) {
+    Module *m = n->graph->module;
+    const Value *index = n->inputs[1];
+    const Expr *at[TN_MAX_RANK], *first = ex_coord(m->ex, 0, index->type.dims[0]);
+    int points = index->type.rank - 1;
+    if (!index->facts.elem || points < 1) return NULL;
+    for (int i = 0; i < points; i++) at[i] = ex_coord(m->ex, i, index->type.dims[i]);
+    at[points] = ex_int(m->ex, k);
+    const Expr *e = ex_at(m->ex, index->facts.elem, at, points + 1);
+    if (e->count != 1 || e->terms[0].degree != 1 || e->terms[0].coef.num != 1 ||
+        e->terms[0].coef.den != 1)
         return NULL;
-    return source->inputs[0];
+    const Atom *a = e->terms[0].atoms[0];
+    if (a->kind != ATOM_LOAD || !ex_is(a->args[0], k) || a->args[1] != first) return NULL;
+    const Value *source = a->leaf;
+    return producer(source, OP_nonzero) && a->arity == 2 ? source : NULL;
+}
+
+/* The mask whose true elements' coordinates, for one of its elements after another, begin the
+ * indices; what follows runs over the whole of x's axes. */
+static Value *mask_of(const Node *n) {
+    const Value *source = coordinates_of(n, 0);
+    const Type *index = &n->inputs[1]->type, *x = &n->inputs[0]->type;
+    int64_t depth;
+    if (!source || !ex_const(index->dims[index->rank - 1], &depth)) return NULL;
+    Value *mask = source->node->inputs[0];
+    int rank = mask->type.rank, last = 0;
+    if (rank > depth) return NULL;
+    for (int k = 1; k < rank; k++)
+        if (coordinates_of(n, k) != source) return NULL;
+    for (int k = rank; k < depth; k++) {
+        Block b;
+        if (!component(n, k, &last, &b) || !ex_is(b.start[k], 0) || b.length[k] != x->dims[k])
+            return NULL;
+    }
+    for (int i = last + 1; i < index->rank - 1; i++)
+        if (!ex_is(index->dims[i], 1)) return NULL;
+    return mask;
 }
 
 /* What every row of u is, with at most `rank` axes; NULL if rows differ or that is not known. */
@@ -66,7 +125,7 @@ static Value *same_places(const Node *n) {
 
 static Value *masked_update(Node *n, Report *r) {
     Graph *g = n->graph;
-    Value *x = n->inputs[0], *mask = mask_of(n->inputs[1]);
+    Value *x = n->inputs[0], *mask = mask_of(n);
     if (!mask) return NULL;
     int depth = mask->type.rank;
     const Expr *dims[TN_MAX_RANK];
@@ -89,68 +148,43 @@ static Value *masked_update(Node *n, Report *r) {
 
 /* --- blocks --- */
 
-/* Positions [start, start + length) along each axis of x. */
-typedef struct Block {
-    const Expr *start[TN_MAX_RANK], *length[TN_MAX_RANK];
-    int partial; /* the axis it does not cover; -1: it is all of x */
-} Block;
-
-/* Component k of the indices runs over an axis of its own, later than those before it, or is the
- * same everywhere. */
-static bool component(const Node *n, int k, int *last, Block *b) {
-    Module *m = n->graph->module;
-    const Value *index = n->inputs[1];
-    const Expr *at[TN_MAX_RANK], *dim = n->inputs[0]->type.dims[k];
-    int points = index->type.rank - 1, axis;
-    int64_t start;
-    for (int i = 0; i < points; i++) at[i] = ex_coord(m->ex, i, index->type.dims[i]);
-    at[points] = ex_int(m->ex, k);
-    const Expr *e = ex_at(m->ex, index->facts.elem, at, points + 1);
-    if (!index_run(m, e, &index->type, &b->start[k], &axis) || (axis >= 0 && axis <= *last))
-        return false;
-    if (ex_const(b->start[k], &start) && start < 0) b->start[k] = ex_add(m->ex, b->start[k], dim);
-    b->length[k] = axis < 0 ? ex_int(m->ex, 1) : index->type.dims[axis];
-    for (int i = *last + 1; axis >= 0 && i < axis; i++)
-        if (!ex_is(index->type.dims[i], 1)) return false;
-    if (axis >= 0) *last = axis;
-    return ex_nonneg(m->ex, b->start[k]) &&
-           ex_provably_ge(m->ex, dim, ex_add(m->ex, b->start[k], b->length[k]));
-}
-
 static bool find_block(const Node *n, Block *b) {
     const Type *x = &n->inputs[0]->type, *index = &n->inputs[1]->type;
     int64_t depth;
     int last = -1;
     if (!n->inputs[1]->facts.elem || !ex_const(index->dims[index->rank - 1], &depth)) return false;
-    b->partial = -1;
     for (int k = 0; k < x->rank; k++) {
         b->start[k] = ex_int(n->graph->module->ex, 0);
         b->length[k] = x->dims[k];
         if (k < depth && !component(n, k, &last, b)) return false;
-        if (b->length[k] == x->dims[k]) continue;
-        if (b->partial >= 0) return false;
-        b->partial = k;
     }
     for (int i = last + 1; i < index->rank - 1; i++)
         if (!ex_is(index->dims[i], 1)) return false;
     return true;
 }
 
-static Value *block_update(Node *n) {
-    Graph *g = n->graph;
+/* `old`, which is the block along the axes before `axis`, with `new` in its place. */
+static Value *around_block(Graph *g, const Block *b, int axis, Value *old, Value *new) {
     ExprCx *x = g->module->ex;
-    Value *old = n->inputs[0], *parts[3];
-    Block b;
-    if (!find_block(n, &b)) return NULL;
-    Value *new = ir_view(g, n->inputs[2], old->type.rank, b.length);
-    int axis = b.partial, count = 0;
-    if (axis < 0) return new;
-    const Expr *dim = old->type.dims[axis], *end = ex_add(x, b.start[axis], b.length[axis]);
-    if (!ex_is(b.start[axis], 0))
-        parts[count++] = ir_slice(g, old, axis, ex_int(x, 0), b.start[axis], 1);
-    parts[count++] = new;
+    while (axis < old->type.rank && b->length[axis] == old->type.dims[axis]) axis++;
+    if (axis == old->type.rank) return new;
+    Value *parts[3];
+    int count = 0;
+    const Expr *dim = old->type.dims[axis], *end = ex_add(x, b->start[axis], b->length[axis]);
+    if (!ex_is(b->start[axis], 0))
+        parts[count++] = ir_slice(g, old, axis, ex_int(x, 0), b->start[axis], 1);
+    Value *inner = ir_slice(g, old, axis, b->start[axis], b->length[axis], 1);
+    parts[count++] = around_block(g, b, axis + 1, inner, new);
     if (end != dim) parts[count++] = ir_slice(g, old, axis, end, ex_sub(x, dim, end), 1);
     return ir_concat(g, count, parts, axis);
+}
+
+static Value *block_update(Node *n) {
+    Block b;
+    if (!find_block(n, &b)) return NULL;
+    Value *old = n->inputs[0];
+    Value *new = ir_view(n->graph, n->inputs[2], old->type.rank, b.length);
+    return around_block(n->graph, &b, 0, old, new);
 }
 
 /* --- counts that nobody uses --- */

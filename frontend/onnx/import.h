@@ -112,6 +112,8 @@ const char *onnx_symbol_base(OnnxNode *n);
  * required to be in [min, max], 0 <= min; where min == max this is a check only. */
 const Expr *const *onnx_measure(OnnxNode *n, const char *what, Value *x, int first, int64_t min,
                                 int64_t max);
+/* v, or what its elements are called if all of them have been measured. */
+Value *onnx_as_measured(const OnnxNode *n, Value *v);
 /* The elements of operand i, none negative: known or measured. */
 const Expr *const *onnx_lengths(OnnxNode *n, int i, const char *what, int first, int *count);
 const Expr *onnx_length(OnnxNode *n, int i, const char *what, int first); /* there is exactly one */

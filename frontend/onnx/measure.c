@@ -8,7 +8,12 @@
  *     const Expr *const *e = onnx_measure(n, "sizes of the parts", sizes, 0, 0, INT64_MAX);
  *
  * Symbols are named after the node's first output, `parts.0`, so a name means the same in every
- * round of inference; `first` tells apart what one node measures in several places. */
+ * round of inference; `first` tells apart what one node measures in several places.
+ *
+ * The same number is often measured again, by itself or as a bound of a slice. What it is computed
+ * from is an expression over elements of tensors (facts), so later nodes get what is known by then:
+ *
+ *     measure max(n[], 0) = k, measure n[] = k (a check), Slice to n = k */
 #include <ctype.h>
 #include <string.h>
 #include "frontend/onnx/import.h"
@@ -57,8 +62,7 @@ const char *onnx_symbol_base(OnnxNode *n) {
 
 /* --- operands --- */
 
-static bool is_known(const Value *v, int k) {
-    const Expr *e = v->facts.values[k];
+static bool is_known(const Expr *e) {
     return !ex_mentions(e, ATOM_LOAD) && !ex_mentions(e, ATOM_COORD) && ex_is_integral(e);
 }
 
@@ -67,7 +71,7 @@ bool onnx_known(const OnnxNode *n, int i) {
     const Value *v = n->inputs[i];
     if (v->constant || (v->type.rank == 1 && ex_is(v->type.dims[0], 0))) return true;
     for (int k = 0; k < v->facts.count; k++)
-        if (!is_known(v, k)) return false;
+        if (!is_known(v->facts.values[k])) return false;
     return v->facts.count > 0;
 }
 
@@ -95,6 +99,53 @@ Value *onnx_vector(const OnnxNode *n, int i, const char *what) {
     return ir_view(n->g, ir_cast(n->g, v, TN_I64), 1, &count);
 }
 
+/* --- what has been measured before --- */
+
+static void note_measured(const OnnxNode *n, const Expr *element, const Expr *length) {
+    OnnxModel *m = n->model;
+    m->measured = arena_grow(&n->cx->arena, m->measured, &m->measured_capacity,
+                             m->measured_count + 1, sizeof *m->measured);
+    m->measured[m->measured_count++] = (OnnxMeasured){n->g, element, length};
+}
+
+static bool is_load(const Expr *e) {
+    return e->count == 1 && e->terms[0].degree == 1 && e->terms[0].coef.num == 1 &&
+           e->terms[0].coef.den == 1 && e->terms[0].atoms[0]->kind == ATOM_LOAD;
+}
+
+Value *onnx_as_measured(const OnnxNode *n, Value *v) {
+    const OnnxModel *m = n->model;
+    const Expr *const *e = v->facts.values, **known;
+    int count = 0, rank = v->type.rank;
+    bool loads = false;
+    for (int k = 0; e && k < v->facts.count; k++) loads = loads || ex_mentions(e[k], ATOM_LOAD);
+    if (!loads || !m->measured_count || rank > 1 || !tn_is_int(v->type.dtype)) return v;
+    const Expr **from = ARENA_ARRAY(&n->cx->arena, const Expr *, m->measured_count);
+    const Expr **to = ARENA_ARRAY(&n->cx->arena, const Expr *, m->measured_count);
+    for (size_t i = 0; i < m->measured_count; i++) {
+        if (m->measured[i].g != n->g || !is_load(m->measured[i].element)) continue;
+        from[count] = m->measured[i].element;
+        to[count++] = ex_norm(n->x, m->measured[i].length);
+    }
+    known = ARENA_ARRAY(&n->cx->arena, const Expr *, (size_t)v->facts.count);
+    for (int k = 0; k < v->facts.count; k++) {
+        known[k] = ex_known(n->x, e[k], count, from, to);
+        if (!is_known(known[k])) return v;
+    }
+    return ir_view(n->g, ir_scalars(n->g, v->type.dtype, v->facts.count, known), rank,
+                   v->type.dims);
+}
+
+/* What max(e, 0) has been measured as, or NULL: that is e, if e is to be 0 or more. */
+static const Expr *length_of(const OnnxNode *n, const Expr *e) {
+    const OnnxModel *m = n->model;
+    const Expr *positive = ex_max(n->x, e, ex_int(n->x, 0));
+    for (size_t i = 0; i < m->measured_count; i++)
+        if (m->measured[i].g == n->g && m->measured[i].element == positive)
+            return ex_norm(n->x, m->measured[i].length);
+    return NULL;
+}
+
 /* --- measuring --- */
 
 /* What is known already must lie in the range. */
@@ -110,13 +161,16 @@ static void measure_part(OnnxNode *n, const char *what, Value *x, int first, int
                          int64_t max, const Expr **e, int count) {
     bool unknown = false;
     for (int k = 0; k < count; k++) {
-        if (x->facts.values && is_known(x, k)) {
-            e[k] = ex_norm(n->x, x->facts.values[k]);
+        const Expr *now = x->facts.values ? ex_norm(n->x, x->facts.values[k]) : NULL;
+        if (now && is_known(now)) {
+            e[k] = now;
             check_known(n, what, k, e[k], min, max);
             continue;
         }
         const char *name = arena_printf(&n->cx->arena, "%s.%d", onnx_symbol_base(n), first + k);
-        e[k] = ex_measured(n->x, name, min, max);
+        e[k] = now && min == 0 && max == INT64_MAX ? length_of(n, now) : NULL;
+        if (!e[k]) e[k] = ex_measured(n->x, name, min, max);
+        if (now) note_measured(n, now, e[k]);
         unknown = true;
     }
     if (!unknown) return;

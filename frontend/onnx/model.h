@@ -12,7 +12,7 @@
 #define TENON_FRONTEND_ONNX_MODEL_H
 
 #include <stdint.h>
-#include "ir/fail.h"
+#include "ir/ir.h"
 #include "ir/names.h"
 #include "onnx.pb-c.h"
 #include "runtime/base/mapfile.h"
@@ -24,6 +24,12 @@
 
 typedef struct OnnxExternal OnnxExternal; /* mapped files of external tensors; tensor.c */
 
+/* An element that a graph has measured, as the expression it was, and what it is called since. */
+typedef struct OnnxMeasured {
+    const Graph *g;
+    const Expr *element, *length;
+} OnnxMeasured;
+
 typedef struct OnnxModel {
     Cx *cx;
     const char *path;
@@ -34,6 +40,8 @@ typedef struct OnnxModel {
     OnnxExternal *external;
     NameMap symbols; /* names of outputs -> what symbols measured there are called */
     NameMap words;   /* these */
+    OnnxMeasured *measured;
+    size_t measured_count, measured_capacity;
 } OnnxModel;
 
 OnnxModel *onnx_open(Cx *cx, const char *path);

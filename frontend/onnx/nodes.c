@@ -106,7 +106,7 @@ static OnnxNode make_node(Scope *s, WiredNode *w) {
     for (size_t i = 0; i < inputs; i++) {
         OnnxResult r = {0};
         if (w->inputs[i]) r = flow_result(s, w->inputs[i]);
-        n.inputs[i] = r.value;
+        n.inputs[i] = r.value ? onnx_as_measured(&n, r.value) : NULL;
         n.lists[i] = r.list;
     }
     return n;

@@ -57,6 +57,9 @@ static void test_triangles(void **state) {
     odd[5 * N + 2] = 0;
     int64_t dims[] = {1, 1, N, N};
     assert_string_equal(pred_text(ir_tensor(fx.g, "t", TN_BOOL, 4, dims, lower)), "i2 - i3 >= 0");
+    int64_t apart[] = {1, N, 1, N};
+    assert_string_equal(pred_text(ir_tensor(fx.g, "t", TN_BOOL, 4, apart, upper)),
+                        "-i1 + i3 - 1 >= 0");
     assert_string_equal(pred_text(ir_tensor(fx.g, "t", TN_BOOL, 4, dims, upper)),
                         "-i2 + i3 - 1 >= 0");
     assert_string_equal(pred_text(ir_tensor(fx.g, "t", TN_BOOL, 4, dims, odd)),
@@ -67,6 +70,41 @@ static void test_triangles(void **state) {
                         "i2 - i3 >= 0 ? 0 : -10000");
     assert_string_equal(elem_text(ir_tensor(fx.g, "t", TN_I64, 4, dims, number)),
                         "bit(i2 - i3 >= 0)");
+}
+
+static void test_corners(void **state) {
+    (void)state;
+    GUARD();
+    enum { ROWS = 6, COLUMNS = 7 };
+    uint8_t first[ROWS * COLUMNS], last[ROWS * COLUMNS];
+    for (int i = 0; i < ROWS; i++)
+        for (int j = 0; j < COLUMNS; j++) {
+            first[i * COLUMNS + j] = i + j <= 5;
+            last[i * COLUMNS + j] = i + j >= 7;
+        }
+    int64_t dims[] = {1, ROWS, 1, COLUMNS};
+    assert_string_equal(pred_text(ir_tensor(fx.g, "t", TN_BOOL, 4, dims, first)),
+                        "-i1 - i3 + 5 >= 0");
+    assert_string_equal(pred_text(ir_tensor(fx.g, "t", TN_BOOL, 4, dims, last)),
+                        "i1 + i3 - 7 >= 0");
+    first[3] = 0;
+    assert_string_equal(pred_text(ir_tensor(fx.g, "t", TN_BOOL, 4, dims, first)),
+                        "t[0, i1, 0, i3] != 0");
+}
+
+static void test_places(void **state) {
+    (void)state;
+    GUARD();
+    int64_t places[3 * 2 * 2], dims[] = {3, 2, 2};
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 2; j++) {
+            places[(i * 2 + j) * 2] = i;
+            places[(i * 2 + j) * 2 + 1] = 4 + j;
+        }
+    assert_string_equal(elem_text(ir_tensor(fx.g, "t", TN_I64, 3, dims, places)),
+                        "where(-i2 >= 0, i0, i1 + 4)");
+    places[1] = 7;
+    assert_string_equal(elem_text(ir_tensor(fx.g, "t", TN_I64, 3, dims, places)), "t[i0, i1, i2]");
 }
 
 static void test_shape_arithmetic(void **state) {
@@ -338,6 +376,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_sources),
         TEST(test_triangles),
+        TEST(test_corners),
+        TEST(test_places),
         TEST(test_shape_arithmetic),
         TEST(test_float_lengths),
         TEST(test_integer_division),

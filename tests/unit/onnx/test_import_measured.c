@@ -217,6 +217,24 @@ static void refuse(const char *model, const char *message) {
     expect_fail(run_measured, model, TN_E_SHAPE, message);
 }
 
+/* What is measured twice, in other words too, is one symbol: no second one, and no requirement. */
+static void one_symbol(Cx *cx, const void *arg) {
+    Graph *g = import_graph(cx, arg);
+    int measured = 0;
+    for (int i = 0; i < ex_symbol_count(g->module->ex); i++)
+        measured += ex_symbol_at(g->module->ex, i)->measured;
+    if (measured != 1 || ex_requirements(g->module->ex))
+        tn_fail(cx, TN_E_MODEL, "%d measured symbols\n%s", measured, ir_print(g->module));
+}
+
+static void test_measured_again(void **state) {
+    (void)state;
+    expect_ok(one_symbol, "in x f32 [9]\nin n i64 []\nconst a i64 [1] 0\nconst z i64 [] 0\n"
+                          "const one i64 [] 1\n"
+                          "r = Range z n one\nv = Unsqueeze n a\nf = ConstantOfShape v\n"
+                          "c = Concat f x {axis=0}\ny = Slice c a v a\nout r\nout y f32");
+}
+
 static void test_refused(void **state) {
     (void)state;
     refuse(SIX "arg s i64 [2] 3 -2\ny = Reshape x s\nout y",
@@ -241,10 +259,10 @@ static void test_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),     cmocka_unit_test(test_axes),
-        cmocka_unit_test(test_reductions), cmocka_unit_test(test_slices),
-        cmocka_unit_test(test_pads),       cmocka_unit_test(test_splits_and_ranges),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_shapes),         cmocka_unit_test(test_axes),
+        cmocka_unit_test(test_reductions),     cmocka_unit_test(test_slices),
+        cmocka_unit_test(test_pads),           cmocka_unit_test(test_splits_and_ranges),
+        cmocka_unit_test(test_measured_again), cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }
