@@ -132,6 +132,7 @@ Image *compile_module(Module *m, Report *r, unsigned flags) {
         passes_run(m, r, NULL);
     Image *im = image_new(m);
     im->strip = flags & COMPILE_STRIP;
+    im->every_value = flags & COMPILE_UNFUSED;
     ConstantLayout *layouts = layout_constants(im);
     int count;
     Function *functions = list_functions(m, &count);

@@ -55,6 +55,7 @@ typedef struct Image {
     uint64_t weight_bytes;
     const Graph **functions_of; /* by function: its graph; ends in NULL */
     bool strip;                 /* no origins */
+    bool every_value;           /* values with names are there to be looked at */
     const struct Usage *usage;  /* memory at sample lengths, for the report; NULL = unknown */
 } Image;
 

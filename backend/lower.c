@@ -21,10 +21,20 @@ void lower_set(Lower *lo, const Value *v, View view) {
     lo->view_of[v->id] = view;
 }
 
-View lower_operand(Lower *lo, const Value *v) {
+View lower_as_is(Lower *lo, const Value *v) {
     if (!v) return view_absent();
     if (!v->constant) return lo->view_of[v->id];
     return lower_plain_constant(lo, v->constant);
+}
+
+View lower_operand(Lower *lo, const Value *v) {
+    View view = lower_as_is(lo, v), plain;
+    if (view.buffer == TN_NO_ID || v->constant) return view;
+    if (view_has_dims(&view, &v->type) && !view_has_ring(&view)) return view;
+    view = lower_copy(lo, &view);
+    view_reshape(lo, &view, v->type.rank, v->type.dims, &plain);
+    lower_set(lo, v, plain); /* for later readers, too */
+    return plain;
 }
 
 View lower_copy(Lower *lo, const View *v) {
@@ -80,7 +90,7 @@ LInstr *lower_emit(Lower *lo, TnOpcode kind, int inputs, const View *in, int out
 
 void lower_emit_copy(Lower *lo, const View *from, const View *to) {
     ParamsNone none = {0};
-    lower_emit(lo, TN_OP_copy, 1, from, 1, to, &none, sizeof none);
+    lower_emit_boxes(lo, TN_OP_copy, 1, from, 1, to, 3, &none, sizeof none);
 }
 
 /* The value that an instruction computes whose dense view `v` is, or NULL. */
@@ -115,9 +125,10 @@ static void copy_outputs(Lower *lo, uint32_t first_output) {
     Graph *g = lo->g;
     for (int i = 0; i < g->output_count; i++) {
         uint32_t buffer = first_output + (uint32_t)i;
-        View from = lower_operand(lo, g->outputs[i]);
-        View to = view_dense(lo, buffer, &g->outputs[i]->type);
+        View from = lower_as_is(lo, g->outputs[i]);
+        View whole = view_dense(lo, buffer, &g->outputs[i]->type), to;
         lo->origin = g->output_names[i];
+        view_reshape(lo, &whole, from.rank, from.dims, &to);
         if (from.buffer != buffer) lower_emit_copy(lo, &from, &to);
     }
 }

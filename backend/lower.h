@@ -2,7 +2,16 @@
  *
  * Views, transposes, slices and broadcasts cost nothing: they are other strides of the same buffer.
  * An operator asks for its operands in the form its kernel reads (any strides, dense rows, or
- * dense), and gets a copy only where the view at hand does not have it. */
+ * dense), and gets a copy only where the view at hand does not have it.
+ *
+ * What strides under a value's own dims cannot say is kept as it is until somebody needs more. The
+ * view of a value may be
+ *   - split: under other dims with the same elements in the same order, for example [b, 8, 7, 8, 7,
+ *     c], strided, for [b, 56 * 56, c], windows in the order of the image;
+ *   - rolled: with axes that are rings (ring.c).
+ * Operators that work row by row or element by element take such views as they are (rows.c), and
+ * what they compute may lie in memory the way a later view wants it (store.c). For all others
+ * lower_operand makes a copy. */
 #ifndef TENON_BACKEND_LOWER_H
 #define TENON_BACKEND_LOWER_H
 
@@ -14,6 +23,7 @@ typedef struct View {
     TnLayout layout;
     int rank;
     const Expr *dims[TN_MAX_RANK], *strides[TN_MAX_RANK], *offset;
+    const Expr *from[TN_MAX_RANK], *period[TN_MAX_RANK]; /* of rings; else NULL */
 } View;
 
 typedef struct Buffer {
@@ -83,7 +93,8 @@ View lower_joined_vector(Lower *lo, int parts, const Constant *const *part);
 View view_absent(void);
 View view_dense(Lower *lo, uint32_t buffer, const Type *t);
 bool view_is_dense(Lower *lo, const View *v);
-bool view_has_rows(const View *v); /* last axis dense */
+bool view_has_rows(const View *v);                /* last axis dense */
+bool view_has_dims(const View *v, const Type *t); /* not split */
 /* False: needs a copy. */
 bool view_reshape(Lower *lo, const View *v, int rank, const Expr *const *dims, View *out);
 View view_permute(const View *v, const IntList *perm);
@@ -91,10 +102,24 @@ View view_slice(Lower *lo, const View *v, int axis, const Expr *start, const Exp
                 int64_t step);
 View view_broadcast(Lower *lo, const View *v, int rank, const Expr *const *dims);
 
+/* ring.c: axes that are rings */
+bool view_has_ring(const View *v);
+/* Element i becomes element (start + i) mod length, 0 <= start <= length. False: needs a copy, here
+ * and in the next. */
+bool view_roll(Lower *lo, const View *v, int axis, const Expr *start, View *out);
+bool view_slice_ring(Lower *lo, const View *v, int axis, const Expr *start, const Expr *length,
+                     int64_t step, View *out);
+bool view_rings_meet(Lower *lo, const View *a, const View *b); /* close at the same places */
+/* The instruction, or several of them over parts of the index space of `walkers` (a bit per
+ * operand, inputs first), which have the same leading dims and rings that meet. */
+void lower_emit_boxes(Lower *lo, TnOpcode kind, int inputs, const View *in, int outputs,
+                      const View *out, uint32_t walkers, const void *params, uint32_t params_bytes);
+
 /* lower.c */
 uint32_t lower_buffer(Lower *lo, PlanBufferKind kind, uint32_t index, const Expr *elements,
                       TnDType dtype);
 View lower_operand(Lower *lo, const Value *v); /* any strides */
+View lower_as_is(Lower *lo, const Value *v);   /* may be split or rolled */
 View lower_rows(Lower *lo, const Value *v);    /* dense last axis */
 View lower_dense(Lower *lo, const Value *v);
 View lower_result(Lower *lo, const Value *v); /* a new dense buffer for the value (or its output) */
@@ -104,6 +129,16 @@ LInstr *lower_emit(Lower *lo, TnOpcode kind, int inputs, const View *in, int out
                    const View *out, const void *params, uint32_t params_bytes);
 void lower_emit_copy(Lower *lo, const View *from, const View *to);
 void lower_graph(Image *im, Graph *g, ConstantLayout *layouts);
+
+/* store.c: a buffer for what an operator computes row by row, in the order that its readers want */
+View lower_store(Lower *lo, const Value *v);
+
+/* rows.c: operands and results of an operator that works row by row (rows: over the last axis,
+ * which has a length of its own in each and is dense) or element by element, all under the same
+ * dims. values: operands, some of which may be NULL, then at most two results, the second of which
+ * may be; views: the same. */
+void lower_walked(Lower *lo, int inputs, int outputs, const Value *const *values, bool rows,
+                  View *views);
 
 /* lower_move.c, lower_compute.c: one function per operator, in the table of lower_table.c */
 typedef void LowerFn(Lower *lo, Node *n);

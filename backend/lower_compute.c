@@ -137,16 +137,18 @@ static const Value *operand(const Node *n, int i) {
     return i < n->input_count ? n->inputs[i] : NULL;
 }
 
+/* Gain and bias follow what is walked: x, residual, y and s. */
 static void emit_norm(Lower *lo, Node *n, bool rms, const Value *residual, int gamma,
                       const Value *sum) {
-    View in[4] = {lower_rows(lo, n->inputs[0]), lower_rows(lo, residual),
-                  lower_dense(lo, operand(n, gamma)), lower_dense(lo, operand(n, gamma + 1))};
-    View out[2] = {lower_result(lo, n->outputs[0]), sum ? lower_result(lo, sum) : view_absent()};
-    if (residual) in[1] = view_broadcast(lo, &in[1], in[0].rank, in[0].dims);
+    const Value *walked[4] = {n->inputs[0], residual, n->outputs[0], sum};
+    View v[4];
+    lower_walked(lo, 2, 2, walked, true, v);
+    View in[4] = {v[0], v[1], lower_dense(lo, operand(n, gamma)),
+                  lower_dense(lo, operand(n, gamma + 1))};
     ParamsNorm p = {.epsilon = (float)attr_float(n, "eps"), .rms = rms};
     int inputs = 4;
     while (inputs > 1 && in[inputs - 1].buffer == TN_NO_ID) inputs--;
-    lower_emit(lo, TN_OP_norm, inputs, in, 2, out, &p, sizeof p);
+    lower_emit_boxes(lo, TN_OP_norm, inputs, in, 2, v + 2, 3u | 3u << inputs, &p, sizeof p);
 }
 
 void lower_layer_norm(Lower *lo, Node *n) {
@@ -172,13 +174,16 @@ static TnActivation activation(const char *word) {
 
 void lower_linear(Lower *lo, Node *n) {
     const Constant *w = n->inputs[1]->constant;
-    View in[4] = {lower_rows(lo, n->inputs[0]), lower_weight(lo, 1, &w, attr_bool(n, "tb")),
-                  lower_dense(lo, operand(n, 2)), lower_rows(lo, operand(n, 3))};
-    View out = lower_result(lo, n->outputs[0]);
+    const Value *walked[3] = {n->inputs[0], operand(n, 3), n->outputs[0]};
+    View v[3];
+    lower_walked(lo, 2, 1, walked, true, v);
+    View in[4] = {v[0], lower_weight(lo, 1, &w, attr_bool(n, "tb")), lower_dense(lo, operand(n, 2)),
+                  v[1]};
     ParamsGemm p = {.activation = activation(attr_string(n, "act"))};
     int inputs = 4;
     while (inputs > 2 && in[inputs - 1].buffer == TN_NO_ID) inputs--;
-    lower_emit(lo, TN_OP_gemm, inputs, in, 1, &out, &p, sizeof p);
+    uint32_t walkers = 1u | (inputs == 4) << 3 | 1u << inputs;
+    lower_emit_boxes(lo, TN_OP_gemm, inputs, in, 1, v + 2, walkers, &p, sizeof p);
 }
 
 static const Constant *zeros(Lower *lo, TnDType t, int64_t n) {

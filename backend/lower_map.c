@@ -1,6 +1,8 @@
 /* Lowering of map: its body becomes the instruction's program. */
 #include "backend/lower_ops.h"
 
+#include <string.h>
+
 static TnMapOp map_op(Lower *lo, OpKind op) {
 /* clang-format off */
 #define SAME(upper, lower) case OP_##lower: return TN_MAP_##upper;
@@ -54,10 +56,11 @@ void lower_map(Lower *lo, Node *n) {
                          .integer = s->integer};
         for (int k = 0; k < arity(s->op); k++) t->args[k] = (uint8_t)s->args[k];
     }
-    View in[TN_MAX_MAP_INPUTS], out = lower_result(lo, n->outputs[0]);
-    for (int i = 0; i < n->input_count; i++) {
-        View v = lower_operand(lo, n->inputs[i]);
-        in[i] = view_broadcast(lo, &v, out.rank, out.dims);
-    }
-    lower_emit(lo, TN_OP_map, n->input_count, in, 1, &out, p, (uint32_t)bytes);
+    const Value *walked[TN_MAX_MAP_INPUTS + 1];
+    View v[TN_MAX_MAP_INPUTS + 1];
+    memcpy(walked, n->inputs, (size_t)n->input_count * sizeof *walked);
+    walked[n->input_count] = n->outputs[0];
+    lower_walked(lo, n->input_count, 1, walked, false, v);
+    lower_emit_boxes(lo, TN_OP_map, n->input_count, v, 1, v + n->input_count, ~0u, p,
+                     (uint32_t)bytes);
 }

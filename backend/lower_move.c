@@ -31,14 +31,13 @@ void lower_scalars(Lower *lo, Node *n) {
     i->scalar_count = values->count;
 }
 
+/* What cannot be said under the new dims stays under the old ones. */
 void lower_view(Lower *lo, Node *n) {
-    View x = lower_operand(lo, n->inputs[0]), y;
+    View x = lower_as_is(lo, n->inputs[0]), y;
     const Type *t = &n->outputs[0]->type;
-    if (x.layout != TN_LAYOUT_STRIDED || !view_reshape(lo, &x, t->rank, t->dims, &y)) {
-        x = lower_copy(lo, &x);
-        view_reshape(lo, &x, t->rank, t->dims, &y);
-    }
-    lower_set(lo, n->outputs[0], y);
+    if (x.layout != TN_LAYOUT_STRIDED) x = lower_copy(lo, &x);
+    bool said = view_reshape(lo, &x, t->rank, t->dims, &y);
+    lower_set(lo, n->outputs[0], said ? y : x);
 }
 
 void lower_transpose(Lower *lo, Node *n) {

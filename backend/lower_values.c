@@ -3,7 +3,8 @@
  * After the passes a value stands for what it equals in the source model (ir/source.c). Once its
  * node is lowered it is a view of a buffer, complete when the last instruction so far that writes
  * the buffer has run: that instruction, the view and the name are a record. Views, transposes and
- * the parts of a concat are told apart that way though no instruction computes them as such. */
+ * the parts of a concat are told apart that way though no instruction computes them as such. Values
+ * that no strides describe are left out, unless every value is wanted: then they are copied. */
 #include "backend/lower.h"
 
 #include <stdlib.h>
@@ -20,9 +21,11 @@ void lower_note_values(Lower *lo, const Node *n) {
     if (lo->im->strip) return;
     for (int i = 0; i < n->output_count; i++) {
         const Value *v = n->outputs[i];
+        if (!v->sources) continue;
+        if (lo->im->every_value) lower_operand(lo, v);
         const View *view = &lo->view_of[v->id];
-        if (!v->sources || view->buffer == TN_NO_ID || view->rank != v->type.rank) continue;
-        if (view->layout != TN_LAYOUT_STRIDED) continue;
+        if (view->buffer == TN_NO_ID || !view_has_dims(view, &v->type)) continue;
+        if (view->layout != TN_LAYOUT_STRIDED || view_has_ring(view)) continue;
         for (const SourceName *s = v->sources; s; s = s->next) note(lo, view, s->name);
     }
 }

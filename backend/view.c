@@ -20,7 +20,7 @@ bool view_is_dense(Lower *lo, const View *v) {
     const Expr *stride = ex_int(lo->x, 1);
     if (v->layout != TN_LAYOUT_STRIDED) return false;
     for (int i = v->rank - 1; i >= 0; i--) {
-        if (!ex_is(v->dims[i], 1) && v->strides[i] != stride) return false;
+        if (v->from[i] || (!ex_is(v->dims[i], 1) && v->strides[i] != stride)) return false;
         stride = ex_mul(lo->x, stride, v->dims[i]);
     }
     return true;
@@ -28,12 +28,25 @@ bool view_is_dense(Lower *lo, const View *v) {
 
 bool view_has_rows(const View *v) {
     int last = v->rank - 1;
-    return v->layout == TN_LAYOUT_STRIDED &&
-           (v->rank == 0 || ex_is(v->strides[last], 1) || ex_is(v->dims[last], 1));
+    if (v->layout != TN_LAYOUT_STRIDED) return false;
+    return v->rank == 0 ||
+           (!v->from[last] && (ex_is(v->strides[last], 1) || ex_is(v->dims[last], 1)));
+}
+
+bool view_has_dims(const View *v, const Type *t) {
+    if (v->rank != t->rank) return false;
+    for (int i = 0; i < v->rank; i++)
+        if (v->dims[i] != t->dims[i]) return false;
+    return true;
+}
+
+/* Axis i of v, to be skipped for its length. */
+static bool is_one(const View *v, int i) {
+    return ex_is(v->dims[i], 1) && !v->from[i];
 }
 
 /* Takes axes from the right off old and new dims until both groups have the same product; every old
- * group must be one run of memory. */
+ * group must be one run of memory, a ring a group of its own. */
 bool view_reshape(Lower *lo, const View *v, int rank, const Expr *const *dims, View *out) {
     ExprCx *x = lo->x;
     if (view_is_dense(lo, v)) { /* whatever the dims: their products are equal */
@@ -50,7 +63,7 @@ bool view_reshape(Lower *lo, const View *v, int rank, const Expr *const *dims, V
                   .offset = v->offset};
     int i = v->rank - 1, j = rank - 1;
     while (i >= 0 || j >= 0) {
-        if (i >= 0 && ex_is(v->dims[i], 1)) {
+        if (i >= 0 && is_one(v, i)) {
             i--;
             continue;
         }
@@ -64,13 +77,18 @@ bool view_reshape(Lower *lo, const View *v, int rank, const Expr *const *dims, V
         const Expr *run = ex_mul(x, v->strides[i],
                                  v->dims[i]); /* stride of the next axis if it continues this one */
         int first_new = j;
+        if (v->from[i]) {
+            if (old != new) return false;
+            out->from[j] = v->from[i];
+            out->period[j] = v->period[i];
+        }
         i--;
         j--;
         while (old != new) {
-            if (i >= 0 && (ex_is(v->dims[i], 1))) {
+            if (i >= 0 && is_one(v, i)) {
                 i--;
             } else if (ex_exact_div(x, new, old) && i >= 0) {
-                if (v->strides[i] != run) return false;
+                if (v->strides[i] != run || v->from[i]) return false;
                 run = ex_mul(x, run, v->dims[i]);
                 old = ex_mul(x, old, v->dims[i--]);
             } else if (ex_exact_div(x, old, new) && j >= 0) {
@@ -93,6 +111,8 @@ View view_permute(const View *v, const IntList *perm) {
     for (int i = 0; i < perm->count; i++) {
         out.dims[i] = v->dims[perm->v[i]];
         out.strides[i] = v->strides[perm->v[i]];
+        out.from[i] = v->from[perm->v[i]];
+        out.period[i] = v->period[perm->v[i]];
     }
     return out;
 }
@@ -114,6 +134,8 @@ View view_broadcast(Lower *lo, const View *v, int rank, const Expr *const *dims)
         bool same = from >= 0 && v->dims[from] == dims[i];
         out.dims[i] = dims[i];
         out.strides[i] = same ? v->strides[from] : ex_int(lo->x, 0);
+        out.from[i] = same ? v->from[from] : NULL;
+        out.period[i] = same ? v->period[from] : NULL;
     }
     return out;
 }
