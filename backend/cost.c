@@ -8,6 +8,7 @@
  *     conv                       2 |y| |w| / o
  *     softmax                    5 |y|: largest, difference, exp, sum, quotient
  *     norm                       8 |x|: with a residual, else 7
+ *     rotary                     3 per element that is rotated
  *     map                        |y| times the steps that compute
  *     reduce, cumsum             |x|
  *     pool                       |y| times the window
@@ -77,6 +78,12 @@ static double norm(const TnCall *c) {
     return (residual ? 8 : 7) * elements(&c->operands[0]);
 }
 
+static double rotary(const TnCall *c) {
+    const ParamsRotary *p = c->params;
+    const TnTensor *y = output(c);
+    return axis(y, 0) > 0 ? 3 * elements(y) / axis(y, 0) * p->width : 0;
+}
+
 static double map(const TnCall *c) {
     const ParamsMap *p = c->params;
     int steps = 0;
@@ -131,6 +138,7 @@ static const struct {
     [TN_OP_conv] = {conv, false},
     [TN_OP_softmax] = {softmax, false},
     [TN_OP_norm] = {norm, false},
+    [TN_OP_rotary] = {rotary, false},
     [TN_OP_map] = {map, false},
     [TN_OP_reduce] = {each_input, false},
     [TN_OP_cumsum] = {each_input, false},

@@ -257,3 +257,21 @@ void lower_attention(Lower *lo, Node *n) {
     i->scalars = arena_copy(&lo->cx->arena, &offset, sizeof offset);
     i->scalar_count = 1;
 }
+
+/* A table of angles under the axes of x, its own columns. */
+static View rotary_table(Lower *lo, const Value *v, const View *x) {
+    View table = lower_rows(lo, v);
+    const Expr *dims[TN_MAX_RANK];
+    for (int i = 0; i < x->rank - 1; i++) dims[i] = x->dims[i];
+    dims[x->rank - 1] = table.dims[table.rank - 1];
+    return view_broadcast(lo, &table, x->rank, dims);
+}
+
+void lower_rotary(Lower *lo, Node *n) {
+    View x = lower_rows(lo, n->inputs[0]);
+    View in[3] = {x, rotary_table(lo, n->inputs[1], &x), rotary_table(lo, n->inputs[2], &x)},
+         out = lower_result(lo, n->outputs[0]);
+    ParamsRotary p = {.width = (uint32_t)attr_int(n, "width"),
+                      .interleaved = attr_bool(n, "interleaved")};
+    lower_emit(lo, TN_OP_rotary, 3, in, 1, &out, &p, sizeof p);
+}

@@ -48,6 +48,7 @@
     X(rms_norm)          \
     X(rnn)               \
     X(roi_align)         \
+    X(rotary)            \
     X(scalars)           \
     X(scatter_elements)  \
     X(scatter_nd)        \

@@ -6,6 +6,7 @@
  *     n // d = e         the quotient is replaced, never a symbol out of it (d not constant)
  *     min(c, s) = s      s <= c
  *     max(c, s) = s      c <= s
+ *     s t .. = 1         s = 1, t = 1, ..: lengths are integers and not negative
  *     atom = e           any other atom with factor 1 or -1 is replaced
  *     s <= c             narrows the range of s
  *     anything else      one or two facts p >= 0
@@ -254,6 +255,21 @@ static bool learn_extreme(ExprCx *x, const Expr *d, bool *ok) {
     return false;
 }
 
+/* s t .. - 1 == 0: each symbol is 1. True if d had this form. */
+static bool learn_ones(ExprCx *x, const Expr *d, bool *ok) {
+    if (d->count != 2 || d->terms[0].degree < 2 || d->terms[1].degree) return false;
+    const Term *t = &d->terms[0];
+    Rational k = t->coef, c = d->terms[1].coef;
+    if ((k.num != 1 && k.num != -1) || k.den != 1 || c.den != 1 || c.num != -k.num) return false;
+    for (int i = 0; i < t->degree; i++)
+        if (t->atoms[i]->kind != ATOM_SYMBOL || x->symbols[t->atoms[i]->number]->pub.min < 0)
+            return false;
+    *ok = true;
+    for (int i = 0; i < t->degree && *ok; i++)
+        *ok = learn_zero(x, poly_sub(x, atom_expr(x, t->atoms[i]), x->one));
+    return true;
+}
+
 /* From now on d == 0. False if that cannot be. */
 static bool learn_zero(ExprCx *x, const Expr *d) {
     bool ok;
@@ -262,6 +278,7 @@ static bool learn_zero(ExprCx *x, const Expr *d) {
     if (known != UNKNOWN) return known == YES;
     d = primitive(x, d);
     const Expr *value;
+    if (learn_ones(x, d, &ok)) return ok;
     const Atom *a = choose(x, d, QUOTIENTS, &value);
     if (!a && learn_extreme(x, d, &ok)) return ok;
     if (!a) a = choose(x, d, SYMBOLS, &value);

@@ -277,3 +277,32 @@ void shape_attention(Node *n) {
     const Expr *dims[] = {b, q[1], q[2], v[3]};
     infer_output(n, 0, infer_input(n, 0)->dtype, 4, dims);
 }
+
+/* --- rotary positions --- */
+
+static void check_rotary_table(const Node *n, int i, int64_t width) {
+    Module *m = module_of(n);
+    const Type *x = infer_input(n, 0), *t = infer_input(n, i);
+    int64_t columns, missing = x->rank - t->rank;
+    infer_rank(n, i, 1, x->rank);
+    bool fits = ex_const(t->dims[t->rank - 1], &columns) &&
+                (columns == width || columns == width / 2);
+    if (!fits)
+        tn_fail(m->cx, TN_E_MODEL, "operand %d is %s, wanted %lld or %lld columns", i,
+                ir_type_text(m, t), (long long)width, (long long)width / 2);
+    for (int k = 0; k + 1 < t->rank; k++)
+        if (!ex_is(t->dims[k], 1))
+            ir_same_dim(m, t->dims[k], x->dims[k + missing], "table and rows");
+}
+
+void shape_rotary(Node *n) {
+    Module *m = module_of(n);
+    const Type *x = infer_input(n, 0);
+    int64_t width = attr_int(n, "width");
+    infer_rank(n, 0, 1, TN_MAX_RANK);
+    if (width < 2 || width % 2 || width > INT32_MAX)
+        tn_fail(m->cx, TN_E_MODEL, "width %lld, wanted an even number", (long long)width);
+    infer_require_le(m, ex_int(m->ex, width), x->dims[x->rank - 1], "rotated elements");
+    for (int i = 1; i < 3; i++) check_rotary_table(n, i, width);
+    infer_output(n, 0, x->dtype, x->rank, x->dims);
+}

@@ -60,7 +60,8 @@ static bool passes_on(OpKind op) {
     case OP_mul:
     case OP_neg:
     case OP_rms_norm:
-    case OP_layer_norm: return true;
+    case OP_layer_norm:
+    case OP_rotary: return true;
     default: return false;
     }
 }

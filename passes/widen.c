@@ -27,7 +27,8 @@ static bool computes_in_f32(OpKind op) {
     case OP_attention:
     case OP_layer_norm:
     case OP_rms_norm:
-    case OP_add_norm: return true;
+    case OP_add_norm:
+    case OP_rotary: return true;
     default: return false;
     }
 }

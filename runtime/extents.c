@@ -119,6 +119,29 @@ bool extent_norm(const TnCall *c, char *why, size_t why_size) {
     return !s || (same_dims(&w, x, s, "x and s") && last_axis_dense(&w, s, "s"));
 }
 
+/* A table has a row per row of x, or one for all along an axis. */
+static bool is_rotary_table(const Why *w, const TnTensor *t, const TnTensor *x, int64_t width,
+                            const char *name) {
+    int last = x->rank - 1;
+    bool fits = t->rank == x->rank && (t->dims[last] == width || t->dims[last] == width / 2);
+    for (int i = 0; fits && i < last; i++) fits = t->dims[i] == 1 || t->dims[i] == x->dims[i];
+    return (fits && last_axis_dense(w, t, name)) || misfit_pair(w, name, t, x);
+}
+
+bool extent_rotary(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const ParamsRotary *p = c->params;
+    const TnTensor *x = input(c, 0), *cos = input(c, 1), *sin = input(c, 2), *y = output(c, 0);
+    if (x->rank < 1) return misfit(&w, "x has no axis");
+    int64_t width = p->width;
+    if (x->dims[x->rank - 1] < width)
+        return misfit(&w, "%" PRId64 " of %" PRId64 " elements rotated", width,
+                      x->dims[x->rank - 1]);
+    return same_dims(&w, x, y, "x and y") && last_axis_dense(&w, x, "x") &&
+           last_axis_dense(&w, y, "y") && is_rotary_table(&w, cos, x, width, "cos and x") &&
+           is_rotary_table(&w, sin, x, width, "sin and x");
+}
+
 bool extent_map(const TnCall *c, char *why, size_t why_size) {
     Why w = {why, why_size};
     for (int i = 0; i < c->inputs; i++)

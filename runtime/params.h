@@ -71,6 +71,12 @@ typedef struct ParamsNorm {
     uint32_t rms;
 } ParamsNorm;
 
+/* Pairs (i, i + width/2) of the last axis, or (2i, 2i + 1), are rotated for 2i < width. */
+typedef struct ParamsRotary {
+    uint32_t width;
+    uint32_t interleaved; /* 0 or 1 */
+} ParamsRotary;
+
 #define TN_REDUCTIONS(X) \
     X(SUM, sum, 0)       \
     X(MEAN, mean, 1)     \

@@ -63,6 +63,7 @@ static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_rnn] = "ffiffff>fff",
     [TN_OP_dft] = "D>D",
     [TN_OP_det] = "D>D",
+    [TN_OP_rotary] = "fff>f",
 };
 
 const char *plan_type_rule(int opcode) {

@@ -69,6 +69,14 @@ static bool check_ParamsNorm(PlanCheck *c, const PlanInstruction *i, const void 
            plan_invalid(c, "epsilon %g", (double)p->epsilon);
 }
 
+static bool check_ParamsRotary(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsRotary *p = record;
+    (void)i;
+    if (p->interleaved > 1) return plan_invalid(c, "interleaved %u", p->interleaved);
+    return (p->width > 0 && p->width <= INT32_MAX && p->width % 2 == 0) ||
+           plan_invalid(c, "width %u", p->width);
+}
+
 static bool check_ParamsReduce(PlanCheck *c, const PlanInstruction *i, const void *record) {
     const ParamsReduce *p = record;
     if (p->kind >= TN_REDUCE_COUNT) return plan_invalid(c, "reduction %u", p->kind);
