@@ -284,12 +284,11 @@ static void check_rotary_table(const Node *n, int i, int64_t width) {
     Module *m = module_of(n);
     const Type *x = infer_input(n, 0), *t = infer_input(n, i);
     int64_t columns, missing = x->rank - t->rank;
-    infer_rank(n, i, 1, x->rank);
-    bool fits = ex_const(t->dims[t->rank - 1], &columns) &&
+    bool fits = t->rank > 0 && missing >= 0 && ex_const(t->dims[t->rank - 1], &columns) &&
                 (columns == width || columns == width / 2);
     if (!fits)
-        tn_fail(m->cx, TN_E_MODEL, "operand %d is %s, wanted %lld or %lld columns", i,
-                ir_type_text(m, t), (long long)width, (long long)width / 2);
+        tn_fail(m->cx, TN_E_MODEL, "operand %d is %s, no table of %lld or %lld columns for %s", i,
+                ir_type_text(m, t), (long long)width, (long long)width / 2, ir_type_text(m, x));
     for (int k = 0; k + 1 < t->rank; k++)
         if (!ex_is(t->dims[k], 1))
             ir_same_dim(m, t->dims[k], x->dims[k + missing], "table and rows");

@@ -86,22 +86,27 @@ static Value *table(Graph *g, const Rotation *r, Value *v) {
 
 /* The axes before the last of what is rotated are those of the result. */
 static int outer_axes(const Rotation *r) {
-    bool columns = r->interleaved && r->result->node->op == OP_concat &&
-                   columns_of(r->result) == 2 && r->width != 2;
-    return r->result->type.rank - (columns ? 2 : 1);
+    return r->result->type.rank - 1 - r->columns;
+}
+
+/* A row of the table belongs to each row of the result. */
+static bool has_rows(const Rotation *r, const Type *table) {
+    const Type *y = &r->result->type;
+    int missing = outer_axes(r) + 1 - table->rank;
+    for (int i = 0; missing >= 0 && i + 1 < table->rank; i++)
+        if (!ex_is(table->dims[i], 1) && table->dims[i] != y->dims[i + missing]) return false;
+    return missing >= 0 && table->rank > 0;
 }
 
 static const char *check(const Rotation *r) {
     const Value *x = r->x.base;
-    int outer = outer_axes(r);
     TnDType t = x->type.dtype;
     if (t != TN_F32 && t != TN_F16 && t != TN_BF16) return "its type has no kernel";
     const Value *tables[2] = {r->cos, r->sin};
     for (int i = 0; i < 2; i++) {
         int64_t columns = columns_of(tables[i]);
-        if (tables[i]->type.rank < 1 || (columns != r->width && columns != r->width / 2))
-            return "a table has other columns";
-        if (tables[i]->type.rank > outer + 1) return "a table has more axes";
+        if (columns != r->width && columns != r->width / 2) return "a table has other columns";
+        if (!has_rows(r, &tables[i]->type)) return "a table has other rows";
         if (tables[i]->type.dtype != t) return "a table has another type";
     }
     return NULL;

@@ -20,6 +20,7 @@ typedef struct Rotation {
     bool interleaved; /* pairs are neighbours */
     bool back;        /* by the opposite angles */
     Value *cos, *sin; /* with `width` columns or, equal for both of a pair, width / 2 */
+    bool columns;     /* the last two axes of the result, [.., n, 2], stand for one of 2n */
     Value *result;    /* what it replaces */
     Node *nodes[ROTATION_NODES];
     int node_count;

@@ -262,8 +262,10 @@ static bool find_halves(Node *n, Rotation *r) {
     note(r, n);
     bool single = last_dim(first, &columns) && columns == 1 && n->input_count == 2;
     if (single && unsqueezed(first) && unsqueezed(second) &&
-        find_pair(unsqueezed(first), unsqueezed(second), r) && r->interleaved)
+        find_pair(unsqueezed(first), unsqueezed(second), r) && r->interleaved) {
+        r->columns = true;
         return true;
+    }
     *r = (Rotation){.result = n->outputs[0]};
     note(r, n);
     return find_pair(first, second, r) && !r->interleaved;
@@ -278,6 +280,7 @@ static void take_rest(Rotation *r, Node *concat, Value *rest) {
                   p.start == r->x.start + r->width;
     if (!behind) return;
     r->result = concat->outputs[0];
+    r->columns = false;
     r->x.length = r->width + p.length;
     note(r, concat);
 }
@@ -285,9 +288,14 @@ static void take_rest(Rotation *r, Node *concat, Value *rest) {
 /* The node that joins the result with something behind it, if that is all that reads it. */
 static void find_rest(Rotation *r) {
     Value *v = r->result;
-    if (v->node->op == OP_concat && r->interleaved && ir_single_use(v) &&
-        v->uses[0].node->op == OP_view)
-        v = v->uses[0].node->outputs[0]; /* columns as one axis */
+    if (r->columns && ir_single_use(v) && v->uses[0].node->op == OP_view) {
+        Value *joined = v->uses[0].node->outputs[0]; /* columns as one axis */
+        int rank = joined->type.rank;
+        if (rank != v->type.rank - 1 || !same_outer(joined, v, rank - 1)) return;
+        v = joined;
+    } else if (r->columns) {
+        return;
+    }
     if (!ir_single_use(v)) return;
     Node *n = v->uses[0].node;
     if (n->op != OP_concat || n->input_count != 2 || v->uses[0].index != 0) return;

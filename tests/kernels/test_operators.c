@@ -274,6 +274,25 @@ static void test_transforms(void **state) {
     check("x: f64[9, 2]", "f64[4, 2] = dft %x {axis=0, length=4}");
 }
 
+/* Widths around a vector, what is behind them; tables of either width, broadcast or not. */
+static void test_rotary(void **state) {
+    (void)state;
+    static const int widths[] = {2, 4, 6, 16, 18, 30, 32, 34, 64, 66, 128};
+    char inputs[128], node[256];
+    for (int k = 0; k < 11 * 8; k++) {
+        int width = widths[k / 8], rest = k & 1 ? 1 + k % 5 : 0, own = k & 2 ? width : width / 2;
+        snprintf(inputs, sizeof inputs, "x: f32[2, 3, 5, %d], c: f32[5, %d], s: f32[%s, 5, %d]",
+                 width + rest, own, k % 3 ? "2, 1" : "1, 3", k & 1 ? own : width);
+        snprintf(node, sizeof node,
+                 "f32[2, 3, 5, %d] = rotary %%x, %%c, %%s {width=%d, interleaved=%d}", width + rest,
+                 width, k / 4 % 2);
+        check(inputs, node);
+    }
+    check("x: f32[40, 90, 64], c: f32[90, 32], s: f32[90, 32]",
+          "f32[40, 90, 64] = rotary %x, %c, %s {width=64}");
+    check("x: f32[0, 8], c: f32[4], s: f32[4]", "f32[0, 8] = rotary %x, %c, %s {width=8}");
+}
+
 static void test_determinants(void **state) {
     (void)state;
     check("x: f32[3, 2, 5, 5]", "f32[3, 2] = det %x");
@@ -286,7 +305,8 @@ int main(void) {
         cmocka_unit_test(test_resize),       cmocka_unit_test(test_grid_sample),
         cmocka_unit_test(test_roi_align),    cmocka_unit_test(test_selections),
         cmocka_unit_test(test_recurrent),    cmocka_unit_test(test_transforms),
-        cmocka_unit_test(test_determinants), cmocka_unit_test(test_pad),
+        cmocka_unit_test(test_determinants), cmocka_unit_test(test_rotary),
+        cmocka_unit_test(test_pad),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

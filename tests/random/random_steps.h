@@ -131,6 +131,7 @@ Step make_det;
 Step make_if;
 Step make_loop;
 Step make_qkv;
+Step make_rotary;
 Step make_residual;
 Step make_gelu;
 Step make_masked;

@@ -140,6 +140,20 @@ static inline void zoo_signals(const Zoo *z) {
     zoo_one(z, TN_OP_det, 1, &dense, determinants, NULL, 0);
 }
 
+/* x[b, s, 8] as rows of 4: three of 4 rotated by what x itself begins with. */
+static inline void zoo_rotary(const Zoo *z) {
+    const uint32_t *n = z->n, bt = z->batch, s = z->seq, rows = zoo_times(z, s, n[8]);
+    uint32_t x = zoo_view(z, z->x, TN_F32, 4, (uint32_t[]){bt, s, n[2], n[4]},
+                          (uint32_t[]){rows, n[8], n[4], n[1]}, n[0]),
+             cos = zoo_view(z, z->x, TN_F32, 4, (uint32_t[]){n[1], s, n[1], n[1]},
+                            (uint32_t[]){n[0], n[8], n[0], n[1]}, n[0]),
+             sin = zoo_view(z, z->x, TN_F32, 4, (uint32_t[]){bt, n[1], n[2], n[2]},
+                            (uint32_t[]){rows, n[0], n[4], n[1]}, n[1]);
+    uint32_t y = pb_output(z->b, "rotated", TN_F32, 4, (uint32_t[]){bt, s, n[2], n[4]});
+    zoo_one(z, TN_OP_rotary, 3, (uint32_t[]){x, cos, sin}, y, &(ParamsRotary){.width = 2},
+            sizeof(ParamsRotary));
+}
+
 /* Windows over x[b, s, 8], the channels being s. */
 static inline void zoo_windows(const Zoo *z) {
     PlanBuilder *b = z->b;
@@ -213,6 +227,7 @@ static inline unsigned char *zoo_plan(size_t *size) {
     zoo_map(&z);
     zoo_signals(&z);
     zoo_windows(&z);
+    zoo_rotary(&z);
     pb_end(b);
     return pb_finish(b, size);
 }

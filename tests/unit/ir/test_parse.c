@@ -121,6 +121,7 @@ static const char every_operator[] =
 static const char *const more[] = {
     "module {\n"
     "  const %grid: f32[3] = {2, 0, 1}\n"
+    "  const %grid2: f32[2] = {0, 1}\n"
     "  graph main(%x: f32[n, 4], %image: f32[b, 3, h, w], %places: f32[b, 7, 5, 2], "
     "%regions: f32[r, 4], %batch: i64[r], %p: f32[t, b, 12], %rw: f32[3, 12], %len: i32[b], %m: "
     "f32[3, n, n]) {\n"
@@ -131,6 +132,7 @@ static const char *const more[] = {
     "h=Elu, h_alpha=0.5}\n"
     "    %6: f32[b, 7, 3, 2] = dft %places {axis=2, length=5, onesided=1}\n"
     "    %7: f32[3] = det %m\n"
+    "    %8: f32[n, 4] = rotary %x, %grid2, %grid2 {width=4, interleaved=1}\n"
     "    return %0 as \"y\"\n"
     "  }\n"
     "}\n",

@@ -183,6 +183,26 @@ static void test_norms(void **state) {
     CHECK(cases);
 }
 
+static void test_rotary(void **state) {
+    (void)state;
+    static const Case cases[] = {
+        /* a quarter turn of the first pair; what is behind the width stays */
+        {"x: f32[1,5] = {1,2,3,4,5}; c: f32[1,2] = {0,1}; s: f32[1,2] = {1,0}",
+         "f32[1, 5] = rotary %x, %c, %s {width=4}", "{-3, 2, 1, 4, 5}"},
+        {"x: f32[1,5] = {1,2,3,4,5}; c: f32[2] = {0,1}; s: f32[2] = {1,0}",
+         "f32[1, 5] = rotary %x, %c, %s {width=4, interleaved=1}", "{-2, 1, 3, 4, 5}"},
+        /* a column per element */
+        {"x: f32[4] = {1,2,3,4}; c: f32[4] = {1,2,3,4}; s: f32[2] = {0,0}",
+         "f32[4] = rotary %x, %c, %s {width=4}", "{1, 4, 9, 16}"},
+        /* a row per position, for both heads */
+        {"x: f32[2,2,2] = {1,2,3,4,5,6,7,8}; c: f32[2,1] = {1,0}; s: f32[2,1] = {0,1}",
+         "f32[2, 2, 2] = rotary %x, %c, %s {width=2}", "{1, 2, -4, 3, 5, 6, -8, 7}"},
+        {"x: f16[2] = {1,2}; c: f16[1] = {0}; s: f16[1] = {1}",
+         "f16[2] = rotary %x, %c, %s {width=2}", "{-2, 1}"},
+    };
+    CHECK(cases);
+}
+
 /* With q = 0 all scores are equal, so the result is the mean of the values that are seen. */
 #define QKV3 "q: f32[1,3,1,1] = {0,0,0}; k: f32[1,3,1,1] = {1,1,1}; v: f32[1,3,1,1] = {1,2,6}"
 
@@ -323,11 +343,17 @@ static void test_bad_index(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_arithmetic),      cmocka_unit_test(test_functions),
-        cmocka_unit_test(test_logic_and_casts), cmocka_unit_test(test_reductions),
-        cmocka_unit_test(test_products),        cmocka_unit_test(test_norms),
-        cmocka_unit_test(test_attention),       cmocka_unit_test(test_map),
-        cmocka_unit_test(test_graph),           cmocka_unit_test(test_bad_index),
+        cmocka_unit_test(test_arithmetic),
+        cmocka_unit_test(test_functions),
+        cmocka_unit_test(test_logic_and_casts),
+        cmocka_unit_test(test_reductions),
+        cmocka_unit_test(test_products),
+        cmocka_unit_test(test_norms),
+        cmocka_unit_test(test_rotary),
+        cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_map),
+        cmocka_unit_test(test_graph),
+        cmocka_unit_test(test_bad_index),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -176,6 +176,32 @@ static void test_norm(void **state) {
     assert_string_equal(type_of(n->outputs[1]), "f32[batch, seq, 8]");
 }
 
+static Node *rotary(Value *x, Value *cos, Value *sin, int64_t width) {
+    Node *n = node(OP_rotary, INPUTS(x, cos, sin));
+    ir_set_int(n, "width", width);
+    return n;
+}
+
+static void test_rotary(void **state) {
+    (void)state;
+    GUARD();
+    Value *x = input("x", TN_F32, "batch, 4, seq, 12"), *c = input("c", TN_F32, "seq, 4"),
+          *s = input("s", TN_F32, "1, 1, seq, 8"), *wide = input("w", TN_F32, "3, 1, 1, 1, 4");
+    assert_string_equal(type_after(rotary(x, c, s, 8)), "f32[batch, 4, seq, 12]");
+    EXPECT_FAIL(TN_E_MODEL, "width 7, wanted an even number", ir_insert(rotary(x, c, s, 7)));
+    EXPECT_FAIL(TN_E_MODEL, "rotated elements: 16 > 12", ir_insert(rotary(x, c, s, 16)));
+    EXPECT_FAIL(
+        TN_E_MODEL,
+        "operand 2 is f32[1, 1, seq, 8], no table of 4 or 2 columns for f32[batch, 4, seq, 12]",
+        ir_insert(rotary(x, c, s, 4)));
+    EXPECT_FAIL(TN_E_MODEL, "table and rows differ, 3 and 4",
+                ir_insert(rotary(x, input("d", TN_F32, "3, 1, 4"), s, 8)));
+    EXPECT_FAIL(
+        TN_E_MODEL,
+        "operand 1 is f32[3, 1, 1, 1, 4], no table of 8 or 4 columns for f32[batch, 4, seq, 12]",
+        ir_insert(rotary(x, wide, s, 8)));
+}
+
 static void test_linear(void **state) {
     (void)state;
     GUARD();
@@ -272,9 +298,9 @@ static void test_map(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_reduce),  TEST(test_matmul),    TEST(test_conv), TEST(test_pool),
-        TEST(test_columns), TEST(test_resize),    TEST(test_norm), TEST(test_linear),
-        TEST(test_qkv),     TEST(test_attention), TEST(test_map),
+        TEST(test_reduce),  TEST(test_matmul), TEST(test_conv),      TEST(test_pool),
+        TEST(test_columns), TEST(test_resize), TEST(test_norm),      TEST(test_linear),
+        TEST(test_rotary),  TEST(test_qkv),    TEST(test_attention), TEST(test_map),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
