@@ -402,6 +402,11 @@ static void test_other_equations(void **state) {
     /* A common factor cancels. */
     assert_true(ex_require_eq(X, parse(X, "q*u"), parse(X, "q*v"), "Reshape"));
     assert_ptr_equal(parse(X, "u"), parse(X, "v"));
+    /* A product of lengths is 1 only if each is */
+    assert_true(ex_require_eq(X, parse(X, "4"), parse(X, "4*p*r*r"), "Reshape"));
+    assert_ptr_equal(ex_norm(X, parse(X, "p + 2*r")), ex_int(X, 3));
+    assert_true(ex_require_eq(X, parse(X, "2*e*f"), ex_int(X, 4), "Reshape"));
+    assert_ptr_not_equal(ex_norm(X, parse(X, "e")), ex_int(X, 1));
 }
 
 static void test_impossible(void **state) {
