@@ -84,17 +84,17 @@ bool view_reshape(Lower *lo, const View *v, int rank, const Expr *const *dims, V
         }
         i--;
         j--;
-        while (old != new) {
-            if (i >= 0 && is_one(v, i)) {
-                i--;
-            } else if (ex_exact_div(x, new, old) && i >= 0) {
-                if (v->strides[i] != run || v->from[i]) return false;
+        while (old != new) { /* whichever is no multiple of the other takes its next axis */
+            bool more_old = !ex_exact_div(x, old, new), more_new = !ex_exact_div(x, new, old);
+            if (more_old) {
+                while (i >= 0 && is_one(v, i)) i--;
+                if (i < 0 || v->strides[i] != run || v->from[i]) return false;
                 run = ex_mul(x, run, v->dims[i]);
                 old = ex_mul(x, old, v->dims[i--]);
-            } else if (ex_exact_div(x, old, new) && j >= 0) {
+            }
+            if (more_new) {
+                if (j < 0) return false;
                 new = ex_mul(x, new, dims[j--]);
-            } else {
-                return false;
             }
         }
         for (int k = first_new; k > j; k--) {

@@ -9,8 +9,8 @@
 #include "runtime/base/checked.h"
 
 #define SMALL_BYTES (64 << 10)
-#define SMALL_COUNT 4096       /* elements of a splat, iota or expansion that is a constant */
-#define MAX_WORK    (64 << 20) /* multiply-adds or elements computed at compile time, per node */
+#define SMALL_COUNT 4096        /* elements of a splat, iota or expansion that is a constant */
+#define MAX_WORK    (1LL << 30) /* multiply-adds or elements computed at compile time, per node */
 
 /* elements x factor, at most MAX_WORK */
 static int64_t times(int64_t elements, int64_t factor) {
@@ -23,12 +23,19 @@ static int64_t work(const Node *n, int64_t elements) {
         for (int i = 0; i < kernel->count; i++) elements = times(elements, kernel->v[i]);
         return elements;
     }
-    if (n->op != OP_matmul && n->op != OP_linear && n->op != OP_conv) return elements;
+    if (n->op == OP_matmul || n->op == OP_linear) {
+        const Type *a = &n->inputs[0]->type;
+        bool transposed = n->op == OP_matmul && attr_bool(n, "ta");
+        int64_t k;
+        return ex_const(a->dims[a->rank - (transposed ? 2 : 1)], &k) ? times(elements, k)
+                                                                     : elements;
+    }
+    if (n->op != OP_conv) return elements;
     const Type *w = &n->inputs[1]->type;
-    int64_t k = 1, d;
-    for (int i = 0; i < w->rank; i++)
-        if (ex_const(w->dims[i], &d)) k *= d > 0 ? d : 1;
-    return times(elements, k);
+    int64_t d;
+    for (int i = 1; i < w->rank; i++)
+        if (ex_const(w->dims[i], &d)) elements = times(elements, d > 0 ? d : 1);
+    return elements;
 }
 
 static bool worth_folding(const Node *n, int64_t elements, int64_t bytes) {

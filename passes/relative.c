@@ -1,0 +1,221 @@
+/* relative: scores looked up by the distance of query and key become a product that has them in
+ * their place already.
+ *
+ *     %p = matmul %q, %rel {tb=1}                    [.., s, m]: each query with every bucket
+ *     %y = gather_elements %p, %bucket {axis=-1}     [.., s, t]: bucket(j - i) for query i, key j
+ * =>
+ *     %rows = gather %rel, %table                    [.., s + t, d]: table[k] = bucket(k - s)
+ *     %p2 = matmul %q, %rows {tb=1}                  [.., s, s + t]
+ *     %y[.., i, j] = %p2[.., i, j - i + s]
+ *
+ * The table is what computes the buckets, applied to all distances instead of all pairs; distance
+ * -s, which no pair has, is looked up as -s + 1. The last step is the relative shift of
+ * Transformer-XL: views and slices alone, since element (i, j) stands at i (s + t - 1) + j + s.
+ *
+ *     %1 = view %p2 {dims=[.., s + t, s]}
+ *     %2 = slice %1 {axis=-2, start=1}
+ *     %3 = view %2 {dims=[.., s, s + t - 1]}
+ *     %y = slice %3 {axis=-1, length=t}
+ *
+ * For the scores of keys with relative queries, which are transposed afterwards, keys are the rows.
+ */
+#include "ir/element.h"
+#include "passes/pass.h"
+#include "passes/turn.h"
+
+#define STEPS 256 /* operators that compute a bucket, those on several ways counted on each */
+
+/* The pairs (row, column), and the table's length. */
+typedef struct Pairs {
+    Graph *g;
+    ExprCx *x;
+    const Expr *rows, *columns, *length;
+} Pairs;
+
+static bool single_element(const Type *t) {
+    for (int i = 0; i < t->rank; i++)
+        if (!ex_is(t->dims[i], 1)) return false;
+    return true;
+}
+
+/* Whether t has the pairs as its last axes and nothing else. */
+static bool over_pairs(const Pairs *p, const Type *t) {
+    int r = t->rank;
+    if (r < 2 || t->dims[r - 2] != p->rows || t->dims[r - 1] != p->columns) return false;
+    for (int i = 0; i < r - 2; i++)
+        if (!ex_is(t->dims[i], 1)) return false;
+    return true;
+}
+
+static Value *number(Graph *g, TnDType type, const Expr *e) {
+    return ir_cast(g, ir_scalars(g, TN_I64, 1, &e), type);
+}
+
+/* sign (column - row) + rest for every entry of the table, if that is v's element function. */
+static Value *of_distance(const Pairs *p, const Value *v) {
+    const Expr *e = v->facts.elem, *rest;
+    int r = v->type.rank, sign = 1;
+    if (!e || !over_pairs(p, &v->type)) return NULL;
+    const Expr *distance =
+        ex_sub(p->x, ex_coord(p->x, r - 1, p->columns), ex_coord(p->x, r - 2, p->rows));
+    rest = ex_sub(p->x, e, distance);
+    if (ex_mentions(rest, ATOM_COORD)) {
+        rest = ex_add(p->x, e, distance);
+        sign = -1;
+    }
+    if (ex_mentions(rest, ATOM_COORD) || ex_mentions(rest, ATOM_LOAD)) return NULL;
+    Value *d = ir_iota(p->g, TN_I64, p->length, ex_neg(p->x, p->rows), ex_int(p->x, 1));
+    d = ir_binary(p->g, OP_max, d, number(p->g, TN_I64, ex_sub(p->x, ex_int(p->x, 1), p->rows)));
+    if (sign < 0) d = ir_unary(p->g, OP_neg, d);
+    d = ir_binary(p->g, OP_add, d, number(p->g, TN_I64, rest));
+    return ir_cast(p->g, d, v->type.dtype);
+}
+
+/* A constant whose diagonals are each of one number. */
+static Value *of_constant(const Pairs *p, const Value *v) {
+    const Constant *c = v->constant;
+    int64_t rows, columns, size;
+    if (!over_pairs(p, &v->type) || tn_is_float(c->dtype)) return NULL;
+    if (!ex_const(p->rows, &rows) || !ex_const(p->columns, &columns)) return NULL;
+    for (int64_t i = 1; i < rows; i++)
+        for (int64_t j = 1; j < columns; j++)
+            if (ir_element_i64(c->dtype, c->data, i * columns + j) !=
+                ir_element_i64(c->dtype, c->data, (i - 1) * columns + j - 1))
+                return NULL;
+    size = rows + columns;
+    int64_t *table = ARENA_ARRAY(&p->g->module->cx->arena, int64_t, (size_t)size);
+    for (int64_t k = 0; k < size; k++) {
+        int64_t d = (k ? k : 1) - rows;
+        table[k] = ir_element_i64(c->dtype, c->data, d < 0 ? -d * columns : d);
+    }
+    return ir_tensor(p->g, NULL, TN_I64, 1, &size, table);
+}
+
+static Value *table_of(const Pairs *p, Value *v, int *steps);
+
+static Value *of_elementwise(const Pairs *p, const Node *n, int *steps) {
+    Value *in[3];
+    if (n->input_count > 3) return NULL;
+    for (int i = 0; i < n->input_count; i++)
+        if (!(in[i] = table_of(p, n->inputs[i], steps))) return NULL;
+    Node *same = ir_node(p->g, n->op, n->input_count, in);
+    for (int i = 0; i < ir_attr_count(n->op); i++) same->attrs[i] = n->attrs[i];
+    return ir_insert(same);
+}
+
+/* The table of a tensor that the distance alone determines: [length], or [1] if it is the same
+ * everywhere. NULL if that is not proven. */
+static Value *table_of(const Pairs *p, Value *v, int *steps) {
+    if (--*steps < 0) return NULL;
+    if (single_element(&v->type)) return ir_view(p->g, v, 1, (const Expr *[]){ex_int(p->x, 1)});
+    if (v->constant) return of_constant(p, v);
+    Value *linear = of_distance(p, v);
+    if (linear || !v->node) return linear;
+    const Node *n = v->node;
+    if (ir_op_info(n->op)->flags & OPF_ELEMENTWISE) return of_elementwise(p, n, steps);
+    bool unmoved = n->op == OP_view && over_pairs(p, &v->type);
+    bool repeated = n->op == OP_expand;
+    return unmoved || repeated ? table_of(p, n->inputs[0], steps) : NULL;
+}
+
+/* --- the product --- */
+
+/* [.., rows, length] with element (i, j - i + rows) of every row i at (i, j). */
+static Value *shifted(const Pairs *p, Value *v) {
+    const Expr *dims[TN_MAX_RANK], *one = ex_int(p->x, 1), *last = ex_sub(p->x, p->length, one);
+    int r = v->type.rank;
+    for (int i = 0; i < r; i++) dims[i] = v->type.dims[i];
+    dims[r - 2] = p->length;
+    dims[r - 1] = p->rows;
+    v = ir_slice(p->g, ir_view(p->g, v, r, dims), r - 2, one, last, 1);
+    dims[r - 2] = p->rows;
+    dims[r - 1] = last;
+    return ir_slice(p->g, ir_view(p->g, v, r, dims), r - 1, ex_int(p->x, 0), p->columns, 1);
+}
+
+/* b [b h, m, d] as [1, h, m, d] if it is the same for every entry of the batch that is folded into
+ * its first axis, else NULL. */
+static Value *of_batch(const Pairs *p, const Value *b, const Expr **batch) {
+    const Node *view = b->node;
+    if (!view || view->op != OP_view || b->type.rank != 3) return NULL;
+    const Node *expand = view->inputs[0]->node;
+    if (!expand || expand->op != OP_expand || expand->outputs[0]->type.rank != 4) return NULL;
+    const Type *from = &expand->inputs[0]->type, *to = &expand->outputs[0]->type;
+    if (from->rank < 3 || (from->rank == 4 && !ex_is(from->dims[0], 1))) return NULL;
+    for (int i = 1; i < 4; i++)
+        if (from->dims[from->rank - i] != to->dims[4 - i] ||
+            (i < 3 && to->dims[4 - i] != b->type.dims[3 - i]))
+            return NULL;
+    const Expr *dims[4] = {ex_int(p->x, 1), to->dims[1], to->dims[2], to->dims[3]};
+    *batch = to->dims[0];
+    return ir_view(p->g, expand->inputs[0], 4, dims);
+}
+
+/* Entries `table` of v along an axis, looked up in front of a transpose. */
+static Value *looked_up(Graph *g, Value *v, Value *table, int axis) {
+    const Node *n = v->node;
+    if (!n || n->op != OP_transpose) return ir_gather(g, v, table, axis);
+    const IntList *order = attr_ints(n, "perm");
+    int perm[TN_MAX_RANK];
+    for (int i = 0; i < order->count; i++) perm[i] = (int)order->v[i];
+    return ir_transpose(g, looked_up(g, n->inputs[0], table, perm[axis]), perm);
+}
+
+static Value *product(const Pairs *p, const Node *old, Value *table) {
+    Graph *g = p->g;
+    Value *a = old->inputs[0], *b = old->inputs[1];
+    const Expr *batch = NULL;
+    Value *once = of_batch(p, b, &batch);
+    if (once) {
+        const Expr *dims[4] = {batch, once->type.dims[1], a->type.dims[1], a->type.dims[2]};
+        a = ir_view(g, a, 4, dims);
+        b = once;
+    }
+    int r = b->type.rank, swap[TN_MAX_RANK];
+    for (int i = 0; i < r; i++) swap[i] = i < r - 2 ? i : 2 * r - 3 - i;
+    if (!attr_bool(old, "tb")) b = turned(g, b, swap);
+    return ir_matmul(g, a, looked_up(g, b, table, r - 2), false, true);
+}
+
+static const char *rewrite(Graph *g, Node *n) {
+    const Value *index = n->inputs[1];
+    const Node *old = n->inputs[0]->node;
+    const Type *t = &n->outputs[0]->type, *from = &n->inputs[0]->type;
+    int r = t->rank, steps = STEPS;
+    Pairs p = {g, g->module->ex, t->dims[r - 2], t->dims[r - 1], NULL};
+    p.length = ex_add(p.x, p.rows, p.columns);
+    for (int i = 0; i < r - 1; i++)
+        if (t->dims[i] != from->dims[i]) return "it does not look into every row";
+    if (attr_bool(old, "ta")) return "the product's rows are transposed";
+    if (!ex_provably_ge(p.x, p.rows, ex_int(p.x, 1)) ||
+        !ex_provably_ge(p.x, p.columns, ex_int(p.x, 1)))
+        return "there may be no row or no column";
+    Value *table = table_of(&p, n->inputs[1], &steps);
+    if (!table) return "the index is not proven to follow from the distance";
+    table = ir_cast(g, ir_expand(g, table, 1, &p.length), index->type.dtype);
+    Value *y = shifted(&p, product(&p, old, table));
+    ir_replace(n->outputs[0], ir_view(g, y, r, t->dims));
+    return NULL;
+}
+
+bool pass_relative(Graph *g, Report *r) {
+    bool changed = false;
+    IR_FOR_NODES(n, g) {
+        if (n->op != OP_gather_elements) continue;
+        const Node *product = n->inputs[0]->node;
+        int rank = n->outputs[0]->type.rank;
+        if (!product || product->op != OP_matmul || rank < 2 || attr_int(n, "axis") != rank - 1)
+            continue;
+        g->cursor = n;
+        ir_origins_from(g, &n, 1);
+        const char *why = rewrite(g, n);
+        ir_origins_from(g, NULL, 0);
+        g->cursor = NULL;
+        if (why)
+            report_miss(r, "relative", n, "%s", why);
+        else
+            report_fired(r, "relative");
+        changed = true; /* what is refused leaves nodes that nothing reads */
+    }
+    return changed;
+}
