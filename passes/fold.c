@@ -9,12 +9,17 @@
 #include "runtime/base/checked.h"
 
 #define SMALL_BYTES (64 << 10)
-#define SMALL_COUNT 4096        /* elements of a splat, iota or expansion that is a constant */
-#define MAX_WORK    (1LL << 30) /* multiply-adds or elements computed at compile time, per node */
+#define SMALL_COUNT 4096       /* elements of a splat, iota or expansion that is a constant */
+#define MAX_WORK    (64 << 20) /* steps or elements computed at compile time, per node */
+#define MAX_PRODUCT (1 << 30)  /* of a matrix product: multiply-adds, which are cheaper */
 
-/* elements x factor, at most MAX_WORK */
+/* elements x factor, at most MAX_PRODUCT */
 static int64_t times(int64_t elements, int64_t factor) {
-    return elements > 0 && factor > MAX_WORK / elements ? MAX_WORK : elements * factor;
+    return elements > 0 && factor > MAX_PRODUCT / elements ? MAX_PRODUCT : elements * factor;
+}
+
+static bool is_product(const Node *n) {
+    return n->op == OP_matmul || n->op == OP_linear;
 }
 
 static int64_t work(const Node *n, int64_t elements) {
@@ -23,7 +28,7 @@ static int64_t work(const Node *n, int64_t elements) {
         for (int i = 0; i < kernel->count; i++) elements = times(elements, kernel->v[i]);
         return elements;
     }
-    if (n->op == OP_matmul || n->op == OP_linear) {
+    if (is_product(n)) {
         const Type *a = &n->inputs[0]->type;
         bool transposed = n->op == OP_matmul && attr_bool(n, "ta");
         int64_t k;
@@ -48,7 +53,8 @@ static bool worth_folding(const Node *n, int64_t elements, int64_t bytes) {
     }
     if (bytes > TN_MAX_FOLD || (n->op == OP_expand && elements > SMALL_COUNT)) return false;
     if (bytes > SMALL_BYTES && bytes > in) return false;
-    return (ir_op_info(n->op)->flags & OPF_MOVE) || work(n, elements) < MAX_WORK;
+    return (ir_op_info(n->op)->flags & OPF_MOVE) ||
+           work(n, elements) < (is_product(n) ? MAX_PRODUCT : MAX_WORK);
 }
 
 /* The attributes of an operator without operands are numbers. */
