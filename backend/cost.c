@@ -14,6 +14,7 @@
  *     pool                       |y| times the window
  *     col2im                     |x|
  *     resize, grid_sample        |y| times 2 per axis and neighbour: 4 (linear along one axis), 8
+ *     deformable_attention       |y| times 8 per point: 2 per corner
  *     rnn                        2 |p| h, the recurrent product
  *     dft                        5 n log2 n per line
  *     det                        2/3 n^3 per matrix
@@ -111,6 +112,10 @@ static double eight(const TnCall *c) {
     return 8 * elements(output(c));
 }
 
+static double deformable(const TnCall *c) {
+    return 8 * axis(&c->operands[2], 0) * elements(output(c));
+}
+
 static double rnn(const TnCall *c) {
     return 2 * elements(&c->operands[0]) * axis(&c->operands[1], 0);
 }
@@ -147,6 +152,7 @@ static const struct {
     [TN_OP_resize] = {four, false},
     [TN_OP_grid_sample] = {eight, false},
     [TN_OP_deform_columns] = {eight, false},
+    [TN_OP_deformable_attention] = {deformable, false},
     [TN_OP_rnn] = {rnn, false},
     [TN_OP_dft] = {dft, false},
     [TN_OP_det] = {det, false},

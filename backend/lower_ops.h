@@ -17,6 +17,7 @@
     X(cumprod)           \
     X(cumsum)            \
     X(deform_columns)    \
+    X(deformable_attention) \
     X(det)               \
     X(dft)               \
     X(expand)            \

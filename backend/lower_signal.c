@@ -52,6 +52,18 @@ void lower_grid_sample(Lower *lo, Node *n) {
     lower_emit(lo, TN_OP_grid_sample, 2, in, 1, &out, &p, sizeof p);
 }
 
+/* Places of a query's points lie side by side, and so do their weights. */
+void lower_deformable_attention(Lower *lo, Node *n) {
+    View in[3] = {lower_rows(lo, n->inputs[0]), lower_dense(lo, n->inputs[1]),
+                  lower_rows(lo, n->inputs[2])};
+    View out = lower_result(lo, n->outputs[0]);
+    const ExprList *levels = attr_exprs(n, "levels");
+    ParamsDeformable p = {.softmax = attr_bool(n, "softmax")};
+    LInstr *i = lower_emit(lo, TN_OP_deformable_attention, 3, in, 1, &out, &p, sizeof p);
+    i->scalars = levels->e;
+    i->scalar_count = levels->count;
+}
+
 void lower_roi_align(Lower *lo, Node *n) {
     View in[3] = {lower_dense(lo, n->inputs[0]), lower_dense(lo, n->inputs[1]),
                   lower_dense(lo, n->inputs[2])};

@@ -102,9 +102,8 @@ static void map_group(Module *m, const Type *in, const Type *out, const Expr *co
     }
 }
 
-/* Coordinates in the input of a view's element at `at`; false for empty tensors. */
-static bool view_map(Module *m, const Type *in, const Type *out, const Expr *const *at,
-                     const Expr **map) {
+bool facts_view_map(Module *m, const Type *in, const Type *out, const Expr *const *at,
+                    const Expr **map) {
     for (int i = 0; i < in->rank; i++) {
         if (ex_is(in->dims[i], 0)) return false;
         map[i] = ex_int(m->ex, 0);
@@ -141,7 +140,7 @@ static Elem element_at(const Value *v, const Expr *const *at, int depth) {
     if (depth < MAX_LOOK_THROUGH && v->node && v->node->op == OP_view && loads_itself(v)) {
         const Value *x = v->node->inputs[0];
         const Expr *map[TN_MAX_RANK];
-        if (x && view_map(m, &x->type, &v->type, at, map)) {
+        if (x && facts_view_map(m, &x->type, &v->type, at, map)) {
             Elem e = element_at(x, map, depth + 1);
             if (!divides_coords(e)) return e;
         }
@@ -221,7 +220,7 @@ void facts_view(Node *n) {
         n->outputs[0]->facts.count = v->facts.count;
     }
     facts_coords(module_of(n), result(n), at);
-    if (view_map(module_of(n), &v->type, result(n), at, map)) facts_move(n, v, map);
+    if (facts_view_map(module_of(n), &v->type, result(n), at, map)) facts_move(n, v, map);
 }
 
 void facts_transpose(Node *n) {

@@ -64,6 +64,9 @@ void facts_set_elem(Value *v, Elem e);                /* unless it has grown too
 void facts_move(Node *n, const Value *v, const Expr *const *map);
 /* Coordinates in `from` of the element of `to` it broadcasts to. */
 void facts_broadcast_map(Module *m, const Type *from, const Type *to, const Expr **map);
+/* Coordinates in `in` of the element of its view `out` at `at`; false for empty tensors. */
+bool facts_view_map(Module *m, const Type *in, const Type *out, const Expr *const *at,
+                    const Expr **map);
 bool facts_small(const Expr *e, int bits);            /* coefficients are below 2^bits */
 bool facts_fits(ExprCx *x, TnDType t, const Expr *e); /* the value survives storing in t */
 

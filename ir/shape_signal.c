@@ -53,6 +53,31 @@ void shape_grid_sample(Node *n) {
     infer_output(n, 0, x->dtype, x->rank, dims);
 }
 
+#define MAX_LEVEL_SIZES 64 /* scalars of the instruction */
+
+/* value[b, t, h, d], grid[b, q, h, l, p, 2], weights[b, q, h, l p] */
+void shape_deformable_attention(Node *n) {
+    Module *m = module_of(n);
+    infer_rank(n, 0, 4, 4);
+    infer_rank(n, 1, 6, 6);
+    infer_rank(n, 2, 4, 4);
+    const Expr *const *v = infer_input(n, 0)->dims, *const *g = infer_input(n, 1)->dims;
+    const Expr *const *w = infer_input(n, 2)->dims, *cells = ex_int(m->ex, 0);
+    const ExprList *levels = attr_exprs(n, "levels");
+    if (levels->count < 2 || levels->count > MAX_LEVEL_SIZES || levels->count % 2)
+        tn_fail(m->cx, TN_E_MODEL, "%d heights and widths of levels", levels->count);
+    for (int i = 0; i < levels->count; i += 2)
+        cells = ex_add(m->ex, cells, ex_mul(m->ex, levels->e[i], levels->e[i + 1]));
+    ir_same_dim(m, v[1], cells, "length of value and levels");
+    ir_same_dim(m, g[3], ex_int(m->ex, levels->count / 2), "levels of the grid");
+    ir_same_dim(m, g[5], ex_int(m->ex, 2), "coordinates of a place");
+    const Expr *b = ir_same_dim(m, v[0], g[0], "batches of value and grid");
+    const Expr *h = ir_same_dim(m, v[2], g[2], "heads of value and grid");
+    const Expr *points[] = {b, g[1], h, ex_mul(m->ex, g[3], g[4])};
+    for (int i = 0; i < 4; i++) ir_same_dim(m, w[i], points[i], "weights and points");
+    infer_output(n, 0, infer_input(n, 0)->dtype, 4, (const Expr *[]){b, g[1], h, v[3]});
+}
+
 void shape_roi_align(Node *n) {
     Module *m = module_of(n);
     const Type *x = infer_input(n, 0), *region = infer_input(n, 1), *batch = infer_input(n, 2);

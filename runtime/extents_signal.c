@@ -39,6 +39,31 @@ bool extent_grid_sample(const TnCall *c, char *why, size_t why_size) {
            loops_ok(&w, (int64_t[]){product(y, 0, y->rank), 64}, 2);
 }
 
+/* value[b, t, h, d], grid[b, q, h, l, p, 2], weights[b, q, h, l p], y[b, q, h, d] */
+bool extent_deformable_attention(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const TnTensor *value = input(c, 0), *grid = input(c, 1), *weights = input(c, 2),
+                   *y = output(c, 0);
+    if (value->rank != 4 || grid->rank != 6)
+        return misfit_pair(&w, "ranks of value and grid", value, grid);
+    int64_t cells = 0, b = value->dims[0], q = grid->dims[1], h = value->dims[2],
+            l = c->scalar_count / 2, p = grid->dims[4], d = value->dims[3], area, points;
+    for (int i = 0; i < c->scalar_count; i += 2)
+        if (c->scalars[i] < 0 || c->scalars[i + 1] < 0 || c->scalars[i] > INT32_MAX / 4 ||
+            c->scalars[i + 1] > INT32_MAX / 4 ||
+            !tn_mul_i64(c->scalars[i], c->scalars[i + 1], &area) ||
+            !tn_add_i64(cells, area, &cells))
+            return misfit(&w, "level of %" PRId64 " x %" PRId64, c->scalars[i], c->scalars[i + 1]);
+    if (!tn_mul_i64(l, p, &points)) return misfit(&w, "too many points");
+    return has_dims(&w, value, 4, (int64_t[]){b, cells, h, d}, "value and levels") &&
+           has_dims(&w, grid, 6, (int64_t[]){b, q, h, l, p, 2}, "grid and value") &&
+           has_dims(&w, weights, 4, (int64_t[]){b, q, h, points}, "weights and grid") &&
+           has_dims(&w, y, 4, (int64_t[]){b, q, h, d}, "y and grid") &&
+           last_axis_dense(&w, value, "value") && wholly_dense(&w, grid, "grid") &&
+           last_axis_dense(&w, weights, "weights") && wholly_dense(&w, y, "y") &&
+           loops_ok(&w, (int64_t[]){b, q, h, points, d > 1 ? d : 1, 4}, 6);
+}
+
 bool extent_roi_align(const TnCall *c, char *why, size_t why_size) {
     Why w = {why, why_size};
     const TnTensor *x = input(c, 0), *region = input(c, 1), *batch = input(c, 2), *y = output(c, 0);

@@ -261,6 +261,11 @@ typedef struct ParamsGridSample {
     uint32_t align_corners, reserved;
 } ParamsGridSample;
 
+typedef struct ParamsDeformable {
+    uint32_t softmax; /* 1: of the weights first */
+    uint32_t reserved;
+} ParamsDeformable;
+
 typedef struct ParamsRoiAlign {
     float scale;
     uint32_t samples; /* per bin and axis; 0: by the bin's length */

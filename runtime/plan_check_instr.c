@@ -56,6 +56,7 @@ static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_topk] = "T>Tl",
     [TN_OP_matmul_int] = "qqqq>w",
     [TN_OP_grid_sample] = "Tf>T",
+    [TN_OP_deformable_attention] = "fff>f",
     [TN_OP_roi_align] = "ffi>f",
     [TN_OP_nonzero] = "b>l",
     [TN_OP_unique] = "T>llll",

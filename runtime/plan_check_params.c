@@ -245,6 +245,13 @@ static bool check_ParamsGridSample(PlanCheck *c, const PlanInstruction *i, const
     return t == TN_F32 || t == TN_F64 || plan_invalid(c, "samples of %s", tn_dtype_name(t));
 }
 
+static bool check_ParamsDeformable(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsDeformable *p = record;
+    if (p->softmax > 1) return plan_invalid(c, "softmax %u", p->softmax);
+    return i->scalar_count % 2 == 0 ||
+           plan_invalid(c, "%u heights and widths of levels", i->scalar_count);
+}
+
 static bool check_ParamsRoiAlign(PlanCheck *c, const PlanInstruction *i, const void *record) {
     const ParamsRoiAlign *p = record;
     (void)i;
