@@ -81,27 +81,32 @@ static bool merges_axes(ExprCx *ex, const Type *x, const Type *view, int *from) 
 }
 
 /* transpose(view(transpose(x))) = transpose(view(x)) if the axes that the view merges lie side by
- * side in x, too. The result, or NULL. */
-static Value *merge_before_transpose(Node *n, const Node *view) {
-    Node *first = producer(view->inputs[0], OP_transpose);
-    if (!first) return NULL;
-    Value *x = first->inputs[0];
-    const Type *moved = &first->outputs[0]->type, *merged = &view->outputs[0]->type;
-    const IntList *perm = attr_ints(first, "perm"), *last = attr_ints(n, "perm");
-    int from[TN_MAX_RANK + 1], place[TN_MAX_RANK], both[TN_MAX_RANK], rank = 0;
+ * side in x, too: x, the view's dims and the permutation `both`. */
+typedef struct Merged {
+    Value *x;
+    int rank, both[TN_MAX_RANK];
     const Expr *dims[TN_MAX_RANK];
-    if (!merges_axes(n->graph->module->ex, moved, merged, from)) return NULL;
+} Merged;
+
+static bool merge_before_transpose(const Node *view, const int64_t *last, Merged *m) {
+    const Node *first = producer(view->inputs[0], OP_transpose);
+    if (!first) return false;
+    const Type *moved = &first->outputs[0]->type, *merged = &view->outputs[0]->type;
+    const IntList *perm = attr_ints(first, "perm");
+    int from[TN_MAX_RANK + 1], place[TN_MAX_RANK];
+    *m = (Merged){.x = first->inputs[0]};
+    if (!merges_axes(view->graph->module->ex, moved, merged, from)) return false;
     for (int j = 0; j < merged->rank; j++)
         for (int i = from[j] + 1; i < from[j + 1]; i++)
-            if (perm->v[i] != perm->v[i - 1] + 1) return NULL;
-    for (int axis = 0; axis < x->type.rank; axis++) /* the merged axes in the order of x */
+            if (perm->v[i] != perm->v[i - 1] + 1) return false;
+    for (int axis = 0; axis < m->x->type.rank; axis++) /* the merged axes in the order of x */
         for (int j = 0; j < merged->rank; j++)
             if (perm->v[from[j]] == axis) {
-                place[j] = rank;
-                dims[rank++] = merged->dims[j];
+                place[j] = m->rank;
+                m->dims[m->rank++] = merged->dims[j];
             }
-    for (int j = 0; j < rank; j++) both[j] = place[last->v[j]];
-    return ir_transpose(n->graph, ir_view(n->graph, x, rank, dims), both);
+    for (int j = 0; j < m->rank; j++) m->both[j] = place[last[j]];
+    return true;
 }
 
 static Value *simplify_transpose(Node *n) {
@@ -110,7 +115,9 @@ static Value *simplify_transpose(Node *n) {
     const Type *t = &n->outputs[0]->type;
     if (keeps_order(n)) return ir_view(n->graph, x, t->rank, t->dims);
     Node *view = producer(x, OP_view), *inner = producer(x, OP_transpose);
-    if (view) return merge_before_transpose(n, view);
+    Merged m;
+    if (view && merge_before_transpose(view, perm->v, &m))
+        return ir_transpose(n->graph, ir_view(n->graph, m.x, m.rank, m.dims), m.both);
     if (!inner) return NULL;
     const IntList *first = attr_ints(inner, "perm");
     int both[TN_MAX_RANK];
@@ -211,14 +218,29 @@ static bool keeps_rows(const Node *view) {
     return from->rank >= 2 && to->rank >= 2 && from->dims[from->rank - 1] == to->dims[to->rank - 1];
 }
 
+/* v with its last two axes swapped, if that is only a view of what v is a view of a transpose of.
+ */
+static Value *swapped_is_view(Value *v) {
+    Node *view = producer(v, OP_view);
+    int64_t swap[TN_MAX_RANK];
+    int r = v->type.rank;
+    Merged m;
+    for (int i = 0; i < r; i++) swap[i] = i < r - 2 ? i : 2 * r - 3 - i;
+    if (!view || r < 2 || !merge_before_transpose(view, swap, &m)) return NULL;
+    for (int i = 0; i < m.rank; i++)
+        if (m.both[i] != i) return NULL;
+    return ir_view(v->graph, m.x, m.rank, m.dims);
+}
+
 static Value *simplify_matmul(Node *n) {
     Graph *g = n->graph;
     Value *operand[2] = {n->inputs[0], n->inputs[1]};
     bool flag[2] = {attr_bool(n, "ta"), attr_bool(n, "tb")}, changed = false;
     for (int i = 0; i < 2; i++) {
         Node *t = producer(operand[i], OP_transpose);
-        if (!t || !swaps_last(t)) continue;
-        operand[i] = t->inputs[0];
+        Value *v = t && swaps_last(t) ? t->inputs[0] : flag[i] ? swapped_is_view(operand[i]) : NULL;
+        if (!v) continue;
+        operand[i] = v;
         flag[i] = !flag[i];
         changed = true;
     }

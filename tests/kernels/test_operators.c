@@ -185,6 +185,36 @@ static void test_grid_sample(void **state) {
         }
 }
 
+/* Sizes of a row around the vectors; places beyond the maps, NaN and infinite ones, no points. */
+static void test_deformable_attention(void **state) {
+    (void)state;
+    static const int depths[] = {1, 4, 7, 8, 16, 31, 32, 33, 70}, points[] = {1, 4, 3, 12};
+    char inputs[256], node[256];
+    for (int k = 0; k < 72; k++) {
+        int d = depths[k % 9], p = points[k / 9 % 4];
+        snprintf(inputs, sizeof inputs,
+                 "v: f32[2, 41, 3, %d], g: f32[2, 9, 3, 3, %d, 2], w: f32[2, 9, 3, %d]", d, p,
+                 3 * p);
+        snprintf(node, sizeof node,
+                 "f32[2, 9, 3, %d] = deformable_attention %%v, %%g, %%w "
+                 "{levels=[5, 7, 1, 5, 1, 1], softmax=%d}",
+                 d, k / 36);
+        check(inputs, node);
+    }
+    check("%g: f32[1, 4, 1, 1, 2, 2] = {nan, 0, 0, inf, -inf, nan, 3e38, 0, 0, -3e38, 1, 1, 0.1, "
+          "0.2, -1, -1}|v: f32[1, 6, 1, 9], w: f32[1, 4, 1, 2]",
+          "f32[1, 4, 1, 9] = deformable_attention %v, %g, %w {levels=[2, 3]}");
+    check("v: f32[1, 6, 2, 9], g: f32[1, 4, 2, 1, 0, 2], w: f32[1, 4, 2, 0]",
+          "f32[1, 4, 2, 9] = deformable_attention %v, %g, %w {levels=[2, 3]}");
+    check("v: f32[1, 0, 2, 9], g: f32[1, 4, 2, 1, 3, 2], w: f32[1, 4, 2, 3]",
+          "f32[1, 4, 2, 9] = deformable_attention %v, %g, %w {levels=[0, 3], softmax=1}");
+    check("v: f32[3, 6, 2, 9], g: f32[3, 0, 2, 1, 3, 2], w: f32[3, 0, 2, 3]",
+          "f32[3, 0, 2, 9] = deformable_attention %v, %g, %w {levels=[2, 3], softmax=1}");
+    check("v: f32[1, 5000, 2, 20], g: f32[1, 700, 2, 2, 9, 2], w: f32[1, 700, 2, 18]",
+          "f32[1, 700, 2, 20] = deformable_attention %v, %g, %w {levels=[50, 90, 20, 25], "
+          "softmax=1}");
+}
+
 static void test_roi_align(void **state) {
     (void)state;
     static const char *const attributes[] = {"", ", max=1", ", samples=2, half_pixel=0",
@@ -306,7 +336,7 @@ int main(void) {
         cmocka_unit_test(test_roi_align),    cmocka_unit_test(test_selections),
         cmocka_unit_test(test_recurrent),    cmocka_unit_test(test_transforms),
         cmocka_unit_test(test_determinants), cmocka_unit_test(test_rotary),
-        cmocka_unit_test(test_pad),
+        cmocka_unit_test(test_pad),          cmocka_unit_test(test_deformable_attention),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

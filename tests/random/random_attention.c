@@ -102,3 +102,78 @@ bool make_masked(Maker *k, OpKind op) {
     random_add(k, y, 2, false);
     return true;
 }
+
+enum { LEVELS = 3 };
+
+typedef struct Levels {
+    int count;
+    const Expr *b, *q, *h, *p, *d; /* batch, queries, heads, points of a level, channels */
+    const Expr *height[LEVELS], *width[LEVELS], *cells;
+} Levels;
+
+static Levels random_levels(Maker *k) {
+    ExprCx *x = k->x;
+    Levels a = {.count = 1 + rng_below(&k->rng, LEVELS), .b = random_dim(k), .q = random_dim(k)};
+    a.h = ex_int(x, 1 + rng_below(&k->rng, 3));
+    a.p = ex_int(x, 1 + rng_below(&k->rng, 4));
+    a.d = ex_int(x, 1 + rng_below(&k->rng, 9));
+    a.cells = ex_int(x, 0);
+    for (int l = 0; l < a.count; l++) {
+        a.height[l] = random_often(k, 70) ? ex_int(x, 1 + rng_below(&k->rng, 5)) : random_dim(k);
+        a.width[l] = ex_int(x, 1 + rng_below(&k->rng, 5));
+        a.cells = ex_add(x, a.cells, ex_mul(x, a.height[l], a.width[l]));
+    }
+    return a;
+}
+
+/* Level l of grid[b, q, h, l, p, 2] as [b h, q, p, 2]. */
+static Value *grid_of_level(Maker *k, const Levels *a, Value *grid, int l) {
+    Graph *g = k->g;
+    const Expr *one = ex_int(k->x, 1), *two = ex_int(k->x, 2);
+    const Expr *heads[] = {a->b, a->q, a->h, a->p, two},
+               *folded[] = {ex_mul(k->x, a->b, a->h), a->q, a->p, two};
+    Value *v = ir_view(g, ir_slice(g, grid, 3, ex_int(k->x, l), one, 1), 5, heads);
+    return ir_view(g, ir_transpose(g, v, (int[]){0, 2, 1, 3, 4}), 4, folded);
+}
+
+/* Samples of all levels, joined in the order of levels or, what must not fuse, of points. */
+static Value *random_samples_of(Maker *k, const Levels *a, Value *value, Value *grid) {
+    Graph *g = k->g;
+    ExprCx *x = k->x;
+    const Expr *start = ex_int(x, 0), *one = ex_int(x, 1), *folded = ex_mul(x, a->b, a->h);
+    bool stacked = random_often(k, 50), points_first = random_often(k, 10);
+    Value *part[LEVELS];
+    for (int l = 0; l < a->count; l++) {
+        const Expr *cells = ex_mul(x, a->height[l], a->width[l]);
+        const Expr *rows[] = {a->b, cells, ex_mul(x, a->h, a->d)},
+                   *map[] = {folded, a->d, a->height[l], a->width[l]},
+                   *behind[] = {folded, a->d, a->q, a->p, one},
+                   *before[] = {folded, a->d, a->q, one, a->p};
+        Value *v = ir_view(g, ir_slice(g, value, 1, start, cells, 1), 3, rows);
+        v = ir_view(g, ir_transpose(g, v, (int[]){0, 2, 1}), 4, map);
+        v = ir_insert(ir_node(g, OP_grid_sample, 2, (Value *[]){v, grid_of_level(k, a, grid, l)}));
+        part[l] = points_first ? ir_view(g, v, 5, behind) : stacked ? ir_view(g, v, 5, before) : v;
+        start = ex_add(x, start, cells);
+    }
+    const Expr *all[] = {folded, a->d, a->q, ex_scale(x, a->p, a->count, 1)};
+    return ir_view(g, ir_concat(g, a->count, part, points_first ? 4 : 3), 4, all);
+}
+
+bool make_deformable(Maker *k, OpKind op) {
+    (void)op;
+    Graph *g = k->g;
+    ExprCx *x = k->x;
+    Levels a = random_levels(k);
+    const Expr *all = ex_scale(x, a.p, a.count, 1), *folded = ex_mul(x, a.b, a.h);
+    const Expr *maps[] = {a.b, a.cells, a.h, a.d}, *terms[] = {a.b, a.q, a.h, all},
+               *places[] = {a.b, a.q, a.h, ex_int(x, a.count), a.p, ex_int(x, 2)},
+               *wide[] = {folded, ex_int(x, 1), a.q, all}, *y[] = {a.b, ex_mul(x, a.h, a.d), a.q};
+    Value *value = random_input(k, TN_F32, 4, maps).v, *grid = random_input(k, TN_F32, 6, places).v,
+          *w = random_input(k, TN_F32, 4, terms).v;
+    if (random_often(k, 60)) w = ir_softmax(g, w, -1);
+    w = ir_view(g, ir_transpose(g, w, (int[]){0, 2, 1, 3}), 4, wide);
+    Value *sum = ir_binary(g, OP_mul, random_samples_of(k, &a, value, grid), w);
+    sum = ir_reduce(g, OP_reduce_sum, sum, 1, (int64_t[]){3}, random_often(k, 20));
+    random_add(k, ir_transpose(g, ir_view(g, sum, 3, y), (int[]){0, 2, 1}), 50, false);
+    return true;
+}

@@ -135,6 +135,7 @@ Step make_rotary;
 Step make_residual;
 Step make_gelu;
 Step make_masked;
+Step make_deformable;
 Step make_hazard;
 Step make_shared;
 Step make_assignment;

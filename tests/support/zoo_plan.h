@@ -115,6 +115,17 @@ static inline void zoo_signals(const Zoo *z) {
     zoo_one(z, TN_OP_grid_sample, 2, (uint32_t[]){image, places}, sampled,
             &(ParamsGridSample){.mode = TN_RESIZE_LINEAR, .padding = TN_PADDING_REFLECTION},
             sizeof(ParamsGridSample));
+    uint32_t value = zoo_view(z, z->x, TN_F32, 4, (uint32_t[]){bt, s, n[2], n[4]},
+                              (uint32_t[]){zoo_times(z, s, n[8]), n[8], n[4], n[1]}, n[0]),
+             points =
+                 zoo_view(z, z->x, TN_F32, 6, (uint32_t[]){bt, s, n[2], n[1], n[2], n[2]},
+                          (uint32_t[]){zoo_times(z, s, n[8]), n[8], n[4], n[4], n[2], n[1]}, n[0]),
+             weights = zoo_view(z, z->x, TN_F32, 4, (uint32_t[]){bt, s, n[2], n[2]},
+                                (uint32_t[]){zoo_times(z, s, n[8]), n[8], n[4], n[1]}, n[0]);
+    uint32_t attended = pb_output(b, "attended", TN_F32, 4, (uint32_t[]){bt, s, n[2], n[4]});
+    pb_instruction(b, TN_OP_deformable_attention, 3, (uint32_t[]){value, points, weights}, 1,
+                   &attended, &(ParamsDeformable){.softmax = 1}, sizeof(ParamsDeformable),
+                   (uint32_t[]){s, n[1]}, 2, "deformable_attention");
     uint32_t regions = tiny_constant(b, "regions", TN_LAYOUT_STRIDED, 2, 3, 4, 11);
     uint32_t first = zoo_view(z, z->index, TN_I64, 1, &n[3], &n[1], n[0]);
     uint32_t pooled = pb_output(b, "pooled", TN_F32, 4, (uint32_t[]){n[3], s, n[2], n[3]});

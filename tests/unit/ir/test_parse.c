@@ -137,6 +137,12 @@ static const char *const more[] = {
     "  }\n"
     "}\n",
     "module {\n"
+    "  graph main(%v: f32[b, h*w + 6, 2, 8], %g: f32[b, q, 2, 2, 4, 2], %w: f32[b, q, 2, 8]) {\n"
+    "    %0: f32[b, q, 2, 8] = deformable_attention %v, %g, %w {levels=[h, w, 2, 3], softmax=1}\n"
+    "    return %0 as \"y\"\n"
+    "  }\n"
+    "}\n",
+    "module {\n"
     "  const %index: i64[1, 2] = {1, 0}\n"
     "  graph main(%x: f32[4, 2], %u: f32[1, 2], %v: f32[1], %m: bool[a], %boxes: f32[b, n, 4], "
     "%scores: f32[b, c, n], %most: i64[1], %iou: f32[1]) {\n"

@@ -136,6 +136,22 @@ static void test_pool(void **state) {
     CHECK(cases);
 }
 
+static void test_places(void **state) {
+    (void)state;
+    const Case cases[] = {
+        /* a map of 1 x 2 and one of 1 x 1: between both cells, the second cell, half outside */
+        {"v: f32[1,3,1,2] = {1,10,3,30,5,50}; g: f32[1,2,1,2,1,2] = {0,0,0,0,0.5,0,0,1}; "
+         "w: f32[1,2,1,2] = {1,2,4,1}",
+         "f32[1, 2, 1, 2] = deformable_attention %v, %g, %w {levels=[1, 2, 1, 1]}",
+         "{12, 120, 14.5, 145}"},
+        {"v: f32[1,3,1,1] = {1,3,5}; g: f32[1,1,1,2,1,2] = {0,0,0,0}; "
+         "w: f32[1,1,1,2] = {0,1.0986123}",
+         "f32[1, 1, 1, 1] = deformable_attention %v, %g, %w {levels=[1, 2, 1, 1], softmax=1}",
+         "{4.25}"},
+    };
+    CHECK(cases);
+}
+
 static void test_columns(void **state) {
     (void)state;
     const Case cases[] = {
@@ -191,6 +207,7 @@ int main(void) {
         cmocka_unit_test(test_selections),
         cmocka_unit_test(test_pool),
         cmocka_unit_test(test_columns),
+        cmocka_unit_test(test_places),
         cmocka_unit_test(test_resize),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -142,6 +142,23 @@ static void test_columns(void **state) {
     EXPECT_FAIL(TN_E_MODEL, "4 channels in 3 groups", ir_insert(m));
 }
 
+static void test_deformable_attention(void **state) {
+    (void)state;
+    GUARD();
+    Value *in[] = {input("v", TN_F32, "b, t, 2, d"), input("g", TN_F32, "b, q, 2, 2, p, 2"),
+                   input("w", TN_F32, "b, q, 2, 2*p")};
+    const Expr *levels[] = {dim("h"), dim("w"), dim("2"), dim("3"), dim("1"), dim("1")};
+    Node *n = ir_node(fx.g, OP_deformable_attention, 3, in), *m;
+    ir_set_exprs(n, "levels", 4, levels);
+    assert_string_equal(type_after(n), "f32[b, q, 2, d]");
+    m = ir_node(fx.g, OP_deformable_attention, 3, in);
+    ir_set_exprs(m, "levels", 6, levels);
+    EXPECT_FAIL(TN_E_MODEL, "length of value and levels differ, h*w + 6 and h*w + 7", ir_insert(m));
+    m = ir_node(fx.g, OP_deformable_attention, 3, in);
+    ir_set_exprs(m, "levels", 3, levels);
+    EXPECT_FAIL(TN_E_MODEL, "3 heights and widths of levels", ir_insert(m));
+}
+
 static Node *resize(Value *x, int axis, const char *length, const char *mode) {
     Node *n = node(OP_resize, INPUTS(x));
     ir_set_int(n, "axis", axis);
@@ -298,9 +315,19 @@ static void test_map(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_reduce),  TEST(test_matmul), TEST(test_conv),      TEST(test_pool),
-        TEST(test_columns), TEST(test_resize), TEST(test_norm),      TEST(test_linear),
-        TEST(test_rotary),  TEST(test_qkv),    TEST(test_attention), TEST(test_map),
+        TEST(test_reduce),
+        TEST(test_matmul),
+        TEST(test_conv),
+        TEST(test_pool),
+        TEST(test_columns),
+        TEST(test_resize),
+        TEST(test_norm),
+        TEST(test_linear),
+        TEST(test_rotary),
+        TEST(test_qkv),
+        TEST(test_attention),
+        TEST(test_map),
+        TEST(test_deformable_attention),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
