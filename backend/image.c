@@ -92,6 +92,7 @@ Image *image_new(Module *m) {
     im->metadata.size = sizeof(PlanMeta);
     im->origins.size = sizeof(uint32_t);
     im->values.size = sizeof(PlanValue);
+    im->states.size = sizeof(PlanState);
     im->string_dedup = dedup_new(m->cx);
     im->id_dedup = dedup_new(m->cx);
     im->expr_dedup = dedup_new(m->cx);

@@ -45,7 +45,7 @@ typedef struct Image {
     Cx *cx;
     ExprCx *ex;
     Table strings, ids, exprs, symbols, requirements, constants, buffers, views, functions, ports,
-        instructions, params, metadata, origins, values;
+        instructions, params, metadata, origins, values, states;
     Dedup *string_dedup, *id_dedup, *expr_dedup, *view_dedup, *param_dedup;
     uint32_t *expr_of; /* by Expr id: expression id + 1 */
     size_t expr_capacity;
@@ -62,6 +62,8 @@ typedef struct Image {
 Image *image_new(Module *m);
 uint32_t image_string(Image *im, const char *s);
 uint32_t image_expr(Image *im, const Expr *e);
+/* A symbol that prepare chooses; its id in SYMBOLS. */
+uint32_t image_capacity(Image *im, const Expr *symbol);
 uint32_t image_ids(Image *im, const uint32_t *ids, int n);
 uint32_t image_exprs(Image *im, const Expr *const *e, int n); /* a slice of IDS */
 uint32_t image_buffer(Image *im, PlanBufferKind kind, uint32_t index, const Expr *elements,

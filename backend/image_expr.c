@@ -35,6 +35,14 @@ static uint32_t symbol(Image *im, int number) {
     return record(im, TN_EXPR_SYMBOL, im->symbol_of[number] - 1, 0, 0);
 }
 
+uint32_t image_capacity(Image *im, const Expr *e) {
+    int number = ex_as_symbol(im->ex, e)->atom->number;
+    symbol(im, number);
+    uint32_t id = im->symbol_of[number] - 1;
+    ((PlanSymbol *)im->symbols.data)[id].kind = TN_SYMBOL_CAPACITY;
+    return id;
+}
+
 static uint32_t fold(Image *im, PlanExprOp op, const Atom *a) {
     uint32_t e = image_expr(im, a->args[0]);
     for (int i = 1; i < a->arity; i++) e = record(im, op, e, image_expr(im, a->args[i]), 0);

@@ -109,10 +109,15 @@ static const Value *computed_as(const Value *v) {
 
 static void place_outputs(Lower *lo) {
     Graph *g = lo->g;
+    uint32_t port = 0;
+    lo->result_buffer = ARENA_ARRAY(&lo->cx->arena, uint32_t, (size_t)g->output_count + 1);
     for (int i = 0; i < g->output_count; i++) {
+        lo->result_buffer[i] = TN_NO_ID;
+        if (ir_state_of_output(g, i)) continue;
         const Value *v = g->outputs[i], *source = computed_as(v);
         const Expr *count = ir_elements(g->module, &v->type);
-        uint32_t buffer = lower_buffer(lo, TN_BUFFER_OUTPUT, (uint32_t)i, count, v->type.dtype);
+        uint32_t buffer = lower_buffer(lo, TN_BUFFER_OUTPUT, port++, count, v->type.dtype);
+        lo->result_buffer[i] = buffer;
         /* a buffer's size must be known when it is first written */
         if (source && ex_mentions_measured(count) && ir_elements(g->module, &source->type) != count)
             source = NULL;
@@ -121,10 +126,11 @@ static void place_outputs(Lower *lo) {
     }
 }
 
-static void copy_outputs(Lower *lo, uint32_t first_output) {
+static void copy_outputs(Lower *lo) {
     Graph *g = lo->g;
     for (int i = 0; i < g->output_count; i++) {
-        uint32_t buffer = first_output + (uint32_t)i;
+        uint32_t buffer = lo->result_buffer[i];
+        if (buffer == TN_NO_ID) continue;
         View from = lower_as_is(lo, g->outputs[i]);
         View whole = view_dense(lo, buffer, &g->outputs[i]->type), to;
         lo->origin = g->output_names[i];
@@ -156,6 +162,8 @@ static void lower_node(void *user) {
         tn_fail(lo->cx, TN_E_UNSUPPORTED, "operator '%s' has no instruction: unsupported",
                 ir_op_info(n->op)->name);
     lower(lo, n);
+    for (int i = 0; lo->g->state_count && i < n->output_count; i++)
+        lower_write_states(lo, n->outputs[i]);
     lower_note_values(lo, n);
     tn_leave(lo->cx);
 }
@@ -202,8 +210,8 @@ static void record_ports(Lower *lo, PlanFunction *f, const uint32_t *buffer_ids)
     Graph *g = lo->g;
     Image *im = lo->im;
     f->first_input = (uint32_t)im->ports.count;
-    f->input_count = (uint32_t)g->input_count;
     for (int i = 0; i < g->input_count; i++) {
+        if (ir_state_of_input(g, i)) continue;
         View v = view_dense(lo, (uint32_t)i, &g->inputs[i]->type);
         declared_dims(lo, g->inputs[i], &v);
         PlanPort p = {.name = image_string(im, g->inputs[i]->name),
@@ -212,13 +220,15 @@ static void record_ports(Lower *lo, PlanFunction *f, const uint32_t *buffer_ids)
         *(PlanPort *)table_add(im, &im->ports) = p;
     }
     f->first_output = (uint32_t)im->ports.count;
-    f->output_count = (uint32_t)g->output_count;
+    f->input_count = f->first_output - f->first_input;
     for (int i = 0; i < g->output_count; i++) {
-        View v = view_dense(lo, (uint32_t)(g->input_count + i), &g->outputs[i]->type);
+        if (lo->result_buffer[i] == TN_NO_ID) continue;
+        View v = view_dense(lo, lo->result_buffer[i], &g->outputs[i]->type);
         PlanPort p = {.name = image_string(im, g->output_names[i]),
                       .view = lower_record_view(lo, &v, buffer_ids)};
         *(PlanPort *)table_add(im, &im->ports) = p;
     }
+    f->output_count = (uint32_t)im->ports.count - f->first_output;
 }
 
 static void record_instrs(Lower *lo, PlanFunction *f, const uint32_t *buffer_ids) {
@@ -253,22 +263,31 @@ static size_t number_values(Graph *g) {
     return count;
 }
 
+/* Input i of the graph has buffer i. */
+static void place_inputs(Lower *lo) {
+    Graph *g = lo->g;
+    uint32_t port = 0;
+    for (int i = 0; i < g->input_count; i++) {
+        const Value *v = g->inputs[i];
+        bool state = ir_state_of_input(g, i) != NULL;
+        uint32_t b = lower_buffer(lo, state ? TN_BUFFER_STATE : TN_BUFFER_INPUT, state ? 0 : port++,
+                                  ir_elements(g->module, &v->type), v->type.dtype);
+        lower_set(lo, v, view_dense(lo, b, &v->type));
+    }
+}
+
 void lower_graph(Image *im, Graph *g, ConstantLayout *layouts) {
     Lower lo = {.im = im, .g = g, .cx = im->cx, .x = im->ex, .layouts = layouts};
     size_t values = number_values(g) + 1;
     lo.view_of = ARENA_ARRAY(&im->cx->arena, View, values);
     lo.output_buffer = ARENA_ARRAY(&im->cx->arena, uint32_t, values);
     for (size_t i = 0; i < values; i++) lo.output_buffer[i] = TN_NO_ID;
-    for (int i = 0; i < g->input_count; i++) {
-        const Value *v = g->inputs[i];
-        uint32_t b = lower_buffer(&lo, TN_BUFFER_INPUT, (uint32_t)i,
-                                  ir_elements(g->module, &v->type), v->type.dtype);
-        lower_set(&lo, v, view_dense(&lo, b, &v->type));
-    }
+    place_inputs(&lo);
+    lower_states(&lo);
     place_outputs(&lo);
     lower_nodes(&lo);
     if (problems_of(im->cx)->first) return; /* to be raised when all graphs have been tried */
-    copy_outputs(&lo, (uint32_t)g->input_count);
+    copy_outputs(&lo);
     order_in_place(&lo);
     PlanFunction f;
     memset(&f, 0, sizeof f);
@@ -277,6 +296,7 @@ void lower_graph(Image *im, Graph *g, ConstantLayout *layouts) {
     f.first_buffer = (uint32_t)im->buffers.count;
     uint32_t *ids = record_buffers(&lo);
     f.buffer_count = (uint32_t)im->buffers.count - f.first_buffer;
+    lower_record_states(&lo, (uint32_t)im->functions.count, ids);
     record_ports(&lo, &f, ids);
     record_instrs(&lo, &f, ids);
     lower_record_values(&lo, &f, ids);

@@ -69,6 +69,8 @@ typedef struct Lower {
     ConstantLayout *layouts; /* by constant id */
     View *view_of;           /* by value id; buffer = TN_NO_ID and rank = -1: not lowered yet */
     uint32_t *output_buffer; /* by value id: the OUTPUT buffer it is computed into, or TN_NO_ID */
+    uint32_t *result_buffer; /* by result of the graph: its OUTPUT buffer; TN_NO_ID: a state */
+    struct LState *states;   /* by state of the graph */
     Buffer *buffers;
     size_t buffer_count, buffer_capacity;
     uint32_t *constant_buffer; /* by stored constant: its buffer + 1, or 0 */
@@ -149,6 +151,14 @@ void lower_note_values(Lower *lo, const Node *n);
 /* Into VALUES of the plan, in the order of instructions; `buffer_ids` as for record_view. */
 void lower_record_values(Lower *lo, const PlanFunction *f, const uint32_t *buffer_ids);
 uint32_t lower_record_view(Lower *lo, const View *v, const uint32_t *buffer_ids);
+
+/* lower_state.c: states as buffers of their own, STATE in the plan. */
+void lower_states(Lower *lo);
+/* The memory of a state if `v` is what the graph appends to it, else NULL. */
+const View *lower_appended(const Lower *lo, const Value *v);
+/* What a node has computed of the contents of states is put there. */
+void lower_write_states(Lower *lo, const Value *v);
+void lower_record_states(Lower *lo, uint32_t function, const uint32_t *buffer_ids);
 
 /* order.c: in-place marks over the finished list. */
 void order_in_place(Lower *lo);

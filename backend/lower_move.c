@@ -84,11 +84,14 @@ void lower_slice(Lower *lo, Node *n) {
                          attr_dim(n, "length"), step));
 }
 
+/* What is appended to a state finds the first operand there already. */
 void lower_concat(Lower *lo, Node *n) {
-    View out = lower_result(lo, n->outputs[0]);
+    const View *state = lower_appended(lo, n->outputs[0]);
+    View out = state ? *state : lower_result(lo, n->outputs[0]);
     int axis = (int)attr_int(n, "axis");
-    const Expr *at = ex_int(lo->x, 0);
-    for (int i = 0; i < n->input_count; i++) {
+    const Expr *at = state ? n->inputs[0]->type.dims[axis] : ex_int(lo->x, 0);
+    if (state) lower_set(lo, n->outputs[0], out);
+    for (int i = state ? 1 : 0; i < n->input_count; i++) {
         View from = lower_operand(lo, n->inputs[i]);
         const Expr *length = n->inputs[i]->type.dims[axis];
         View to = view_slice(lo, &out, axis, at, length, 1);

@@ -13,7 +13,7 @@
 #include "backend/pack.h"
 #include "runtime/base/writefile.h"
 
-#define MAX_SECTIONS 18
+#define MAX_SECTIONS 19
 
 typedef struct Section {
     PlanSectionKind kind;
@@ -87,13 +87,15 @@ static void lay_out(Writer *w) {
         {TN_SECTION_METADATA, &im->metadata},
         {TN_SECTION_ORIGINS, &im->origins},
         {TN_SECTION_VALUES, &im->values},
+        {TN_SECTION_STATES, &im->states},
         {TN_SECTION_WEIGHTS, NULL},
     };
     size_t count = sizeof sections / sizeof *sections;
     w->header = (PlanHeader){.major = TN_PLAN_MAJOR,
                              .minor = TN_PLAN_MINOR,
                              .header_bytes = sizeof(PlanHeader),
-                             .section_bytes = sizeof(PlanSection)};
+                             .section_bytes = sizeof(PlanSection),
+                             .required = im->states.count ? TN_FEATURE_STATES : 0};
     memcpy(w->header.magic, TN_PLAN_MAGIC, sizeof w->header.magic);
     w->header.file_bytes = align(sizeof(PlanHeader) + count * sizeof(PlanSection));
     for (size_t i = 0; i < count; i++) add_section(w, sections[i].kind, sections[i].table);

@@ -194,6 +194,12 @@ static void set_flag(tenonc *c, unsigned flag, const char *value) {
     c->flags = !strcmp(value, "1") ? c->flags | flag : c->flags & ~flag;
 }
 
+static void set_state(tenonc *c, const char *value) {
+    if (strcmp(value, "auto") && strcmp(value, "off"))
+        tn_fail(&c->cx, TN_E_ARGUMENT, "state '%s': off or auto is wanted", value);
+    c->module->keep_states = !strcmp(value, "auto");
+}
+
 static void set(tenonc *c, const void *argument) {
     const Setting *s = argument;
     if (!s->value) tn_fail(&c->cx, TN_E_ARGUMENT, "option '%s' needs a value", s->key);
@@ -205,6 +211,8 @@ static void set(tenonc *c, const void *argument) {
         c->import.task = arena_strdup(&c->cx.arena, s->value);
     else if (!strcmp(s->key, "require-fusion"))
         set_require(c, s->value);
+    else if (!strcmp(s->key, "state"))
+        set_state(c, s->value);
     else if (!strcmp(s->key, "strip"))
         set_flag(c, COMPILE_STRIP, s->value);
     else if (!strcmp(s->key, "unfused"))

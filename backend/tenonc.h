@@ -72,6 +72,7 @@ TENON_API int64_t tenonc_skipped(const tenonc *c);
  *     task            "fill-mask": what a checkpoint is compiled as
  *     precision       "f32"
  *     require-fusion  "attention=12": the compile fails unless it fired that often
+ *     state           "auto": past and present pairs become states of the plan; "off"
  *     strip           "1": no node names in the plan
  *     unfused         "1": a plan of the graph as imported, for looking at every value of it
  *

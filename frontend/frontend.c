@@ -31,9 +31,24 @@ static DimOption *find_option(ImportOptions *o, const char *name, bool rename) {
     return NULL;
 }
 
-/* The length of one axis; *declared is its symbol, if it has one. */
-static const Expr *axis_length(Module *m, ImportOptions *o, const char *input, int axis,
+/* Whether an input of another function has a length of this name. */
+static bool is_of_another(const Graph *g, const char *symbol) {
+    for (const Graph *h = g->module->graphs; h; h = h->next)
+        for (int i = 0; h != g && i < h->input_count; i++)
+            for (int k = 0; h->inputs[i]->declared && k < h->inputs[i]->type.rank; k++) {
+                const Symbol *s = h->inputs[i]->declared[k];
+                if (s && !strcmp(s->name, symbol)) return true;
+            }
+    return false;
+}
+
+/* The length of one axis; *declared is its symbol, if it has one. What one model requires of its
+ * lengths says nothing about those of another that happen to have the same names (exporters name
+ * them s0, s1, ...), so those of a later function are called "function.length" where the name is
+ * taken. */
+static const Expr *axis_length(Graph *g, ImportOptions *o, const char *input, int axis,
                                const FrontendAxis *a, const Symbol **declared) {
+    Module *m = g->module;
     const char *position = arena_printf(&m->cx->arena, "%s.%d", input, axis);
     if (a->value >= 0) return ex_int(m->ex, a->value);
     const char *symbol = a->symbol ? a->symbol : arena_printf(&m->cx->arena, "%s_%d", input, axis);
@@ -44,6 +59,7 @@ static const Expr *axis_length(Module *m, ImportOptions *o, const char *input, i
     if (rename) symbol = rename->rename;
     if (rename && !range) range = find_option(o, symbol, false);
     if (range && range->min == range->max) return ex_int(m->ex, range->min);
+    if (is_of_another(g, symbol)) symbol = arena_printf(&m->cx->arena, "%s.%s", g->name, symbol);
     const Expr *e = ex_symbol(m->ex, symbol);
     *declared = ex_find_symbol(m->ex, symbol);
     if (range && (range->min > (*declared)->min || range->max < (*declared)->max))
@@ -58,8 +74,7 @@ Value *frontend_input(Graph *g, ImportOptions *o, const char *name, TnDType dtyp
     if (rank > TN_MAX_RANK)
         tn_fail(g->module->cx, TN_E_UNSUPPORTED, "input '%s' has %d axes; at most %d are supported",
                 name, rank, TN_MAX_RANK);
-    for (int i = 0; i < rank; i++)
-        dims[i] = axis_length(g->module, o, name, i, &axes[i], &declared[i]);
+    for (int i = 0; i < rank; i++) dims[i] = axis_length(g, o, name, i, &axes[i], &declared[i]);
     Value *v = ir_input(g, name, dtype, rank, dims, fill);
     v->declared = declared;
     return v;

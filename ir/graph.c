@@ -139,6 +139,25 @@ void ir_set_output(Graph *g, int i, Value *v) {
     v->output_uses++;
 }
 
+void ir_add_state(Graph *g, const char *name, int input, int output, int axis) {
+    Arena *a = arena_of(g->module);
+    g->states =
+        arena_grow(a, g->states, &g->state_capacity, (size_t)g->state_count + 1, sizeof *g->states);
+    g->states[g->state_count++] = (StateUse){arena_strdup(a, name), input, output, axis};
+}
+
+const StateUse *ir_state_of_input(const Graph *g, int input) {
+    for (int i = 0; i < g->state_count; i++)
+        if (g->states[i].input == input) return &g->states[i];
+    return NULL;
+}
+
+const StateUse *ir_state_of_output(const Graph *g, int output) {
+    for (int i = 0; i < g->state_count; i++)
+        if (g->states[i].output == output) return &g->states[i];
+    return NULL;
+}
+
 void ir_order_inputs(Graph *g, Value *const *inputs) {
     for (int i = 0; i < g->input_count; i++) {
         g->inputs[i] = inputs[i];

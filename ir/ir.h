@@ -172,6 +172,16 @@ struct Node {
 
 typedef enum InputDefault { INPUT_REQUIRED, INPUT_ZEROS, INPUT_ONES } InputDefault;
 
+/* A tensor that lives from one run to the next, and what of the graph it is: the contents that a
+ * run finds are the input, those it leaves the result. With both, the result is the input with rows
+ * behind it along `axis`. Graphs of a module that use a state of one name share it. The graph
+ * itself means the same with or without. */
+typedef struct StateUse {
+    const char *name;
+    int input, output; /* of the graph; -1: it is not read, or left as it is */
+    int axis;          /* along which its length may change */
+} StateUse;
+
 struct Graph {
     Module *module;
     const char *name;
@@ -187,6 +197,9 @@ struct Graph {
     const char **output_names;
     int output_count;
     size_t output_capacity, output_name_capacity;
+    StateUse *states;
+    int state_count;
+    size_t state_capacity;
     Node *cursor;             /* new nodes go before this one; NULL = at the end */
     const char *origin;       /* origin given to new nodes; NULL = none */
     const char **origin_list; /* or several: instead of `origin` when origin_list_count > 0 */
@@ -209,6 +222,7 @@ struct Module {
     Graph *graphs, *last_graph;
     const char *origin; /* source of the node being inserted: names its requirements */
     Meta *meta;
+    bool keep_states; /* pass_state looks for states */
 };
 
 /* --- modules, graphs --- */
@@ -226,7 +240,11 @@ Value *ir_input(Graph *g, const char *name, TnDType dtype, int rank, const Expr 
                 InputDefault fill);
 void ir_output(Graph *g, const char *name, Value *v);
 void ir_set_output(Graph *g, int i, Value *v);
-/* The inputs in another order. */
+/* Input `input` and result `output` become what the graph reads and leaves of a state. */
+void ir_add_state(Graph *g, const char *name, int input, int output, int axis);
+const StateUse *ir_state_of_input(const Graph *g, int input); /* NULL: none */
+const StateUse *ir_state_of_output(const Graph *g, int output);
+/* The inputs in another order; before there are states. */
 void ir_order_inputs(Graph *g, Value *const *inputs);
 
 /* --- constants --- */
@@ -360,6 +378,7 @@ Module *ir_parse(Cx *cx, const char *text, Module *like);
 /* NULL if all invariants hold, else what is wrong (arena text): order, use lists, arity,
  * attributes, types inferred again. */
 const char *ir_verify(Graph *g);
+const char *ir_check_state(const Graph *g, const StateUse *s); /* a part of it */
 /* The canonical form of docs/ir.md, on top of ir_verify. */
 const char *ir_verify_canonical(Graph *g);
 

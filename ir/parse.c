@@ -315,6 +315,34 @@ static void parse_return(Parser *p) {
     }
 }
 
+static int output_named(const Graph *g, const char *name) {
+    for (int i = 0; i < g->output_count; i++)
+        if (!strcmp(g->output_names[i], name)) return i;
+    return -1;
+}
+
+/* state "kv.0" from %past to "present" axis 2 */
+static void parse_state(Parser *p) {
+    const char *at = p->l.token.at, *name = lex_string(&p->l, "quoted name");
+    int input = -1, output = -1;
+    if (lex_accept_word(&p->l, "from")) {
+        const Value *v = parse_value(p);
+        if (v->node || v->constant) lex_fail(&p->l, at, "a state is read as an input of the graph");
+        input = v->index;
+    }
+    if (lex_accept_word(&p->l, "to")) {
+        output = output_named(p->g, lex_string(&p->l, "quoted name"));
+        if (output < 0) lex_fail(&p->l, at, "a state becomes a result of the graph");
+    }
+    lex_expect_word(&p->l, "axis");
+    const char *axis = lex_word(&p->l, "axis");
+    if (axis[0] < '0' || axis[0] >= '0' + TN_MAX_RANK || axis[1])
+        lex_fail(&p->l, at, "the axis of a state is a number below %d", TN_MAX_RANK);
+    ir_add_state(p->g, name, input, output, axis[0] - '0');
+    const char *broken = ir_check_state(p->g, &p->g->states[p->g->state_count - 1]);
+    if (broken) lex_fail(&p->l, at, "%s", broken);
+}
+
 static void start_graph(Parser *p, bool internal) {
     const char *at = p->l.token.at, *key, *name = parse_name(p, &key);
     if (!names_add(&p->graphs, key, NULL)) lex_fail(&p->l, at, "there are two graphs of this name");
@@ -341,6 +369,7 @@ static void parse_graph(Parser *p, bool internal) {
     while (!lex_accept_word(&p->l, "return")) parse_node(p);
     p->g->origin_list_count = 0;
     parse_return(p);
+    while (lex_accept_word(&p->l, "state")) parse_state(p);
     lex_expect(&p->l, '}');
 }
 

@@ -171,6 +171,22 @@ static void print_input(Printer *p, const Graph *g, int i) {
     text_add(&p->text, fills[g->defaults[i]]);
 }
 
+/* state "kv.0" from %past to "present" axis 2 */
+static void print_state(Printer *p, const Graph *g, const StateUse *s) {
+    TextBuffer *t = &p->text;
+    text_add(t, "state ");
+    text_quoted(t, s->name);
+    if (s->input >= 0) {
+        text_add(t, " from ");
+        print_value(p, g->inputs[s->input]);
+    }
+    if (s->output >= 0) {
+        text_add(t, " to ");
+        text_quoted(t, g->output_names[s->output]);
+    }
+    text_format(t, " axis %d", s->axis);
+}
+
 static void print_graph(Printer *p, Graph *g, const char *indent) {
     TextBuffer *t = &p->text;
     name_values(p, g);
@@ -190,6 +206,10 @@ static void print_graph(Printer *p, Graph *g, const char *indent) {
         print_value(p, g->outputs[i]);
         text_add(t, " as ");
         text_quoted(t, g->output_names[i]);
+    }
+    for (int i = 0; i < g->state_count; i++) {
+        text_format(t, "\n%s  ", indent);
+        print_state(p, g, &g->states[i]);
     }
     text_format(t, "\n%s}\n", indent);
 }

@@ -239,6 +239,37 @@ static const char *check_uses(const Verifier *v) {
     return wrong;
 }
 
+/* The one node that may change a state between reading and leaving it. */
+static bool is_append(const Graph *g, const StateUse *s) {
+    const Value *past = g->inputs[s->input], *present = g->outputs[s->output];
+    const Node *n = present->node;
+    if (!n || n->op != OP_concat || n->inputs[0] != past || attr_int(n, "axis") != s->axis)
+        return false;
+    for (int i = 1; i < n->input_count; i++)
+        if (n->inputs[i] == past) return false;
+    return true;
+}
+
+const char *ir_check_state(const Graph *g, const StateUse *s) {
+    Arena *a = &g->module->cx->arena;
+    if (g->internal) return "a body has no states";
+    if (s->input < 0 && s->output < 0)
+        return arena_printf(a, "state '%s' is neither read nor left", s->name);
+    if (s->input < 0 && !g->outputs[s->output]->node)
+        return arena_printf(a, "state '%s' is left by no node", s->name);
+    const Value *v = s->input >= 0 ? g->inputs[s->input] : g->outputs[s->output];
+    if (s->axis < 0 || s->axis >= v->type.rank)
+        return arena_printf(a, "state '%s' has no axis %d", s->name, s->axis);
+    if (s->input >= 0 && s->output >= 0 && !is_append(g, s))
+        return arena_printf(a, "state '%s' is not appended to along axis %d", s->name, s->axis);
+    for (const StateUse *other = g->states; other < g->states + g->state_count; other++)
+        if (other != s &&
+            (!strcmp(other->name, s->name) || (s->input >= 0 && other->input == s->input) ||
+             (s->output >= 0 && other->output == s->output)))
+            return arena_printf(a, "state '%s' is used twice", s->name);
+    return NULL;
+}
+
 const char *ir_verify(Graph *g) {
     Arena *a = &g->module->cx->arena;
     uint32_t values = g->module->value_count;
@@ -265,5 +296,6 @@ const char *ir_verify(Graph *g) {
         else
             v.results[g->outputs[i]->id]++;
     }
+    for (int i = 0; !wrong && i < g->state_count; i++) wrong = ir_check_state(g, &g->states[i]);
     return wrong ? wrong : check_uses(&v);
 }

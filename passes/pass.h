@@ -48,7 +48,8 @@ typedef struct PassInfo {
 } PassInfo;
 const PassInfo *pass_at(int i); /* NULL past the end; in the order they run */
 const PassInfo *pass_find(const char *name);
-/* Runs the pipeline on every graph of the module, up to and including pass `last` (NULL = all). */
+/* Runs the pipeline on every graph of the module (pass_state if the module is to keep states), up
+ * to and including pass `last` (NULL = all). */
 void passes_run(Module *m, Report *r, const char *last);
 /* fuse_map without chains: every elementwise operator becomes a map of its own. */
 PassFn pass_map_alone;

@@ -22,6 +22,7 @@ const PassInfo *pass_find(const char *name) {
 static void run_graph(Graph *g, Report *r, const char *last) {
     Cx *cx = g->module->cx;
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
+        if (passes[i].run == pass_state && !g->module->keep_states) continue;
         tn_enter(cx, "pass", passes[i].name);
         if (passes[i].run(g, r) && i > 0) pass_canon(g, r);
 #ifndef NDEBUG

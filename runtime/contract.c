@@ -107,7 +107,9 @@ int64_t contract_inherited(const tenon_session *s, uint32_t symbol) {
 static tenon_status set_symbols(tenon_session *s, tenon_error *err) {
     const tenon_plan *p = s->plan;
     for (uint32_t i = 0; i < p->symbols_count; i++)
-        s->symbols[i] = (SymbolState){contract_inherited(s, i), -1, -1};
+        s->symbols[i] = (SymbolState){contract_inherited(s, i), -1, -1, -1};
+    tenon_status status = states_set_symbols(s, err);
+    if (status) return status;
     for (uint32_t i = 0; i < s->function->input_count; i++) {
         if (!s->bindings[i].bound) continue;
         const PlanView *v = &p->views[session_port(s, i)->view];
@@ -115,11 +117,11 @@ static tenon_status set_symbols(tenon_session *s, tenon_error *err) {
             uint32_t expr = p->ids[v->dims + (uint32_t)axis];
             int64_t found = s->bindings[i].tensor.dims[axis];
             SymbolState *state = bare_symbol(s, expr);
-            if (!state || state->port >= 0) continue;
+            if (!state || state->port >= 0 || state->use >= 0) continue;
             const PlanSymbol *symbol = &p->symbols[p->exprs[expr].a];
             if (found < symbol->min || found > symbol->max)
                 return out_of_range(s, i, axis, p->exprs[expr].a, err);
-            *state = (SymbolState){found, (int32_t)i, axis};
+            *state = (SymbolState){found, (int32_t)i, axis, -1};
         }
     }
     return TENON_OK;
@@ -130,7 +132,10 @@ static tenon_status wrong_dim(const tenon_session *s, uint32_t input, int axis, 
     char text[TN_TEXT_MAX], setter[200] = "";
     int64_t found = s->bindings[input].tensor.dims[axis], wanted = s->values[expr];
     const SymbolState *state = bare_symbol(s, expr);
-    if (state)
+    if (state && state->use >= 0)
+        snprintf(setter, sizeof setter, " (set by state '%.80s' axis %d)",
+                 plan_string(s->plan, s->plan->states[state->use].name), state->axis);
+    else if (state)
         snprintf(setter, sizeof setter, " (set by input '%.80s' axis %d)",
                  port_name(s, state->port), state->axis);
     plan_expr_text(s->plan, expr, text);
@@ -242,7 +247,12 @@ tenon_status contract_solve(tenon_session *s, tenon_error *err) {
     for (uint32_t i = list->first[1]; i < list->first[s->stage_count]; i++)
         s->values[list->ids[i]] = TN_UNKNOWN;
     status = check_inputs(s, err);
-    return status ? status : check_requirements(s, 0, err);
+    if (!status) status = states_check(s, err);
+    if (!status) status = check_requirements(s, 0, err);
+    if (status || !s->use_count) return status;
+    status = states_fit(s, err);
+    evaluate_stage(s, 0); /* now that capacities are known */
+    return status;
 }
 
 tenon_status contract_stage(tenon_session *s, uint32_t stage, tenon_error *err) {

@@ -124,7 +124,9 @@ tenon_status session_execute(tenon_session *s, tenon_error *err) {
 tenon_status session_run(tenon_session *s, tenon_error *err) {
     atomic_store(&s->cancelled, false);
     s->calls_left = s->calls_allowed;
+    if (s->use_count) states_begin(s);
     tenon_status status = session_execute(s, err);
+    if (!status && s->use_count) states_commit(s);
     if (status == TENON_E_LIMIT) { /* the next run shall have all there is */
         s->stage = 0;
         session_reclaim(s, NULL);

@@ -20,6 +20,7 @@ static uint32_t collect_items(tenon_session *s, uint32_t stage) {
         uint32_t port = b->index + (b->kind == TN_BUFFER_OUTPUT ? f->input_count : 0);
         bool whole = b->kind == TN_BUFFER_INPUT, output = b->kind == TN_BUFFER_OUTPUT;
         state->placed = false;
+        if (b->kind == TN_BUFFER_STATE) continue;
         if ((whole || output) && s->bindings[port].bound) continue;
         if (!whole && state->first == TN_NO_ID) continue;
         state->placed = true;
@@ -97,6 +98,7 @@ tenon_status block_grow(tenon_session *s, Block *b, uint64_t bytes, uint64_t kee
                         tenon_error *err) {
     tenon_session *root = s->root;
     uint64_t limit = root->memory_limit ? root->memory_limit : UINT64_MAX;
+    uint64_t states = root->states ? root->states->held : 0;
     uint64_t room =
         s != root ? b->capacity + b->capacity / 2 : 0; /* the next iteration needs more */
     unsigned char *old = b->data, *data = NULL;
@@ -105,6 +107,7 @@ tenon_status block_grow(tenon_session *s, Block *b, uint64_t bytes, uint64_t kee
         block_free(s, b);
         old = NULL;
     }
+    limit = states < limit ? limit - states : 0;
     if (bytes > limit || root->held > limit - bytes) session_reclaim(root, b);
     if (bytes > limit || root->held > limit - bytes)
         return tn_error(err, TENON_E_LIMIT,
@@ -198,7 +201,9 @@ static void set_bases(tenon_session *s, uint32_t stage) {
         BufferState *state = &s->buffers[list->ids[k]];
         uint32_t port = b->index + (b->kind == TN_BUFFER_OUTPUT ? f->input_count : 0);
         unsigned char *block = s->stages[stage].block.data; /* NULL if all that it holds is empty */
-        if (state->placed)
+        if (b->kind == TN_BUFFER_STATE)
+            state->base = states_of_use(s, b->index)->data;
+        else if (state->placed)
             state->base = block ? block + state->offset : NULL;
         else
             state->base = b->kind == TN_BUFFER_ARENA ? NULL : s->bindings[port].tensor.data;

@@ -3,13 +3,14 @@
  *
  *   string       id inside STRINGS, which ends in NUL
  *   expression   operands have lower ids
- *   symbol       kind INPUT or MEASURED, 0 <= min <= max, bound an expression
+ *   symbol       kind INPUT, MEASURED or CAPACITY, 0 <= min <= max, bound an expression
  *   requirement  relation, expressions, strings and function exist
  *   constant     range inside WEIGHTS, aligned, large enough for its dims
  *   buffer       kind, element type, size expression
  *   view         buffer, slices of IDS, element type and layout
  *   value        instruction, view and name exist; instructions rise
  *   function     ranges rise and don't overlap; the first is not internal
+ *   state        plan_check_state.c
  *   port         views the INPUT or OUTPUT buffer of its index
  *
  * Instructions are verified by plan_check_instr.c. No check is repeated elsewhere. */
@@ -75,7 +76,8 @@ static bool check_symbols(PlanCheck *c) {
         const PlanSymbol *s = &p->symbols[i];
         if (!string_ok(p, s->name))
             return plan_invalid(c, "symbol %" PRIu32 ": name outside STRINGS", i);
-        if (s->kind != TN_SYMBOL_INPUT && s->kind != TN_SYMBOL_MEASURED)
+        if (s->kind != TN_SYMBOL_INPUT && s->kind != TN_SYMBOL_MEASURED &&
+            s->kind != TN_SYMBOL_CAPACITY)
             return plan_invalid(c, "symbol '%.80s': kind %" PRIu32 " is not supported",
                                 plan_string(p, s->name), s->kind);
         if (s->min < 0 || s->min > s->max)
@@ -146,8 +148,11 @@ static bool check_buffers(PlanCheck *c) {
     const tenon_plan *p = c->plan;
     for (uint32_t i = 0; i < p->buffers_count; i++) {
         const PlanBuffer *b = &p->buffers[i];
-        if (b->kind < TN_BUFFER_ARENA || b->kind > TN_BUFFER_CONSTANT)
+        if (b->kind < TN_BUFFER_ARENA || b->kind > TN_BUFFER_STATE)
             return plan_invalid(c, "buffer %" PRIu32 ": kind %" PRIu32, i, b->kind);
+        if (b->kind == TN_BUFFER_STATE &&
+            (b->index >= p->states_count || p->states[b->index].buffer != i))
+            return plan_invalid(c, "buffer %" PRIu32 " belongs to no state", i);
         if (!tn_dtype_size((TnDType)b->dtype))
             return plan_invalid(c, "buffer %" PRIu32 ": element type %d", i, b->dtype);
         if (b->kind != TN_BUFFER_CONSTANT && b->elements >= p->exprs_count)
@@ -161,8 +166,7 @@ static bool check_buffers(PlanCheck *c) {
     return true;
 }
 
-/* A slice of IDS that holds `count` expression ids. */
-static bool expr_slice_ok(const tenon_plan *p, uint32_t first, uint32_t count) {
+bool plan_expr_slice_ok(const tenon_plan *p, uint32_t first, uint32_t count) {
     if (!tn_range_ok(first, count, p->ids_count)) return false;
     for (uint32_t i = 0; i < count; i++)
         if (p->ids[first + i] >= p->exprs_count) return false;
@@ -193,8 +197,8 @@ static bool check_views(PlanCheck *c) {
         if (v->rank > TN_MAX_RANK)
             return plan_invalid(c, "view %" PRIu32 ": rank %d; at most %d", i, v->rank,
                                 TN_MAX_RANK);
-        if (v->offset >= p->exprs_count || !expr_slice_ok(p, v->dims, v->rank) ||
-            !expr_slice_ok(p, v->strides, v->rank))
+        if (v->offset >= p->exprs_count || !plan_expr_slice_ok(p, v->dims, v->rank) ||
+            !plan_expr_slice_ok(p, v->strides, v->rank))
             return plan_invalid(c, "view %" PRIu32 ": offset, dims or strides are no expressions",
                                 i);
         if (v->dtype != b->dtype)
@@ -266,7 +270,6 @@ static bool check_function_ports(PlanCheck *c) {
 static bool check_functions(PlanCheck *c) {
     const tenon_plan *p = c->plan;
     uint32_t port_end = 0, buffer_end = 0, instruction_end = 0;
-    if (p->states_count) return plan_invalid(c, "states are not supported");
     if (!p->functions_count) return plan_invalid(c, "the plan has no function");
     for (uint32_t i = 0; i < p->functions_count; i++) {
         const PlanFunction *f = &p->functions[i];
@@ -292,6 +295,7 @@ static bool check_functions(PlanCheck *c) {
         c->function = &p->functions[i];
         if (!check_function_ports(c)) return false;
     }
+    if (!plan_check_states(c)) return false;
     for (uint32_t i = 0; i < p->functions_count; i++) { /* callers before what they run */
         c->function = &p->functions[i];
         if (!plan_check_function_code(c)) return false;

@@ -3,8 +3,9 @@
  * - Counts of operands and scalars lie within the row of instrs.def. Operands up to the row's
  *   minimum and output 0 are present; all of a map's are.
  * - An operand views a buffer of the same function or a constant.
- * - What is read is an input, a constant, or in a buffer that an earlier instruction wrote. Inputs
- *   and constants are never written; every output of the function is.
+ * - What is read is an input, a constant, a state that the function finds, or in a buffer that an
+ *   earlier instruction wrote. Inputs, constants and states that the function only reads are never
+ *   written; every output of the function and every state that it makes anew is.
  * - Element types and layouts fit the opcode (type_rules below).
  * - The parameter record is as long as this library's struct, or shorter (then zeros follow), and
  *   valid. */
@@ -168,6 +169,9 @@ static bool check_operand(PlanCheck *c, const PlanInstruction *instruction, int 
         return plan_invalid(c, "%s: operand %d views a buffer of another function", name, operand);
     bool read_only = kind == TN_BUFFER_CONSTANT || kind == TN_BUFFER_INPUT;
     if (output && read_only) return plan_invalid(c, "%s: writes an input or a constant", name);
+    if (output && kind == TN_BUFFER_STATE &&
+        p->states[p->buffers[buffer].index].access == TN_STATE_READ)
+        return plan_invalid(c, "%s: writes a state that its function only reads", name);
     if (!output && !read_only && !c->written[buffer])
         return plan_invalid(c, "%s: operand %d is read before it is written", name, operand);
     return true;
@@ -242,6 +246,11 @@ bool plan_check_function_code(PlanCheck *c) {
         tn_error_at(c->err, (int32_t)k, plan_origin(p, index));
         return false;
     }
+    for (uint32_t k = f->first_buffer; k < f->first_buffer + f->buffer_count; k++)
+        if (p->buffers[k].kind == TN_BUFFER_STATE && !c->written[k])
+            return plan_invalid(c, "function '%.80s': state '%.80s' is never written",
+                                plan_string(p, f->name),
+                                plan_string(p, p->states[p->buffers[k].index].name));
     for (uint32_t k = 0; k < f->output_count; k++) {
         const PlanPort *port = &p->ports[f->first_output + k];
         if (!c->written[p->views[port->view].buffer])

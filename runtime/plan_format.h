@@ -29,11 +29,15 @@
 #define TN_NO_ID      0xffffffffu
 #define TN_PLAN_ALIGN 64
 
+/* Features that plans need and readers of version 1.0 may lack. */
+#define TN_FEATURE_STATES 1u /* STATES is not empty */
+#define TN_FEATURES_KNOWN TN_FEATURE_STATES
+
 typedef struct PlanHeader {
     char magic[8];
     uint16_t major, minor;
     uint32_t header_bytes; /* sizeof(PlanHeader) of the writer */
-    uint64_t required;     /* feature bits a reader must know; none yet */
+    uint64_t required;     /* feature bits a reader must know: TN_FEATURE_* */
     uint64_t optional;
     uint64_t file_bytes; /* whole file */
     uint32_t section_count;
@@ -57,7 +61,7 @@ typedef enum PlanSectionKind {
     TN_SECTION_INSTRUCTIONS = 11, /* PlanInstruction */
     TN_SECTION_PARAMS = 12,       /* parameter records, each 8-byte aligned */
     TN_SECTION_METADATA = 13,     /* PlanMeta key/value pairs */
-    TN_SECTION_STATES = 14,       /* PlanState; empty in version 1.0 */
+    TN_SECTION_STATES = 14,       /* PlanState, by rising function and state */
     TN_SECTION_ASSETS = 15,       /* PlanAsset: tokenizer, labels, ...; empty in version 1.0 */
     TN_SECTION_ORIGINS = 16,      /* u32 string id per instruction: its source nodes; strippable */
     TN_SECTION_WEIGHTS = 17,      /* bytes of constants */
@@ -104,6 +108,7 @@ typedef enum PlanSymbolKind {
     TN_SYMBOL_INPUT = 1,    /* a dim of an input */
     TN_SYMBOL_DERIVED = 2,  /* reserved: computed from other symbols */
     TN_SYMBOL_MEASURED = 3, /* known only during a run: an instruction defines it */
+    TN_SYMBOL_CAPACITY = 4, /* rows that states have room for: prepare chooses it */
 } PlanSymbolKind;
 
 typedef struct PlanSymbol {
@@ -140,7 +145,7 @@ typedef enum PlanBufferKind {
     TN_BUFFER_INPUT = 2,    /* index = input port: the caller's memory, read-only */
     TN_BUFFER_OUTPUT = 3,   /* index = output port: the caller's memory if bound, else arena */
     TN_BUFFER_CONSTANT = 4, /* index = constant: read-only */
-    TN_BUFFER_STATE = 5,    /* reserved */
+    TN_BUFFER_STATE = 5,    /* index = state record: memory that lives from run to run */
 } PlanBufferKind;
 
 typedef struct PlanBuffer {
@@ -206,11 +211,33 @@ typedef struct PlanMeta {
     uint32_t key, value; /* strings */
 } PlanMeta;
 
-/* Reserved: their sections are empty in version 1.0. */
-typedef struct PlanState {
-    uint32_t name, reserved[7];
-} PlanState;
+/* What a run of a function does with a state. */
+typedef enum PlanAccess {
+    TN_STATE_READ = 1,   /* finds it and leaves it as it is */
+    TN_STATE_APPEND = 2, /* finds it and puts rows behind */
+    TN_STATE_WRITE = 3,  /* gives it new contents, whatever it held */
+} PlanAccess;
 
+/* A state is a tensor that lives from one run to the next, in the sessions that share it; this is
+ * what one function does with it. Its length is that of `axis`. In memory the axis has room for
+ * `capacity` rows, all other axes are dense: [batch, heads, capacity, d]. A length that is a bare
+ * symbol in `dims` has the value that the state has. */
+typedef struct PlanState {
+    uint32_t name;     /* string */
+    uint32_t state;    /* the first record of this state: this one if it is that */
+    uint32_t function; /* records rise by function, then by state */
+    uint32_t buffer;   /* of kind STATE, of the function */
+    uint32_t dims;     /* slice of IDS: rank expressions, as found; WRITE: as left */
+    uint32_t capacity; /* symbol of kind CAPACITY */
+    uint32_t next;     /* expression: the length when the function has run */
+    uint8_t access;    /* PlanAccess */
+    uint8_t rank, axis;
+    uint8_t batch; /* the axis whose entries belong to one sequence each, or TN_NO_AXIS */
+} PlanState;
+_Static_assert(sizeof(PlanState) == 32, "plan state");
+#define TN_NO_AXIS 0xff
+
+/* Reserved: its section is empty in version 1.0. */
 typedef struct PlanAsset {
     uint32_t name, kind;
     uint64_t offset, bytes;

@@ -88,10 +88,10 @@ static tenon_status load_table(Loader *l) {
         return tn_error(l->err, TENON_E_CORRUPT,
                         "header: checksum 0x%016" PRIx64 " but contents give 0x%016" PRIx64,
                         h->hash, hash);
-    if (h->required)
+    if (h->required & ~(uint64_t)TN_FEATURES_KNOWN)
         return tn_error(l->err, TENON_E_VERSION,
                         "the plan needs features 0x%" PRIx64 " that this library lacks",
-                        h->required);
+                        h->required & ~(uint64_t)TN_FEATURES_KNOWN);
     for (uint32_t i = 0; i < h->section_count; i++)
         memcpy(&l->sections[i], table + h->header_bytes + (size_t)i * h->section_bytes,
                sizeof(PlanSection));

@@ -56,6 +56,10 @@ static tenon_status size_buffers(tenon_session *s, uint32_t stage, tenon_error *
                             elements == TN_UNKNOWN ? "an unknown number of"
                             : elements < 0         ? "less than 0"
                                                    : "too many");
+        if (b->kind == TN_BUFFER_STATE) {
+            tenon_status status = states_check_buffer(s, b, elements, err);
+            if (status) return status;
+        }
         state->elements = elements;
         state->bytes = (uint64_t)elements * tn_dtype_size((TnDType)b->dtype);
     }
@@ -315,6 +319,7 @@ static bool same_inherited(const tenon_session *s) {
  * memory. */
 static bool same_shapes(const tenon_session *s) {
     const PlanFunction *f = s->function;
+    if (s->use_count && s->state_generation != s->states->generation) return false;
     for (uint32_t i = 0; i < f->input_count + f->output_count; i++) {
         const Binding *now = &s->bindings[i], *then = &s->shapes[i];
         if (now->bound != then->bound) return false;
@@ -338,11 +343,14 @@ static tenon_status lay_out(tenon_session *s, uint32_t stage, tenon_error *err) 
 
 tenon_status session_prepare(tenon_session *s, tenon_error *err) {
     tenon_status status = TENON_OK;
-    if (s->prepared) return TENON_OK;
+    if (s->prepared && (!s->use_count || s->state_generation == s->states->generation))
+        return TENON_OK;
+    s->prepared = false;
     s->stage = 0;
     if (!s->stages[0].laid_out || !same_shapes(s)) {
         status = lay_out(s, 0, err);
         if (status) return status;
+        if (s->use_count) s->state_generation = s->states->generation;
         memcpy(s->shapes, s->bindings,
                (s->function->input_count + (size_t)s->function->output_count) * sizeof *s->shapes);
     }

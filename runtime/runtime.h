@@ -5,12 +5,15 @@
  *   plan_check_instr.c    of instructions
  *   plan_check_params.c   of parameter records
  *   plan_check_control.c  of instructions that measure or run other functions
+ *   plan_check_state.c    of states
  *   plan_info.c           ports, metadata, dims as text
  *   session.c             sessions and their bindings
  *   stage.c               what can be told of a function when
  *   contract.c            dims of inputs -> symbols, expressions, requirements
  *   prepare.c             operands, extents, tiles
  *   place.c               memory and addresses
+ *   state.c               what lives from run to run
+ *   state_edit.c          what callers do to it
  *   exec.c                the interpreter
  *   control.c             instructions that measure, branch or repeat
  *   error.c               messages
@@ -125,6 +128,10 @@ const char *plan_type_rule(int opcode);
 /* Reports a broken rule as TENON_E_INVALID; returns false. */
 bool plan_invalid(PlanCheck *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool plan_check_function_code(PlanCheck *c);
+/* A slice of IDS that holds `count` expression ids. */
+bool plan_expr_slice_ok(const tenon_plan *p, uint32_t first, uint32_t count);
+/* All records of STATES; functions and views are verified. */
+bool plan_check_states(PlanCheck *c);
 /* Verifies one parameter record against the instruction it belongs to. */
 bool plan_check_params(PlanCheck *c, const PlanInstruction *instruction, const void *record);
 /* Verifies scalars of an instruction without kernel, and its operands against the ports of the
@@ -160,7 +167,26 @@ typedef struct BufferState {
 typedef struct SymbolState {
     int64_t value;      /* TN_UNKNOWN until something sets it */
     int32_t port, axis; /* which input did; -1: none */
+    int32_t use;        /* or which record of STATES; -1: none */
 } SymbolState;
+
+/* What a state holds: dims[axis] rows of `capacity` that there is room for. */
+typedef struct State {
+    unsigned char *data;
+    uint64_t bytes;
+    int64_t dims[TN_MAX_RANK], capacity;
+    bool grows; /* some function appends to it */
+} State;
+
+/* The states of a plan, shared by sessions. */
+typedef struct StateSet {
+    _Atomic(int) references;
+    _Atomic(bool) busy;
+    uint64_t generation; /* counts changes of lengths, dims and memory */
+    uint64_t held;       /* bytes */
+    int64_t reserve;     /* rows that a state which grows gets at once */
+    State states[];      /* by the first record of each; others are not used */
+} StateSet;
 
 /* An expression that cannot be computed: overflow, a divisor <= 0, an unset symbol. */
 #define TN_UNKNOWN INT64_MIN
@@ -204,6 +230,10 @@ struct tenon_session {
     bool in_use;                       /* its memory holds something that is still needed */
     uint64_t held;                     /* root: bytes of all blocks */
     int64_t calls_allowed, calls_left; /* root: branches and iterations of a run, of this one */
+
+    StateSet *states;              /* NULL: the plan has none */
+    uint32_t first_use, use_count; /* of STATES: what the function does with them */
+    uint64_t state_generation;     /* of the set, when the layout was made */
 
     Binding *bindings; /* per port: inputs, then outputs */
     Binding *shapes;   /* the bindings for which the layout was made */
@@ -251,7 +281,10 @@ static inline bool ends_stage(const tenon_session *s, uint32_t stage, uint32_t i
     return stage + 1 < s->stage_count && s->stages[stage].end == i + 1;
 }
 
-/* session.c: all of a session but its children; NULL when out of memory. */
+/* session.c: one thread at a time; `states`: also among the sessions that share its states. */
+tenon_status session_enter(tenon_session *s, bool states, tenon_error *err);
+tenon_status session_leave(tenon_session *s, bool states, tenon_status status);
+/* All of a session but its children; NULL when out of memory. */
 bool session_build(tenon_session *s);
 /* stage.c: the tables of stages. */
 bool stage_build(tenon_session *s);
@@ -282,6 +315,38 @@ tenon_status call_error(const tenon_session *s, int32_t call, tenon_error *err, 
                         const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* Puts node and instruction before a filled error. */
 void call_error_prefix(const tenon_session *s, int32_t call, tenon_error *err);
+
+/* state.c: the set and which records are the function's. */
+tenon_status states_create(tenon_session *s, const tenon_session_options *o, tenon_error *err);
+void states_release(tenon_session *s);
+State *states_of_use(const tenon_session *s, uint32_t use);
+/* For contract.c, in this order: lengths (and other dims, unless it is empty) become symbols; dims
+ * are held against the values of expressions; memory and capacities. */
+tenon_status states_set_symbols(tenon_session *s, tenon_error *err);
+tenon_status states_check(const tenon_session *s, tenon_error *err);
+tenon_status states_fit(tenon_session *s, tenon_error *err);
+/* Whether a buffer is exactly the memory of its state. */
+tenon_status states_check_buffer(const tenon_session *s, const PlanBuffer *b, int64_t elements,
+                                 tenon_error *err);
+/* Around a run: what is written anew is empty; the new lengths, when it has succeeded. */
+void states_begin(tenon_session *s);
+void states_commit(tenon_session *s);
+/* Memory for these dims (those of the contents) and capacity into *out; held by the set. */
+tenon_status state_allocate(tenon_session *s, const PlanState *r, const int64_t *dims,
+                            int64_t capacity, State *out, tenon_error *err);
+void state_free(tenon_session *s, State *st);
+/* The capacity that a state of `length` rows is given. */
+int64_t state_room(const StateSet *set, const State *st, int64_t length);
+/* Contents of these dims from one memory into another; entry i along the batch axis is entry
+ * rows[i] of from_batch, or itself. */
+void state_copy(const tenon_plan *p, const PlanState *r, unsigned char *to, int64_t to_capacity,
+                const unsigned char *from, int64_t from_capacity, const int64_t *dims,
+                const int64_t *rows, int64_t from_batch);
+/* state_edit.c: the first record of a state, or TN_NO_ID; contents from the caller's tensor, or
+ * none if it is NULL. */
+uint32_t states_find(const tenon_session *s, const char *name);
+tenon_status states_import(tenon_session *s, uint32_t state, const tenon_tensor *t,
+                           tenon_error *err);
 
 /* place.c: the block of a stage for the present sizes; addresses of the present bindings. */
 tenon_status place_stage(tenon_session *s, uint32_t stage, tenon_error *err);

@@ -7,15 +7,20 @@
 #include "runtime/base/checked.h"
 #include "runtime/runtime.h"
 
-/* One thread at a time: the second gets TENON_E_BUSY instead of a race. */
-static tenon_status enter(tenon_session *s, tenon_error *err) {
+/* The second thread gets TENON_E_BUSY instead of a race. */
+tenon_status session_enter(tenon_session *s, bool states, tenon_error *err) {
     if (!s) return tn_error(err, TENON_E_ARGUMENT, "session must not be NULL");
     if (atomic_exchange_explicit(&s->busy, true, memory_order_acquire))
         return tn_error(err, TENON_E_BUSY, "the session is in use by another thread");
-    return TENON_OK;
+    if (!states || !s->states ||
+        !atomic_exchange_explicit(&s->states->busy, true, memory_order_acquire))
+        return TENON_OK;
+    session_leave(s, false, TENON_OK);
+    return tn_error(err, TENON_E_BUSY, "the session's states are in use by another thread");
 }
 
-static tenon_status leave(tenon_session *s, tenon_status status) {
+tenon_status session_leave(tenon_session *s, bool states, tenon_status status) {
+    if (states && s->states) atomic_store_explicit(&s->states->busy, false, memory_order_release);
     atomic_store_explicit(&s->busy, false, memory_order_release);
     return status;
 }
@@ -96,9 +101,10 @@ tenon_status tenon_session_create(tenon_plan *plan, const tenon_session_options 
                          .in_use = true,
                          .calls_allowed = TN_MAX_CALLS};
     s->root = s;
-    tenon_status status = session_build(s)
-                              ? control_create(s, err)
-                              : tn_error(err, TENON_E_MEMORY, "out of memory for a session");
+    tenon_status status = states_create(s, &o, err);
+    if (!status)
+        status = session_build(s) ? control_create(s, err)
+                                  : tn_error(err, TENON_E_MEMORY, "out of memory for a session");
     if (status) {
         tenon_session_destroy(s);
         return status;
@@ -114,6 +120,7 @@ void tenon_session_destroy(tenon_session *session) {
     session_release_blocks(session);
     for (uint32_t i = 0; session->children && i < 2 * plan->functions_count; i++)
         if (session->children[i]) session_release_blocks(session->children[i]);
+    states_release(session);
     arena_free(&session->memory);
     tn_release(&alloc, session);
     tenon_plan_close(plan);
@@ -180,6 +187,8 @@ static tenon_status bind(tenon_session *s, const char *name, const tenon_tensor 
                          tenon_error *err) {
     if (!name) return tn_error(err, TENON_E_ARGUMENT, "name must not be NULL");
     int port = find_port(s, name);
+    uint32_t state = port < 0 && s->states ? states_find(s, name) : TN_NO_ID;
+    if (state != TN_NO_ID) return states_import(s, state, tensor, err);
     if (port < 0) return unknown_port(s, name, err);
     tenon_status status = tensor ? check_tensor(s, (uint32_t)port, tensor, err) : TENON_OK;
     if (status) return status;
@@ -191,20 +200,23 @@ static tenon_status bind(tenon_session *s, const char *name, const tenon_tensor 
 
 tenon_status tenon_session_bind(tenon_session *session, const char *name,
                                 const tenon_tensor *tensor, tenon_error *err) {
-    tenon_status status = enter(session, err);
-    return status ? status : leave(session, bind(session, name, tensor, err));
+    bool states = session && session->states;
+    tenon_status status = session_enter(session, states, err);
+    return status ? status : session_leave(session, states, bind(session, name, tensor, err));
 }
 
 tenon_status tenon_session_prepare(tenon_session *session, tenon_error *err) {
-    tenon_status status = enter(session, err);
-    return status ? status : leave(session, session_prepare(session, err));
+    bool states = session && session->use_count;
+    tenon_status status = session_enter(session, states, err);
+    return status ? status : session_leave(session, states, session_prepare(session, err));
 }
 
 tenon_status tenon_session_run(tenon_session *session, tenon_error *err) {
-    tenon_status status = enter(session, err);
+    bool states = session && session->use_count;
+    tenon_status status = session_enter(session, states, err);
     if (status) return status;
     status = session_prepare(session, err);
-    return leave(session, status ? status : session_run(session, err));
+    return session_leave(session, states, status ? status : session_run(session, err));
 }
 
 static tenon_status view(const tenon_session *s, const char *name, tenon_tensor *tensor,
@@ -229,8 +241,8 @@ static tenon_status view(const tenon_session *s, const char *name, tenon_tensor 
 
 tenon_status tenon_session_tensor(tenon_session *session, const char *name, tenon_tensor *tensor,
                                   tenon_error *err) {
-    tenon_status status = enter(session, err);
-    return status ? status : leave(session, view(session, name, tensor, err));
+    tenon_status status = session_enter(session, false, err);
+    return status ? status : session_leave(session, false, view(session, name, tensor, err));
 }
 
 void tenon_session_cancel(tenon_session *session) {
@@ -242,7 +254,8 @@ tenon_status tenon_session_memory(const tenon_session *session, tenon_memory *me
     if (!session || !memory || memory->struct_size < sizeof memory->struct_size)
         return tn_error(err, TENON_E_ARGUMENT,
                         "session and memory must not be NULL, nor struct_size 0");
-    if (atomic_load_explicit(&session->busy, memory_order_acquire))
+    if (atomic_load_explicit(&session->busy, memory_order_acquire) ||
+        (session->states && atomic_load_explicit(&session->states->busy, memory_order_acquire)))
         return tn_error(err, TENON_E_BUSY, "the session is in use by another thread");
     const Stage *stage = &session->stages[0];
     tenon_memory m = {.struct_size = memory->struct_size,
@@ -250,18 +263,19 @@ tenon_status tenon_session_memory(const tenon_session *session, tenon_memory *me
                       .program = session->plan->arena.total,
                       .arena = stage->bytes + session->held - stage->block.capacity,
                       .live = stage->live,
-                      .scratch = stage->bytes - stage->scratch_offset};
+                      .scratch = stage->bytes - stage->scratch_offset,
+                      .states = session->states ? session->states->held : 0};
     memcpy(memory, &m, m.struct_size < sizeof m ? m.struct_size : sizeof m);
     return TENON_OK;
 }
 
 tenon_status tenon_session_trace(tenon_session *session, tenon_trace_fn *fn, void *user,
                                  tenon_error *err) {
-    tenon_status status = enter(session, err);
+    tenon_status status = session_enter(session, false, err);
     if (status) return status;
     session->trace = fn;
     session->trace_user = user;
-    return leave(session, TENON_OK);
+    return session_leave(session, false, TENON_OK);
 }
 
 tenon_status tenon_pool_create(int32_t threads, tenon_pool **pool, tenon_error *err) {

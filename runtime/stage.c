@@ -91,9 +91,10 @@ static void find_lifetimes(tenon_session *s) {
             for (int k = 0; k < instruction->inputs + instruction->outputs; k++)
                 touch(s, instruction, k, i, k < instruction->inputs ? stage : later);
         }
-    for (uint32_t i = 0; i < s->function->input_count; i++)
-        s->buffers[s->plan->views[session_port(s, i)->view].buffer - s->function->first_buffer]
-            .stage = 0;
+    for (uint32_t i = 0; i < s->function->buffer_count; i++) {
+        uint32_t kind = s->plan->buffers[s->function->first_buffer + i].kind;
+        if (kind == TN_BUFFER_INPUT || kind == TN_BUFFER_STATE) s->buffers[i].stage = 0;
+    }
 }
 
 /* --- which expressions the function uses, and when they are known --- */
@@ -131,6 +132,11 @@ static void mark_function(const tenon_session *s, uint32_t *stages) {
             mark(stages, p->requirements[i].left);
             mark(stages, p->requirements[i].right);
         }
+    for (uint32_t i = s->first_use; i < s->first_use + s->use_count; i++) {
+        for (uint32_t k = 0; k < p->states[i].rank; k++)
+            mark(stages, p->ids[p->states[i].dims + k]);
+        mark(stages, p->states[i].next);
+    }
     for (uint32_t i = 0; i < p->symbols_count; i++)
         if (s->definitions[i].slot != TN_NO_ID && p->symbols[i].bound != TN_NO_ID)
             mark(stages, p->symbols[i].bound);

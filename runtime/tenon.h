@@ -192,13 +192,16 @@ TENON_API tenon_status tenon_plan_port(const tenon_plan *plan, const char *funct
 
 typedef struct tenon_session_options {
     size_t struct_size;
-    const char *function;  /* NULL = the plan's first */
-    tenon_pool *pool;      /* NULL = run on the calling thread; must outlive the session */
-    uint64_t memory_limit; /* bytes of arena; 0 = no limit. Beyond it prepare fails with LIMIT */
+    const char *function;       /* NULL = the plan's first */
+    tenon_pool *pool;           /* NULL = run on the calling thread; must outlive the session */
+    uint64_t memory_limit;      /* bytes of arena and states; 0 = no limit. Beyond it: LIMIT */
+    tenon_session *share_state; /* use this session's states; of the same plan. NULL = own ones */
+    int64_t state_capacity; /* rows that growing states get at once; with share_state not used */
 } tenon_session_options;
 
-/* A session on one function of the plan, to be destroyed by the caller. Everything but the arena
- * is allocated here. Fails with ARGUMENT or MEMORY. Any thread. */
+/* A session on one function of the plan, to be destroyed by the caller. Everything but arena and
+ * states is allocated here. States that are shared live as long as one of the sessions does. Fails
+ * with ARGUMENT or MEMORY. Any thread; that of share_state must not be destroyed meanwhile. */
 TENON_API tenon_status tenon_session_create(tenon_plan *plan, const tenon_session_options *options,
                                             tenon_session **session, tenon_error *err);
 
@@ -206,7 +209,8 @@ TENON_API tenon_status tenon_session_create(tenon_plan *plan, const tenon_sessio
  * thread may be using it. */
 TENON_API void tenon_session_destroy(tenon_session *session);
 
-/* Attaches the caller's memory to an input or output without copying. The dims of inputs set the
+/* Attaches the caller's memory to an input or output without copying; for the name of a state see
+ * below. The dims of inputs set the
  * model's symbols. An output left unbound lives in the arena; a bound one needs `bytes`, and a dim
  * of -1 leaves that length to the model. `tensor` == NULL takes a binding back. The struct is
  * copied; the memory it points to must stay valid through the runs that use it and no other run may
@@ -235,6 +239,43 @@ TENON_API tenon_status tenon_session_run(tenon_session *session, tenon_error *er
 TENON_API tenon_status tenon_session_tensor(tenon_session *session, const char *name,
                                             tenon_tensor *tensor, tenon_error *err);
 
+/* --- states ---
+ *
+ * A plan compiled with `--state auto` keeps the caches of a decoder itself: a state has the name of
+ * the input that it was in the model, and neither it nor the output that it became are ports. A
+ * session begins with empty states. A run appends to them what it computes, so the caller binds
+ * new tokens only, and masks for all there is:
+ *
+ *     tenon_session_options o = {.struct_size = sizeof o, .function = "prefill"};
+ *     tenon_session_create(plan, &o, &prefill, &err);
+ *     o.function = "decode";
+ *     o.share_state = prefill;
+ *     tenon_session_create(plan, &o, &decode, &err);        // goes on where prefill ended
+ *
+ * A run that fails or is cancelled leaves states as they were, but that those which its function
+ * writes anew are empty. A run whose batch is not that of a state which is not empty fails with
+ * SHAPE. Sessions that share states are used by one thread at a time, as if they were one; another
+ * thread gets BUSY. Binding a state's name copies the tensor: it is the state's new contents, NULL
+ * empties it; this fails with MEMORY or LIMIT too. */
+
+/* Keeps at most the first `length` rows of every state that grows: 0 begins anew, less than now
+ * takes tokens back. States that no function appends to (of an encoder) stay. Fails with ARGUMENT
+ * or BUSY. */
+TENON_API tenon_status tenon_session_truncate(tenon_session *session, int64_t length,
+                                              tenon_error *err);
+
+/* Beam search: sequence i becomes a copy of what is now sequence rows[i], in all states; `count`
+ * sequences from then on. Fails with ARGUMENT, RANGE (no such sequence; the states are unchanged),
+ * LIMIT, MEMORY (both sets of contents exist for a moment) or BUSY. */
+TENON_API tenon_status tenon_session_reorder(tenon_session *session, const int64_t *rows,
+                                             int64_t count, tenon_error *err);
+
+/* Copies the contents of a state to tensor->data, which has tensor->bytes, densely; type, dims and
+ * bytes of *tensor become those of the state. With data == NULL it does only that. An empty state
+ * has length 0. Fails with ARGUMENT (no such state, too few bytes) or BUSY. */
+TENON_API tenon_status tenon_session_export(tenon_session *session, const char *name,
+                                            tenon_tensor *tensor, tenon_error *err);
+
 /* --- expert: threads, cancelling, memory, tracing --- */
 
 /* A pool of `threads` threads, the caller's included; 0: as many as the CPUs this process may use.
@@ -256,6 +297,7 @@ typedef struct tenon_memory {
     uint64_t arena;   /* bytes of the session's arena as prepared, scratch included */
     uint64_t live;    /* largest sum of bytes that are live at once */
     uint64_t scratch; /* bytes of per-thread scratch within the arena */
+    uint64_t states;  /* bytes of the states, those that it shares too */
 } tenon_memory;
 
 /* Fills as much of *memory as its struct_size covers; arena, live and scratch are 0 before the
