@@ -69,6 +69,11 @@ static void add_section(Writer *w, PlanSectionKind kind, const Table *t) {
     w->header.file_bytes = align(s->offset + s->bytes);
 }
 
+/* Few plans have states; the others are as they were before there were any. */
+static bool has_section(const Image *im, PlanSectionKind kind) {
+    return kind != TN_SECTION_STATES || im->states.count;
+}
+
 static void lay_out(Writer *w) {
     const Image *im = w->im;
     const Section sections[] = {
@@ -98,7 +103,8 @@ static void lay_out(Writer *w) {
                              .required = im->states.count ? TN_FEATURE_STATES : 0};
     memcpy(w->header.magic, TN_PLAN_MAGIC, sizeof w->header.magic);
     w->header.file_bytes = align(sizeof(PlanHeader) + count * sizeof(PlanSection));
-    for (size_t i = 0; i < count; i++) add_section(w, sections[i].kind, sections[i].table);
+    for (size_t i = 0; i < count; i++)
+        if (has_section(im, sections[i].kind)) add_section(w, sections[i].kind, sections[i].table);
 }
 
 uint64_t plan_bytes(const Image *im) {

@@ -46,4 +46,7 @@ void passes_run_unfused(Module *m, Report *r) {
 void passes_run(Module *m, Report *r, const char *last) {
     for (Graph *g = m->graphs; g; g = g->next) run_graph(g, r, last);
     ir_remove_unused_bodies(m);
+    /* constants that were folded in several graphs */
+    for (Graph *g = m->graphs; g && !last; g = g->next)
+        if (g != m->graphs) pass_share(g, r);
 }

@@ -6,7 +6,8 @@
  * Exporters write the output projection of a language model as the transposed embedding and shared
  * layers once per repetition. Candidates are found by what a transposition keeps: type, size, first
  * and last element; then every element is compared. Only products can read a matrix transposed, so
- * of a pair the one that nothing but products reads is replaced. */
+ * of a pair the one that nothing but products reads is replaced. What graphs before this one read
+ * is shared too, so the functions of a plan have their weights once. */
 #include "ir/build.h"
 #include "passes/pass.h"
 
@@ -105,14 +106,30 @@ static Outcome compare(Graph *g, Constant *first, Constant *c) {
     return second ? REPLACED : REPLACES;
 }
 
+/* By a graph that comes before this one. */
+static bool used_before(Graph *g, const Constant *c) {
+    for (Graph *h = g->module->graphs; h != g; h = h->next)
+        if (used(value_in(h, c))) return true;
+    return false;
+}
+
+static void add(Shared *s, Constant *c) {
+    size_t i = fingerprint(c) & s->mask;
+    while (s->slots[i]) i = (i + 1) & s->mask;
+    s->slots[i] = c;
+}
+
 bool pass_share(Graph *g, Report *r) {
     Module *m = g->module;
     Shared s = {.mask = 63};
     size_t count = 0;
-    for (Constant *c = m->constants; c; c = c->next) count += used(value_in(g, c));
+    for (Constant *c = m->constants; c; c = c->next)
+        count += used(value_in(g, c)) || used_before(g, c);
     while (s.mask < 2 * count) s.mask = 2 * s.mask + 1;
     s.slots = ARENA_ARRAY(&m->cx->arena, Constant *, s.mask + 1);
     bool changed = false;
+    for (Constant *c = m->constants; c; c = c->next)
+        if (!used(value_in(g, c)) && used_before(g, c)) add(&s, c);
     for (Constant *c = m->constants; c; c = c->next) {
         if (!used(value_in(g, c))) continue;
         Outcome o = DIFFERENT;
