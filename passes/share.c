@@ -134,7 +134,7 @@ bool pass_share(Graph *g, Report *r) {
         if (!used(value_in(g, c))) continue;
         Outcome o = DIFFERENT;
         size_t i = fingerprint(c) & s.mask;
-        for (; s.slots[i]; i = (i + 1) & s.mask) {
+        for (; s.slots[i] && s.slots[i] != c; i = (i + 1) & s.mask) {
             if (s.slots[i]->bytes == c->bytes) o = compare(g, s.slots[i], c);
             if (o != DIFFERENT) break;
         }
