@@ -100,6 +100,7 @@ static const Value *computed_as(const Value *v) {
     switch (v->node->op) {
     case OP_view:
     case OP_transpose:
+    case OP_roll:
     case OP_slice:
     case OP_expand:
     case OP_qkv: return NULL;

@@ -106,9 +106,9 @@ View view_broadcast(Lower *lo, const View *v, int rank, const Expr *const *dims)
 
 /* ring.c: axes that are rings */
 bool view_has_ring(const View *v);
-/* Element i becomes element (start + i) mod length, 0 <= start <= length. False: needs a copy, here
- * and in the next. */
-bool view_roll(Lower *lo, const View *v, int axis, const Expr *start, View *out);
+/* Element i becomes element (starts + i) mod dims, or back. False: needs a copy, here and in the
+ * next. */
+bool view_roll(Lower *lo, const View *v, const DimList *starts, bool back, View *out);
 bool view_slice_ring(Lower *lo, const View *v, int axis, const Expr *start, const Expr *length,
                      int64_t step, View *out);
 bool view_rings_meet(Lower *lo, const View *a, const View *b); /* close at the same places */

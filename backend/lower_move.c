@@ -45,6 +45,17 @@ void lower_transpose(Lower *lo, Node *n) {
     lower_set(lo, n->outputs[0], view_permute(&x, attr_ints(n, "perm")));
 }
 
+void lower_roll(Lower *lo, Node *n) {
+    const Value *x = n->inputs[0];
+    View from = lower_as_is(lo, x), to;
+    const DimList *starts = attr_dims(n, "starts");
+    if (!view_has_dims(&from, &x->type) || !view_roll(lo, &from, starts, false, &to)) {
+        from = lower_operand(lo, x);
+        view_roll(lo, &from, starts, false, &to);
+    }
+    lower_set(lo, n->outputs[0], to);
+}
+
 void lower_expand(Lower *lo, Node *n) {
     View x = lower_operand(lo, n->inputs[0]);
     const Type *t = &n->outputs[0]->type;
@@ -78,10 +89,15 @@ void lower_slice(Lower *lo, Node *n) {
         lower_reversing_slice(lo, n);
         return;
     }
-    View x = lower_operand(lo, n->inputs[0]);
-    lower_set(lo, n->outputs[0],
-              view_slice(lo, &x, (int)attr_int(n, "axis"), attr_dim(n, "start"),
-                         attr_dim(n, "length"), step));
+    View x = lower_as_is(lo, n->inputs[0]), y;
+    int axis = (int)attr_int(n, "axis");
+    const Expr *start = attr_dim(n, "start"), *length = attr_dim(n, "length");
+    if (!view_has_dims(&x, &n->inputs[0]->type) ||
+        !view_slice_ring(lo, &x, axis, start, length, step, &y)) {
+        x = lower_operand(lo, n->inputs[0]);
+        y = view_slice(lo, &x, axis, start, length, step);
+    }
+    lower_set(lo, n->outputs[0], y);
 }
 
 /* What is appended to a state finds the first operand there already. */

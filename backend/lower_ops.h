@@ -49,6 +49,7 @@
     X(rms_norm)          \
     X(rnn)               \
     X(roi_align)         \
+    X(roll)              \
     X(rotary)            \
     X(scalars)           \
     X(scatter_elements)  \

@@ -36,16 +36,14 @@ static bool advance(Lower *lo, View *v, int axis, const Expr *by) {
     return true;
 }
 
-bool view_roll(Lower *lo, const View *v, int axis, const Expr *start, View *out) {
-    *out = *v;
+static bool roll(Lower *lo, View *v, int axis, const Expr *start) {
     if (!v->from[axis]) {
-        out->from[axis] = ex_int(lo->x, 0);
-        out->period[axis] = v->dims[axis];
-    } else if (v->period[axis] != v->dims[axis]) {
+        v->from[axis] = start;
+        v->period[axis] = v->dims[axis];
+    } else if (v->period[axis] != v->dims[axis] || !advance(lo, v, axis, start)) {
         return false;
     }
-    if (!advance(lo, out, axis, start)) return false;
-    unroll(lo, out, axis);
+    unroll(lo, v, axis);
     return true;
 }
 
@@ -59,6 +57,16 @@ bool view_slice_ring(Lower *lo, const View *v, int axis, const Expr *start, cons
     out->dims[axis] = length;
     if (step != 1 || !advance(lo, out, axis, start)) return false;
     unroll(lo, out, axis);
+    return true;
+}
+
+bool view_roll(Lower *lo, const View *v, const DimList *starts, bool back, View *out) {
+    *out = *v;
+    for (int i = 0; i < starts->count; i++) {
+        const Expr *start = back ? ex_sub(lo->x, v->dims[i], starts->e[i]) : starts->e[i];
+        if (ex_is(starts->e[i], 0)) continue;
+        if (!roll(lo, out, i, start)) return false;
+    }
     return true;
 }
 

@@ -29,7 +29,7 @@ static Path path_of(const Value *v) {
     Path p = {.count = 0};
     while (p.count < MAX_MOVES && ir_single_use(v)) {
         Node *n = v->uses[0].node;
-        if (n->op != OP_view && n->op != OP_transpose) break;
+        if (n->op != OP_view && n->op != OP_transpose && n->op != OP_roll) break;
         v = n->outputs[0];
         if (is_measured(&v->type)) break;
         p.move[p.count++] = n;
@@ -63,6 +63,7 @@ static bool follow(Lower *lo, const Node *n, bool back, const View *x, View *y) 
     if (!view_has_dims(x, back ? to : from)) return false;
     switch (n->op) {
     case OP_transpose: *y = permuted(x, attr_ints(n, "perm"), back); return true;
+    case OP_roll: return view_roll(lo, x, attr_dims(n, "starts"), back, y);
     default: return false;
     }
 }

@@ -123,6 +123,13 @@ static bool has_empty_operand(const Node *n) {
     return false;
 }
 
+static bool rolls_nothing(const Node *n) {
+    const DimList *starts = attr_dims(n, "starts");
+    for (int i = 0; i < starts->count; i++)
+        if (!ex_is(starts->e[i], 0)) return false;
+    return true;
+}
+
 static bool reduces_nothing(const Node *n) {
     const IntList *axes = attr_ints(n, "axes");
     const Type *x = &n->inputs[0]->type;
@@ -142,6 +149,7 @@ static const char *c4_move(const Node *n) {
         if (n->input_count == 1) return "a single operand";
         return has_empty_operand(n) ? "an empty operand" : NULL;
     case OP_pad: return pads_nothing(n) ? "nothing is padded" : NULL;
+    case OP_roll: return rolls_nothing(n) ? "nothing is shifted" : NULL;
     case OP_reduce_sum:
     case OP_reduce_mean:
     case OP_reduce_max:
@@ -185,6 +193,13 @@ static const char *c4_identity(const Node *n) {
 
 /* --- C5: moves are merged --- */
 
+static bool roll_along_others(const Node *n, const Node *inner) {
+    const DimList *a = attr_dims(n, "starts"), *b = attr_dims(inner, "starts");
+    for (int i = 0; i < a->count; i++)
+        if (!ex_is(a->e[i], 0) && !ex_is(b->e[i], 0)) return false;
+    return true;
+}
+
 static const char *c5_merged(const Node *n) {
     if (n->input_count == 0 || !n->inputs[0] || !n->inputs[0]->node) return NULL;
     const Node *x = n->inputs[0]->node;
@@ -205,6 +220,7 @@ static const char *c5_merged(const Node *n) {
             attr_int(x, "step") != 1)
             return NULL;
         return "a slice of a slice";
+    case OP_roll: return roll_along_others(n, x) ? "a roll of a roll" : NULL;
     case OP_cast:
         return tn_dtype_holds(x->outputs[0]->type.dtype, x->inputs[0]->type.dtype)
                    ? "a cast of a cast"

@@ -165,6 +165,19 @@ void shape_pad(Node *n) {
     infer_output(n, 0, x->dtype, x->rank, dims);
 }
 
+void shape_roll(Node *n) {
+    Module *m = module_of(n);
+    const Type *x = infer_input(n, 0);
+    const DimList *starts = attr_dims(n, "starts");
+    if (starts->count != x->rank)
+        tn_fail(m->cx, TN_E_MODEL, "%d starts for %s", starts->count, ir_type_text(m, x));
+    for (int i = 0; i < x->rank; i++) {
+        infer_require_le(m, ex_int(m->ex, 0), starts->e[i], "start before the axis");
+        infer_require_le(m, starts->e[i], x->dims[i], "start behind the axis");
+    }
+    infer_output(n, 0, x->dtype, x->rank, x->dims);
+}
+
 /* --- gathers --- */
 
 /* Appends dims; past the limit only the count goes on, for infer_output to refuse. */

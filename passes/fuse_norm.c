@@ -4,12 +4,27 @@
  *     %y = layer_norm %s, %g, %b           =>
  *
  * A residual connection adds two tensors of the same shape of which one is a sublayer's result, a
- * product. The sum itself stays available: pre-norm models read it again. */
+ * product, be its rows in another order. The sum itself stays available: pre-norm models read it
+ * again. */
 #include "ir/build.h"
 #include "passes/pass.h"
 
+static bool moves_rows(const Node *n) {
+    switch (n->op) {
+    case OP_view: return true;
+    case OP_roll:
+    case OP_slice:
+    case OP_transpose: break;
+    default: return false;
+    }
+    const Type *x = &n->inputs[0]->type, *y = &n->outputs[0]->type;
+    const IntList *perm = n->op == OP_transpose ? attr_ints(n, "perm") : NULL;
+    return x->dims[x->rank - 1] == y->dims[y->rank - 1] &&
+           (!perm || perm->v[perm->count - 1] == perm->count - 1);
+}
+
 static bool is_product(const Value *v) {
-    while (v->node && v->node->op == OP_view) v = v->node->inputs[0];
+    while (v->node && moves_rows(v->node)) v = v->node->inputs[0];
     return v->node && (v->node->op == OP_linear || v->node->op == OP_matmul);
 }
 

@@ -3,6 +3,7 @@
  *     view(view(x)) -> view(x)                       transpose(transpose(x)) -> transpose(x)
  *     slice(slice(x)) -> slice(x)                    gather(x, known index) -> view(slice(x))
  *     matmul(a, transpose(b)) -> matmul{tb}(a, b)    transpose(view(transpose(x))) -> one of each
+ *     roll(roll(x)) -> roll(x)                       along different axes
  *     f(view(x)) -> view(f(x))                       where the view splits or merges leading axes
  */
 #include "passes/canon.h"
@@ -179,6 +180,25 @@ static Value *simplify_pad(Node *n) {
     return n->inputs[0];
 }
 
+/* Two shifts along different axes are one. */
+static Value *simplify_roll(Node *n) {
+    const DimList *starts = attr_dims(n, "starts");
+    bool nothing = true;
+    for (int i = 0; i < starts->count; i++) nothing &= ex_is(starts->e[i], 0);
+    if (nothing) return n->inputs[0];
+    Node *inner = producer(n->inputs[0], OP_roll);
+    const Expr *both[TN_MAX_RANK];
+    for (int i = 0; inner && i < starts->count; i++) {
+        const Expr *first = attr_dims(inner, "starts")->e[i];
+        if (!ex_is(first, 0) && !ex_is(starts->e[i], 0)) return NULL;
+        both[i] = ex_is(first, 0) ? starts->e[i] : first;
+    }
+    if (!inner) return NULL;
+    Node *roll = ir_node(n->graph, OP_roll, 1, inner->inputs);
+    ir_set_dims(roll, "starts", starts->count, both);
+    return ir_insert(roll);
+}
+
 static Value *simplify_reduce(Node *n) {
     const IntList *axes = attr_ints(n, "axes");
     const Type *x = &n->inputs[0]->type, *y = &n->outputs[0]->type;
@@ -292,6 +312,7 @@ Value *canon_simplify_move(Node *n) {
     case OP_slice: return simplify_slice(n);
     case OP_concat: return simplify_concat(n);
     case OP_pad: return simplify_pad(n);
+    case OP_roll: return simplify_roll(n);
     case OP_reduce_sum:
     case OP_reduce_mean:
     case OP_reduce_max:

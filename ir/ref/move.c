@@ -144,6 +144,19 @@ void ref_pad(RefCall *call) {
     }
 }
 
+void ref_roll(RefCall *call) {
+    const Tensor *x = call->in[0];
+    const DimList *starts = attr_dims(call->node, "starts");
+    int64_t strides[TN_MAX_RANK], first[TN_MAX_RANK];
+    ref_strides(x->rank, x->dims, strides);
+    for (int i = 0; i < x->rank; i++) first[i] = ref_expr(call, starts->e[i]);
+    for (RefLoop l = ref_loop(x->rank, x->dims); ref_more(&l); ref_step(&l)) {
+        int64_t at = 0;
+        for (int i = 0; i < x->rank; i++) at += (first[i] + l.index[i]) % x->dims[i] * strides[i];
+        copy_element(call->out, l.count, x, at);
+    }
+}
+
 /* --- gather --- */
 
 /* y[a, i, b] = x[a, index[i], b] */

@@ -76,6 +76,7 @@ static const Row rows[] = {
     {OP_slice, make_slice, 2, NULL},
     {OP_concat, make_concat, 2, NULL},
     {OP_pad, make_pad, 1, NULL},
+    {OP_roll, make_roll, 1, NULL},
     {OP_gather, make_gather, 2, NULL},
     {OP_gather_elements, make_gather, 1, NULL},
     {OP_gather_nd, make_gather_nd, 1, NULL},
@@ -121,6 +122,7 @@ static const Row rows[] = {
     {OP_gelu, make_gelu, 2, NULL},
     {OP_linear, make_shared, 2, NULL},
     {OP_map, make_hazard, 3, NULL},
+    {OP_add_norm, make_windows, 3, NULL},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 

@@ -91,6 +91,8 @@ Step make_expand;
 Step make_slice;
 Step make_concat;
 Step make_pad;
+Step make_roll;
+Step make_windows;
 Step make_gather;
 Step make_reduction;
 Step make_cumsum;

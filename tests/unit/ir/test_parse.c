@@ -113,6 +113,7 @@ static const char every_operator[] =
     "    %89: u8[4, n] = transpose %88 {perm=[1, 0]}\n"
     "    %90: i32[n, n] = matmul_int %88, %89\n"
     "    %91: f32[n, 4] = div %x, %b {exact=1}\n"
+    "    %92: f32[n, 4] = roll %x {starts=[0, 3]}\n"
     "    return %69 as \"y\", %c as \"a \\x22quoted\\x22 name\"\n"
     "  }\n"
     "}\n";

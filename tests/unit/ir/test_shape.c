@@ -190,6 +190,23 @@ static void test_pad(void **state) {
                 ir_insert(pad(input("y", TN_F32, "2, 2"), 0, 0, "edge")));
 }
 
+static Node *roll(Value *x, int count, const Expr *start) {
+    Node *n = node(OP_roll, 1, &x);
+    ir_set_dims(n, "starts", count, (const Expr *[]){start, start});
+    return n;
+}
+
+static void test_roll(void **state) {
+    (void)state;
+    GUARD();
+    Value *x = input("x", TN_F32, "n, 4");
+    assert_string_equal(type_after(roll(input("y", TN_I8, "4"), 1, num(4))), "i8[4]");
+    assert_string_equal(type_after(roll(x, 2, num(3))), "f32[n, 4]");
+    EXPECT_FAIL(TN_E_MODEL, "start before the axis: 0 > -1", ir_insert(roll(x, 2, num(-1))));
+    EXPECT_FAIL(TN_E_MODEL, "start behind the axis: 5 > 4", ir_insert(roll(x, 2, num(5))));
+    EXPECT_FAIL(TN_E_MODEL, "1 starts for f32[n, 4]", ir_insert(roll(x, 1, num(0))));
+}
+
 static void test_gathers(void **state) {
     (void)state;
     GUARD();
@@ -269,10 +286,11 @@ static void test_type_sets(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_types),   TEST(test_broadcast),     TEST(test_sources),
-        TEST(test_view),    TEST(test_view_quotient), TEST(test_transpose_expand),
-        TEST(test_slice),   TEST(test_concat),        TEST(test_pad),
-        TEST(test_gathers), TEST(test_large_graph),   TEST(test_type_sets),
+        TEST(test_types),     TEST(test_broadcast),     TEST(test_sources),
+        TEST(test_view),      TEST(test_view_quotient), TEST(test_transpose_expand),
+        TEST(test_slice),     TEST(test_concat),        TEST(test_pad),
+        TEST(test_roll),      TEST(test_gathers),       TEST(test_large_graph),
+        TEST(test_type_sets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
