@@ -2,7 +2,7 @@
 #ifndef TENON_BACKEND_MOVEMENT_H
 #define TENON_BACKEND_MOVEMENT_H
 
-#include "backend/image.h"
+#include "backend/sample.h"
 
 typedef struct Movement {
     double bytes; /* of all instructions that can be counted, see cost.h */
@@ -11,7 +11,7 @@ typedef struct Movement {
     int unknown; /* instructions whose lengths a run has to measure: not counted */
 } Movement;
 
-/* `lengths`: per symbol of the plan, -1 = unknown. Branches and loops count as nothing. */
-Movement movement_at(const Image *im, const int64_t *lengths);
+/* `values` of the plan's expressions: see sample_values. Branches and loops count as nothing. */
+Movement movement_at(const Image *im, const int64_t *values);
 
 #endif

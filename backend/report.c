@@ -9,9 +9,6 @@
 #include "backend/plan_write.h"
 #include "ir/text.h"
 
-#define SAMPLE_LENGTH \
-    128 /* of symbols other than the first axis of inputs, if they may be that long */
-
 #define MAX_MEASURED ((uint64_t)512 << 20) /* bytes of arena */
 
 typedef struct Usage {
@@ -20,54 +17,57 @@ typedef struct Usage {
     const char *dims; /* "batch=1 sequence=128" */
 } Usage;
 
-/* Lengths to report memory for: 1 along first axes, SAMPLE_LENGTH or the largest allowed elsewhere.
- */
-static int64_t sample(Image *im, const char *name, bool first) {
-    const Symbol *s = ex_find_symbol(im->ex, name);
-    int64_t v = first ? 1 : SAMPLE_LENGTH;
-    if (s && v > s->max) v = s->max;
-    if (s && v < s->min) v = s->min;
-    return v;
+/* "batch=1 sequence=128": the symbols of the function's inputs. */
+static const char *dims_text(Image *im, const PlanTables *p, const PlanFunction *f,
+                             const int64_t *lengths) {
+    TextBuffer t = {.arena = &im->cx->arena};
+    bool *told = ARENA_ARRAY(&im->cx->arena, bool, (size_t)p->symbol_count + 1);
+    for (uint32_t i = 0; i < f->input_count; i++) {
+        const PlanView *v = &p->views[p->ports[f->first_input + i].view];
+        for (uint32_t k = 0; k < v->rank; k++) {
+            const PlanExpr *e = &p->exprs[p->ids[v->dims + k]];
+            if (e->op != TN_EXPR_SYMBOL || told[e->a]) continue;
+            told[e->a] = true;
+            text_format(&t, "%s%s=%" PRId64, t.length ? " " : "",
+                        (const char *)im->strings.data + p->symbols[e->a].name, lengths[e->a]);
+        }
+    }
+    return text_end(&t);
 }
 
-static void set_length(const Image *im, int64_t *lengths, const char *name, int64_t length) {
-    const PlanSymbol *symbols = (const PlanSymbol *)im->symbols.data;
-    for (size_t i = 0; i < im->symbols.count; i++)
-        if (!strcmp((const char *)im->strings.data + symbols[i].name, name)) lengths[i] = length;
+static bool bind_inputs(Image *im, const PlanTables *p, const PlanFunction *f,
+                        const int64_t *values, tenon_session *session) {
+    static unsigned char nothing;
+    for (uint32_t i = 0; i < f->input_count; i++) {
+        const PlanPort *port = &p->ports[f->first_input + i];
+        const PlanView *v = &p->views[port->view];
+        tenon_tensor t = {.dtype = (tenon_dtype)v->dtype, .rank = v->rank, .data = &nothing};
+        for (uint32_t k = 0; k < v->rank; k++) t.dims[k] = values[p->ids[v->dims + k]];
+        if (tenon_session_bind(session, (const char *)im->strings.data + port->name, &t, NULL))
+            return false;
+    }
+    return true;
 }
 
 /* Prepares a session over inputs of sample lengths; prepare does not read their data. A model that
  * needs more than MAX_MEASURED gets no figures rather than that much memory while compiling. */
 static bool measure(Image *im, tenon_plan *plan, Usage *u) {
-    static unsigned char nothing;
     tenon_session *session;
-    tenon_port port;
-    TextBuffer dims = {.arena = &im->cx->arena};
     const tenon_session_options options = {.struct_size = sizeof options,
                                            .memory_limit = MAX_MEASURED};
+    PlanTables p = sample_tables(im);
+    const PlanFunction *f = (const PlanFunction *)im->functions.data;
     int64_t *lengths = ARENA_ARRAY(&im->cx->arena, int64_t, im->symbols.count + 1);
     if (tenon_session_create(plan, &options, &session, NULL)) return false;
-    bool ok = true;
-    for (size_t i = 0; i < im->symbols.count; i++) lengths[i] = -1;
-    for (int32_t i = 0;
-         ok && tenon_plan_port(plan, NULL, i, &port, NULL) == TENON_OK && !port.is_output; i++) {
-        tenon_tensor t = {.dtype = port.dtype, .rank = port.rank, .data = &nothing};
-        for (int32_t a = 0; a < port.rank; a++) {
-            t.dims[a] = port.dims[a];
-            if (t.dims[a] >= 0) continue;
-            t.dims[a] = sample(im, port.symbols[a], a == 0);
-            set_length(im, lengths, port.symbols[a], t.dims[a]);
-            const char *set = arena_printf(&im->cx->arena, "%s%s=%" PRId64, dims.length ? " " : "",
-                                           port.symbols[a], t.dims[a]);
-            if (!strstr(text_end(&dims), set + (dims.length ? 1 : 0))) text_add(&dims, set);
-        }
-        ok = tenon_session_bind(session, port.name, &t, NULL) == TENON_OK;
-    }
+    for (size_t i = 0; i < im->symbols.count; i++) lengths[i] = TN_UNKNOWN;
+    sample_lengths(&im->cx->arena, &p, f, 0, lengths);
+    const int64_t *values = sample_values(&im->cx->arena, &p, lengths);
     u->memory.struct_size = sizeof u->memory;
-    ok = ok && tenon_session_prepare(session, NULL) == TENON_OK &&
-         tenon_session_memory(session, &u->memory, NULL) == TENON_OK;
-    u->dims = text_end(&dims);
-    u->movement = movement_at(im, lengths);
+    bool ok = bind_inputs(im, &p, f, values, session) &&
+              tenon_session_prepare(session, NULL) == TENON_OK &&
+              tenon_session_memory(session, &u->memory, NULL) == TENON_OK;
+    u->dims = dims_text(im, &p, f, lengths);
+    u->movement = movement_at(im, values);
     tenon_session_destroy(session);
     return ok;
 }

@@ -324,6 +324,18 @@ static void cancel_common(ExprCx *x, const Expr **a, const Expr **b) {
     *b = right;
 }
 
+/* s + n == t + n is s == t. */
+static void drop_common_terms(ExprCx *x, const Expr **a, const Expr **b) {
+    for (int i = 0; i < (*a)->count; i++) {
+        const Expr *term = poly_sub(x, *a, poly_drop_term(x, *a, i));
+        const Expr *left = poly_sub(x, *a, term), *right = poly_sub(x, *b, term);
+        if (right->count >= (*b)->count || !left->count || !right->count) continue;
+        *a = left;
+        *b = right;
+        i--;
+    }
+}
+
 /* s == min(s, c) reads better as s <= c. */
 static bool record_extreme(ExprCx *x, const Expr *a, const Expr *b, const char *origin) {
     const Atom *m = single_atom(a);
@@ -345,6 +357,7 @@ bool ex_require_eq(ExprCx *x, const Expr *a, const Expr *b, const char *origin) 
     if (known != UNKNOWN) return known == YES;
     check_static(x, u);
     check_static(x, v);
+    drop_common_terms(x, &u, &v);
     cancel_common(x, &u, &v);
     if (!record_extreme(x, u, v, origin) && !record_extreme(x, v, u, origin))
         record(x, REL_EQ, u, v, origin);

@@ -14,28 +14,10 @@
 #define MAX_NAMED  6  /* symbols or inputs that a message lists */
 #define MAX_VISITS 64 /* expressions looked at for one message */
 
-/* Quotient rounded down and remainder in [0, b), for b > 0. */
-static int64_t floor_div(int64_t a, int64_t b) {
-    return a / b - (a % b < 0);
-}
-
 static int64_t evaluate(const PlanExpr *e, const SymbolState *symbols, const int64_t *values) {
-    int64_t r = TN_UNKNOWN;
     if (e->op == TN_EXPR_CONST) return e->value;
     if (e->op == TN_EXPR_SYMBOL) return symbols[e->a].value;
-    int64_t a = values[e->a], b = values[e->b];
-    if (a == TN_UNKNOWN || b == TN_UNKNOWN) return TN_UNKNOWN;
-    bool ok = true;
-    switch ((PlanExprOp)e->op) {
-    case TN_EXPR_ADD: ok = tn_add_i64(a, b, &r); break;
-    case TN_EXPR_MUL: ok = tn_mul_i64(a, b, &r); break;
-    case TN_EXPR_FLOORDIV: r = b > 0 ? floor_div(a, b) : TN_UNKNOWN; break;
-    case TN_EXPR_MOD: r = b > 0 ? a - b * floor_div(a, b) : TN_UNKNOWN; break;
-    case TN_EXPR_MIN: r = a < b ? a : b; break;
-    case TN_EXPR_MAX: r = a > b ? a : b; break;
-    default: break;
-    }
-    return ok ? r : TN_UNKNOWN;
+    return tn_expr_apply((PlanExprOp)e->op, values[e->a], values[e->b]);
 }
 
 static const char *port_name(const tenon_session *s, int32_t port) {

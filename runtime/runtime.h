@@ -33,7 +33,7 @@
 #include "runtime/instrs.h"
 #include "runtime/kernels.h"
 #include "runtime/memplan.h"
-#include "runtime/plan_format.h"
+#include "runtime/plan_expr.h"
 #include "runtime/tenon.h"
 
 #define TN_MAX_ELEMENTS ((int64_t)1 << 44) /* of an operand, counting empty axes as 1 */
@@ -187,9 +187,6 @@ typedef struct StateSet {
     int64_t reserve;     /* rows that a state which grows gets at once */
     State states[];      /* by the first record of each; others are not used */
 } StateSet;
-
-/* An expression that cannot be computed: overflow, a divisor <= 0, an unset symbol. */
-#define TN_UNKNOWN INT64_MIN
 
 /* What of the function makes a symbol known: the dim of an input (slot TN_NO_ID, stage 0), scalar
  * `slot` of an instruction (all scalars counted through), from `stage` on, or nothing. */

@@ -2,61 +2,31 @@
  * instructions. */
 #include <inttypes.h>
 #include <string.h>
-#include "runtime/base/checked.h"
+#include "backend/sample.h"
 #include "tools/plan_json.h"
-
-#define SAMPLE_LENGTH 128 /* of symbols other than the first axis of inputs */
 
 /* Preparing a session allocates its arena, and a plan may want any size. */
 #define MOST_MEMORY ((uint64_t)4 << 30)
 
 /* --- lengths --- */
 
-static bool is_first_axis(const tenon_plan *p, const PlanFunction *f, uint32_t symbol) {
-    for (uint32_t i = 0; i < f->input_count; i++) {
-        const PlanView *v = &p->views[plan_port(p, f, i)->view];
-        const PlanExpr *e = v->rank ? &p->exprs[p->ids[v->dims]] : NULL;
-        if (e && e->op == TN_EXPR_SYMBOL && e->a == symbol) return true;
-    }
-    return false;
+static PlanTables tables_of(const tenon_plan *p) {
+    return (PlanTables){.symbols = p->symbols,
+                        .exprs = p->exprs,
+                        .requirements = p->requirements,
+                        .ports = p->ports,
+                        .views = p->views,
+                        .ids = p->ids,
+                        .symbol_count = p->symbols_count,
+                        .expr_count = p->exprs_count,
+                        .requirement_count = p->requirements_count};
 }
 
-static int64_t length_of(const tenon_plan *p, const PlanFunction *f, uint32_t symbol,
-                         const DimSetting *dims) {
-    const PlanSymbol *s = &p->symbols[symbol];
+/* The length that --dim gives the symbol, or TN_UNKNOWN. */
+static int64_t given_length(const tenon_plan *p, uint32_t symbol, const DimSetting *dims) {
     for (const DimSetting *d = dims; d; d = d->next)
-        if (!strcmp(d->name, plan_string(p, s->name))) return d->value;
-    int64_t v = is_first_axis(p, f, symbol) ? 1 : SAMPLE_LENGTH;
-    return v < s->min ? s->min : v > s->max ? s->max : v;
-}
-
-/* -1: overflow, or a divisor that is not positive. */
-static int64_t compute(const PlanExpr *e, int64_t a, int64_t b) {
-    int64_t v;
-    switch (e->op) {
-    case TN_EXPR_ADD: return tn_add_i64(a, b, &v) ? v : -1;
-    case TN_EXPR_MUL: return tn_mul_i64(a, b, &v) ? v : -1;
-    case TN_EXPR_FLOORDIV: return b > 0 ? a / b - (a % b < 0) : -1;
-    case TN_EXPR_MOD: return b > 0 ? (a % b + b) % b : -1;
-    case TN_EXPR_MIN: return a < b ? a : b;
-    case TN_EXPR_MAX: return a > b ? a : b;
-    default: return -1;
-    }
-}
-
-/* The values of all expressions: operands come before what uses them. */
-static int64_t *evaluate(Arena *a, const tenon_plan *p, const int64_t *lengths) {
-    int64_t *values = ARENA_ARRAY(a, int64_t, p->exprs_count);
-    for (uint32_t i = 0; i < p->exprs_count; i++) {
-        const PlanExpr *e = &p->exprs[i];
-        if (e->op == TN_EXPR_CONST)
-            values[i] = e->value;
-        else if (e->op == TN_EXPR_SYMBOL)
-            values[i] = lengths[e->a];
-        else
-            values[i] = compute(e, values[e->a], values[e->b]);
-    }
-    return values;
+        if (!strcmp(d->name, plan_string(p, p->symbols[symbol].name))) return d->value;
+    return TN_UNKNOWN;
 }
 
 /* --- the session --- */
@@ -143,11 +113,13 @@ const char *plan_memory(Tool *t, tenon_plan *p, uint32_t function, const DimSett
     if (tenon_session_create(p, &options, &s, &err)) tool_fail(t, options.function, &err);
     tn_defer(&t->cx, destroy_session, s);
     int64_t *lengths = ARENA_ARRAY(a, int64_t, p->symbols_count);
-    for (uint32_t i = 0; i < p->symbols_count; i++) lengths[i] = length_of(p, f, i, dims);
+    PlanTables tables = tables_of(p);
+    for (uint32_t i = 0; i < p->symbols_count; i++) lengths[i] = given_length(p, i, dims);
+    sample_lengths(a, &tables, f, function, lengths);
     TextBuffer x = {.arena = a};
     text_add(&x, "{");
     add_dims(p, lengths, &x);
-    tenon_status status = bind_inputs(s, evaluate(a, p, lengths), &err);
+    tenon_status status = bind_inputs(s, sample_values(a, &tables, lengths), &err);
     if (!status) status = tenon_session_prepare(s, &err);
     if (status)
         text_member(&x, "error", err.text);

@@ -14,7 +14,7 @@ MAY_INCLUDE = [
     ("frontend/", ("frontend/", "ir/", BASE)),
     ("models/", ("models/", "ir/", "frontend/frontend.h", "frontend/weights.h", "frontend/hf/config.h", BASE)),
     ("backend/", ("backend/", "models/", "frontend/", "passes/", "ir/", BASE, "runtime/tenon.h", "runtime/plan_format.h",
-                  "runtime/instrs.def", "runtime/instrs.h", "runtime/params.h", "runtime/pack.h", "runtime/kernels.h", "runtime/memplan.h")),
+                  "runtime/instrs.def", "runtime/instrs.h", "runtime/params.h", "runtime/pack.h", "runtime/kernels.h", "runtime/memplan.h", "runtime/plan_expr.h")),
     ("examples/", ("runtime/tenon.h",)),
     ("tests/install/", ()),
     ("", ("",)),

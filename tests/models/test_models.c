@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include "backend/tenonc.h"
 #include "frontend/frontend.h"
+#include "frontend/hf/json.h"
 #include "frontend/hf/safetensors.h"
 #include "passes/pass.h"
 
@@ -385,12 +386,12 @@ typedef struct Totals {
     bool given; /* a folder was given: models that are not supported are only counted */
 } Totals;
 
-/* Learned positions of the fixtures beside this test; 0: as long as one likes. */
-static int64_t positions_of(const char *name) {
-    static const char *const none[] = {"t5", "vit", NULL};
-    for (int i = 0; none[i]; i++)
-        if (!strncmp(name, none[i], strlen(none[i]))) return 0;
-    return 20;
+/* Learned positions that fixture.json tells of; 0: as long as one likes. */
+static int64_t positions_of(Trial *t, const char *folder) {
+    Json about = json_open(&t->cx, folder, "fixture.json", 1 << 20);
+    return json_kind(json_find(about, "positions")) == JSON_ABSENT
+               ? 0
+               : json_int(about, "positions", 1, 1000);
 }
 
 static void try_model(const char *folder, const char *name, const char *file, Totals *total) {
@@ -406,7 +407,8 @@ static void try_model(const char *folder, const char *name, const char *file, To
         compile_twice(t);
         run_everywhere(t);
         check_contract(t);
-        if (!total->given && positions_of(name)) check_positions(t, positions_of(name));
+        int64_t positions = total->given ? 0 : positions_of(t, folder);
+        if (positions) check_positions(t, positions);
         check_passes(t);
     } else if (total->given && t->cx.code == TN_E_UNSUPPORTED) {
         total->unsupported++;

@@ -407,6 +407,12 @@ static void test_other_equations(void **state) {
     assert_ptr_equal(ex_norm(X, parse(X, "p + 2*r")), ex_int(X, 3));
     assert_true(ex_require_eq(X, parse(X, "2*e*f"), ex_int(X, 4), "Reshape"));
     assert_ptr_not_equal(ex_norm(X, parse(X, "e")), ex_int(X, 1));
+    /* So does a common term. */
+    assert_true(ex_require_eq(X, parse(X, "past + new"), parse(X, "new + other"), "Concat"));
+    same(X, "past", "other");
+    const Requirement *last = ex_requirements(X);
+    while (last->next) last = last->next;
+    assert_string_equal(ex_text(X, last->left), "past");
 }
 
 static void test_impossible(void **state) {
