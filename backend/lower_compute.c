@@ -228,29 +228,41 @@ static View attention_operand(Lower *lo, const Value *v, int rank, const Expr *c
     return view.buffer == TN_NO_ID ? view : view_broadcast(lo, &view, rank, dims);
 }
 
+/* A bias for all heads, queries and keys; its first axis may be shorter than the batch. */
+static View attention_bias(Lower *lo, const Value *v, const Expr *const *dims) {
+    const Expr *all[4] = {dims[0], dims[1], dims[2], dims[3]};
+    if (v && !ex_is(v->type.dims[0], 1)) all[0] = v->type.dims[0];
+    return attention_operand(lo, v, 4, all);
+}
+
 void lower_attention(Lower *lo, Node *n) {
     View q = lower_rows(lo, n->inputs[0]), k = lower_rows(lo, n->inputs[1]),
          v = lower_rows(lo, n->inputs[2]);
     const Expr *b = q.dims[0], *s = q.dims[1], *h = q.dims[2], *t = k.dims[1];
-    const Value *bias = operand(n, 5);
-    const Expr *period = bias && !ex_is(bias->type.dims[0], 1) ? bias->type.dims[0] : b;
-    View in[6] = {q,
+    const Expr *scores[4] = {b, h, s, t};
+    View in[7] = {q,
                   k,
                   v,
                   attention_operand(lo, operand(n, 3), 2, (const Expr *[]){b, t}),
                   attention_operand(lo, operand(n, 4), 2, (const Expr *[]){b, s}),
-                  attention_operand(lo, bias, 4, (const Expr *[]){period, h, s, t})};
+                  attention_bias(lo, operand(n, 5), scores),
+                  attention_bias(lo, operand(n, 6), scores)};
     View out = lower_result(lo, n->outputs[0]);
     ParamsAttention p = {.scale = (float)attr_float(n, "scale"),
                          .mask_value = (float)attr_float(n, "mask_value"),
                          .softcap = (float)attr_float(n, "softcap"),
                          .window_left = (int32_t)attr_int(n, "left"),
                          .window_right = (int32_t)attr_int(n, "right")};
+    static const char *const scales[2] = {"bias_scale", "more_scale"};
+    for (int i = 0; i < 2; i++) {
+        float factor = (float)attr_float(n, scales[i]);
+        p.bias_scale[i] = factor == 1 ? 0 : factor; /* 0 says 1 */
+    }
     if (attr_bool(n, "causal")) p.flags |= TN_ATTENTION_CAUSAL;
     if (attr_bool(n, "zero_nan")) p.flags |= TN_ATTENTION_ZERO_NAN;
     if (attr_bool(n, "bias_last")) p.flags |= TN_ATTENTION_BIAS_LAST;
     if (!strcmp(attr_string(n, "mode"), "select")) p.flags |= TN_ATTENTION_SELECT;
-    int inputs = 6;
+    int inputs = 7;
     while (inputs > 3 && in[inputs - 1].buffer == TN_NO_ID) inputs--;
     const Expr *offset = attr_dim(n, "offset");
     LInstr *i = lower_emit(lo, TN_OP_attention, inputs, in, 1, &out, &p, sizeof p);

@@ -241,10 +241,10 @@ static void check_mask(const Node *n, int i, int rank, const Expr *const *dims, 
             ir_same_dim(module_of(n), infer_input(n, i)->dims[k], dims[k], what);
 }
 
-/* The first axis of the bias: the batch, or as many entries as it takes to begin again. */
-static const Expr *bias_batches(const Node *n, const Expr *batch) {
-    if (!has(n, 5) || infer_input(n, 5)->rank != 4) return batch;
-    const Expr *period = infer_input(n, 5)->dims[0];
+/* The first axis of bias i: the batch, or as many entries as it takes to begin again. */
+static const Expr *bias_batches(const Node *n, int i, const Expr *batch) {
+    if (!has(n, i) || infer_input(n, i)->rank != 4) return batch;
+    const Expr *period = infer_input(n, i)->dims[0];
     bool repeats = !ex_is(period, 0) && ex_is(ex_mod(module_of(n)->ex, batch, period), 0);
     return repeats ? period : batch;
 }
@@ -260,8 +260,9 @@ static void check_heads(const Node *n, const Expr *heads, const Expr *groups) {
  * keys, h heads, g key heads, d and e sizes. */
 void shape_attention(Node *n) {
     Module *m = module_of(n);
-    if (has(n, 5) && infer_input(n, 5)->dtype != infer_input(n, 0)->dtype)
-        infer_dtype(n, 5, "bool");
+    for (int i = 5; i < 7; i++)
+        if (has(n, i) && infer_input(n, i)->dtype != infer_input(n, 0)->dtype)
+            infer_dtype(n, i, "bool");
     for (int i = 0; i < 3; i++) infer_rank(n, i, 4, 4);
     const Expr *const *q = infer_input(n, 0)->dims, *const *k = infer_input(n, 1)->dims;
     const Expr *const *v = infer_input(n, 2)->dims;
@@ -273,7 +274,9 @@ void shape_attention(Node *n) {
     check_heads(n, q[2], k[2]);
     check_mask(n, 3, 2, (const Expr *[]){b, k[1]}, "key mask and keys");
     check_mask(n, 4, 2, (const Expr *[]){b, q[1]}, "query mask and queries");
-    check_mask(n, 5, 4, (const Expr *[]){bias_batches(n, b), q[2], q[1], k[1]}, "bias and scores");
+    for (int i = 5; i < 7; i++)
+        check_mask(n, i, 4, (const Expr *[]){bias_batches(n, i, b), q[2], q[1], k[1]},
+                   "bias and scores");
     const Expr *dims[] = {b, q[1], q[2], v[3]};
     infer_output(n, 0, infer_input(n, 0)->dtype, 4, dims);
 }

@@ -48,6 +48,8 @@ bool attention_folds_heads(const Attention *a, const Type *t, int rank);
  * if they do not give its own. */
 const Pred *attention_over_scores(const Attention *a, ExprCx *x, const Pred *p, const Type *t,
                                   int rank);
+/* Whether a tensor is a product, moved or times a number: reading it where it is costs least. */
+bool attention_reads_product(const Value *v);
 /* Where an added tensor is zero, if it is one other number elsewhere; NULL if it is not so. */
 const Pred *attention_added_mask(const Attention *a, ExprCx *x, const Added *added, double *value);
 

@@ -74,11 +74,36 @@ const Pred *attention_added_mask(const Attention *a, ExprCx *x, const Added *add
     return attention_over_scores(a, x, p, &added->value->type, added->rank);
 }
 
+bool attention_reads_product(const Value *v) {
+    double c;
+    const Node *n = v->node;
+    while (n && ((ir_op_info(n->op)->flags & OPF_MOVE) ||
+                 (n->op == OP_mul && ir_constant_float(n->inputs[1], &c))))
+        n = n->inputs[0]->node;
+    return n && n->op == OP_matmul;
+}
+
+/* A tensor times a number is one that is scaled. A sum of scores is two tensors that are added; any
+ * other is better computed once than in every head. */
 static const char *take_added(Attention *a, Value *v, double factor, int rank) {
+    Node *n = v->node;
+    double c;
     if (v->type.rank > rank) return "what is added has more axes than the scores";
     if (is_zero(v)) return NULL;
     if (rank == 5 && v->type.rank == 5 && !ex_is(v->type.dims[0], 1))
         return "what is added differs between groups of batch entries";
+    bool opens = n && ir_single_use(v) && !v->facts.choice && a->node_count + 2 < ATTENTION_STEPS;
+    if (opens && n->op == OP_mul && ir_constant_float(n->inputs[1], &c) && isfinite(factor * c) &&
+        ir_same_dims(&n->inputs[0]->type, &v->type)) {
+        push(a, n);
+        return take_added(a, n->inputs[0], factor * c, rank);
+    }
+    if (opens && (n->op == OP_add || n->op == OP_sub) && a->added_count + 2 <= ATTENTION_ADDED &&
+        (attention_reads_product(n->inputs[0]) || attention_reads_product(n->inputs[1]))) {
+        push(a, n);
+        const char *why = take_added(a, n->inputs[0], factor, rank);
+        return why ? why : take_added(a, n->inputs[1], n->op == OP_sub ? -factor : factor, rank);
+    }
     if (a->added_count == ATTENTION_ADDED) return "too many tensors are added to the scores";
     a->added[a->added_count++] = (Added){v, factor, rank};
     return NULL;
@@ -287,7 +312,7 @@ const char *attention_find(Node *softmax, Attention *a) {
     a->dims[3] = t->dims[t->rank - 1];
     double factor = 1;
     while (!is_product(v)) {
-        if (a->node_count == ATTENTION_STEPS || !ir_single_use(v))
+        if (a->node_count >= ATTENTION_STEPS || !ir_single_use(v))
             return "the scores are used elsewhere";
         push(a, v->node);
         why = step(a, x, v->node, &factor, &v);

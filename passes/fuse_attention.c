@@ -8,8 +8,8 @@
  *
  * attention_find.c walks from the softmax towards the product of queries and keys and only looks;
  * here is what edits. A mask becomes part of the operator if mask.c proves what it is;
- * anything else that is added stays an additive bias. Numbers that q and k are multiplied by join
- * the scale. The transposes meet those of the model and cancel.
+ * anything else that is added stays an additive bias, of which the operator takes two. Numbers that
+ * q and k are multiplied by join the scale. The transposes meet those of the model and cancel.
  *
  * Scores are [b, h, s, t], or [b h, s, t] where a model folds the heads into the batch; a view
  * between the two may stand anywhere on the way. Without such a view a batch of three axes has one
@@ -103,15 +103,52 @@ static Value *four_axes(Graph *g, const Attention *a, const Added *added) {
     return ir_view(g, v, 4, dims);
 }
 
-static Value *sum_of_biases(Graph *g, const Attention *a) {
-    Value *sum = NULL;
-    for (int i = 0; i < a->added_count; i++) {
-        Value *b = four_axes(g, a, &a->added[i]);
-        double factor = a->added[i].factor;
-        if (factor != 1) b = ir_binary(g, OP_mul, b, ir_scalar(g, b->type.dtype, factor));
-        sum = sum ? ir_binary(g, OP_add, sum, b) : b;
+static bool is_scale(double factor) {
+    return isfinite((float)factor) && (float)factor != 0;
+}
+
+static Value *scaled(Graph *g, Value *v, double factor) {
+    return factor == 1 ? v : ir_binary(g, OP_mul, v, ir_scalar(g, v->type.dtype, factor));
+}
+
+/* v without the number that it is multiplied by below views and transposes; *factor takes it up. */
+static Value *unscaled(Graph *g, Value *v, double *factor) {
+    Node *n = v->node;
+    double c;
+    if (!n) return v;
+    Value *x = n->input_count ? n->inputs[0] : NULL;
+    if (n->op == OP_mul && ir_constant_float(n->inputs[1], &c) && is_scale(*factor * c) &&
+        ir_same_dims(&x->type, &v->type)) {
+        *factor *= c;
+        return unscaled(g, x, factor);
     }
-    return sum;
+    if (n->op != OP_view && n->op != OP_transpose) return v;
+    Value *y = unscaled(g, x, factor);
+    if (y == x) return v;
+    if (n->op == OP_view) return ir_view(g, y, v->type.rank, v->type.dims);
+    int perm[TN_MAX_RANK];
+    for (int i = 0; i < v->type.rank; i++) perm[i] = (int)attr_ints(n, "perm")->v[i];
+    return ir_transpose(g, y, perm);
+}
+
+/* The operator adds two tensors, each times a number: of more, one that is a view of a product, and
+ * the sum of the others. */
+static void two_biases(Graph *g, Attention *a, Value **bias, double *scale) {
+    int count = a->added_count, alone = 0;
+    while (alone + 1 < count && !attention_reads_product(a->added[alone].value)) alone++;
+    if (count == 2 || !count || !attention_reads_product(a->added[alone].value)) alone = 0;
+    for (int i = 0; i < count; i++) {
+        Added *added = &a->added[i];
+        added->value = unscaled(g, added->value, &added->factor);
+        Value *b = four_axes(g, a, added);
+        double factor = added->factor;
+        int place = i != alone;
+        if (is_scale(factor) && (i == alone || count == 2))
+            scale[place] = factor;
+        else
+            b = scaled(g, b, factor);
+        bias[place] = bias[place] ? ir_binary(g, OP_add, bias[place], b) : b;
+    }
 }
 
 /* --- masks --- */
@@ -167,7 +204,7 @@ static void remove_prescale(Attention *a) {
     a->k = ir_resolve(a->k);
 }
 
-static Node *attention_node(Graph *g, const Attention *a, const Masks *m) {
+static Node *attention_node(Graph *g, Attention *a, const Masks *m) {
     ExprCx *x = g->module->ex;
     const Expr *heads = a->dims[1], *key_heads = heads, *value_heads = heads;
     Value *k = ungrouped(a, x, a->k, &key_heads), *v = ungrouped(a, x, a->v, &value_heads);
@@ -176,13 +213,17 @@ static Node *attention_node(Graph *g, const Attention *a, const Masks *m) {
         v = a->v;
         key_heads = value_heads = heads;
     }
-    Value *in[6] = {token_major(g, a, a->q, heads, a->q_transposed),
+    Value *bias[2] = {NULL, NULL};
+    double scale[2] = {1, 1};
+    two_biases(g, a, bias, scale);
+    Value *in[7] = {token_major(g, a, a->q, heads, a->q_transposed),
                     token_major(g, a, k, key_heads, a->k_transposed),
                     token_major(g, a, v, value_heads, a->v_transposed),
                     m->key,
                     m->query,
-                    sum_of_biases(g, a)};
-    int count = 6;
+                    bias[0],
+                    bias[1]};
+    int count = 7;
     while (!in[count - 1]) count--;
     Node *n = ir_node(g, OP_attention, count, in);
     ir_set_float(n, "scale", a->scale);
@@ -192,6 +233,8 @@ static Node *attention_node(Graph *g, const Attention *a, const Masks *m) {
     ir_set_int(n, "right", m->mask.right);
     ir_set_float(n, "softcap", a->softcap);
     ir_set_bool(n, "zero_nan", a->zero_nan);
+    ir_set_float(n, "bias_scale", scale[0]);
+    ir_set_float(n, "more_scale", scale[1]);
     ir_set_bool(n, "bias_last", m->select && a->added_last);
     if (m->any) {
         ir_set_float(n, "mask_value", m->value);

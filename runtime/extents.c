@@ -63,7 +63,7 @@ bool extent_matmul_int(const TnCall *c, char *why, size_t why_size) {
 bool extent_attention(const TnCall *c, char *why, size_t why_size) {
     Why w = {why, why_size};
     const TnTensor *q = input(c, 0), *k = input(c, 1), *v = input(c, 2), *o = output(c, 0);
-    const TnTensor *key_mask = input(c, 3), *query_mask = input(c, 4), *bias = input(c, 5);
+    const TnTensor *key_mask = input(c, 3), *query_mask = input(c, 4);
     if (q->rank != 4 || k->rank != 4 || v->rank != 4 || o->rank != 4)
         return misfit(&w, "q, k, v and o must have rank 4");
     int64_t b = q->dims[0], s = q->dims[1], h = q->dims[2], d = q->dims[3];
@@ -78,7 +78,9 @@ bool extent_attention(const TnCall *c, char *why, size_t why_size) {
         return false;
     if (query_mask && !has_dims(&w, query_mask, 2, (int64_t[]){b, s}, "query_mask and [b, s]"))
         return false;
-    if (bias) {
+    for (int i = 5; i < 7; i++) {
+        const TnTensor *bias = input(c, i);
+        if (!bias) continue;
         int64_t p = bias->dims[0]; /* after which the bias begins again */
         if (!has_dims(&w, bias, 4, (int64_t[]){p, h, s, t}, "bias and [p, h, s, t]")) return false;
         if (b > 0 && (p == 0 || b % p))

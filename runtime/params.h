@@ -57,7 +57,7 @@ typedef struct ParamsAttention {
     float softcap;    /* 0 = off; else scores become cap tanh(scores / cap) before masks */
     uint32_t flags;   /* TN_ATTENTION_* */
     int32_t window_left, window_right; /* -1 = unbounded */
-    uint32_t reserved[2];
+    float bias_scale[2];               /* multiply the biases; 0 = 1 */
 } ParamsAttention;
 
 typedef struct ParamsSoftmax {

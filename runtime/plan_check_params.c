@@ -46,6 +46,9 @@ static bool check_ParamsAttention(PlanCheck *c, const PlanInstruction *i, const 
     if (!isfinite(p->scale) || isnan(p->mask_value) || !isfinite(p->softcap) || p->softcap < 0)
         return plan_invalid(c, "scale %g, mask value %g, cap %g", (double)p->scale,
                             (double)p->mask_value, (double)p->softcap);
+    if (!isfinite(p->bias_scale[0]) || !isfinite(p->bias_scale[1]))
+        return plan_invalid(c, "scales %g and %g of biases", (double)p->bias_scale[0],
+                            (double)p->bias_scale[1]);
     if (p->flags & ~(TN_ATTENTION_CAUSAL | TN_ATTENTION_SELECT | TN_ATTENTION_ZERO_NAN |
                      TN_ATTENTION_BIAS_LAST))
         return plan_invalid(c, "flags 0x%x", p->flags);

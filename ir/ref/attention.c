@@ -2,7 +2,7 @@
  *
  *     score[t] = scale q[b,s,h,:] . k[b,t,g,:]            g = h / (heads / kv heads)
  *     score    = softcap tanh(score / softcap)            if softcap > 0
- *     score   += bias[b mod p,h,s,t]                      p its first extent
+ *     score   += bias_scale bias[b mod p,h,s,t] + more_scale more[..]     p its first extent
  *     masked:    score += mask_value (mode add) or score = mask_value (mode select)
  *                bias_last: only now the bias is added
  *     y[b,s,h,:] = softmax(score) v[b,:,g,:]             zero_nan: 0 for probabilities that are NaN
@@ -19,8 +19,8 @@
 
 typedef struct Attention {
     const double *q, *k, *v;
-    const Tensor *key_mask, *query_mask, *bias;
-    double scale, softcap, mask_value;
+    const Tensor *key_mask, *query_mask, *bias[2];
+    double bias_scale[2], scale, softcap, mask_value;
     bool causal, select, zero_nan, bias_last;
     int64_t offset, left, right;
     int64_t queries, keys, heads, kv_heads, depth, width; /* width: of v */
@@ -34,7 +34,8 @@ static Attention attention_of(RefCall *call) {
                        .v = ref_doubles(call, v),
                        .key_mask = ref_operand(call, 3),
                        .query_mask = ref_operand(call, 4),
-                       .bias = ref_operand(call, 5),
+                       .bias = {ref_operand(call, 5), ref_operand(call, 6)},
+                       .bias_scale = {attr_float(n, "bias_scale"), attr_float(n, "more_scale")},
                        .scale = attr_float(n, "scale"),
                        .softcap = attr_float(n, "softcap"),
                        .mask_value = attr_float(n, "mask_value"),
@@ -76,7 +77,11 @@ static float score_of(const Attention *a, int64_t b, int64_t s, int64_t h, int64
     for (int64_t i = 0; i < a->depth; i++) dot += q[i] * k[i];
     float score = (float)(a->scale * dot);
     if (a->softcap > 0) score = (float)(a->softcap * tanh(score / a->softcap));
-    double bias = a->bias ? element_at(a->bias, (int64_t[]){b % a->bias->dims[0], h, s, t}) : 0;
+    double bias = 0;
+    for (int i = 0; i < 2; i++) {
+        const Tensor *x = a->bias[i];
+        if (x) bias += a->bias_scale[i] * element_at(x, (int64_t[]){b % x->dims[0], h, s, t});
+    }
     if (!a->bias_last) score = (float)(score + bias);
     if (is_masked(a, b, s, t)) score = (float)(a->select ? a->mask_value : score + a->mask_value);
     return a->bias_last ? (float)(score + bias) : score;

@@ -1,4 +1,4 @@
-/* attention: o[b,s,h,e] = softmax(scale q[b,s,h,d] k[b,t,g,d]' + bias, masked) v[b,t,g,e]; h / g
+/* attention: o[b,s,h,e] = softmax(scale q[b,s,h,d] k[b,t,g,d]' + biases, masked) v[b,t,g,e]; h / g
  * heads share a kv head. The exact meaning of masks: attention_softmax.c.
  *
  *     task = (batch entry, kv head, run of rows), rows = queries of all heads sharing the kv head
@@ -9,7 +9,8 @@
  *         softmax, row by row           in cache
  *         o = scores v / sum            wide tiles: few rows, all of e
  *
- *     scratch = panels of k | of v | scores of a block | a row of bias | allowed keys | 1 / sums
+ *     scratch = panels of k | of v | scores of a block | rows of the biases | allowed keys | 1 /
+ * sums
  *
  * Only keys that some row of the block may see are packed and multiplied, where skipping the others
  * is exact. One or two rows (decoding) take k in place by dot products: packing would cost more
@@ -23,6 +24,19 @@ TN_FAMILY(attention);
 
 enum { SPLITS, BLOCK_ROWS, PACK_K, PACK_V }; /* call->tile[] */
 enum { MIN_ROWS = 12, MAX_ROWS = 96, SCORES = 32 * 1024 /* floats of a block, about */ };
+
+static int64_t round_up(int64_t x) {
+    return TN_CEIL_DIV(x, TN_PANEL) * TN_PANEL;
+}
+
+static bool has_bias(const Attention *a) {
+    return a->in[BIAS].data || a->in[MORE_BIAS].data;
+}
+
+/* A bias whose rows have no stride of 1 is copied row by row. */
+static bool is_copied(const TnTensor *bias) {
+    return bias->data && bias->strides[3] != 1;
+}
 
 static Attention attention_of(const TnCall *call) {
     Attention a = {.p = *(const ParamsAttention *)call->params,
@@ -40,9 +54,12 @@ static Attention attention_of(const TnCall *call) {
     a.depth = a.in[Q].dims[3];
     a.keys = a.in[K].dims[1];
     a.kv_heads = a.in[K].dims[2];
+    a.stride = round_up(a.keys) + TN_PANEL; /* a gap for vectors that run over the end */
     a.ranged = (a.p.flags & TN_ATTENTION_CAUSAL) || a.p.window_left >= 0 || a.p.window_right >= 0;
     a.skippable =
-        a.p.mask_value <= MASKED_BELOW && !(a.p.flags & TN_ATTENTION_BIAS_LAST && a.in[BIAS].data);
+        a.p.mask_value <= MASKED_BELOW && !(a.p.flags & TN_ATTENTION_BIAS_LAST && has_bias(&a));
+    for (int i = 0; i < 2; i++)
+        if (a.p.bias_scale[i] == 0) a.p.bias_scale[i] = 1;
     return a;
 }
 
@@ -50,15 +67,6 @@ static Attention attention_of(const TnCall *call) {
  * themselves are the rows. */
 static int64_t rows_of(const Attention *a) {
     return a->heads / a->kv_heads * a->queries;
-}
-
-static int64_t round_up(int64_t x) {
-    return TN_CEIL_DIV(x, TN_PANEL) * TN_PANEL;
-}
-
-/* Floats from one row of scores to the next; the gap is for vectors that run over the end. */
-static int64_t scores_stride(const Attention *a) {
-    return round_up(a->keys) + TN_PANEL;
 }
 
 /* Where things are in scratch, in floats. */
@@ -70,9 +78,10 @@ static Parts parts_of(const Attention *a, const TnCall *call) {
     Parts p = {0};
     p.v = p.k + (call->tile[PACK_K] ? round_up(a->keys) * a->depth : 0);
     p.scores = p.v + (call->tile[PACK_V] ? a->keys * round_up(a->width) : 0);
-    p.bias = p.scores + call->tile[BLOCK_ROWS] * scores_stride(a);
-    p.allowed = p.bias + (a->in[BIAS].data && a->in[BIAS].strides[3] != 1 ? scores_stride(a) : 0);
-    p.inverse = p.allowed + (a->in[KEY_MASK].data ? scores_stride(a) : 0);
+    p.bias = p.scores + call->tile[BLOCK_ROWS] * a->stride;
+    bool copied = is_copied(&a->in[BIAS]) || is_copied(&a->in[MORE_BIAS]);
+    p.allowed = p.bias + (copied ? 2 * a->stride : 0);
+    p.inverse = p.allowed + (a->in[KEY_MASK].data ? a->stride : 0);
     p.end = p.inverse + MAX_ROWS;
     return p;
 }
@@ -87,7 +96,7 @@ void TN_FN(attention_plan)(TnCall *call) {
     int64_t splits = TN_CEIL_DIV(tile_tasks(ns), units),
             most = rows / MAX_ROWS > 1 ? rows / MAX_ROWS : 1;
     call->tile[SPLITS] = splits < most ? splits : most;
-    int64_t block = SCORES / scores_stride(&a) / MIN_ROWS * MIN_ROWS;
+    int64_t block = SCORES / a.stride / MIN_ROWS * MIN_ROWS;
     call->tile[BLOCK_ROWS] = block < MIN_ROWS ? MIN_ROWS : block > MAX_ROWS ? MAX_ROWS : block;
     call->tile[PACK_K] = rows > 2;
     bool crowded = a.keys > 128 * TN_FN(tile_kernels).wide.panels ||
@@ -165,7 +174,7 @@ static void scores_by_tiles(const Unit *u, const Block *block) {
               .a_row = block->q_row,
               .b_row = TN_PANEL,
               .b_panel = a->depth * TN_PANEL,
-              .c_row = scores_stride(a)};
+              .c_row = a->stride};
     for (int64_t p = first; p < last; p += shape.panels) {
         int64_t panels = last - p < shape.panels ? last - p : shape.panels;
         t.b = u->k_panels + p * t.b_panel;
@@ -183,7 +192,7 @@ static void scores_by_dots(const Unit *u, const Block *block) {
     const int64_t depth = u->a->depth, stride = u->a->in[K].strides[1];
     for (int64_t r = 0; r < block->rows; r++) {
         const float *q = block->q + r * block->q_row, *k = u->k + block->t0 * stride;
-        float *scores = u->scores + r * scores_stride(u->a);
+        float *scores = u->scores + r * u->a->stride;
         for (int64_t t = block->t0; t < block->t1; t++, k += stride) {
             vf sum = vf_zero();
             int64_t d = 0;
@@ -213,7 +222,7 @@ static void weigh_values(const Unit *u, const Block *block) {
     const Attention *a = u->a;
     const TileShape shape = TN_FN(tile_kernels).wide;
     int64_t tiles = TN_CEIL_DIV(block->rows, shape.rows), all = TN_CEIL_DIV(a->width, TN_PANEL);
-    Tile t = {.k = block->t1 - block->t0, .a_row = scores_stride(a), .c = buffer};
+    Tile t = {.k = block->t1 - block->t0, .a_row = a->stride, .c = buffer};
     t.b_row = u->v_panels ? TN_PANEL : a->in[V].strides[1];
     t.b_panel = u->v_panels ? a->keys * TN_PANEL : TN_PANEL;
     for (int64_t p = 0; p < all; p += shape.panels) {
@@ -241,8 +250,8 @@ static bool probabilities(Unit *u, const Block *block, bool full) {
         scores_by_dots(u, block);
     for (int64_t r = 0; r < block->rows; r++) {
         Row row = row_of(u, block, r);
-        if (!TN_FN(attention_softmax)(u->a, &u->keys, &row, u->scores + r * scores_stride(u->a),
-                                      block->t0, block->t1, full, u->bias, &u->inverse[r]))
+        if (!TN_FN(attention_softmax)(u->a, &u->keys, &row, u->scores + r * u->a->stride, block->t0,
+                                      block->t1, full, u->bias, &u->inverse[r]))
             return false;
     }
     return true;

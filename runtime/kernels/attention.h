@@ -6,7 +6,7 @@
 #include "runtime/kernels/family.h"
 #include "runtime/params.h"
 
-enum { Q, K, V, KEY_MASK, QUERY_MASK, BIAS };
+enum { Q, K, V, KEY_MASK, QUERY_MASK, BIAS, MORE_BIAS, INPUTS };
 
 /* A mask_value this small beside an allowed x this large
  * leaves a masked key a probability of exactly 0. */
@@ -16,9 +16,10 @@ enum { Q, K, V, KEY_MASK, QUERY_MASK, BIAS };
 typedef struct Attention {
     int64_t batch, queries, heads, depth; /* b, s, h, d */
     int64_t keys, kv_heads, width;        /* t, g, e */
-    TnTensor in[6], out; /* strides are 0 along axes of extent 1; absent ones have no data */
+    TnTensor in[INPUTS], out; /* strides are 0 along axes of extent 1; absent ones have no data */
     ParamsAttention p;
     int64_t offset;
+    int64_t stride; /* floats from one row of scores, or of biases, to the next */
     bool ranged;    /* which keys a row may see depends on its position: causal or window */
     bool skippable; /* what is masked is at most MASKED_BELOW */
 } Attention;
@@ -43,7 +44,8 @@ Row TN_FN(attention_row)(const Attention *a, const Keys *keys, int64_t b, int64_
 /* Turns scores q k' of keys [t0, t1) into exp(score - maximum) and returns 1 / sum through
  * `inverse`. With `full`, masks are applied as written and t0 = 0, t1 = all keys; else masked keys
  * count as impossible, and the result is false (and the scores lost) if the row turns out to need
- * `full`. scores[t] is key t; VF_WIDTH floats beyond t1 are scratch, `bias` is room for a row. */
+ * `full`. scores[t] is key t; VF_WIDTH floats beyond t1 are scratch, `bias` is room for a row of
+ * each bias. */
 bool TN_FN(attention_softmax)(const Attention *a, const Keys *keys, const Row *row, float *scores,
                               int64_t t0, int64_t t1, bool full, float *bias, float *inverse);
 

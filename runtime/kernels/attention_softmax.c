@@ -1,6 +1,7 @@
 /* Masks and softmax of attention, one row of scores at a time, in cache.
  *
  *     x[t] = cap tanh(scale score[t] / cap) + bias[t]          (without a cap: scale score[t])
+ *            bias[t] = bias_scale[0] bias0[t] + bias_scale[1] bias1[t]
  *     masked x[t]:  x[t] + mask_value,  or mask_value itself (TN_ATTENTION_SELECT)
  *     TN_ATTENTION_BIAS_LAST: bias[t] is added here and not above
  *     p[t] = exp(x[t] - max x),  inverse = 1 / sum p
@@ -63,23 +64,42 @@ static inline vm lanes_between(int64_t t, int64_t first, int64_t end) {
                   vm_not(vm_first(clamp(first - t, 0, VF_WIDTH))));
 }
 
-/* A row of bias with stride 1. */
-static const float *bias_row(const Attention *a, const Row *row, int64_t t0, int64_t t1,
-                             float *room) {
-    const TnTensor *bias = &a->in[BIAS];
-    if (!bias->data) return NULL;
-    const int64_t *s = bias->strides;
-    const float *from =
-        (const float *)bias->data + row->b % bias->dims[0] * s[0] + row->h * s[1] + row->i * s[2];
-    if (s[3] == 1) return from;
-    for (int64_t t = t0; t < t1; t++) room[t] = from[t * s[3]];
-    return room;
+/* A row of both biases, each with stride 1, or NULL. */
+typedef struct Biases {
+    const float *row[2];
+    vf scale[2];
+} Biases;
+
+static Biases bias_rows(const Attention *a, const Row *row, int64_t t0, int64_t t1, float *room) {
+    Biases rows = {{NULL, NULL}, {vf_set1(a->p.bias_scale[0]), vf_set1(a->p.bias_scale[1])}};
+    for (int i = 0; i < 2; i++) {
+        const TnTensor *bias = &a->in[BIAS + i];
+        const int64_t *s = bias->strides;
+        if (!bias->data) continue;
+        const float *from = (const float *)bias->data + row->b % bias->dims[0] * s[0] +
+                            row->h * s[1] + row->i * s[2];
+        float *copy = room + i * a->stride;
+        rows.row[i] = s[3] == 1 ? from : copy;
+        for (int64_t t = t0; s[3] != 1 && t < t1; t++) copy[t] = from[t * s[3]];
+    }
+    return rows;
+}
+
+/* Their sum for n keys from t on. */
+static inline vf bias_at(const Biases *z, int64_t t, int64_t n) {
+    vf sum = vf_zero();
+    for (int i = 0; i < 2; i++) {
+        const float *p = z->row[i];
+        if (!p) continue;
+        sum = vf_fma(n < VF_WIDTH ? vf_load_n(p + t, n) : vf_load(p + t), z->scale[i], sum);
+    }
+    return sum;
 }
 
 /* scores[t] := x[t] for t0 <= t < t1, -inf for the lanes that follow; returns the maximum. */
 static float finish_scores(const Attention *a, const Keys *keys, const Row *row, float *scores,
                            int64_t t0, int64_t t1, bool full, float *room) {
-    const float *bias = bias_row(a, row, t0, t1, room);
+    const Biases biases = bias_rows(a, row, t0, t1, room);
     const float *allowed = full || keys->gaps ? keys->allowed : NULL;
     const vf scale = vf_set1(a->p.scale), cap = vf_set1(a->p.softcap),
              uncap = vf_set1(1 / a->p.softcap);
@@ -91,7 +111,7 @@ static float finish_scores(const Attention *a, const Keys *keys, const Row *row,
         int64_t n = t1 - t < VF_WIDTH ? t1 - t : VF_WIDTH;
         vf x = vf_mul(vf_load(scores + t), scale);
         if (capped) x = vf_mul(cap, vf_tanh(vf_mul(x, uncap)));
-        vf shift = !bias ? vf_zero() : n < VF_WIDTH ? vf_load_n(bias + t, n) : vf_load(bias + t);
+        vf shift = bias_at(&biases, t, n);
         if (!last) x = vf_add(x, shift);
         vm ok = full && row->blind ? vm_first(0) : lanes_between(t, row->first, row->end);
         if (allowed) ok = vm_and(ok, vf_lt(vf_zero(), vf_load(allowed + t)));
@@ -154,8 +174,8 @@ bool TN_FN(attention_softmax)(const Attention *a, const Keys *keys, const Row *r
                               int64_t t0, int64_t t1, bool full, float *bias, float *inverse) {
     int64_t first = full ? t0 : row->first, end = full ? t1 : row->end;
     bool masked = row->first > 0 || row->end < a->keys || keys->gaps || row->blind;
-    bool plain = !a->in[BIAS].data && a->p.softcap == 0 && a->p.scale > 0 && !keys->gaps &&
-                 !(full && masked);
+    bool plain = !a->in[BIAS].data && !a->in[MORE_BIAS].data && a->p.softcap == 0 &&
+                 a->p.scale > 0 && !keys->gaps && !(full && masked);
     float top, scale = plain ? a->p.scale : 1;
     if (plain)
         top = scale * find_maximum(scores, first, end);

@@ -16,6 +16,8 @@ typedef struct Case {
     int query_mask; /* 0 none, 1 random */
     int bias; /* 0 none, 1 full, 2 [1, h, 1, t], 3 [b, 1, s, 1], 4 -inf or -FLT_MAX here and there,
                  5 one entry for every other batch */
+    int more; /* the second bias: 0 none, 1 [1, 1, s, t], 2 rows of n = s + t, each moved by one
+                 against the one before (relative shift), 3 columns of such */
     bool fused; /* q, k, v inside one [b, s, 3, ..] buffer; else [b, h, s, d] each */
 } Case;
 
@@ -23,10 +25,10 @@ typedef struct Case {
     { .scale = 0.3f, .mask_value = -FLT_MAX, .window_left = -1, .window_right = -1 }
 
 typedef struct Data {
-    float *q, *k, *v, *bias, *o;
+    float *q, *k, *v, *bias, *more, *o;
     uint8_t *key_mask, *query_mask;
     int64_t o_size;
-    TnTensor t[7];
+    TnTensor t[8];
 } Data;
 
 static TnTensor head_view(float *data, int64_t b, int64_t s, int64_t h, int64_t d, int64_t s_stride,
@@ -72,6 +74,21 @@ static void make_masks(Data *x, const Case *c) {
                               kept[c->bias]);
 }
 
+static void make_second_bias(Data *x, const Case *c) {
+    int64_t n = c->s + c->t, rows = c->more == 3 ? c->t : c->s;
+    x->more = noise_array(c->b * c->h * rows * n + 1, 8);
+    x->t[6] = broadcast_dense(c->more ? x->more : NULL, TN_F32, 4,
+                              (int64_t[]){c->more == 1 ? 1 : c->b, c->h, c->s, c->t},
+                              (bool[]){false, false, true, true});
+    if (c->more < 2) return;
+    TnTensor *t = &x->t[6];
+    t->data = x->more + rows;
+    t->strides[0] = c->h * rows * n;
+    t->strides[1] = rows * n;
+    t->strides[2] = c->more == 2 ? n - 1 : 1;
+    t->strides[3] = c->more == 2 ? 1 : n - 1;
+}
+
 static Data make(const Case *c) {
     Data x = {0};
     x.q = noise_array(c->b * c->s * c->h * c->d, 1);
@@ -90,14 +107,26 @@ static Data make(const Case *c) {
         x.t[2] = head_view(x.v, c->b, c->t, c->g, c->e, c->e, c->t * c->e, c->g * c->t * c->e);
     }
     int64_t row = c->h * c->e + 5;
-    x.t[6] = head_view(x.o + 16, c->b, c->s, c->h, c->e, row, c->e, c->s * row);
+    x.t[7] = head_view(x.o + 16, c->b, c->s, c->h, c->e, row, c->e, c->s * row);
     make_masks(&x, c);
+    make_second_bias(&x, c);
     return x;
 }
 
 static double at4(const TnTensor *t, int64_t a, int64_t b, int64_t c, int64_t d) {
     return (double)((const float *)t->data)[a * t->strides[0] + b * t->strides[1] +
                                             c * t->strides[2] + d * t->strides[3]];
+}
+
+/* The biases of a score, times their scales; a scale of 0 is 1. */
+static double bias_of(const Case *c, const Data *x, const int64_t *at) {
+    double sum = 0;
+    for (int i = 0; i < 2; i++) {
+        const TnTensor *t = &x->t[5 + i];
+        double scale = c->p.bias_scale[i] == 0 ? 1 : (double)c->p.bias_scale[i];
+        if (t->data) sum += scale * at4(t, at[0] % t->dims[0], at[1], at[2], at[3]);
+    }
+    return sum;
 }
 
 static bool is_masked(const Case *c, const Data *x, int64_t b, int64_t i, int64_t j) {
@@ -121,7 +150,7 @@ static void reference_scores(const Case *c, const Data *x, int64_t b, int64_t h,
         s *= c->p.scale;
         if (c->p.softcap != 0) s = c->p.softcap * tanh(s / c->p.softcap);
         bool last = c->p.flags & TN_ATTENTION_BIAS_LAST;
-        double bias = c->bias ? at4(&x->t[5], b % x->t[5].dims[0], h, i, j) : 0;
+        double bias = bias_of(c, x, (int64_t[]){b, h, i, j});
         if (!last) s = (double)(float)(s + bias);
         if (is_masked(c, x, b, i, j))
             s = (double)(c->p.flags & TN_ATTENTION_SELECT ? c->p.mask_value
@@ -136,7 +165,7 @@ static void reference_scores(const Case *c, const Data *x, int64_t b, int64_t h,
 
 static void check(TnIsa isa, const Case *c) {
     Data x = make(c);
-    call_kernel(isa, OP_attention, &c->p, x.t, 6, 1, &c->offset, 1);
+    call_kernel(isa, OP_attention, &c->p, x.t, 7, 1, &c->offset, 1);
     double *w = calloc((size_t)(c->t + 1), sizeof *w);
     for (int64_t b = 0; b < c->b; b++)
         for (int64_t i = 0; i < c->s; i++)
@@ -149,12 +178,12 @@ static void check(TnIsa isa, const Case *c) {
                     float *got = &x.o[16 + (b * c->s + i) * (c->h * c->e + 5) + h * c->e + e];
                     bool same = isnan(want) ? isnan(*got) : fabs(want - *got) <= 5e-6;
                     if (!same)
-                        fail_msg("%s: s %lld h %lld/%lld d %lld t %lld e %lld masks %d %d %d: "
+                        fail_msg("%s: s %lld h %lld/%lld d %lld t %lld e %lld masks %d %d %d %d: "
                                  "o[%lld, %lld, %lld, %lld] = %g, not %g",
                                  tn_isa_name(isa), (long long)c->s, (long long)c->h,
                                  (long long)c->g, (long long)c->d, (long long)c->t, (long long)c->e,
-                                 c->key_mask, c->query_mask, c->bias, (long long)b, (long long)i,
-                                 (long long)h, (long long)e, (double)*got, want);
+                                 c->key_mask, c->query_mask, c->bias, c->more, (long long)b,
+                                 (long long)i, (long long)h, (long long)e, (double)*got, want);
                     *got = GUARD;
                 }
             }
@@ -162,8 +191,8 @@ static void check(TnIsa isa, const Case *c) {
         if (x.o[i] != GUARD)
             fail_msg("%s: wrote outside o, %lld floats from its start", tn_isa_name(isa),
                      (long long)i - 16);
-    free(w), free(x.q), free(x.k), free(x.v), free(x.o), free(x.bias), free(x.key_mask),
-        free(x.query_mask);
+    free(w), free(x.q), free(x.k), free(x.v), free(x.o), free(x.bias), free(x.more),
+        free(x.key_mask), free(x.query_mask);
 }
 
 static void head_sizes(void **state) {
@@ -293,6 +322,37 @@ static void bias_last(void **state) {
     }
 }
 
+/* Two biases, the second under the strides of relative positions, each with its scale. */
+static void two_biases(void **state) {
+    (void)state;
+    static const float scales[] = {0, 0.25f, -2, 1};
+    FOR_EACH_ISA(isa) {
+        for (int bias = 0; bias <= 5; bias++)
+            for (int more = 1; more <= 3; more++)
+                for (int64_t s = 1; s <= 40; s += 13)
+                    for (uint32_t flags = 0; flags < 16; flags += 5) {
+                        Case c = {.b = 2,
+                                  .s = s,
+                                  .h = 3,
+                                  .d = 8,
+                                  .t = 33,
+                                  .g = 3,
+                                  .e = 8,
+                                  .p = PLAIN,
+                                  .offset = 2,
+                                  .bias = bias,
+                                  .more = more,
+                                  .key_mask = (int)(flags % 3),
+                                  .fused = more == 2};
+                        c.p.flags = flags & ~TN_ATTENTION_ZERO_NAN;
+                        c.p.bias_scale[0] =
+                            bias == 4 ? 0.5f : scales[more]; /* none becomes infinity */
+                        c.p.bias_scale[1] = scales[s % 4];
+                        check(isa, &c);
+                    }
+    }
+}
+
 static void windows(void **state) {
     (void)state;
     FOR_EACH_ISA(isa) {
@@ -371,8 +431,10 @@ static void long_rows(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(head_sizes), cmocka_unit_test(lengths),  cmocka_unit_test(shared_kv_heads),
-        cmocka_unit_test(masks),      cmocka_unit_test(windows),  cmocka_unit_test(scores),
-        cmocka_unit_test(bias_last),  cmocka_unit_test(long_rows)};
+        cmocka_unit_test(head_sizes),      cmocka_unit_test(lengths),
+        cmocka_unit_test(shared_kv_heads), cmocka_unit_test(masks),
+        cmocka_unit_test(windows),         cmocka_unit_test(scores),
+        cmocka_unit_test(bias_last),       cmocka_unit_test(two_biases),
+        cmocka_unit_test(long_rows)};
     return cmocka_run_group_tests_name("attention", tests, NULL, NULL);
 }

@@ -72,6 +72,28 @@ static Value *data_mask(Maker *k, const Shape *a) {
     return ir_cast(g, m, TN_BOOL);
 }
 
+/* Relative positions: queries (or keys) with a table, looked up by the distance of query and key.
+ */
+static Value *relative(Maker *k, const Shape *a, Value *x, TnDType t, bool of_keys) {
+    Graph *g = k->g;
+    int64_t span = 1 + rng_below(&k->rng, 4);
+    const Expr *rows = of_keys ? a->t : a->s, *columns = of_keys ? a->s : a->t;
+    const Expr *table[] = {ex_int(k->x, 1), a->h, ex_int(k->x, 2 * span), a->d},
+               *one = ex_int(k->x, 1), *zero = ex_int(k->x, 0);
+    Value *p = ir_matmul(g, x, random_input(k, t, 4, table).v, false, true);
+    Value *row = ir_unsqueeze(g, ir_iota(g, TN_I64, rows, zero, one), 1);
+    Value *d = ir_binary(g, OP_sub, row, ir_iota(g, TN_I64, columns, zero, one));
+    if (random_often(k, 30)) d = ir_unary(g, random_often(k, 50) ? OP_abs : OP_neg, d);
+    d = ir_binary(g, OP_add, d, ir_scalar_int(g, TN_I64, span));
+    d = ir_binary(g, OP_max, d, ir_scalar_int(g, TN_I64, 0));
+    d = ir_binary(g, OP_min, d, ir_scalar_int(g, TN_I64, 2 * span - 1));
+    const Expr *all[] = {a->b, a->h, rows, columns};
+    Node *look = ir_node(g, OP_gather_elements, 2, (Value *[]){p, ir_expand(g, d, 4, all)});
+    ir_set_int(look, "axis", 3);
+    Value *y = ir_insert(look);
+    return of_keys ? ir_transpose(g, y, (int[]){0, 1, 3, 2}) : y;
+}
+
 bool make_masked(Maker *k, OpKind op) {
     (void)op;
     Graph *g = k->g;
@@ -91,9 +113,18 @@ bool make_masked(Maker *k, OpKind op) {
     }
     const Expr *one = ex_int(k->x, 1), *bias[] = {random_often(k, 50) ? a.b : one, a.h, a.s, a.t};
     if (random_often(k, 30)) scores = ir_binary(g, OP_add, scores, random_input(k, t, 4, bias).v);
+    if (random_often(k, 30)) scores = ir_binary(g, OP_add, scores, relative(k, &a, q, t, false));
+    if (a.ratio == 1 && random_often(k, 30))
+        scores = ir_binary(g, OP_add, scores, relative(k, &a, keys, t, true));
     if (random_often(k, 50)) scores = masked(k, position_mask(k, &a), scores);
     if (random_often(k, 50)) scores = masked(k, data_mask(k, &a), scores);
-    Value *p = ir_softmax(g, scores, -1);
+    Value *p;
+    if (random_often(k, 15)) { /* in another order of axes */
+        scores = ir_transpose(g, scores, (int[]){2, 3, 0, 1});
+        p = ir_transpose(g, ir_softmax(g, scores, 1), (int[]){2, 3, 0, 1});
+    } else {
+        p = ir_softmax(g, scores, -1);
+    }
     if (random_often(k, 15)) random_add(k, p, 1, false);
     Value *y = ir_matmul(g, p, v, false, false);
     static const int perm[] = {0, 2, 1, 3};

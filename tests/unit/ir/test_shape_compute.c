@@ -275,6 +275,10 @@ static void test_attention(void **state) {
                         "f32[batch, s, 12, 32]");
     assert_string_equal(type_after(node(OP_attention, INPUTS(q, k, v, NULL, NULL, bias))),
                         "f32[batch, s, 12, 32]");
+    assert_string_equal(
+        type_after(node(OP_attention,
+                        INPUTS(q, k, v, NULL, NULL, bias, input("c", TN_F32, "batch, 1, s, t")))),
+        "f32[batch, s, 12, 32]");
     assert_string_equal(requirement(), "");
     Value *five = input("five", TN_F32, "batch, t, 5, 64");
     EXPECT_FAIL(TN_E_MODEL, "12 heads share 5 key heads",
@@ -283,6 +287,9 @@ static void test_attention(void **state) {
                 ir_insert(node(OP_attention, INPUTS(q, v, v))));
     EXPECT_FAIL(TN_E_MODEL, "operand 3 has type f32, not bool",
                 ir_insert(node(OP_attention, INPUTS(q, k, v, input("m", TN_F32, "batch, t")))));
+    EXPECT_FAIL(TN_E_MODEL, "bias and scores differ, 3 and 12",
+                ir_insert(node(OP_attention, INPUTS(q, k, v, NULL, NULL, NULL,
+                                                    input("d", TN_F32, "1, 3, s, t")))));
     EXPECT_FAIL(TN_E_MODEL, "operands have types f32 and f16",
                 ir_insert(node(OP_attention, INPUTS(q, k, ir_cast(fx.g, v, TN_F16)))));
 }
