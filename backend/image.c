@@ -175,18 +175,30 @@ static uint64_t stored_bytes(Image *im, const PlanConstant *c) {
     return (uint64_t)n;
 }
 
+/* Adds it to the table; its dims are known. */
+static Stored *add_constant(Image *im, Stored *s, PlanConstant *c) {
+    s->id = (uint32_t)im->constants.count;
+    c->name = image_string(im, s->part[0]->name);
+    c->dtype = (uint8_t)s->part[0]->dtype;
+    c->layout = (uint8_t)s->layout;
+    c->bytes = stored_bytes(im, c);
+    c->offset = im->weight_bytes;
+    im->weight_bytes = (c->offset + c->bytes + TN_PLAN_ALIGN - 1) / TN_PLAN_ALIGN * TN_PLAN_ALIGN;
+    *(PlanConstant *)table_add(im, &im->constants) = *c;
+    if (im->last_stored)
+        im->last_stored->next = s;
+    else
+        im->stored = s;
+    im->last_stored = s;
+    return s;
+}
+
 Stored *image_constant(Image *im, TnLayout layout, bool transposed, int parts,
                        const Constant *const *part) {
     Stored *s = ARENA_NEW(&im->cx->arena, Stored);
-    *s = (Stored){.parts = parts,
-                  .layout = layout,
-                  .transposed = transposed,
-                  .id = (uint32_t)im->constants.count};
+    *s = (Stored){.parts = parts, .layout = layout, .transposed = transposed};
     PlanConstant c;
     memset(&c, 0, sizeof c);
-    c.name = image_string(im, part[0]->name);
-    c.dtype = (uint8_t)part[0]->dtype;
-    c.layout = (uint8_t)layout;
     c.rank = (uint8_t)part[0]->rank;
     for (int i = 0; i < part[0]->rank; i++) c.dims[i] = part[0]->dims[i];
     if (layout == TN_LAYOUT_PANELS16 && transposed) {
@@ -200,14 +212,17 @@ Stored *image_constant(Image *im, TnLayout layout, bool transposed, int parts,
         int axis = layout == TN_LAYOUT_PANELS16 && transposed ? 0 : grows;
         if (i) c.dims[grows] += part[i]->dims[axis];
     }
-    c.bytes = stored_bytes(im, &c);
-    c.offset = im->weight_bytes;
-    im->weight_bytes = (c.offset + c.bytes + TN_PLAN_ALIGN - 1) / TN_PLAN_ALIGN * TN_PLAN_ALIGN;
-    *(PlanConstant *)table_add(im, &im->constants) = c;
-    if (im->last_stored)
-        im->last_stored->next = s;
-    else
-        im->stored = s;
-    im->last_stored = s;
-    return s;
+    return add_constant(im, s, &c);
+}
+
+Stored *image_conv_weight(Image *im, TnLayout layout, const Constant *w) {
+    Stored *s = ARENA_NEW(&im->cx->arena, Stored);
+    *s = (Stored){.part = {w}, .parts = 1, .layout = layout, .taps = 1};
+    for (int i = 2; i < w->rank; i++) s->taps *= w->dims[i];
+    PlanConstant c;
+    memset(&c, 0, sizeof c);
+    c.rank = 2;
+    c.dims[0] = s->taps * w->dims[1];
+    c.dims[1] = w->dims[0];
+    return add_constant(im, s, &c);
 }

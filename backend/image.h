@@ -26,6 +26,7 @@ typedef struct Stored {
     int parts;
     TnLayout layout;
     bool transposed; /* PANELS16: the parts are [n, k] instead of [k, n] */
+    int64_t taps;    /* not 0: the weight [o, c, taps] of a convolution as the matrix [taps c, o] */
     uint32_t id;     /* in CONSTANTS */
     struct Stored *next;
 } Stored;
@@ -74,6 +75,8 @@ void image_instr(Image *im, const Instr *in);
 /* Adds a constant; its bytes are produced when the plan is written. */
 Stored *image_constant(Image *im, TnLayout layout, bool transposed, int parts,
                        const Constant *const *part);
+/* The weight of a convolution as a matrix [kernel c, o]. */
+Stored *image_conv_weight(Image *im, TnLayout layout, const Constant *w);
 void image_meta(Image *im, const char *key, const char *value);
 void *table_add(Image *im, Table *t); /* a zeroed record at the end */
 

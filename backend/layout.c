@@ -88,6 +88,23 @@ View lower_weight(Lower *lo, int parts, const Constant *const *part, bool transp
     return constant_view(lo, *packed);
 }
 
+View lower_conv_weight(Lower *lo, const Constant *w, bool product) {
+    Stored **stored = &lo->layouts[w->id].conv[product];
+    if (!*stored)
+        *stored = image_conv_weight(lo->im, product ? TN_LAYOUT_PANELS16 : TN_LAYOUT_STRIDED, w);
+    View matrix = constant_view(lo, *stored);
+    if (product) return matrix;
+    View v = matrix; /* strides of [kernel, c, o], seen as [o, c, kernel] */
+    int64_t stride = w->dims[0];
+    v.rank = w->rank;
+    v.strides[0] = ex_int(lo->x, 1);
+    v.strides[1] = ex_int(lo->x, stride);
+    stride *= w->dims[1];
+    for (int i = w->rank - 1; i >= 2; stride *= w->dims[i--]) v.strides[i] = ex_int(lo->x, stride);
+    for (int i = 0; i < w->rank; i++) v.dims[i] = ex_int(lo->x, w->dims[i]);
+    return v;
+}
+
 View lower_plain_constant(Lower *lo, const Constant *c) {
     ConstantLayout *l = &lo->layouts[c->id];
     if (!l->plain) l->plain = image_constant(lo->im, TN_LAYOUT_STRIDED, false, 1, &c);

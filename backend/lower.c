@@ -69,6 +69,22 @@ View lower_result(Lower *lo, const Value *v) {
     return view;
 }
 
+View lower_channels_last(Lower *lo, const Value *v) {
+    Type t = v->type;
+    IntList perm = {.count = t.rank};
+    if (t.rank < 3 || lo->output_buffer[v->id] != TN_NO_ID) return lower_result(lo, v);
+    for (int i = 1; i < t.rank - 1; i++) t.dims[i] = v->type.dims[i + 1];
+    t.dims[t.rank - 1] = v->type.dims[1];
+    for (int i = 2; i < t.rank; i++) perm.v[i] = i - 1;
+    perm.v[1] = t.rank - 1;
+    uint32_t buffer =
+        lower_buffer(lo, TN_BUFFER_ARENA, 0, ir_elements(lo->im->module, &t), t.dtype);
+    View view = view_dense(lo, buffer, &t);
+    view = view_permute(&view, &perm);
+    lower_set(lo, v, view);
+    return view;
+}
+
 LInstr *lower_emit(Lower *lo, TnOpcode kind, int inputs, const View *in, int outputs,
                    const View *out, const void *params, uint32_t params_bytes) {
     lo->instrs = arena_grow(&lo->cx->arena, lo->instrs, &lo->instr_capacity, lo->instr_count + 1,

@@ -59,6 +59,7 @@ typedef struct ConstantLayout {
     bool panels, rows, other, mixed;
     bool transposed;           /* as gemm weight it is [n, k] */
     Stored *packed[2], *plain; /* packed: as [k, n], as [n, k] */
+    Stored *conv[2];           /* as weight of a convolution: plain, in panels */
 } ConstantLayout;
 
 typedef struct Lower {
@@ -87,6 +88,9 @@ ConstantLayout *layout_constants(Image *im);
 bool layout_packed_only(const ConstantLayout *l);
 /* [k, n] panels; several parts stand side by side along n. */
 View lower_weight(Lower *lo, int parts, const Constant *const *part, bool transposed);
+/* [o, c, kernel] as [kernel c, o], in panels if the convolution is a product (pack.h); else the
+ * view is of the weight's own dims. */
+View lower_conv_weight(Lower *lo, const Constant *w, bool product);
 View lower_plain_constant(Lower *lo, const Constant *c);
 /* Vectors one after another. */
 View lower_joined_vector(Lower *lo, int parts, const Constant *const *part);
@@ -125,7 +129,9 @@ View lower_as_is(Lower *lo, const Value *v);   /* may be split or rolled */
 View lower_rows(Lower *lo, const Value *v);    /* dense last axis */
 View lower_dense(Lower *lo, const Value *v);
 View lower_result(Lower *lo, const Value *v); /* a new dense buffer for the value (or its output) */
-View lower_copy(Lower *lo, const View *v);    /* into a new dense buffer */
+/* Likewise, with the axis after the first innermost. */
+View lower_channels_last(Lower *lo, const Value *v);
+View lower_copy(Lower *lo, const View *v); /* into a new dense buffer */
 void lower_set(Lower *lo, const Value *v, View view);
 LInstr *lower_emit(Lower *lo, TnOpcode kind, int inputs, const View *in, int outputs,
                    const View *out, const void *params, uint32_t params_bytes);

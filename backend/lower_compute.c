@@ -4,6 +4,10 @@
 
 #include <string.h>
 
+static const Value *operand(const Node *n, int i) {
+    return i < n->input_count ? n->inputs[i] : NULL;
+}
+
 static void lower_reduce(Lower *lo, Node *n, TnReduction kind) {
     View x = lower_operand(lo, n->inputs[0]), out = lower_result(lo, n->outputs[0]), kept;
     const IntList *axes = attr_ints(n, "axes");
@@ -106,17 +110,30 @@ static void copy_ints(Lower *lo, const IntList *from, int first, int count, uint
     }
 }
 
+static View conv_weight(Lower *lo, const Value *w, int64_t groups) {
+    const Constant *c = w->constant;
+    if (!c || c->dtype == TN_F64)
+        return w->type.dtype == TN_F64 ? lower_dense(lo, w) : lower_operand(lo, w);
+    return lower_conv_weight(lo, c, tn_conv_is_product(groups, c->dims[0] / groups));
+}
+
 void lower_conv(Lower *lo, Node *n) {
-    View in[3] = {lower_dense(lo, n->inputs[0]), lower_dense(lo, n->inputs[1]), view_absent()},
-         out = lower_result(lo, n->outputs[0]);
-    if (n->input_count > 2) in[2] = lower_dense(lo, n->inputs[2]);
+    int64_t groups = attr_int(n, "groups");
+    View in[4] = {lower_operand(lo, n->inputs[0]), conv_weight(lo, n->inputs[1], groups),
+                  lower_dense(lo, operand(n, 2)), lower_operand(lo, operand(n, 3))};
+    View out = lower_channels_last(lo, n->outputs[0]);
     int spatial = in[0].rank - 2;
-    ParamsConv p = {.spatial = (uint32_t)spatial, .groups = (uint32_t)attr_int(n, "groups")};
+    ParamsConv p = {.spatial = (uint32_t)spatial, .groups = (uint32_t)groups};
+    const Constant *w = n->inputs[1]->constant;
+    for (int i = 0; i < spatial && in[1].layout == TN_LAYOUT_PANELS16; i++)
+        p.kernel[i] = (uint32_t)w->dims[2 + i];
     copy_ints(lo, attr_ints(n, "strides"), 0, spatial, p.stride);
     copy_ints(lo, attr_ints(n, "dilations"), 0, spatial, p.dilation);
     copy_ints(lo, attr_ints(n, "pads"), 0, spatial, p.pad_begin);
     copy_ints(lo, attr_ints(n, "pads"), spatial, spatial, p.pad_end);
-    lower_emit(lo, TN_OP_conv, in[2].buffer == TN_NO_ID ? 2 : 3, in, 1, &out, &p, sizeof p);
+    int inputs = 4;
+    while (inputs > 2 && in[inputs - 1].buffer == TN_NO_ID) inputs--;
+    lower_emit(lo, TN_OP_conv, inputs, in, 1, &out, &p, sizeof p);
 }
 
 static void lower_any_softmax(Lower *lo, Node *n, bool logarithm) {
@@ -131,10 +148,6 @@ void lower_softmax(Lower *lo, Node *n) {
 }
 void lower_log_softmax(Lower *lo, Node *n) {
     lower_any_softmax(lo, n, true);
-}
-
-static const Value *operand(const Node *n, int i) {
-    return i < n->input_count ? n->inputs[i] : NULL;
 }
 
 /* Gain and bias follow what is walked: x, residual, y and s. */

@@ -7,18 +7,32 @@
 
 #include <string.h>
 
-/* Columns [0, n) of one part, rows [0, k): where element (row, column) starts. */
+/* Columns [0, n) of one part, rows [0, k): where element (row, column) starts. Rows of a
+ * convolution's weight are the channels of one tap after another, those of a tap `row_stride`
+ * apart. */
 typedef struct Source {
     const unsigned char *data;
     int64_t size;                            /* bytes of an element */
     int64_t k, n, row_stride, column_stride; /* in elements */
+    int64_t taps;
 } Source;
 
 static Source source_of(const Stored *s, int part) {
     const Constant *c = s->part[part];
     int64_t size = (int64_t)tn_dtype_size(c->dtype);
-    if (s->transposed) return (Source){c->data, size, c->dims[1], c->dims[0], 1, c->dims[1]};
-    return (Source){c->data, size, c->dims[0], c->dims[1], c->dims[1], 1};
+    if (s->taps) {
+        int64_t k = c->dims[1] * s->taps;
+        return (Source){c->data, size, k, c->dims[0], s->taps, k, s->taps};
+    }
+    if (s->transposed) return (Source){c->data, size, c->dims[1], c->dims[0], 1, c->dims[1], 1};
+    return (Source){c->data, size, c->dims[0], c->dims[1], c->dims[1], 1, 1};
+}
+
+/* Where row k of a column starts, in elements. */
+static int64_t row_at(const Source *s, int64_t k) {
+    if (s->taps == 1) return k * s->row_stride;
+    int64_t channels = s->k / s->taps;
+    return k % channels * s->row_stride + k / channels;
 }
 
 /* Of 2 or 4 bytes: the usual sizes, inlined. */
@@ -46,7 +60,8 @@ static void fill_columns(const Source *src, int64_t from, int64_t count, int64_t
         for (int64_t c = 0; c < count; c++) {
             const unsigned char *at = src->data + size * ((from + c) * src->column_stride);
             for (int64_t k = block; k < end; k++)
-                copy_element(panel + size * (k * TN_PANEL + to + c), at + size * k, size);
+                copy_element(panel + size * (k * TN_PANEL + to + c), at + size * row_at(src, k),
+                             size);
         }
     }
 }
@@ -73,9 +88,26 @@ static void pack_panels(Image *im, const Stored *s, PackSink *sink, void *user) 
     if (used) sink(user, panel, bytes);
 }
 
+/* The weight of a convolution as a plain matrix. */
+static void pack_rows(Image *im, const Stored *s, PackSink *sink, void *user) {
+    Source src = source_of(s, 0);
+    size_t bytes = (size_t)(src.n * src.size);
+    unsigned char *row = arena_alloc(&im->cx->arena, bytes + 1);
+    for (int64_t k = 0; k < src.k; k++) {
+        const unsigned char *from = src.data + src.size * row_at(&src, k);
+        for (int64_t n = 0; n < src.n; n++)
+            memcpy(row + n * src.size, from + n * src.column_stride * src.size, (size_t)src.size);
+        sink(user, row, bytes);
+    }
+}
+
 void pack_constant(Image *im, const Stored *s, PackSink *sink, void *user) {
     if (s->layout == TN_LAYOUT_PANELS16) {
         pack_panels(im, s, sink, user);
+        return;
+    }
+    if (s->taps) {
+        pack_rows(im, s, sink, user);
         return;
     }
     for (int part = 0; part < s->parts; part++)

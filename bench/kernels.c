@@ -250,7 +250,7 @@ static void bench_gemm(Bench *b, int64_t m, int64_t n, int64_t k, bool cold, TnA
                            dense(NULL, 0, NULL), dense(b->result, 2, (int64_t[]){m, n})};
     operands[1].layout = TN_LAYOUT_PANELS16;
     if (act == TN_ACT_NONE) operands[2].data = NULL;
-    ParamsGemm params = {act};
+    ParamsGemm params = {.activation = act};
     Region r;
     if (!region_open(&r, b, TN_OP_gemm, &params, operands, 4, NULL, 0)) return;
     size_t floats = (size_t)tn_panels_elements(k, n);
@@ -291,6 +291,87 @@ static void bench_attention(Bench *b, int64_t s, int64_t t, int64_t heads, int64
     free(r.scratch);
 }
 
+/* A layer of a model: channels last, weights as the compiler stores them. */
+typedef struct Conv {
+    const char *name;
+    int64_t channels, outputs, groups, height, width, kernel[2];
+    uint32_t stride[2], pad[2];
+} Conv;
+
+static TnTensor channels_last(float *data, int64_t c, int64_t h, int64_t w) {
+    TnTensor t = dense(data, 4, (int64_t[]){1, c, h, w});
+    t.strides[1] = 1;
+    t.strides[2] = w * c;
+    t.strides[3] = c;
+    return t;
+}
+
+static void bench_conv(Bench *b, const Conv *c) {
+    char name[64];
+    snprintf(name, sizeof name, "conv %s", c->name);
+    if (!wanted(b, name)) return;
+    int64_t per_group = c->channels / c->groups, k = per_group * c->kernel[0] * c->kernel[1];
+    int64_t h = (c->height + 2 * c->pad[0] - c->kernel[0]) / c->stride[0] + 1;
+    int64_t w = (c->width + 2 * c->pad[1] - c->kernel[1]) / c->stride[1] + 1;
+    TnTensor operands[] = {channels_last(b->activations, c->channels, c->height, c->width),
+                           dense(b->weights, 2, (int64_t[]){k, c->outputs}),
+                           dense(b->activations, 1, &c->outputs),
+                           channels_last(b->result, c->outputs, h, w)};
+    operands[1].layout = TN_LAYOUT_PANELS16;
+    ParamsConv params = {.spatial = 2, .groups = (uint32_t)c->groups};
+    for (int i = 0; i < 2; i++) {
+        params.kernel[i] = (uint32_t)c->kernel[i];
+        params.stride[i] = c->stride[i];
+        params.dilation[i] = 1;
+        params.pad_begin[i] = params.pad_end[i] = c->pad[i];
+    }
+    if (!tn_conv_is_product(c->groups, c->outputs / c->groups)) {
+        operands[1] =
+            dense(b->weights, 4, (int64_t[]){c->outputs, per_group, c->kernel[0], c->kernel[1]});
+        int64_t strides[] = {1, c->outputs, c->kernel[1] * per_group * c->outputs,
+                             per_group * c->outputs};
+        memcpy(operands[1].strides, strides, sizeof strides);
+    }
+    Region r;
+    if (!region_open(&r, b, TN_OP_conv, &params, operands, 3, NULL, 0)) return;
+    Roof roof = {0};
+    double best = best_time(b, &r, &roof, 0, 0, 0), results = (double)(c->outputs * h * w);
+    report(b, name, best, 2.0 * results * (double)k, 0, roof);
+    free(r.scratch);
+}
+
+static void bench_convs(Bench *b) {
+    static const Conv convs[] = {
+        {"stem 7x7 s2 3>64 224x224", 3, 64, 1, 224, 224, {7, 7}, {2, 2}, {3, 3}},
+        {"3x3 64 120x160", 64, 64, 1, 120, 160, {3, 3}, {1, 1}, {1, 1}},
+        {"3x3 64 56x56", 64, 64, 1, 56, 56, {3, 3}, {1, 1}, {1, 1}},
+        {"3x3 128 28x28", 128, 128, 1, 28, 28, {3, 3}, {1, 1}, {1, 1}},
+        {"3x3 128 60x80", 128, 128, 1, 60, 80, {3, 3}, {1, 1}, {1, 1}},
+        {"3x3 256 14x14", 256, 256, 1, 14, 14, {3, 3}, {1, 1}, {1, 1}},
+        {"3x3 512 7x7", 512, 512, 1, 7, 7, {3, 3}, {1, 1}, {1, 1}},
+        {"3x3 512 15x20", 512, 512, 1, 15, 20, {3, 3}, {1, 1}, {1, 1}},
+        {"1x1 s2 256>512 56x56", 256, 512, 1, 56, 56, {1, 1}, {2, 2}, {0, 0}},
+        {"4x4 s4 3>96 224x224", 3, 96, 1, 224, 224, {4, 4}, {4, 4}, {0, 0}},
+        {"16x16 s16 3>768 224x224", 3, 768, 1, 224, 224, {16, 16}, {16, 16}, {0, 0}},
+        {"2x2 s2 96>192 56x56", 96, 192, 1, 56, 56, {2, 2}, {2, 2}, {0, 0}},
+        {"8x8 s8 32 128x128", 32, 32, 1, 128, 128, {8, 8}, {8, 8}, {0, 0}},
+        {"depthwise 7x7 96 56x56", 96, 96, 96, 56, 56, {7, 7}, {1, 1}, {3, 3}},
+        {"depthwise 7x7 192 28x28", 192, 192, 192, 28, 28, {7, 7}, {1, 1}, {3, 3}},
+        {"depthwise 7x7 384 14x14", 384, 384, 384, 14, 14, {7, 7}, {1, 1}, {3, 3}},
+        {"depthwise 7x7 768 7x7", 768, 768, 768, 7, 7, {7, 7}, {1, 1}, {3, 3}},
+        {"depthwise unpadded 7x7 96 56x56", 96, 96, 96, 62, 62, {7, 7}, {1, 1}, {0, 0}},
+        {"depthwise unpadded 3x3 128 128x128", 128, 128, 128, 130, 130, {3, 3}, {1, 1}, {0, 0}},
+        {"depthwise 3x3 128 128x128", 128, 128, 128, 128, 128, {3, 3}, {1, 1}, {1, 1}},
+        {"depthwise 3x3 1024 16x16", 1024, 1024, 1024, 16, 16, {3, 3}, {1, 1}, {1, 1}},
+        {"k10 s5 1>512 16000", 1, 512, 1, 1, 16000, {1, 10}, {1, 5}, {0, 0}},
+        {"k3 s2 512 3199", 512, 512, 1, 1, 3199, {1, 3}, {1, 2}, {0, 0}},
+        {"k128 groups 16 768 49", 768, 768, 16, 1, 49, {1, 128}, {1, 1}, {0, 64}},
+        {"k3 80>384 3000", 80, 384, 1, 1, 3000, {1, 3}, {1, 1}, {0, 1}},
+        {"3x3 64>1 128x128", 64, 1, 1, 128, 128, {3, 3}, {1, 1}, {1, 1}},
+    };
+    for (size_t i = 0; i < sizeof convs / sizeof *convs; i++) bench_conv(b, &convs[i]);
+}
+
 static void bench_all(Bench *b) {
     static const int64_t shapes[][3] = {
         {128, 768, 768},   {128, 2304, 768}, {128, 3072, 768}, {128, 768, 3072}, {128, 4096, 1024},
@@ -311,6 +392,7 @@ static void bench_all(Bench *b) {
         bench_attention(b, lengths[i], lengths[i], 12, 64, false);
     bench_attention(b, 512, 512, 12, 64, true);
     bench_attention(b, 1, 512, 12, 64, true);
+    bench_convs(b);
 }
 
 static bool parse(Bench *b, int argc, char **argv) {

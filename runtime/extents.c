@@ -277,28 +277,48 @@ static int64_t conv_extent(const ParamsConv *p, int axis, int64_t in, int64_t ke
     return (padded - reach - 1) / p->stride[axis] + 1;
 }
 
+static int64_t conv_kernel(const ParamsConv *p, const TnTensor *k, int axis) {
+    return k->layout == TN_LAYOUT_STRIDED ? k->dims[2 + axis] : p->kernel[axis];
+}
+
+/* w is [o, c / groups, kernel] or, in panels, [kernel c / groups, o]; *taps = kernel c / groups. */
+static bool conv_weights(const Why *w, const ParamsConv *p, const TnTensor *x, const TnTensor *k,
+                         const TnTensor *y, int64_t *taps) {
+    int64_t channels = x->dims[1] / p->groups;
+    if (x->dims[1] % p->groups || y->dims[1] % p->groups)
+        return misfit_pair(w, "channels of x and y in groups", x, y);
+    *taps = channels;
+    for (int i = 0; i < (int)p->spatial; i++) {
+        int64_t kernel = conv_kernel(p, k, i);
+        if (kernel < 1 || !tn_mul_i64(*taps, kernel, taps)) return misfit_pair(w, "kernel", x, k);
+    }
+    if (k->layout != TN_LAYOUT_STRIDED)
+        return (k->dims[0] == *taps && k->dims[1] == y->dims[1]) ||
+               misfit_pair(w, "weights in panels and y", k, y);
+    if (k->dims[0] != y->dims[1]) return misfit_pair(w, "channels of w and y", k, y);
+    if (k->dims[1] != channels) return misfit_pair(w, "channels of x and w", x, k);
+    return k->dtype != TN_F64 || wholly_dense(w, k, "w");
+}
+
 bool extent_conv(const TnCall *c, char *why, size_t why_size) {
     Why w = {why, why_size};
     const ParamsConv *p = c->params;
-    const TnTensor *x = input(c, 0), *k = input(c, 1), *bias = input(c, 2), *y = output(c, 0);
-    int64_t channels;
-    if (y->rank != x->rank || y->dims[0] != x->dims[0] || y->dims[1] != k->dims[0])
-        return misfit_pair(&w, "batch and channels of x and y", x, y);
-    if (!tn_mul_i64(k->dims[1], p->groups, &channels) || channels != x->dims[1] ||
-        k->dims[0] % p->groups)
-        return misfit_pair(&w, "channels of x and w", x, k);
+    const TnTensor *x = input(c, 0), *k = input(c, 1), *bias = input(c, 2), *residual = input(c, 3),
+                   *y = output(c, 0);
+    int64_t taps = 0;
+    if (y->rank != x->rank || y->dims[0] != x->dims[0])
+        return misfit_pair(&w, "batches of x and y", x, y);
+    if (!conv_weights(&w, p, x, k, y, &taps)) return false;
     for (int i = 0; i < (int)p->spatial; i++) {
-        if (k->dims[2 + i] < 1) return misfit_pair(&w, "kernel", x, k);
-        int64_t out = conv_extent(p, i, x->dims[2 + i], k->dims[2 + i]);
+        int64_t out = conv_extent(p, i, x->dims[2 + i], conv_kernel(p, k, i));
         if (out < 1 || y->dims[2 + i] != out)
             return misfit(&w, "axis %d of y is %" PRId64 ", stride and padding give %" PRId64,
                           2 + i, y->dims[2 + i], out);
     }
-    if (!wholly_dense(&w, k, "w") || (bias && !is_vector(&w, bias, k->dims[0], "bias")))
-        return false;
+    if (bias && !is_vector(&w, bias, y->dims[1], "bias")) return false;
+    if (residual && !same_dims(&w, residual, y, "residual and y")) return false;
     int64_t padded[4] = {x->dims[1], 1, 1, 1}; /* bounds what a kernel may copy of x */
     for (int i = 0; i < (int)p->spatial; i++)
         padded[1 + i] = x->dims[2 + i] + p->pad_begin[i] + p->pad_end[i] + p->stride[i];
-    return loops_ok(&w, padded, 4) &&
-           loops_ok(&w, (int64_t[]){product(y, 0, y->rank), product(k, 1, k->rank)}, 2);
+    return loops_ok(&w, padded, 4) && loops_ok(&w, (int64_t[]){product(y, 0, y->rank), taps}, 2);
 }

@@ -31,4 +31,11 @@ static inline int64_t tn_panels_index(int64_t big_k, int64_t k, int64_t n) {
     return ((n / TN_PANEL) * big_k + k) * TN_PANEL + n % TN_PANEL;
 }
 
+/* Whether a convolution is a product with its weights as a matrix [kernel C, O], rather than a sum
+ * over taps of a few channels: groups with few outputs would leave most of a panel's columns
+ * unused. */
+static inline int tn_conv_is_product(int64_t groups, int64_t outputs_per_group) {
+    return groups == 1 || outputs_per_group >= TN_PANEL / 2;
+}
+
 #endif

@@ -34,8 +34,10 @@ typedef struct ParamsNone {
 } ParamsNone;
 
 /* C[.., N] = act(A[.., K] B + bias) + residual */
+#define TN_RESIDUAL_FIRST 1u /* act(A B + bias + residual) */
 typedef struct ParamsGemm {
     uint32_t activation; /* TnActivation */
+    uint32_t flags;      /* TN_RESIDUAL_FIRST */
 } ParamsGemm;
 
 /* C = alpha A B over broadcast batch axes */
@@ -151,10 +153,13 @@ typedef struct ParamsCumsum {
     uint32_t flags;
 } ParamsCumsum;
 
-/* NCHW convolution in up to 3 spatial axes, weights [O, I/groups, k...]. */
+/* Convolution in up to 3 spatial axes, ended as a gemm is. */
 typedef struct ParamsConv {
     uint32_t spatial, groups;
+    uint32_t kernel[3]; /* of weights in panels; else they have these dims */
     uint32_t stride[3], dilation[3], pad_begin[3], pad_end[3];
+    uint32_t activation; /* TnActivation */
+    uint32_t flags;      /* TN_RESIDUAL_FIRST */
 } ParamsConv;
 
 /* Pooling over up to 3 spatial axes; the padding is the instruction's scalars. */

@@ -26,8 +26,9 @@
  *   .  any type             l  i64
  *   q  i8 or u8             w  i32
  *   D  f32 or f64           W  any type of the width of T
+ *                           V  as F, or as P
  *
- * D, F, N, R and T stand for one type wherever they occur in a rule. */
+ * D, F, N, R, T and V stand for one type wherever they occur in a rule. */
 static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_gemm] = "fPff>f",
     [TN_OP_matmul] = "NN>N",
@@ -44,7 +45,7 @@ static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_iota] = ">.",
     [TN_OP_scalars] = ">.",
     [TN_OP_cumsum] = "T>T",
-    [TN_OP_conv] = "FFF>F",
+    [TN_OP_conv] = "FVFF>F",
     [TN_OP_pool] = "T>Tl",
     [TN_OP_col2im] = "F>F",
     [TN_OP_deform_columns] = "FFF>F",
@@ -76,12 +77,14 @@ static const char *name_of(const PlanInstruction *i) {
     return tn_instr(i->opcode)->name;
 }
 
-/* Whether a view fits a letter. `same` is the type that D, F, N, R and T stand for in this
+/* Whether a view fits a letter. `same` is the type that D, F, N, R, T and V stand for in this
  * instruction, 0 before the first. */
 static bool type_fits(const PlanView *v, char letter, uint8_t *same) {
     bool panels = v->layout == TN_LAYOUT_PANELS16;
     bool packed_type = v->dtype == TN_F32 || v->dtype == TN_F16 || v->dtype == TN_BF16;
-    if (panels != (letter == 'P') && !(panels && letter == 'R' && packed_type)) return false;
+    bool either = letter == 'R' || letter == 'V';
+    if (panels != (letter == 'P') && !(panels && either && packed_type)) return false;
+    if (panels && letter == 'V') return *same == TN_F32; /* the sums are of f32 */
     switch (letter) {
     case 'f': return v->dtype == TN_F32;
     case 'P': return packed_type;
@@ -96,6 +99,7 @@ static bool type_fits(const PlanView *v, char letter, uint8_t *same) {
         if (v->dtype != TN_F32 && v->dtype != TN_F64) return false;
         break;
     case 'F':
+    case 'V':
         if (!tn_is_float((TnDType)v->dtype) || tn_is_narrow((TnDType)v->dtype)) return false;
         break;
     case 'N':

@@ -2,6 +2,7 @@
  * params.h, against the operands' types and ranks where they matter.
  * Extents are not known yet; what depends on them is in extents.c. */
 #include <math.h>
+#include "runtime/pack.h"
 #include "runtime/params.h"
 #include "runtime/runtime.h"
 
@@ -28,10 +29,16 @@ static bool check_ParamsNone(PlanCheck *c, const PlanInstruction *i, const void 
     return true;
 }
 
+/* How a gemm or a convolution ends. */
+static bool check_end(PlanCheck *c, uint32_t activation, uint32_t flags) {
+    return (activation < TN_ACT_COUNT && !(flags & ~TN_RESIDUAL_FIRST)) ||
+           plan_invalid(c, "activation %u, flags 0x%x", activation, flags);
+}
+
 static bool check_ParamsGemm(PlanCheck *c, const PlanInstruction *i, const void *record) {
     const ParamsGemm *p = record;
     (void)i;
-    return p->activation < TN_ACT_COUNT || plan_invalid(c, "activation %u", p->activation);
+    return check_end(c, p->activation, p->flags);
 }
 
 static bool check_ParamsMatmul(PlanCheck *c, const PlanInstruction *i, const void *record) {
@@ -163,17 +170,25 @@ static bool check_ParamsConv(PlanCheck *c, const PlanInstruction *i, const void 
     const ParamsConv *p = record;
     if (p->spatial < 1 || p->spatial > 3 || p->groups < 1)
         return plan_invalid(c, "%u spatial axes, %u groups", p->spatial, p->groups);
-    if (rank_of(c, i, 0) != (int)p->spatial + 2 || rank_of(c, i, 1) != (int)p->spatial + 2)
+    const PlanView *x = plan_operand(c->plan, i, 0), *w = plan_operand(c->plan, i, 1);
+    bool packed = w->layout == TN_LAYOUT_PANELS16;
+    int w_rank = packed ? 2 : (int)p->spatial + 2;
+    if (rank_of(c, i, 0) != (int)p->spatial + 2 || rank_of(c, i, 1) != w_rank)
         return plan_invalid(c, "%u spatial axes for ranks %d and %d", p->spatial, rank_of(c, i, 0),
                             rank_of(c, i, 1));
     for (uint32_t a = 0; a < p->spatial; a++) {
+        if (packed && (p->kernel[a] < 1 || p->kernel[a] > INT32_MAX))
+            return plan_invalid(c, "kernel %u", p->kernel[a]);
         if (p->stride[a] < 1 || p->dilation[a] < 1 || p->stride[a] > INT32_MAX ||
             p->dilation[a] > INT32_MAX)
             return plan_invalid(c, "stride %u, dilation %u", p->stride[a], p->dilation[a]);
         if (p->pad_begin[a] > INT32_MAX || p->pad_end[a] > INT32_MAX)
             return plan_invalid(c, "padding %u, %u", p->pad_begin[a], p->pad_end[a]);
     }
-    return check_wide_float(c, i);
+    bool residual = i->inputs > 3 && plan_operand(c->plan, i, 3);
+    if (x->dtype == TN_F64 && (p->activation != TN_ACT_NONE || residual))
+        return plan_invalid(c, "activation or residual of f64");
+    return check_end(c, p->activation, p->flags) && check_wide_float(c, i);
 }
 
 /* Strides and dilations of the first axes. */

@@ -3,39 +3,120 @@
 #define TENON_RUNTIME_KERNELS_CONV_H
 
 #include <stdbool.h>
-#include "runtime/kernels/family.h"
+#include "runtime/kernels/gemm.h"
+#include "runtime/kernels/simd.h"
 
 enum { DEPTH, HEIGHT, WIDTH, SPATIAL };
 
+enum {
+    CONV_BLOCK = 64,  /* outputs in a block, at most */
+    CONV_RESULTS = 8, /* neighbouring results at once, at most */
+    CONV_LANES = 16   /* a block is a multiple, on every ISA */
+};
+
 typedef struct ConvShape {
-    const float *x, *w, *bias;
+    const TnCall *call;
+    const TnTensor *w;
+    const float *x, *bias, *residual;
     float *y;
     int64_t batch, groups, channels, outputs; /* channels and outputs of one group */
     int64_t in[SPATIAL], out[SPATIAL], kernel[SPATIAL];
     int64_t stride[SPATIAL], dilation[SPATIAL], pad[SPATIAL];
-    int64_t x_strides[2 + SPATIAL], y_strides[2 + SPATIAL];
-    int64_t rows, width; /* of a patch */
+    /* batch, channel, then the spatial axes; w: output, channel, ..; nothing if it is in panels */
+    int64_t x_strides[2 + SPATIAL], y_strides[2 + SPATIAL], residual_strides[2 + SPATIAL];
+    int64_t w_strides[2 + SPATIAL];
+    TnActivation activation;
+    bool residual_first;
+    int64_t taps;  /* places of the kernel */
+    bool product;  /* conv_product.c does it, else conv_channels.c */
+    bool in_place; /* windows, or most of them, are read in x */
+    int64_t sets;  /* channels are dealt out to: the groups, or blocks of `block` outputs */
+    int64_t block;
+    int64_t splits;      /* of a product's panels */
+    int64_t pitch;       /* floats per place of a copied window */
+    int64_t rows, width; /* results of a patch */
     int64_t row_patches, column_patches;
-    int64_t input_rows, phase_columns; /* of a patch's input */
-    int64_t taps;
-    int64_t splits, split_channels; /* tasks per patch and channels of each */
-    bool product;                   /* conv_product.c does it */
+    int64_t strip;                     /* results of a row whose window is copied at once */
+    int64_t input_rows, input_columns; /* places of that copy */
 } ConvShape;
 
 /* Part of the results; its first, and how many there are. */
 typedef struct ConvPatch {
-    int64_t b, g, depth, row, column;
+    int64_t b, set, depth, row, column;
     int64_t rows, columns;
 } ConvPatch;
 
-/* conv_product.c: the results of channels [o, end) of a patch's group. `taps` is where each tap
- * finds its input, `input` the patch's part of x. */
-size_t TN_FN(conv_product_scratch)(const ConvShape *s);
-void TN_FN(conv_product)(const ConvShape *s, const ConvPatch *p, const int64_t *taps,
-                         const float *input, void *scratch, int64_t o, int64_t end);
+/* What a patch reads. Tap (d, h, w) of the result (i, j) is in x at
+ *
+ *     at + d plane + (i stride + h dilation) line + (j stride + w dilation) column
+ *
+ * and there are its channels, one after another. */
+typedef struct ConvWindow {
+    const float *x;
+    int64_t at, plane, line, column;
+} ConvWindow;
 
-/* conv_f64.c */
-void TN_FN(conv_f64_plan)(TnCall *call); /* of a call that has results */
-void TN_FN(conv_f64_run)(const TnCall *call, int64_t task, void *scratch);
+/* conv.c: ends `rows` results from (row, column) of the patch on, of `cols` channels from `o` on,
+ * which are in `tile`, and puts them into y. The tile is scratch afterwards. */
+void TN_FN(conv_end)(const ConvShape *s, const ConvPatch *p, int64_t row, int64_t column,
+                     int64_t rows, int64_t o, int64_t cols, float *tile, int64_t tile_row);
+
+/* conv_window.c */
+int64_t TN_FN(conv_window_floats)(const ConvShape *s);
+ConvWindow TN_FN(conv_copy)(const ConvShape *s, const ConvPatch *p, float *scratch);
+
+/* conv_product.c: the results of a patch for one of `splits` parts of its channels */
+size_t TN_FN(conv_product_scratch)(const ConvShape *s);
+void TN_FN(conv_product)(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch);
+
+/* conv_channels.c */
+size_t TN_FN(conv_channels_scratch)(const ConvShape *s);
+void TN_FN(conv_channels)(const ConvShape *s, const ConvPatch *p, void *scratch);
+
+/* common/conv_f64.c */
+void conv_f64_plan_common(TnCall *call); /* of a call that has results */
+void conv_f64_run_common(const TnCall *call, int64_t task, void *scratch);
+
+static inline int64_t conv_smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* Where result (row, column) of the patch is, for channel o, in a tensor of these strides. */
+static inline int64_t conv_place(const int64_t *strides, const ConvPatch *p, int64_t row,
+                                 int64_t column, int64_t o) {
+    return p->b * strides[0] + o * strides[1] + p->depth * strides[2 + DEPTH] +
+           (p->row + row) * strides[2 + HEIGHT] + (p->column + column) * strides[2 + WIDTH];
+}
+
+/* The window of a patch in x itself. It may start before x where there is padding. */
+static inline ConvWindow conv_in_place(const ConvShape *s, const ConvPatch *p) {
+    const int64_t *xs = s->x_strides;
+    int64_t first[SPATIAL] = {p->depth, p->row, p->column};
+    ConvWindow window = {.x = s->x, .line = xs[2 + HEIGHT], .column = xs[2 + WIDTH]};
+    window.plane = s->dilation[DEPTH] * xs[2 + DEPTH];
+    window.at = p->b * xs[0] + p->set * (s->product ? s->channels : s->block) * xs[1];
+    for (int i = 0; i < SPATIAL; i++)
+        window.at += (first[i] * s->stride[i] - s->pad[i]) * xs[2 + i];
+    return window;
+}
+
+/* Results and taps are neighbours: conv_channels.c has loops for some widths of kernels. */
+static inline bool conv_neighbours(const ConvShape *s) {
+    return s->stride[WIDTH] == 1 && s->dilation[WIDTH] == 1 && s->channels == 1;
+}
+
+/* How many neighbouring results are done at once: as many as registers hold beside the weights. */
+static inline int64_t conv_results(const ConvShape *s) {
+    return VF_WIDTH > 1 && conv_neighbours(s) && s->kernel[WIDTH] == 7 ? 7 : CONV_RESULTS;
+}
+
+/* How many results of a row, from this column on, have all their taps along WIDTH in x. */
+static inline int64_t conv_columns_inside(const ConvShape *s, int64_t column) {
+    int64_t reach = (s->kernel[WIDTH] - 1) * s->dilation[WIDTH];
+    int64_t last = s->in[WIDTH] - 1 - reach + s->pad[WIDTH];
+    if (column * s->stride[WIDTH] < s->pad[WIDTH] || last < 0) return 0;
+    int64_t end = last / s->stride[WIDTH] + 1;
+    return end > column ? end - column : 0;
+}
 
 #endif

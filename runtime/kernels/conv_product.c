@@ -1,105 +1,130 @@
-/* conv of many channels: a patch's results as a product, for the micro-kernels of gemm.h.
+/* conv of many channels: rows of windows times a matrix of weights, by the micro-kernels of gemm.h.
  *
- *     y[o, p] = bias[o] + sum over taps t of w[o, t] B[t, p]
+ *     y[p, o] = sum over runs r, j of window[run[r] + p's place + j] B[r k + j, o]
  *
- * B, what tap t finds for place p, is packed into panels of 16 places; the places of a patch are
- * counted row by row, so that narrow images fill panels too. Then rows of w pass over all of B, so
- * that weights are read once per patch. */
+ * A tile is some neighbouring results of one row. What their taps find are runs of floats: all taps
+ * along WIDTH at once where places are neighbours, else the channels of one tap. B is in panels,
+ * which are used as gemm does it: a group stays in the cache while all rows of the patch pass over
+ * it, and the next is fetched meanwhile. Groups of channels use columns of the same panels. */
 #include <string.h>
 #include "runtime/kernels/conv.h"
-#include "runtime/kernels/gemm.h"
+#include "runtime/kernels/map.h"
 #include "runtime/kernels/simd.h"
 
-static int64_t panels_of(const ConvShape *s) {
-    return TN_CEIL_DIV(s->rows * s->width, TN_PANEL);
+typedef struct Product {
+    const ConvShape *s;
+    const ConvPatch *p;
+    int64_t k;           /* of B: taps x channels */
+    int64_t first, last; /* columns of the group */
+    float *panels;       /* where panels are made if they are not stored as floats */
+    ConvWindow window;
+    int64_t row, line; /* steps from result to result */
+    TileShape shape;
+} Product;
+
+static bool stored(const ConvShape *s) {
+    return s->w->layout == TN_LAYOUT_PANELS16 && s->w->dtype == TN_F32;
 }
 
 size_t TN_FN(conv_product_scratch)(const ConvShape *s) {
-    return (size_t)(panels_of(s) * s->taps) * TN_PANEL * sizeof(float);
+    size_t floats = stored(s) ? 0 : (size_t)(s->taps * s->channels * TN_PANEL * TILE_MAX_PANELS);
+    return (size_t)(s->taps + s->taps % 2) * sizeof(int64_t) + floats * sizeof(float);
 }
 
-/* A panel of B; from: where the places find their input, relative to the tap's. */
-static void pack_panel(const ConvShape *s, float *to, const int64_t *taps, const float *input,
-                       const int32_t *from) {
-    bool neighbours = true;
-    for (int i = 1; i < TN_PANEL; i++) neighbours = neighbours && from[i] == from[0] + i;
-    for (int64_t t = 0; t < s->taps; t++, to += TN_PANEL) {
-        const float *x = input + taps[t];
-        if (neighbours)
-            memcpy(to, x + from[0], TN_PANEL * sizeof *to);
-        else
-            for (int i = 0; i < TN_PANEL; i += VF_WIDTH)
-                vf_store(to + i, vf_gather(x, vi_load(from + i)));
-    }
+/* Where the runs start; returns how many there are and sets their length. */
+static int64_t list_runs(const ConvShape *s, const ConvWindow *window, int64_t *run,
+                         int64_t *length) {
+    bool joint = s->dilation[WIDTH] == 1 && window->column == s->channels;
+    int64_t count = 0, columns = joint ? 1 : s->kernel[WIDTH];
+    *length = joint ? s->kernel[WIDTH] * s->channels : s->channels;
+    for (int64_t d = 0; d < s->kernel[DEPTH]; d++)
+        for (int64_t h = 0; h < s->kernel[HEIGHT]; h++)
+            for (int64_t w = 0; w < columns; w++)
+                run[count++] = d * window->plane + h * s->dilation[HEIGHT] * window->line +
+                               w * s->dilation[WIDTH] * window->column;
+    return count;
 }
 
-/* Places beyond the patch's last read what that reads. */
-static void pack(const ConvShape *s, const ConvPatch *p, float *to, const int64_t *taps,
-                 const float *input) {
-    int64_t places = p->rows * p->columns, row = 0, column = 0;
-    int64_t x_row = s->stride[HEIGHT] * s->stride[WIDTH] * s->phase_columns;
-    for (int64_t first = 0; first < places; first += TN_PANEL, to += s->taps * TN_PANEL) {
-        int32_t from[TN_PANEL];
-        for (int i = 0; i < TN_PANEL; i++) {
-            from[i] = (int32_t)(row * x_row + column);
-            if (first + i + 1 >= places) continue;
-            if (++column < p->columns) continue;
-            column = 0;
-            row++;
-        }
-        pack_panel(s, to, taps, input, from);
-    }
+/* Columns o.. of B, which weights [O, C, kernel] hold, as a panel: tap by tap. */
+static void pack_panel(const Product *m, float *to, int64_t o) {
+    const ConvShape *s = m->s;
+    const int64_t *ws = s->w_strides;
+    const float *from = (const float *)s->w->data + o * ws[0];
+    int64_t n = conv_smaller(TN_PANEL, m->last - o);
+    for (int64_t d = 0; d < s->kernel[DEPTH]; d++)
+        for (int64_t h = 0; h < s->kernel[HEIGHT]; h++)
+            for (int64_t w = 0; w < s->kernel[WIDTH]; w++, to += s->channels * TN_PANEL)
+                TN_FN(tile_pack)
+    (to, from + d * ws[2 + DEPTH] + h * ws[2 + HEIGHT] + w * ws[2 + WIDTH], ws[1], ws[0],
+     s->channels, n);
 }
 
-/* One row of a tile, the results of a channel from place `first` on. */
-static void store(const ConvShape *s, const ConvPatch *p, float *y, const float *tile, float bias,
-                  int64_t first, int64_t n) {
-    int64_t y_row = s->y_strides[2 + HEIGHT], y_column = s->y_strides[2 + WIDTH];
-    if (y_column == 1 && (p->rows == 1 || y_row == p->columns)) {
-        const vf b = vf_set1(bias);
-        int64_t i = 0;
-        for (y += first; i + VF_WIDTH <= n; i += VF_WIDTH)
-            vf_store(y + i, vf_add(vf_load(tile + i), b));
-        if (i < n) vf_store_n(y + i, vf_add(vf_load(tile + i), b), n - i);
-        return;
+/* `count` panels from number p on; those of weights that are no panels start at the group's first
+ * column. */
+static const float *panels_of(const Product *m, int64_t p, int count) {
+    const TnTensor *w = m->s->w;
+    int64_t floats = m->k * TN_PANEL;
+    if (w->layout != TN_LAYOUT_PANELS16) {
+        for (int i = 0; i < count; i++)
+            pack_panel(m, m->panels + i * floats, m->first + (p + i) * TN_PANEL);
+        return m->panels;
     }
-    int64_t row = first / p->columns, column = first % p->columns;
-    for (int64_t i = 0; i < n; i++) {
-        y[row * y_row + column * y_column] = tile[i] + bias;
-        if (++column < p->columns) continue;
-        column = 0;
-        row++;
-    }
+    const char *at = (const char *)w->data + p * floats * (int64_t)tn_dtype_size((TnDType)w->dtype);
+    if (w->dtype == TN_F32) return (const float *)(const void *)at;
+    TN_FN(map_load)(m->panels, at, (TnDType)w->dtype, 1, count * floats);
+    return m->panels;
 }
 
-void TN_FN(conv_product)(const ConvShape *s, const ConvPatch *p, const int64_t *taps,
-                         const float *input, void *scratch, int64_t o, int64_t end) {
+/* All results of the patch for a group of panels; column: the channel that is the first panel's
+ * first column. */
+static void run_group(const Product *m, Tile *t, int panels, int64_t column) {
     _Alignas(64) float buffer[TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
-    int64_t places = p->rows * p->columns, panels = TN_CEIL_DIV(places, TN_PANEL);
-    int64_t out = p->g * s->outputs + o;
-    TileShape shape = tile_shape(end - o, s->taps);
-    int64_t tiles = TN_CEIL_DIV(end - o, shape.rows);
-    float *y = s->y + p->b * s->y_strides[0] + out * s->y_strides[1] +
-               p->depth * s->y_strides[2 + DEPTH] + p->row * s->y_strides[2 + HEIGHT] +
-               p->column * s->y_strides[2 + WIDTH];
-    pack(s, p, scratch, taps, input);
-    for (int64_t i = 0; i < tiles; i++) {
-        int64_t r = deal(end - o, tiles, i), count = deal(end - o, tiles, i + 1) - r;
-        for (int64_t j = 0; j < panels; j += shape.panels) {
-            int64_t now = panels - j < shape.panels ? panels - j : shape.panels;
-            int64_t first = j * TN_PANEL, n = now * TN_PANEL;
-            if (n > places - first) n = places - first;
-            Tile t = {.k = s->taps, .a = s->w + (out + r) * s->taps, .a_row = s->taps};
-            t.b = (const float *)scratch + first * s->taps;
-            t.b_row = TN_PANEL;
-            t.b_panel = TN_PANEL * s->taps;
-            t.c = buffer;
-            t.c_row = now * TN_PANEL;
-            t.prefetch = (const char *)t.b;
-            TN_FN(tile_kernels).tile[now][count](&t);
-            for (int64_t k = 0; k < count; k++)
-                store(s, p, y + (r + k) * s->y_strides[1], buffer + k * t.c_row,
-                      s->bias ? s->bias[out + r + k] : 0, first, n);
+    int64_t tiles = TN_CEIL_DIV(m->p->columns, m->shape.rows);
+    int64_t from = column < m->first ? m->first : column;
+    int64_t end = conv_smaller(m->last, column + panels * TN_PANEL);
+    int64_t most = panels > 1 ? 128 : 64, share = TN_CEIL_DIV(64 * panels, tiles * m->p->rows);
+    t->prefetch_step = stored(m->s) ? conv_smaller(share, most) : 0;
+    t->c = buffer;
+    t->c_row = panels * TN_PANEL;
+    for (int64_t i = 0; i < m->p->rows; i++)
+        for (int64_t j = 0; j < tiles; j++) {
+            int64_t at = deal(m->p->columns, tiles, j);
+            int64_t rows = deal(m->p->columns, tiles, j + 1) - at;
+            t->a = m->window.x + m->window.at + i * m->line + at * m->row;
+            TN_FN(tile_kernels).tile[panels][rows](t);
+            t->prefetch += m->k * t->prefetch_step;
+            TN_FN(conv_end)
+            (m->s, m->p, i, at, rows, from, end - from, buffer + (from - column), t->c_row);
         }
+}
+
+void TN_FN(conv_product)(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch) {
+    int64_t *run = scratch;
+    Product m = {.s = s,
+                 .p = p,
+                 .k = s->taps * s->channels,
+                 .first = p->set * s->outputs,
+                 .last = (p->set + 1) * s->outputs,
+                 .panels = (float *)(run + s->taps + s->taps % 2)};
+    float *copy = (float *)((char *)scratch + TN_FN(conv_product_scratch)(s));
+    m.window = s->in_place ? conv_in_place(s, p) : TN_FN(conv_copy)(s, p, copy);
+    m.row = s->stride[WIDTH] * m.window.column;
+    m.line = s->stride[HEIGHT] * m.window.line;
+    m.shape = tile_shape(p->columns, m.row);
+    Tile t = {.a_row = m.row, .b_row = TN_PANEL, .b_panel = m.k * TN_PANEL, .run = run};
+    t.runs = list_runs(s, &m.window, run, &t.k);
+
+    bool packed = s->w->layout == TN_LAYOUT_PANELS16;
+    int64_t base = packed ? 0 : m.first; /* the channel of panel 0 */
+    int64_t p0 = (m.first - base) / TN_PANEL, p1 = TN_CEIL_DIV(m.last - base, TN_PANEL);
+    int64_t groups = TN_CEIL_DIV(p1 - p0, m.shape.panels);
+    int64_t at = p0 + deal(groups, s->splits, split) * m.shape.panels;
+    int64_t end = p0 + deal(groups, s->splits, split + 1) * m.shape.panels;
+    end = conv_smaller(end, p1);
+    for (; at < end; at += m.shape.panels) {
+        int panels = (int)conv_smaller(m.shape.panels, end - at);
+        t.b = panels_of(&m, at, panels);
+        t.prefetch = (const char *)(t.b + (stored(s) ? panels * t.b_panel : 0));
+        run_group(&m, &t, panels, base + at * TN_PANEL);
     }
 }

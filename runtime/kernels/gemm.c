@@ -1,4 +1,5 @@
-/* gemm: c[.., n] = act(a[.., k] b[k, n] + bias[n]) + residual[.., n], b a packed constant (pack.h).
+/* gemm: c[.., n] = act(a[.., k] b[k, n] + bias[n]) + residual[.., n], b a packed constant (pack.h);
+ * the residual may be added before the activation instead.
  *
  * M = product of the leading dims. A stays where it is. A task owns a block of rows and a run of
  * B's panels, contiguous in memory:
@@ -30,6 +31,7 @@ typedef struct Gemm {
     const float *bias;     /* NULL if absent */
     float *base[MATRICES]; /* residual: NULL if absent */
     TnActivation activation;
+    bool residual_first;
     Loop rows; /* leading axes, merged where strides allow; the longest, tiled, is last */
     int64_t row[MATRICES]; /* its strides */
 } Gemm;
@@ -56,7 +58,9 @@ static Gemm gemm_of(const TnCall *call) {
         [A] = call->operands[0], [C] = *c, [RESIDUAL] = residual->data ? *residual : *c};
     Gemm g = {.n = b->dims[1], .k = b->dims[0], .b = b->data, .bias = bias->data};
     g.b_dtype = (TnDType)b->dtype;
-    g.activation = (TnActivation)((const ParamsGemm *)call->params)->activation;
+    const ParamsGemm *params = call->params;
+    g.activation = (TnActivation)params->activation;
+    g.residual_first = params->flags & TN_RESIDUAL_FIRST;
     g.base[A] = call->operands[0].data;
     g.base[C] = c->data;
     g.base[RESIDUAL] = residual->data;
@@ -103,42 +107,36 @@ void TN_FN(gemm_plan)(TnCall *call) {
         g.b_dtype == TN_F32 ? 0 : (size_t)(g.k * shape.panels * TN_PANEL) * sizeof(float);
 }
 
-/* C = act(tile + bias) + residual for one tile; columns 0..cols-1 of it exist. */
-ALWAYS_INLINE void finish_as(const Gemm *g, const float *tile, int64_t tile_row, int64_t rows,
-                             int64_t column, int64_t cols, const int64_t offset[MATRICES],
-                             TnActivation act) {
-    const float *bias = g->bias ? g->bias + column : NULL;
-    for (int64_t i = 0; i < rows; i++) {
-        const float *from = tile + i * tile_row;
-        float *c = g->base[C] + offset[C] + i * g->row[C] + column;
-        const float *residual =
-            g->base[RESIDUAL] ? g->base[RESIDUAL] + offset[RESIDUAL] + i * g->row[RESIDUAL] + column
-                              : NULL;
-        int64_t n = 0;
-        for (; n + VF_WIDTH <= cols; n += VF_WIDTH) {
-            vf x = vf_load(from + n);
-            if (bias) x = vf_add(x, vf_load(bias + n));
-            x = vf_activate(x, act);
-            if (residual) x = vf_add(x, vf_load(residual + n));
-            vf_store(c + n, x);
-        }
-        if (n < cols) {
-            vf x = vf_load(from + n);
-            if (bias) x = vf_add(x, vf_load_n(bias + n, cols - n));
-            x = vf_activate(x, act);
-            if (residual) x = vf_add(x, vf_load_n(residual + n, cols - n));
-            vf_store_n(c + n, x, cols - n);
-        }
-    }
+/* `n` floats from p on, at most a vector. */
+static inline vf some(const float *p, int64_t n) {
+    return n == VF_WIDTH ? vf_load(p) : vf_load_n(p, n);
 }
 
-static void finish(const Gemm *g, const float *tile, int64_t tile_row, int64_t rows, int64_t column,
-                   int64_t cols, const int64_t offset[MATRICES]) {
-    switch (g->activation) {
-#define X(upper, lower, number)                                                   \
-    case TN_ACT_##upper:                                                          \
-        finish_as(g, tile, tile_row, rows, column, cols, offset, TN_ACT_##upper); \
-        break;
+ALWAYS_INLINE void end_as(const TileEnd *e, const float *tile, int64_t tile_row, int64_t rows,
+                          int64_t cols, TnActivation act) {
+    const bool first = e->residual && e->residual_first, after = e->residual && !first;
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < cols; j += VF_WIDTH) {
+            const int64_t n = cols - j < VF_WIDTH ? cols - j : VF_WIDTH;
+            const float *residual = e->residual ? e->residual + i * e->residual_row + j : NULL;
+            float *c = e->c + i * e->c_row + j;
+            vf x = some(tile + i * tile_row + j, n);
+            if (e->bias) x = vf_add(x, some(e->bias + j, n));
+            if (first) x = vf_add(x, some(residual, n));
+            x = vf_activate(x, act);
+            if (after) x = vf_add(x, some(residual, n));
+            if (n == VF_WIDTH)
+                vf_store(c, x);
+            else
+                vf_store_n(c, x, n);
+        }
+}
+
+void TN_FN(tile_end)(const TileEnd *e, const float *tile, int64_t tile_row, int64_t rows,
+                     int64_t cols) {
+    switch (e->activation) {
+#define X(upper, lower, number) \
+    case TN_ACT_##upper: end_as(e, tile, tile_row, rows, cols, TN_ACT_##upper); break;
         TN_ACTIVATIONS(X)
 #undef X
     default: break;
@@ -156,7 +154,15 @@ static void run_tile(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int p
     t->c = plain ? g->base[C] + offset[C] + column : buffer;
     t->c_row = plain ? g->row[C] : panels * TN_PANEL;
     kernel(t);
-    if (!plain) finish(g, buffer, t->c_row, rows, column, cols, offset);
+    if (plain) return;
+    TileEnd end = {.c = g->base[C] + offset[C] + column,
+                   .c_row = g->row[C],
+                   .residual_row = g->row[RESIDUAL],
+                   .activation = g->activation,
+                   .residual_first = g->residual_first};
+    if (g->bias) end.bias = g->bias + column;
+    if (g->base[RESIDUAL]) end.residual = g->base[RESIDUAL] + offset[RESIDUAL] + column;
+    TN_FN(tile_end)(&end, buffer, t->c_row, rows, cols);
 }
 
 static const void *panel_at(const Gemm *g, int64_t p) {

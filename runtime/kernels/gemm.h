@@ -14,6 +14,9 @@
  *   m |  A   | |   acc   |   acc   |     A[i, k]         =  a[i * a_row + k]
  *     +------+ +---------+---------+     C[i, 16 j + n]  =  c[i * c_row + 16 j + n]
  *
+ * A convolution's rows of A are windows of an image: several runs of k floats, each somewhere else,
+ * A[i, r * k + j] = a[run[r] + i * a_row + j]; B goes on from run to run.
+ *
  * Nothing is assumed about alignment. */
 #ifndef TENON_RUNTIME_KERNELS_GEMM_H
 #define TENON_RUNTIME_KERNELS_GEMM_H
@@ -21,6 +24,7 @@
 #include <stdbool.h>
 #include "runtime/kernels/family.h"
 #include "runtime/pack.h"
+#include "runtime/params.h"
 
 #define TILE_MAX_ROWS   12
 #define TILE_MAX_PANELS 4
@@ -53,6 +57,8 @@ static inline int64_t tile_tasks(double ns) {
 
 typedef struct Tile {
     int64_t k;
+    int64_t runs;       /* of k each, ... */
+    const int64_t *run; /* ... where each starts in A; NULL: one, at 0 */
     const float *a, *b;
     float *c;
     int64_t a_row, b_row, b_panel, c_row;
@@ -66,6 +72,18 @@ typedef void TileFn(const Tile *t);
  * width <= 16. */
 typedef void TransposeFn(float *to, int64_t to_row, const float *from, int64_t from_row,
                          int64_t rows, int64_t cols, int64_t width);
+
+/* What becomes of a tile: c = act(tile + bias) + residual, or act(tile + bias + residual). */
+typedef struct TileEnd {
+    const float *bias, *residual; /* of the tile's first element; NULL: none */
+    float *c;                     /* may be the tile itself */
+    int64_t residual_row, c_row;
+    TnActivation activation;
+    bool residual_first; /* added before the activation */
+} TileEnd;
+
+void TN_FN(tile_end)(const TileEnd *e, const float *tile, int64_t tile_row, int64_t rows,
+                     int64_t cols);
 
 /* Largest tile of one shape. Every smaller one exists too. */
 typedef struct TileShape {

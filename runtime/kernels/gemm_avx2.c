@@ -22,16 +22,21 @@ ALWAYS_INLINE void step(__m256 acc[ROWS][2], const float *a[2], int64_t a_row, c
 
 ALWAYS_INLINE void tile(const Tile *t, int rows) {
     const int64_t a_row = t->a_row, b_row = t->b_row, depth = t->k;
-    const float *a[2] = {t->a, t->a + 3 * a_row}, *b = t->b;
+    const float *b = t->b;
     const char *next = t->prefetch;
     __m256 acc[ROWS][2];
     UNROLL for (int i = 0; i < rows; i++) {
         acc[i][0] = acc[i][1] = _mm256_setzero_ps();
     }
-    for (int64_t k = 0; k < depth; k++, b += b_row, next += t->prefetch_step) {
-        _mm_prefetch(next, _MM_HINT_T1);
-        step(acc, a, a_row, b, rows);
-    }
+    int64_t r = 0;
+    do {
+        const float *from = t->run ? t->a + t->run[r] : t->a;
+        const float *a[2] = {from, from + 3 * a_row};
+        for (int64_t k = 0; k < depth; k++, b += b_row, next += t->prefetch_step) {
+            _mm_prefetch(next, _MM_HINT_T1);
+            step(acc, a, a_row, b, rows);
+        }
+    } while (++r < t->runs);
     UNROLL for (int i = 0; i < rows; i++) {
         _mm256_storeu_ps(t->c + i * t->c_row, acc[i][0]);
         _mm256_storeu_ps(t->c + i * t->c_row + HALF, acc[i][1]);

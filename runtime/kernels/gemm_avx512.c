@@ -29,7 +29,7 @@ ALWAYS_INLINE void step(__m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS], const float 
 
 ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
     const int64_t a_row = t->a_row, b_row = t->b_row, b_panel = t->b_panel, depth = t->k;
-    const float *a[4] = {t->a, t->a + 3 * a_row, t->a + 6 * a_row, t->a + 9 * a_row}, *b = t->b;
+    const float *b = t->b;
     const char *next = t->prefetch;
     __m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS];
     UNROLL for (int i = 0; i < rows; i++) {
@@ -37,11 +37,16 @@ ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
             acc[i][j] = _mm512_setzero_ps();
         }
     }
-    for (int64_t k = 0; k < depth; k++, b += b_row, next += t->prefetch_step) {
-        _mm_prefetch(next, _MM_HINT_T1);
-        _mm_prefetch(next + 64, _MM_HINT_T1);
-        step(acc, a, a_row, b, b_panel, rows, panels);
-    }
+    int64_t r = 0;
+    do {
+        const float *from = t->run ? t->a + t->run[r] : t->a;
+        const float *a[4] = {from, from + 3 * a_row, from + 6 * a_row, from + 9 * a_row};
+        for (int64_t k = 0; k < depth; k++, b += b_row, next += t->prefetch_step) {
+            _mm_prefetch(next, _MM_HINT_T1);
+            _mm_prefetch(next + 64, _MM_HINT_T1);
+            step(acc, a, a_row, b, b_panel, rows, panels);
+        }
+    } while (++r < t->runs);
     UNROLL for (int i = 0; i < rows; i++) {
         UNROLL for (int j = 0; j < panels; j++) {
             _mm512_storeu_ps(t->c + i * t->c_row + TN_PANEL * j, acc[i][j]);

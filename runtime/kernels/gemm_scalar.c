@@ -9,25 +9,36 @@ enum { ROWS = 3, QUADS = TN_PANEL / 4, BLOCK = 64 };
 
 typedef float Quad __attribute__((vector_size(16)));
 
-ALWAYS_INLINE void tile(const Tile *t, int rows) {
-    const float *a = t->a, *b = t->b;
-    const int64_t a_row = t->a_row, b_row = t->b_row, depth = t->k;
-    Quad sum[ROWS][QUADS] = {{{0}}};
-    for (int64_t k = 0; k < depth;) {
-        int64_t end = k + BLOCK < depth ? k + BLOCK : depth;
-        Quad acc[ROWS][QUADS] = {{{0}}};
-        for (; k < end; k++, a++, b += b_row) {
-            Quad bv[QUADS];
-            memcpy(bv, b, sizeof bv);
-            UNROLL for (int i = 0; i < rows; i++) {
-                UNROLL for (int j = 0; j < QUADS; j++) {
-                    acc[i][j] += a[i * a_row] * bv[j];
-                }
+/* acc[i] += A[i, ..] B over `count` consecutive k. */
+ALWAYS_INLINE void block(Quad acc[ROWS][QUADS], const Tile *t, const float *a, const float *b,
+                         int64_t count, int rows) {
+    const int64_t a_row = t->a_row, b_row = t->b_row;
+    for (int64_t k = 0; k < count; k++, a++, b += b_row) {
+        Quad bv[QUADS];
+        memcpy(bv, b, sizeof bv);
+        UNROLL for (int i = 0; i < rows; i++) {
+            UNROLL for (int j = 0; j < QUADS; j++) {
+                acc[i][j] += a[i * a_row] * bv[j];
             }
         }
-        for (int i = 0; i < rows; i++)
-            for (int j = 0; j < QUADS; j++) sum[i][j] += acc[i][j];
     }
+}
+
+ALWAYS_INLINE void tile(const Tile *t, int rows) {
+    const float *b = t->b;
+    Quad sum[ROWS][QUADS] = {{{0}}};
+    int64_t r = 0;
+    do {
+        const float *a = t->run ? t->a + t->run[r] : t->a;
+        for (int64_t k = 0; k < t->k; k += BLOCK) {
+            int64_t count = k + BLOCK < t->k ? BLOCK : t->k - k;
+            Quad acc[ROWS][QUADS] = {{{0}}};
+            block(acc, t, a + k, b, count, rows);
+            b += count * t->b_row;
+            for (int i = 0; i < rows; i++)
+                for (int j = 0; j < QUADS; j++) sum[i][j] += acc[i][j];
+        }
+    } while (++r < t->runs);
     for (int i = 0; i < rows; i++) memcpy(t->c + i * t->c_row, sum[i], sizeof sum[i]);
 }
 

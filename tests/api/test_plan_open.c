@@ -334,7 +334,8 @@ static void instructions(void **state) {
         "function 'main': instruction 2: gemm: operand 3 views a buffer of another function");
     *operand(2, 3) = y;
     ((ParamsGemm *)params(2))->activation = 50;
-    expect_after_rehash(TENON_E_INVALID, "function 'main': instruction 2: activation 50");
+    expect_after_rehash(TENON_E_INVALID,
+                        "function 'main': instruction 2: activation 50, flags 0x0");
     ((ParamsGemm *)params(2))->activation = 0;
     ((ParamsGather *)params(0))->axis = 2;
     expect_after_rehash(TENON_E_INVALID, "function 'main': instruction 0: axis 2 of rank 2");

@@ -1,6 +1,11 @@
 /* conv on every ISA against plain loops: 1 to 3 spatial axes, groups, strides, dilation, padding on
- * either side, extents around vector and tile edges, strided operands, f32 and f64. */
+ * either side, extents around vector and tile edges, operands in every order of memory, weights in
+ * panels of every type, every way to end, f32 and f64. */
+#include "tests/kernels/panels.h"
 #include "tests/kernels/views.h"
+
+/* How a tensor lies in memory. */
+typedef enum Order { ROW_MAJOR, CHANNELS_LAST, SHUFFLED, ORDERS } Order;
 
 typedef struct Case {
     int spatial;
@@ -8,6 +13,11 @@ typedef struct Case {
     int64_t in[3], kernel[3];
     uint32_t stride[3], dilation[3], pad_begin[3], pad_end[3];
     int bias;
+    TnDType panels; /* of the weights; TN_NONE: none, but strided */
+    bool wide;      /* f64 */
+    Order x, y, w;
+    bool residual, residual_first;
+    uint32_t act;
 } Case;
 
 static double at(const TnTensor *t, const int64_t *index) {
@@ -39,132 +49,297 @@ static double expected(const Case *c, const TnTensor *x, const TnTensor *w, cons
     return sum;
 }
 
-static void check_case(TnIsa isa, const Case *c, uint32_t seed) {
-    uint32_t random = seed;
+static View ordered(TnDType t, int rank, const int64_t *dims, Order order, uint32_t *random) {
+    if (order != CHANNELS_LAST) return view_new(t, rank, dims, order == SHUFFLED ? random : NULL);
+    View v = view_new(t, rank, dims, NULL);
+    int64_t stride = dims[1];
+    v.t.strides[1] = 1;
+    for (int i = rank - 1; i >= 2; stride *= dims[i--]) v.t.strides[i] = stride;
+    v.t.strides[0] = stride;
+    return v;
+}
+
+/* The weights as panels of [kernel C, O]; they are rounded to the panels' type first. */
+static TnTensor panels_of(const Case *c, const View *w) {
+    int64_t o = w->t.dims[0], taps = 1, index[5];
+    for (int i = 0; i < c->spatial; i++) taps *= c->kernel[i];
+    int64_t k = taps * c->channels;
+    float *matrix = malloc((size_t)(k * o + 1) * sizeof *matrix);
+    for (int64_t i = 0; i < k; i++)
+        for (int64_t j = 0; j < o; j++) {
+            int64_t tap = i / c->channels;
+            index[0] = j, index[1] = i % c->channels;
+            for (int a = c->spatial - 1; a >= 0; tap /= c->kernel[a--])
+                index[2 + a] = tap % c->kernel[a];
+            void *place = view_at(&w->t, index, w->t.rank);
+            real_set(TN_F32, place, round_to(c->panels, real_get(TN_F32, place)));
+            matrix[i * o + j] = (float)real_get(TN_F32, place);
+        }
+    float *panels = pack_panels(matrix, k, o);
+    if (c->panels != TN_F32) narrow(c->panels, matrix, k * o, panels, tn_panels_elements(k, o));
+    free(matrix);
+    TnTensor t = dense(panels, c->panels, 2, (int64_t[]){k, o});
+    t.layout = TN_LAYOUT_PANELS16;
+    return t;
+}
+
+typedef struct Operands {
+    View x, w, bias, residual, y;
+    TnTensor panels;
+    ParamsConv params;
+} Operands;
+
+static Operands operands_of(const Case *c, TnDType t, uint32_t *random) {
     int rank = 2 + c->spatial;
-    TnDType t = seed % 4 == 3 ? TN_F64 : TN_F32;
     int64_t xd[5] = {c->batch, c->groups * c->channels},
             wd[5] = {c->groups * c->outputs, c->channels};
     int64_t yd[5] = {c->batch, c->groups * c->outputs};
-    ParamsConv params = {.spatial = (uint32_t)c->spatial, .groups = (uint32_t)c->groups};
+    Operands o = {.params = {.spatial = (uint32_t)c->spatial,
+                             .groups = (uint32_t)c->groups,
+                             .activation = c->act,
+                             .flags = c->residual_first ? TN_RESIDUAL_FIRST : 0}};
     for (int i = 0; i < c->spatial; i++) {
         xd[2 + i] = c->in[i], wd[2 + i] = c->kernel[i];
         int64_t padded = c->in[i] + c->pad_begin[i] + c->pad_end[i];
         yd[2 + i] = (padded - (c->kernel[i] - 1) * c->dilation[i] - 1) / c->stride[i] + 1;
-        params.stride[i] = c->stride[i], params.dilation[i] = c->dilation[i];
-        params.pad_begin[i] = c->pad_begin[i], params.pad_end[i] = c->pad_end[i];
+        if (c->panels) o.params.kernel[i] = (uint32_t)c->kernel[i];
+        o.params.stride[i] = c->stride[i], o.params.dilation[i] = c->dilation[i];
+        o.params.pad_begin[i] = c->pad_begin[i], o.params.pad_end[i] = c->pad_end[i];
     }
-    View x = view_new(t, rank, xd, seed % 3 ? NULL : &random), w = view_new(t, rank, wd, NULL);
-    View y = view_new(t, rank, yd, seed % 3 ? NULL : &random);
-    View bias = view_new(t, 1, &yd[1], NULL);
-    view_randomise(&x, &random);
-    view_randomise(&w, &random);
-    view_randomise(&bias, &random);
-    if (!c->bias) bias.t.data = NULL;
-    TnTensor operands[] = {x.t, w.t, bias.t, y.t};
-    call_kernel(isa, OP_conv, &params, operands, 3, 1, NULL, 0);
-    for (int64_t i = 0, n = view_count(&y.t); i < n; i += 1 + n / 400) {
+    o.x = ordered(t, rank, xd, c->x, random);
+    o.w = ordered(t, rank, wd, c->wide ? ROW_MAJOR : c->w, random);
+    o.y = ordered(t, rank, yd, c->y, random);
+    o.residual = ordered(t, rank, yd, (Order)pick(random, ORDERS), random);
+    o.bias = view_new(t, 1, &yd[1], NULL);
+    View *all[] = {&o.x, &o.w, &o.bias, &o.residual};
+    for (int i = 0; i < 4; i++) view_randomise(all[i], random);
+    if (c->panels) o.panels = panels_of(c, &o.w);
+    if (!c->bias) o.bias.t.data = NULL;
+    if (!c->residual) o.residual.t.data = NULL;
+    return o;
+}
+
+static void check_case(TnIsa isa, const Case *c, uint32_t seed) {
+    uint32_t random = seed;
+    TnDType t = c->wide ? TN_F64 : TN_F32;
+    Operands o = operands_of(c, t, &random);
+    TnTensor operands[] = {o.x.t, c->panels ? o.panels : o.w.t, o.bias.t, o.residual.t, o.y.t};
+    call_kernel(isa, OP_conv, &o.params, operands, 4, 1, NULL, 0);
+    for (int64_t i = 0, n = view_count(&o.y.t); i < n; i += 1 + n / 400) {
         int64_t index[5];
-        view_index(&y.t, i, index);
-        double size = 1, want = expected(c, &x.t, &w.t, index, &size);
-        want += c->bias ? at(&bias.t, &index[1]) : 0;
-        double got = at(&y.t, index), near = t == TN_F64 ? 1e-14 : 1e-6;
+        view_index(&o.y.t, i, index);
+        double size = 1, want = expected(c, &o.x.t, &o.w.t, index, &size);
+        want += c->bias ? at(&o.bias.t, &index[1]) : 0;
+        want = ended(want, c->act, c->residual ? at(&o.residual.t, index) : 0, c->residual_first);
+        double got = at(&o.y.t, index), near = c->wide ? 1e-14 : 1e-6;
         if (!(fabs(got - want) <= near * size)) fail_msg("seed %u: %g, not %g", seed, got, want);
     }
-    view_check(&y);
-    view_free(&x), view_free(&w), view_free(&y), view_free(&bias);
+    view_check(&o.y);
+    view_free(&o.x), view_free(&o.w), view_free(&o.y), view_free(&o.bias), view_free(&o.residual);
+    if (c->panels) free(o.panels.data);
+}
+
+/* Everything but the extents. */
+static void random_form(Case *c, uint32_t *random) {
+    static const TnDType types[] = {TN_NONE, TN_F32, TN_F16, TN_BF16};
+    c->bias = (int)pick(random, 2);
+    c->wide = pick(random, 5) == 0;
+    c->x = (Order)pick(random, ORDERS);
+    c->y = (Order)pick(random, ORDERS);
+    c->w = (Order)pick(random, ORDERS);
+    if (c->wide) return;
+    c->panels = types[pick(random, 4)];
+    c->residual = pick(random, 2);
+    c->residual_first = pick(random, 2);
+    c->act = pick(random, TN_ACT_COUNT);
 }
 
 static void random_shapes(void **state) {
     (void)state;
     FOR_EACH_ISA(isa)
-    for (uint32_t seed = 0; seed < 250; seed++) {
+    for (uint32_t seed = 0; seed < 400; seed++) {
         uint32_t random = seed;
         Case c = {.spatial = 1 + (int)pick(&random, 3), .batch = 1 + pick(&random, 2)};
         c.groups = pick(&random, 3) == 0 ? 1 + pick(&random, 4) : 1;
         c.channels = 1 + pick(&random, 5);
         c.outputs = pick(&random, 2) ? 1 + pick(&random, 4) : 7 + pick(&random, 12);
-        c.bias = (int)pick(&random, 2);
+        if (pick(&random, 4) == 0) {
+            c.groups = 1 + pick(&random, 70);
+            c.channels = c.outputs = 1;
+        }
         for (int i = 0; i < c.spatial; i++) {
-            c.kernel[i] = 1 + pick(&random, 4);
+            c.kernel[i] = 1 + pick(&random, i == c.spatial - 1 ? 7 : 4);
             c.stride[i] = 1 + pick(&random, 3);
             c.dilation[i] = 1 + pick(&random, 2);
             c.pad_begin[i] = pick(&random, 4);
             c.pad_end[i] = pick(&random, 4);
+            if (pick(&random, 3) == 0)
+                c.stride[i] = c.dilation[i] = 1, c.pad_begin[i] = c.pad_end[i] = 0;
             int64_t reach = (c.kernel[i] - 1) * c.dilation[i] + 1;
             c.in[i] = reach + pick(&random, i == c.spatial - 1 ? 40 : 6);
         }
+        random_form(&c, &random);
         check_case(isa, &c, seed);
     }
 }
 
+static const Case known[] = {
+    /* patches */
+    {.spatial = 2,
+     .batch = 1,
+     .groups = 1,
+     .channels = 3,
+     .outputs = 24,
+     .in = {64, 48},
+     .kernel = {16, 16},
+     .stride = {16, 16},
+     .dilation = {1, 1},
+     .bias = 1},
+    /* depthwise */
+    {.spatial = 2,
+     .batch = 1,
+     .groups = 10,
+     .channels = 1,
+     .outputs = 1,
+     .in = {14, 14},
+     .kernel = {7, 7},
+     .stride = {1, 1},
+     .dilation = {1, 1},
+     .pad_begin = {3, 3},
+     .pad_end = {3, 3},
+     .bias = 1},
+    /* audio */
+    {.spatial = 1,
+     .batch = 1,
+     .groups = 1,
+     .channels = 20,
+     .outputs = 16,
+     .in = {1000},
+     .kernel = {3},
+     .stride = {2},
+     .dilation = {1},
+     .pad_begin = {1},
+     .pad_end = {1},
+     .bias = 1},
+    /* padding only */
+    {.spatial = 1,
+     .batch = 1,
+     .groups = 1,
+     .channels = 1,
+     .outputs = 1,
+     .in = {1},
+     .kernel = {1},
+     .stride = {1},
+     .dilation = {1},
+     .pad_begin = {20},
+     .pad_end = {20}},
+    /* deep: narrow, and of so many channels that they are split over tasks */
+    {.spatial = 2,
+     .batch = 2,
+     .groups = 2,
+     .channels = 9,
+     .outputs = 150,
+     .in = {7, 7},
+     .kernel = {3, 3},
+     .stride = {1, 1},
+     .dilation = {1, 1},
+     .pad_begin = {1, 1},
+     .pad_end = {1, 1},
+     .bias = 1},
+    /* positions: a group's columns start inside a panel; the kernel is long */
+    {.spatial = 1,
+     .batch = 1,
+     .groups = 3,
+     .channels = 24,
+     .outputs = 24,
+     .in = {49},
+     .kernel = {128},
+     .stride = {1},
+     .dilation = {1},
+     .pad_begin = {64},
+     .pad_end = {64},
+     .bias = 1},
+    /* column: an image one place wide; each place of x is read where it is */
+    {.spatial = 2,
+     .batch = 1,
+     .groups = 1,
+     .channels = 20,
+     .outputs = 40,
+     .in = {90, 1},
+     .kernel = {3, 1},
+     .stride = {2, 1},
+     .dilation = {1, 1}},
+    /* wide: all but the edges is read where it is */
+    {.spatial = 2,
+     .batch = 1,
+     .groups = 80,
+     .channels = 1,
+     .outputs = 1,
+     .in = {6, 41},
+     .kernel = {5, 7},
+     .stride = {1, 1},
+     .dilation = {1, 1},
+     .pad_begin = {3, 3},
+     .pad_end = {3, 3},
+     .bias = 1},
+    /* wide, with a stride */
+    {.spatial = 2,
+     .batch = 1,
+     .groups = 32,
+     .channels = 1,
+     .outputs = 1,
+     .in = {9, 90},
+     .kernel = {3, 4},
+     .stride = {2, 2},
+     .dilation = {1, 1},
+     .pad_begin = {1, 1},
+     .pad_end = {1, 1},
+     .bias = 1},
+    /* wide, of 3 x 3 */
+    {.spatial = 2,
+     .batch = 1,
+     .groups = 16,
+     .channels = 1,
+     .outputs = 1,
+     .in = {3, 70},
+     .kernel = {3, 3},
+     .stride = {1, 1},
+     .dilation = {1, 1},
+     .pad_begin = {2, 2},
+     .pad_end = {2, 2},
+     .bias = 1},
+};
+
 static void known_layers(void **state) {
     (void)state;
-    static const Case patches = {.spatial = 2,
-                                 .batch = 1,
-                                 .groups = 1,
-                                 .channels = 3,
-                                 .outputs = 24,
-                                 .in = {64, 48},
-                                 .kernel = {16, 16},
-                                 .stride = {16, 16},
-                                 .dilation = {1, 1},
-                                 .bias = 1};
-    static const Case depthwise = {.spatial = 2,
-                                   .batch = 1,
-                                   .groups = 10,
-                                   .channels = 1,
-                                   .outputs = 1,
-                                   .in = {14, 14},
-                                   .kernel = {7, 7},
-                                   .stride = {1, 1},
-                                   .dilation = {1, 1},
-                                   .pad_begin = {3, 3},
-                                   .pad_end = {3, 3},
-                                   .bias = 1};
-    static const Case audio = {.spatial = 1,
-                               .batch = 1,
-                               .groups = 1,
-                               .channels = 20,
-                               .outputs = 16,
-                               .in = {1000},
-                               .kernel = {3},
-                               .stride = {2},
-                               .dilation = {1},
-                               .pad_begin = {1},
-                               .pad_end = {1},
-                               .bias = 1};
-    static const Case padding_only = {.spatial = 1,
-                                      .batch = 1,
-                                      .groups = 1,
-                                      .channels = 1,
-                                      .outputs = 1,
-                                      .in = {1},
-                                      .kernel = {1},
-                                      .stride = {1},
-                                      .dilation = {1},
-                                      .pad_begin = {20},
-                                      .pad_end = {20}};
-    /* narrow, and of so many channels that they are split over tasks */
-    static const Case deep = {.spatial = 2,
-                              .batch = 2,
-                              .groups = 2,
-                              .channels = 9,
-                              .outputs = 150,
-                              .in = {7, 7},
-                              .kernel = {3, 3},
-                              .stride = {1, 1},
-                              .dilation = {1, 1},
-                              .pad_begin = {1, 1},
-                              .pad_end = {1, 1},
-                              .bias = 1};
+    FOR_EACH_ISA(isa)
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        for (uint32_t seed = 0; seed < 12; seed++) {
+            uint32_t random = seed;
+            Case c = known[i];
+            random_form(&c, &random);
+            check_case(isa, &c, seed);
+        }
+}
+
+/* No channels: the sums are empty. */
+static void no_channels(void **state) {
+    (void)state;
+    static const Case c = {.spatial = 1,
+                           .batch = 1,
+                           .groups = 1,
+                           .channels = 0,
+                           .outputs = 20,
+                           .in = {7},
+                           .kernel = {3},
+                           .stride = {1},
+                           .dilation = {1},
+                           .bias = 1};
+    Case panels = c;
+    panels.panels = TN_F32;
     FOR_EACH_ISA(isa) {
-        check_case(isa, &deep, 1);
-        check_case(isa, &deep, 3);
-        check_case(isa, &patches, 1);
-        check_case(isa, &depthwise, 1);
-        check_case(isa, &audio, 1);
-        check_case(isa, &padding_only, 1);
+        check_case(isa, &c, 1);
+        check_case(isa, &panels, 1);
     }
 }
 
@@ -172,6 +347,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_shapes),
         cmocka_unit_test(known_layers),
+        cmocka_unit_test(no_channels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

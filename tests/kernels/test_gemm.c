@@ -3,23 +3,9 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include "runtime/kernels/half.h"
-#include "tests/kernels/kernel_call.h"
+#include "tests/kernels/panels.h"
 
 #define GUARD 12345.678f
-
-static double activate(double x, uint32_t act) {
-    switch (act) {
-    case TN_ACT_RELU: return x > 0 ? x : 0;
-    case TN_ACT_GELU: return 0.5 * x * (1 + erf(x / sqrt(2)));
-    case TN_ACT_GELU_TANH: return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    case TN_ACT_GELU_QUICK: return x / (1 + exp(-1.702 * x));
-    case TN_ACT_SILU: return x / (1 + exp(-x));
-    case TN_ACT_TANH: return tanh(x);
-    case TN_ACT_SIGMOID: return 1 / (1 + exp(-x));
-    default: return x;
-    }
-}
 
 typedef struct Case {
     int64_t batch, rows, n, k;
@@ -27,28 +13,9 @@ typedef struct Case {
     int64_t a_batch_gap, c_batch_gap; /* ... and after each batch */
     bool bias, residual;
     uint32_t act;
+    bool residual_first;
     TnDType b; /* of the panels; TN_NONE: f32 */
 } Case;
-
-static float *pack(const float *b, int64_t k, int64_t n) {
-    float *p = calloc((size_t)tn_panels_elements(k, n) + 1, sizeof *p);
-    assert_non_null(p);
-    for (int64_t i = 0; i < k; i++)
-        for (int64_t j = 0; j < n; j++) p[tn_panels_index(k, i, j)] = b[i * n + j];
-    return p;
-}
-
-/* Rounds b to a narrower type, and its panels to that type's 16 bits in place. */
-static void narrow(TnDType t, float *b, int64_t count, float *panels, int64_t packed) {
-    for (int64_t i = 0; i < count; i++) {
-        uint16_t bits = t == TN_F16 ? f16_of_float(b[i]) : bf16_of_float(b[i]);
-        b[i] = t == TN_F16 ? float_of_f16(bits) : float_of_bf16(bits);
-    }
-    for (int64_t i = 0; i < packed; i++) {
-        uint16_t bits = t == TN_F16 ? f16_of_float(panels[i]) : bf16_of_float(panels[i]);
-        memcpy((char *)panels + 2 * i, &bits, sizeof bits);
-    }
-}
 
 static TnTensor rows_view(float *data, const Case *s, int64_t cols, int64_t gap,
                           int64_t batch_gap) {
@@ -63,7 +30,7 @@ static void check_gemm(TnIsa isa, const Case *s) {
     int64_t c_size = s->batch * (s->rows * (s->n + s->c_gap) + s->c_batch_gap);
     float *a = noise_array(a_size, 1), *b = noise_array(s->k * s->n, 2),
           *bias = noise_array(s->n, 3);
-    float *residual = noise_array(c_size, 4), *panels = pack(b, s->k, s->n);
+    float *residual = noise_array(c_size, 4), *panels = pack_panels(b, s->k, s->n);
     float *c = malloc((size_t)(c_size + 32) * sizeof *c);
     for (int64_t i = 0; i < c_size + 32; i++) c[i] = GUARD;
 
@@ -75,7 +42,7 @@ static void check_gemm(TnIsa isa, const Case *s) {
         rows_view(s->residual ? residual : NULL, s, s->n, s->c_gap, s->c_batch_gap),
         rows_view(c + 16, s, s->n, s->c_gap, s->c_batch_gap)};
     operands[1].layout = TN_LAYOUT_PANELS16;
-    ParamsGemm params = {s->act};
+    ParamsGemm params = {.activation = s->act, .flags = s->residual_first ? TN_RESIDUAL_FIRST : 0};
     call_kernel(isa, OP_gemm, &params, operands, 4, 1, NULL, 0);
 
     const TnTensor *ta = &operands[0], *tc = &operands[4];
@@ -90,7 +57,7 @@ static void check_gemm(TnIsa isa, const Case *s) {
                     sum += x;
                     size += fabs(x);
                 }
-                double want = activate(sum, s->act) + (s->residual ? residual[at] : 0);
+                double want = ended(sum, s->act, s->residual ? residual[at] : 0, s->residual_first);
                 if (!(fabs(want - c[16 + at]) <= 2e-6 * size + 1e-6))
                     fail_msg("%s: %lld x %lld rows, n %lld, k %lld, activation %u: c[%lld, %lld, "
                              "%lld] = %g, not %g",
@@ -130,7 +97,7 @@ static void epilogues(void **state) {
     (void)state;
     FOR_EACH_ISA(isa) {
         for (uint32_t act = 0; act < TN_ACT_COUNT; act++)
-            for (int bits = 0; bits < 4; bits++)
+            for (int bits = 0; bits < 8; bits++)
                 for (int64_t m = 1; m <= 25; m += 12)
                     check_gemm(isa, &(Case){.batch = 1,
                                             .rows = m,
@@ -138,6 +105,7 @@ static void epilogues(void **state) {
                                             .k = 29,
                                             .bias = bits & 1,
                                             .residual = bits & 2,
+                                            .residual_first = bits & 4,
                                             .act = act});
     }
 }

@@ -41,7 +41,7 @@ static inline uint32_t zoo_attention(const Zoo *z, uint32_t scores) {
     for (uint32_t i = 0; i < 3; i++)
         part[i] = zoo_view(z, qkv, TN_F32, 4, (uint32_t[]){bt, s, n[2], n[4]},
                            (uint32_t[]){zoo_times(z, s, n[24]), n[24], n[4], n[1]}, n[8 * i]);
-    zoo_one(z, TN_OP_gemm, 2, (uint32_t[]){z->x, w}, qkv, &(ParamsGemm){TN_ACT_SILU},
+    zoo_one(z, TN_OP_gemm, 2, (uint32_t[]){z->x, w}, qkv, &(ParamsGemm){.activation = TN_ACT_SILU},
             sizeof(ParamsGemm));
     ParamsAttention p = {.scale = 0.5f,
                          .mask_value = -1e30f,
@@ -230,6 +230,7 @@ static inline unsigned char *zoo_plan(size_t *size) {
     uint32_t convolved = pb_output(b, "convolved", TN_F32, 3, (uint32_t[]){bt, n[4], s});
     ParamsConv conv = {.spatial = 1,
                        .groups = 1,
+                       .kernel = {3, 1, 1},
                        .stride = {1, 1, 1},
                        .dilation = {1, 1, 1},
                        .pad_begin = {1},

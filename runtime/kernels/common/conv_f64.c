@@ -1,4 +1,4 @@
-/* conv of f64; see conv.c for what is computed. Exact integer convolutions run here too.
+/* conv of f64; see ../conv.c for what is computed. Exact integer convolutions run here too.
  *
  * A unit of work is some rows of results for up to four channels of a group: for every tap a row of
  * x is added to the rows of these channels, which lie in scratch. */
@@ -44,7 +44,7 @@ static Shape shape_of(const TnCall *call) {
     return s;
 }
 
-void TN_FN(conv_f64_plan)(TnCall *call) {
+void conv_f64_plan_common(TnCall *call) {
     Shape s = shape_of(call);
     int64_t taps = s.channels * s.kernel[DEPTH] * s.kernel[HEIGHT] * s.kernel[WIDTH];
     int64_t row_work = s.out[WIDTH] * CHANNELS * (taps + 1), rows = s.out[DEPTH] * s.out[HEIGHT];
@@ -118,7 +118,7 @@ static void store_row(const Shape *s, const double *sum, int64_t b, int64_t o, i
     }
 }
 
-void TN_FN(conv_f64_run)(const TnCall *call, int64_t task, void *scratch) {
+void conv_f64_run_common(const TnCall *call, int64_t task, void *scratch) {
     Shape s = shape_of(call);
     int64_t rows = s.out[DEPTH] * s.out[HEIGHT], some = call->tile[TILE_ROWS];
     int64_t parts = TN_CEIL_DIV(rows, some), row = task % parts * some, end = row + some;

@@ -1,0 +1,228 @@
+/* conv whose groups have few outputs: lanes are outputs of neighbouring groups.
+ *
+ *     y[p, o] = bias[o] + sum over taps t of window[p's place + tap[t] + o] w[t, o]
+ *
+ * (a tap being a place of the kernel and a channel of the group). Up to 8 neighbouring results of a
+ * vector of outputs stay in registers. Where these step through neighbouring places, each place
+ * loaded serves all taps along WIDTH that find it.
+ *
+ * Columns whose taps along WIDTH all lie in x are done there, rows near the edge with fewer taps;
+ * the others, and those of an x in another form, have their window copied. */
+#include <string.h>
+#include "runtime/kernels/conv.h"
+#include "runtime/kernels/simd.h"
+
+enum { RESULTS = CONV_RESULTS };
+
+/* The weights of the block, tap by tap, and where each tap is in the window. */
+typedef struct Taps {
+    const float *w; /* rows of `block` */
+    const int64_t *at;
+    int64_t count, block, lanes; /* lanes: outputs there are */
+    int64_t step, to_step;       /* from result to result, in the window and where they go */
+    const float *bias;           /* NULL: none, or added later */
+} Taps;
+
+static int64_t tap_count(const ConvShape *s) {
+    return s->taps * s->channels;
+}
+
+size_t TN_FN(conv_channels_scratch)(const ConvShape *s) {
+    int64_t taps = tap_count(s);
+    return (size_t)(taps + taps % 2) * sizeof(int64_t) + (size_t)(taps * s->block) * sizeof(float);
+}
+
+/* The weights of one tap for outputs o.. ; zeros beyond the last. */
+static void pack_tap(const ConvShape *s, const float *from, int64_t o, float *w) {
+    int64_t lanes = conv_smaller(s->block, s->groups * s->outputs - o), stride = s->w_strides[0];
+    from += o * stride;
+    if (stride == 1)
+        memcpy(w, from, (size_t)lanes * sizeof *w);
+    else
+        for (int64_t i = 0; i < lanes; i++) w[i] = from[i * stride];
+    for (int64_t i = lanes; i < s->block; i++) w[i] = 0;
+}
+
+static void pack_weights(const ConvShape *s, int64_t o, float *to) {
+    const int64_t *ws = s->w_strides;
+    for (int64_t d = 0; d < s->kernel[DEPTH]; d++)
+        for (int64_t h = 0; h < s->kernel[HEIGHT]; h++)
+            for (int64_t w = 0; w < s->kernel[WIDTH]; w++)
+                for (int64_t c = 0; c < s->channels; c++, to += s->block)
+                    pack_tap(s,
+                             (const float *)s->w->data + c * ws[1] + d * ws[2 + DEPTH] +
+                                 h * ws[2 + HEIGHT] + w * ws[2 + WIDTH],
+                             o, to);
+}
+
+static void list_taps(const ConvShape *s, const ConvWindow *window, int64_t *at) {
+    for (int64_t d = 0; d < s->kernel[DEPTH]; d++)
+        for (int64_t h = 0; h < s->kernel[HEIGHT]; h++)
+            for (int64_t w = 0; w < s->kernel[WIDTH]; w++)
+                for (int64_t c = 0; c < s->channels; c++)
+                    *at++ = d * window->plane + h * s->dilation[HEIGHT] * window->line +
+                            w * s->dilation[WIDTH] * window->column + c * s->block;
+}
+
+/* The loops below: sums of some neighbouring results, the first of which finds its taps from x on,
+ * for all lanes. Both counts are constants where they are inlined. */
+
+ALWAYS_INLINE void store(const Taps *taps, float *to, int64_t lane, const vf *sum, int results) {
+    int64_t lanes = taps->lanes - lane;
+    if (lanes >= VF_WIDTH) {
+        UNROLL for (int i = 0; i < results; i++) vf_store(to + i * taps->to_step, sum[i]);
+    } else {
+        UNROLL for (int i = 0; i < results; i++) {
+            vf_store_n(to + i * taps->to_step, sum[i], lanes);
+        }
+    }
+}
+
+ALWAYS_INLINE vf first_sum(const Taps *taps, int64_t lane) {
+    int64_t lanes = taps->lanes - lane < VF_WIDTH ? taps->lanes - lane : VF_WIDTH;
+    return taps->bias ? vf_load_n(taps->bias + lane, lanes) : vf_zero();
+}
+
+ALWAYS_INLINE void tap_by_tap(const Taps *taps, const float *x, int64_t at, float *to,
+                              int results) {
+    for (int64_t lane = 0; lane < taps->lanes; lane += VF_WIDTH) {
+        vf sum[RESULTS], first = first_sum(taps, lane);
+        UNROLL for (int i = 0; i < results; i++) sum[i] = first;
+        for (int64_t t = 0; t < taps->count; t++) {
+            const vf w = vf_load(taps->w + t * taps->block + lane);
+            const float *from = x + (at + taps->at[t] + lane);
+            UNROLL for (int i = 0; i < results; i++) {
+                sum[i] = vf_fma(vf_load(from + i * taps->step), w, sum[i]);
+            }
+        }
+        store(taps, to + lane, lane, sum, results);
+    }
+}
+
+#if VF_WIDTH > 1
+/* Neighbouring results and taps: place i serves tap t of result i - t. */
+ALWAYS_INLINE void row_by_row(const Taps *taps, const float *x, int64_t at, float *to, int results,
+                              int width) {
+    for (int64_t lane = 0; lane < taps->lanes; lane += VF_WIDTH) {
+        vf sum[RESULTS], first = first_sum(taps, lane);
+        UNROLL for (int i = 0; i < results; i++) sum[i] = first;
+        for (int64_t t = 0; t < taps->count; t += width) {
+            const float *from = x + (at + taps->at[t] + lane),
+                        *weight = taps->w + t * taps->block + lane;
+            vf w[7];
+            UNROLL for (int k = 0; k < width; k++) w[k] = vf_load(weight + k * taps->block);
+            UNROLL for (int i = 0; i < results + width - 1; i++) {
+                const vf place = vf_load(from + i * taps->step);
+                UNROLL for (int k = 0; k < width; k++) {
+                    if (i - k >= 0 && i - k < results) sum[i - k] = vf_fma(place, w[k], sum[i - k]);
+                }
+            }
+        }
+        store(taps, to + lane, lane, sum, results);
+    }
+}
+
+#endif
+
+typedef void RunFn(const Taps *taps, const float *x, int64_t at, float *to);
+
+#define TAP_BY_TAP(n)                                                               \
+    static void taps_##n(const Taps *taps, const float *x, int64_t at, float *to) { \
+        tap_by_tap(taps, x, at, to, n);                                             \
+    }
+#define ROW_BY_ROW(width, n)                                                            \
+    static void rows_##width(const Taps *taps, const float *x, int64_t at, float *to) { \
+        row_by_row(taps, x, at, to, n, width);                                          \
+    }
+TAP_BY_TAP(1)
+TAP_BY_TAP(2)
+TAP_BY_TAP(4)
+TAP_BY_TAP(8)
+#if VF_WIDTH > 1
+ROW_BY_ROW(3, 8)
+ROW_BY_ROW(5, 8)
+ROW_BY_ROW(7, 7)
+#endif
+
+static RunFn *longest_loop(const ConvShape *s) {
+    if (!conv_neighbours(s)) return taps_8;
+    switch (s->kernel[WIDTH]) {
+#if VF_WIDTH > 1
+    case 3: return rows_3;
+    case 5: return rows_5;
+    case 7: return rows_7;
+#endif
+    default: return taps_8;
+    }
+}
+
+/* The taps of a row of results that lie in x; those of the first and the last rows are fewer. */
+static Taps taps_inside(const ConvShape *s, Taps taps, int64_t row) {
+    int64_t above = s->pad[HEIGHT] - row * s->stride[HEIGHT], dilation = s->dilation[HEIGHT];
+    int64_t first = above > 0 ? TN_CEIL_DIV(above, dilation) : 0, end = s->kernel[HEIGHT];
+    int64_t below = above + s->in[HEIGHT]; /* where x ends, from the first tap on */
+    if (TN_CEIL_DIV(below, dilation) < end) end = below > 0 ? TN_CEIL_DIV(below, dilation) : 0;
+    if (first == 0 && end == s->kernel[HEIGHT]) return taps;
+    int64_t line = taps.count / s->kernel[HEIGHT];
+    taps.w += first * line * taps.block;
+    taps.at += first * line;
+    taps.count = end > first ? (end - first) * line : 0;
+    return taps;
+}
+
+/* `n` neighbouring columns from number i on, all rows; `inside`: the window is x itself. */
+static void run_columns(const ConvShape *s, const ConvPatch *p, const ConvWindow *window,
+                        const Taps *all, bool inside, RunFn *run, int64_t i, int64_t n) {
+    _Alignas(64) float tile[RESULTS * CONV_BLOCK];
+    bool dense = s->y_strides[1] == 1, plain = dense && !s->residual && !s->activation;
+    int64_t o = p->set * s->block, line = s->stride[HEIGHT] * window->line;
+    for (int64_t r = 0; r < p->rows; r++) {
+        Taps taps = inside ? taps_inside(s, *all, p->row + r) : *all;
+        float *to = dense ? s->y + conv_place(s->y_strides, p, r, i, o) : tile;
+        taps.to_step = dense ? s->y_strides[2 + WIDTH] : s->block;
+        taps.bias = plain && s->bias ? s->bias + o : NULL;
+        run(&taps, window->x, window->at + r * line + i * taps.step, to);
+        if (!plain) TN_FN(conv_end)(s, p, r, i, n, o, taps.lanes, to, taps.to_step);
+    }
+}
+
+/* The last columns of many are done with some before them once more. */
+static void run_strip(const ConvShape *s, const ConvPatch *p, const ConvWindow *window,
+                      const Taps *taps, bool inside) {
+    int64_t most = conv_results(s);
+    RunFn *longest = longest_loop(s);
+    for (int64_t i = 0, n; i < p->columns; i += n) {
+        int64_t left = p->columns - i;
+        RunFn *run = longest;
+        n = most;
+        if (left < most && p->columns >= most) {
+            i = p->columns - most;
+        } else if (left < most) {
+            n = left >= 4 ? 4 : left >= 2 ? 2 : 1;
+            run = n == 4 ? taps_4 : n == 2 ? taps_2 : taps_1;
+        }
+        run_columns(s, p, window, taps, inside, run, i, n);
+    }
+}
+
+void TN_FN(conv_channels)(const ConvShape *s, const ConvPatch *p, void *scratch) {
+    int64_t *at = scratch, count = tap_count(s), o = p->set * s->block;
+    float *w = (float *)(at + count + count % 2), *copy = w + count * s->block;
+    Taps taps = {.w = w, .at = at, .count = count, .block = s->block};
+    taps.lanes = conv_smaller(s->block, s->groups * s->outputs - o);
+    pack_weights(s, o, w);
+    ConvPatch strip = *p;
+    const int64_t most = conv_results(s);
+    for (int64_t i = 0; i < p->columns; i += strip.columns) {
+        int64_t left = p->columns - i, inside = conv_columns_inside(s, p->column + i);
+        bool in_place = s->in_place && inside >= conv_smaller(left, most);
+        if (!in_place && left < s->strip && p->columns >= s->strip) i = p->columns - s->strip;
+        strip.column = p->column + i;
+        strip.columns = conv_smaller(p->columns - i, in_place ? inside : s->strip);
+        if (in_place && inside < left) strip.columns = inside / most * most;
+        ConvWindow window = in_place ? conv_in_place(s, &strip) : TN_FN(conv_copy)(s, &strip, copy);
+        list_taps(s, &window, at);
+        taps.step = s->stride[WIDTH] * window.column;
+        run_strip(s, &strip, &window, &taps, in_place);
+    }
+}

@@ -1,0 +1,99 @@
+/* The window of a patch: the part of x that it reads, channels side by side.
+ *
+ * A copy holds kernel[DEPTH] planes of lines of places, zeros where there is padding. A place has
+ * the channels of the group; or, for a block of outputs that belong to several groups, for each of
+ * a group's channels in turn that channel of every output's group:
+ *
+ *     place[c block + o] = x[(first + o) / outputs * channels + c]
+ */
+#include <string.h>
+#include "runtime/kernels/conv.h"
+#include "runtime/kernels/simd.h"
+
+int64_t TN_FN(conv_window_floats)(const ConvShape *s) {
+    if (s->product && s->in_place) return 0;
+    return s->kernel[DEPTH] * s->input_rows * s->input_columns * s->pitch;
+}
+
+/* `n` places of `channels` channels from those at x on. */
+static void copy_places(const ConvShape *s, float *to, const float *x, int64_t n,
+                        int64_t channels) {
+    int64_t place = s->x_strides[2 + WIDTH], channel = s->x_strides[1];
+    if (channel == 1 && place == channels && s->pitch == channels) {
+        memcpy(to, x, (size_t)(n * channels) * sizeof *to);
+    } else if (channel == 1) {
+        for (int64_t i = 0; i < n; i++, to += s->pitch, x += place) {
+            int64_t c = 0;
+            for (; c + VF_WIDTH <= channels; c += VF_WIDTH) vf_store(to + c, vf_load(x + c));
+            if (c < channels) vf_store_n(to + c, vf_load_n(x + c, channels - c), channels - c);
+        }
+    } else if (place == 1 && channels > 3) {
+        for (int64_t c = 0; c < channels; c += TN_PANEL) {
+            int64_t some = conv_smaller(TN_PANEL, channels - c);
+            TN_FN(tile_kernels)
+                .transpose(to + c, s->pitch, x + c * channel, channel, some, n, some);
+        }
+    } else {
+        for (int64_t c = 0; c < channels; c++)
+            for (int64_t i = 0; i < n; i++) to[i * s->pitch + c] = x[c * channel + i * place];
+    }
+}
+
+/* Places for `lanes` outputs from number `first` on, groups having several channels or outputs. */
+static void copy_spread(const ConvShape *s, float *to, const float *x, int64_t n, int64_t first,
+                        int64_t lanes) {
+    for (int64_t c = 0; c < s->channels; c++)
+        for (int64_t o = 0; o < lanes; o++) {
+            int64_t channel = (first + o) / s->outputs * s->channels + c;
+            const float *from = x + channel * s->x_strides[1];
+            for (int64_t i = 0; i < n; i++)
+                to[i * s->pitch + c * s->block + o] = from[i * s->x_strides[2 + WIDTH]];
+        }
+}
+
+/* One line; `x` is the first place of that line of x, NULL: all padding. */
+static void copy_line(const ConvShape *s, const ConvPatch *p, float *to, const float *x) {
+    int64_t at = p->column * s->stride[WIDTH] - s->pad[WIDTH];
+    int64_t n =
+        (p->columns - 1) * s->stride[WIDTH] + (s->kernel[WIDTH] - 1) * s->dilation[WIDTH] + 1;
+    int64_t begin = at < 0 ? conv_smaller(-at, n) : 0;
+    int64_t end = s->in[WIDTH] > at ? conv_smaller(s->in[WIDTH] - at, n) : 0;
+    if (end < begin || !x) end = begin;
+    memset(to, 0, (size_t)(begin * s->pitch) * sizeof *to);
+    memset(to + end * s->pitch, 0, (size_t)((n - end) * s->pitch) * sizeof *to);
+    if (end == begin) return;
+    to += begin * s->pitch;
+    x += (at + begin) * s->x_strides[2 + WIDTH];
+    if (s->product) {
+        copy_places(s, to, x + p->set * s->channels * s->x_strides[1], end - begin, s->channels);
+        return;
+    }
+    int64_t o = p->set * s->block, lanes = conv_smaller(s->block, s->groups * s->outputs - o);
+    if (lanes < s->block) memset(to, 0, (size_t)((end - begin) * s->pitch) * sizeof *to);
+    if (s->channels == 1 && s->outputs == 1)
+        copy_places(s, to, x + o * s->x_strides[1], end - begin, lanes);
+    else
+        copy_spread(s, to, x, end - begin, o, lanes);
+}
+
+ConvWindow TN_FN(conv_copy)(const ConvShape *s, const ConvPatch *p, float *scratch) {
+    const int64_t *xs = s->x_strides;
+    ConvWindow window = {.x = scratch, .column = s->pitch};
+    window.line = s->input_columns * s->pitch;
+    window.plane = s->input_rows * window.line;
+    int64_t first = p->row * s->stride[HEIGHT] - s->pad[HEIGHT];
+    int64_t lines =
+        (p->rows - 1) * s->stride[HEIGHT] + (s->kernel[HEIGHT] - 1) * s->dilation[HEIGHT] + 1;
+    for (int64_t k = 0; k < s->kernel[DEPTH]; k++) {
+        int64_t d = p->depth * s->stride[DEPTH] + k * s->dilation[DEPTH] - s->pad[DEPTH];
+        bool inside = d >= 0 && d < s->in[DEPTH];
+        for (int64_t i = 0; i < lines; i++) {
+            int64_t h = first + i;
+            const float *line = NULL;
+            if (inside && h >= 0 && h < s->in[HEIGHT])
+                line = s->x + p->b * xs[0] + d * xs[2 + DEPTH] + h * xs[2 + HEIGHT];
+            copy_line(s, p, scratch + k * window.plane + i * window.line, line);
+        }
+    }
+    return window;
+}
