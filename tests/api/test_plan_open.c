@@ -301,10 +301,10 @@ static void instructions(void **state) {
     expect_after_rehash(TENON_E_INVALID,
                         "function 'main': instruction 2: gemm with 5 inputs and 1 outputs");
     *instruction(2) = saved;
-    instruction(2)->params_bytes = 8;
+    instruction(2)->params_bytes = 16;
     expect_after_rehash(
         TENON_E_INVALID,
-        "function 'main': instruction 2: gemm: 8 bytes of parameters; this library knows 4");
+        "function 'main': instruction 2: gemm: 16 bytes of parameters; this library knows 8");
     instruction(2)->params_bytes = 0; /* written by an older version: zeros follow */
     plan_rehash(bytes, size);
     assert_int_equal(open_bytes(bytes, size), TENON_OK);
