@@ -10,15 +10,9 @@
  * A value that others read, too, stays what it is and is transposed. */
 #include "passes/turn.h"
 
-/* Runs of axes of a view and of what it views that hold the same elements: axes in[k] up to
- * in[k + 1] of the one are out[k] up to out[k + 1] of the other. */
-typedef struct Runs {
-    int count, in[TN_MAX_RANK + 1], out[TN_MAX_RANK + 1];
-} Runs;
-
-static bool find_runs(ExprCx *x, const Type *in, const Type *out, Runs *r) {
+bool axis_runs(ExprCx *x, const Type *in, const Type *out, AxisRuns *r) {
     int i = 0, j = 0;
-    *r = (Runs){0};
+    *r = (AxisRuns){0};
     while (i < in->rank && j < out->rank) {
         const Expr *a = in->dims[i++], *b = out->dims[j++];
         while (a != b) {
@@ -71,7 +65,8 @@ static int place_of(const int *perm, int rank, int axis) {
 
 /* Whether the view takes nothing but the rows of the product apart, and `perm` leaves one of their
  * axes in place of the rows. */
-static bool splits_rows(const Node *product, const Type *split, const Runs *r, const int *perm) {
+static bool splits_rows(const Node *product, const Type *split, const AxisRuns *r,
+                        const int *perm) {
     int p = product->outputs[0]->type.rank, rows = p - 2;
     const Type *b = &product->inputs[1]->type;
     if (r->count != p || p < 3 || product->inputs[0]->type.rank != p || b->rank != p) return false;
@@ -86,7 +81,7 @@ static bool splits_rows(const Node *product, const Type *split, const Runs *r, c
 }
 
 /* The product of `view` with the axes of its rows that do not stay rows among the batch axes. */
-static Value *turned_product(Graph *g, const Node *view, const Runs *r, const int *perm) {
+static Value *turned_product(Graph *g, const Node *view, const AxisRuns *r, const int *perm) {
     Node *product = view->inputs[0]->node;
     if (product->op != OP_matmul || attr_bool(product, "ta") || !ir_single_use(view->inputs[0]))
         return NULL;
@@ -132,10 +127,10 @@ static Value *turned_matmul(Graph *g, const Node *n, const int *perm) {
 static Value *turned_view(Graph *g, const Node *view, const int *perm) {
     Value *x = view->inputs[0];
     const Type *t = &view->outputs[0]->type;
-    Runs r;
+    AxisRuns r;
     int before[TN_MAX_RANK], count = 0;
     const Expr *dims[TN_MAX_RANK];
-    if (!find_runs(g->module->ex, &x->type, t, &r)) return NULL;
+    if (!axis_runs(g->module->ex, &x->type, t, &r)) return NULL;
     permuted_dims(t, perm, dims);
     for (int i = 0; i < t->rank;) {
         int k = 0;

@@ -94,6 +94,27 @@ static Value *relative(Maker *k, const Shape *a, Value *x, TnDType t, bool of_ke
     return of_keys ? ir_transpose(g, y, (int[]){0, 1, 3, 2}) : y;
 }
 
+/* Relative positions as in Transformer-XL: a table of as many rows as there are keys, and the
+ * scores shifted by a column of zeros. */
+static Value *shifted(Maker *k, const Shape *a, Value *q, TnDType t) {
+    Graph *g = k->g;
+    const Expr *one = ex_int(k->x, 1), *zero = ex_int(k->x, 0);
+    const Expr *table[] = {one, a->h, a->t, a->d}, *wider = ex_add(k->x, a->t, one);
+    Value *p = ir_matmul(g, q, random_input(k, t, 4, table).v, false, true);
+    const Expr *column[] = {a->b, a->h, a->s, one}, *before[] = {zero, zero, zero, one};
+    const Expr *after[] = {zero, zero, zero, zero};
+    if (random_often(k, 50)) {
+        Node *pad = ir_node(g, OP_pad, 1, &p);
+        ir_set_dims(pad, "before", 4, before);
+        ir_set_dims(pad, "after", 4, after);
+        p = ir_insert(pad);
+    } else {
+        p = ir_concat(g, 2, (Value *[]){ir_splat(g, t, 4, column, 0), p}, 3);
+    }
+    const Expr *turned[] = {a->b, a->h, wider, a->s}, *back[] = {a->b, a->h, a->s, a->t};
+    return ir_view(g, ir_slice(g, ir_view(g, p, 4, turned), 2, one, a->t, 1), 4, back);
+}
+
 bool make_masked(Maker *k, OpKind op) {
     (void)op;
     Graph *g = k->g;
@@ -114,6 +135,7 @@ bool make_masked(Maker *k, OpKind op) {
     const Expr *one = ex_int(k->x, 1), *bias[] = {random_often(k, 50) ? a.b : one, a.h, a.s, a.t};
     if (random_often(k, 30)) scores = ir_binary(g, OP_add, scores, random_input(k, t, 4, bias).v);
     if (random_often(k, 30)) scores = ir_binary(g, OP_add, scores, relative(k, &a, q, t, false));
+    if (random_often(k, 20)) scores = ir_binary(g, OP_add, scores, shifted(k, &a, q, t));
     if (a.ratio == 1 && random_often(k, 30))
         scores = ir_binary(g, OP_add, scores, relative(k, &a, keys, t, true));
     if (random_often(k, 50)) scores = masked(k, position_mask(k, &a), scores);
