@@ -1,4 +1,5 @@
-/* fuse_qkv: the projections of queries, keys and values become one packed product.
+/* fuse_qkv: the projections of queries, keys and values become one packed product, and so do those
+ * of a gate.
  *
  *     %q = linear %x, %wq, %bq
  *     %k = linear %x, %wk, %bk    =>    %q, %k, %v = qkv %x, %wq, %wk, %wv, %bq, %bk, %bv
@@ -7,6 +8,10 @@
  * Also one product that is cut into three (GPT-2), and two of them when the third comes from
  * elsewhere (cross-attention; DETR adds positions to queries and keys only). Between a projection
  * and the attention heads may be split, rotated and normalised, and earlier keys and values joined.
+ *
+ *     %g = linear %x, %w1, %b1 {act=silu}         %1, %u = qkv %x, %w1, %w2, %b1, %b2
+ *     %u = linear %x, %w2, %b2              =>    %g = silu %1
+ *     %y = mul %g, %u                             %y = mul %g, %u          which become one map
  *
  * The weights stay constants of their own; the backend stores them as one matrix. So other readers
  * of a weight must read it beside the same others (layers that share their weights, or graphs). */
@@ -29,8 +34,12 @@ typedef struct Qkv {
 
 #define MAX_DEPTH 16
 
+static bool is_product(const Node *n) {
+    return n && n->op == OP_linear && n->input_count <= 3;
+}
+
 static bool is_projection(const Node *n) {
-    return n && n->op == OP_linear && !strcmp(attr_string(n, "act"), "none") && n->input_count <= 3;
+    return is_product(n) && !strcmp(attr_string(n, "act"), "none");
 }
 
 /* v as a projection or a part of one: the columns that a slice takes. */
@@ -99,7 +108,7 @@ static bool read_beside(const Node *user, const Value *weight, bool transposed) 
     for (int i = 0; i < weight->use_count; i++) {
         const Use *u = &weight->uses[i];
         if (u->node == user) return true;
-        if (u->index == 1 && is_projection(u->node) && u->node->inputs[0] == user->inputs[0] &&
+        if (u->index == 1 && is_product(u->node) && u->node->inputs[0] == user->inputs[0] &&
             attr_bool(u->node, "tb") == transposed)
             return true;
     }
@@ -116,7 +125,7 @@ static bool weights_go_together(const Qkv *f) {
             if (f->part[k].linear->inputs[1] == w) return false;
         for (int u = 0; u < w->use_count; u++) {
             const Node *user = w->uses[u].node;
-            if (user->op == OP_qkv ? !reads(user, w) : !is_projection(user)) return false;
+            if (user->op == OP_qkv ? !reads(user, w) : !is_product(user)) return false;
             if (user->op == OP_linear && w->uses[u].index != 1) return false;
             for (int k = 0; k < f->count; k++)
                 if (!read_beside(user, f->part[k].linear->inputs[1], transposed)) return false;
@@ -197,6 +206,28 @@ static const char *find_qkv(Node *attention, Qkv *f) {
     return f->count ? check_siblings(f) : "they have different inputs";
 }
 
+/* The product whose elements, one by one, v is computed from. */
+static Node *gated_product(const Value *v) {
+    Node *n = v->node;
+    while (n && !is_product(n)) {
+        bool follows =
+            n->input_count == 1 && (n->op == OP_view || ir_op_info(n->op)->flags & OPF_ELEMENTWISE);
+        n = follows ? n->inputs[0]->node : NULL;
+    }
+    return n;
+}
+
+/* NULL with f->count = 0 if the node is no gate. */
+static const char *find_gate(Node *mul, Qkv *f) {
+    *f = (Qkv){0};
+    Node *a = gated_product(mul->inputs[0]), *b = gated_product(mul->inputs[1]);
+    if (!a || !b || a == b) return NULL;
+    f->count = 2;
+    f->part[0] = (Projection){.linear = a, .value = a->outputs[0]};
+    f->part[1] = (Projection){.linear = b, .value = b->outputs[0]};
+    return check_siblings(f);
+}
+
 static Node *earliest(const Qkv *f) {
     Graph *g = f->part[0].linear->graph;
     IR_FOR_NODES(n, g)
@@ -227,7 +258,10 @@ static void rewrite_qkv(Graph *g, const Qkv *f, const int64_t *widths) {
     ir_insert(n);
     for (int i = 0; i < f->count; i++) {
         Value *old = f->part[i].value;
-        ir_replace(old, ir_view(g, n->outputs[i], old->type.rank, old->type.dims));
+        Value *new = ir_view(g, n->outputs[i], old->type.rank, old->type.dims);
+        const char *act = attr_string(f->part[i].linear, "act");
+        if (strcmp(act, "none")) new = ir_unary(g, ir_op_find(act), new); /* words are names */
+        ir_replace(old, new);
     }
     ir_origins_from(g, NULL, 0);
     g->cursor = NULL;
@@ -238,13 +272,14 @@ bool pass_fuse_qkv(Graph *g, Report *r) {
     IR_FOR_NODES(n, g) {
         Qkv f;
         int64_t widths[3];
-        if (n->op != OP_attention) continue;
-        const char *why = find_qkv(n, &f);
+        if (n->op != OP_attention && n->op != OP_mul) continue;
+        bool gate = n->op == OP_mul;
+        const char *why = gate ? find_gate(n, &f) : find_qkv(n, &f);
         if (!why && !static_widths(&f, widths)) why = "a width is not known";
-        if (why) report_miss(r, "qkv", n, "%s", why);
+        if (why) report_miss(r, gate ? "gate" : "qkv", n, "%s", why);
         if (why || !f.count) continue;
         rewrite_qkv(g, &f, widths);
-        report_fired(r, f.count == 3 ? "qkv" : "kv");
+        report_fired(r, gate ? "gate" : f.count == 3 ? "qkv" : "kv");
         changed = true;
     }
     return changed;
