@@ -258,7 +258,8 @@ static const char *c7_spelling(const Node *n) {
     case OP_sub: return b->constant ? "subtracts a constant" : NULL;
     case OP_add: return made_by(a, OP_neg) || made_by(b, OP_neg) ? "adds a neg" : NULL;
     case OP_pow:
-        return floats && (is_number(b, 2) || is_number(b, 0.5) || is_number(b, -1))
+        return floats && (is_number(b, 2) || is_number(b, 0.5) || is_number(b, -1) ||
+                          is_number(b, -0.5))
                    ? "a power with a simpler name"
                    : NULL;
     case OP_div:

@@ -58,6 +58,7 @@ static bool attr_is_word(const AttrInfo *info, const Attr *a, const char *word) 
     switch (info->kind) {
     case 'b': return a->b == (word[0] == '1');
     case 's': return !strcmp(a->s, word);
+    case 't': return !strcmp(tn_dtype_name(a->t), word);
     case 'i': {
         char text[24];
         snprintf(text, sizeof text, "%lld", (long long)a->i);

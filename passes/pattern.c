@@ -108,10 +108,18 @@ static void parse_attr(PatternParser *p, Pattern *q) {
             if (!strcmp(p->rule->vars[i], a->word)) a->var = i;
 }
 
+/* Reductions over the last axis, kept, have names of their own. */
+static OpKind reduction(const char *name) {
+    if (!strcmp(name, "mean")) return OP_reduce_mean;
+    if (!strcmp(name, "sum")) return OP_reduce_sum;
+    return strcmp(name, "largest") ? OP_COUNT : OP_reduce_max;
+}
+
 static Pattern *parse_call(PatternParser *p, const char *name) {
     Pattern *q = new_pattern(p, PATTERN_OP);
-    q->last_axis = !strcmp(name, "mean");
-    q->op = q->last_axis ? OP_reduce_mean : ir_op_find(name);
+    q->op = reduction(name);
+    q->last_axis = q->op != OP_COUNT;
+    if (!q->last_axis) q->op = ir_op_find(name);
     if (q->op == OP_COUNT) fail(p, "unknown operator");
     do {
         if (q->count == PATTERN_ARGS) fail(p, "too many operands");

@@ -44,9 +44,25 @@ static void set_attr(Builder *b, Node *n, const PatternAttr *a) {
     }
 }
 
+/* Gains and biases are vectors, whatever axes of length 1 the model gives them in front. */
+static Value *as_vector(Graph *g, Value *v) {
+    const Expr *const *dims = v->type.dims;
+    for (int i = 0; i + 1 < v->type.rank; i++)
+        if (!ex_is(dims[i], 1)) return v;
+    return v->type.rank > 1 ? ir_view(g, v, 1, dims + v->type.rank - 1) : v;
+}
+
+static bool takes_vector(OpKind op, int operand) {
+    if (op == OP_linear) return operand == 2;
+    return operand > 0 && (op == OP_layer_norm || op == OP_rms_norm);
+}
+
 static Value *build_op(Builder *b, const Pattern *p, TnDType dtype) {
     Value *inputs[PATTERN_ARGS];
-    for (int i = 0; i < p->count; i++) inputs[i] = build(b, p->args[i], dtype);
+    for (int i = 0; i < p->count; i++) {
+        inputs[i] = build(b, p->args[i], dtype);
+        if (inputs[i] && takes_vector(p->op, i)) inputs[i] = as_vector(b->graph, inputs[i]);
+    }
     int count = p->count;
     while (count > 0 && !inputs[count - 1]) count--;
     Node *n = ir_node(b->graph, p->op, count, inputs);

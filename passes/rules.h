@@ -27,7 +27,7 @@ typedef struct Pattern {
     double number;
     bool approximate;
     OpKind op;
-    bool last_axis; /* mean(x): the axes must be the last one, kept */
+    bool last_axis; /* mean(x), sum(x), largest(x): the axes must be the last one, kept */
     int count;      /* operands; chains of an associative operator are flat */
     struct Pattern *args[PATTERN_ARGS];
     int attr_count;
@@ -77,7 +77,9 @@ bool rule_rewrite(const Rule *rule, Graph *g, const Match *m, const char **why);
 
 /* guards.c */
 #define GUARD(name) bool guard_##name(const Rule *rule, const Match *m, const char **why)
+GUARD(epsilon_fits);
 GUARD(gain_is_vector);
+GUARD(rounds_back);
 GUARD(weight_is_matrix);
 GUARD(bias_is_vector);
 

@@ -90,6 +90,8 @@ static Value *simplify_pow(Node *n) {
     if (is_number(n->inputs[1], 2)) return as_result(n, ir_binary(g, OP_mul, x, x));
     if (floats && is_number(n->inputs[1], 0.5)) return as_result(n, ir_unary(g, OP_sqrt, x));
     if (floats && is_number(n->inputs[1], -1)) return as_result(n, ir_unary(g, OP_reciprocal, x));
+    if (floats && is_number(n->inputs[1], -0.5))
+        return as_result(n, ir_unary(g, OP_reciprocal, ir_unary(g, OP_sqrt, x)));
     return NULL;
 }
 

@@ -32,7 +32,7 @@ typedef struct Spelling {
     int wrong_number;     /* this number is 1 % larger */
     int swapped;          /* this non-commutative operator has its operands swapped */
     int wrong_attr;       /* this literal attribute has another value */
-    int wrong_axis;       /* this mean is over the first axis */
+    int wrong_axis;       /* this reduction is over the first axis */
     int reused;           /* this inner node has a reader outside */
     bool reused_as_output;
     int odd_variable; /* this variable is not what the pattern says */
@@ -130,17 +130,21 @@ static inline void rule_set_attr(RuleGraph *r, Node *n, const PatternAttr *a) {
         const AttrInfo *info = ir_attr_info(n->op, k);
         if (strcmp(info->name, a->name)) continue;
         bool wrong = a->bind < 0 && r->attrs++ == r->s->wrong_attr;
-        if (info->kind == 's')
+        if (info->kind == 't')
+            ir_set_dtype(n, a->name, a->bind >= 0 ? r->s->dtype : wrong ? TN_F64 : TN_F32);
+        else if (a->bind >= 0 && info->kind != 'b')
+            continue; /* as it is by default */
+        else if (info->kind == 's')
             ir_set_string(n, a->name, wrong ? "relu" : a->word);
         else
             ir_set_bool(n, a->name, a->bind >= 0 ? r->s->transposed : (a->word[0] == '1') != wrong);
     }
 }
 
-static inline Value *rule_mean(RuleGraph *r, const Pattern *p) {
+static inline Value *rule_reduction(RuleGraph *r, const Pattern *p) {
     Value *x = rule_build(r, p->args[0]);
     int64_t axis = r->axes++ == r->s->wrong_axis ? 0 : x->type.rank - 1;
-    Node *n = ir_node(r->g, OP_reduce_mean, 1, &x);
+    Node *n = ir_node(r->g, p->op, 1, &x);
     ir_set_ints(n, "axes", 1, &axis);
     return rule_insert(r, n);
 }
@@ -149,7 +153,7 @@ static inline Value *rule_op(RuleGraph *r, const Pattern *p) {
     const OpInfo *info = ir_op_info(p->op);
     Value *in[PATTERN_ARGS + 1];
     int count = p->count;
-    if (p->last_axis) return rule_mean(r, p);
+    if (p->last_axis) return rule_reduction(r, p);
     bool root = p == r->rule->left, chain = (info->flags & OPF_ASSOC) && (info->flags & OPF_COMM);
     for (int i = 0; i < count; i++) in[i] = rule_build(r, p->args[i]);
     while (count && !in[count - 1]) count--;
@@ -160,7 +164,8 @@ static inline Value *rule_op(RuleGraph *r, const Pattern *p) {
         for (int i = 0; i < count; i++) turned[i] = in[(i + r->s->rotate) % count];
         return rule_chain(r, p->op, turned, count);
     }
-    if (count == 2 && !(info->flags & OPF_FUSED) && r->swappable++ == r->s->swapped) {
+    bool alike = !(info->flags & OPF_FUSED) && p->op != OP_layer_norm; /* operands of one shape */
+    if (count == 2 && alike && r->swappable++ == r->s->swapped) {
         Value *first = in[0];
         in[0] = in[1];
         in[1] = first;
