@@ -46,10 +46,12 @@ static void set_attr(Builder *b, Node *n, const PatternAttr *a) {
 
 /* Gains and biases are vectors, whatever axes of length 1 the model gives them in front. */
 static Value *as_vector(Graph *g, Value *v) {
-    const Expr *const *dims = v->type.dims;
-    for (int i = 0; i + 1 < v->type.rank; i++)
-        if (!ex_is(dims[i], 1)) return v;
-    return v->type.rank > 1 ? ir_view(g, v, 1, dims + v->type.rank - 1) : v;
+    const Constant *c = v->constant;
+    if (!c || c->rank < 2) return v;
+    for (int i = 0; i + 1 < c->rank; i++)
+        if (c->dims[i] != 1) return v;
+    const int64_t *length = &c->dims[c->rank - 1];
+    return ir_constant(g, ir_constant_new(g->module, c->name, c->dtype, 1, length, c->data));
 }
 
 static bool takes_vector(OpKind op, int operand) {
