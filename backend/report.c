@@ -58,16 +58,17 @@ static bool measure(Image *im, tenon_plan *plan, Usage *u) {
     PlanTables p = sample_tables(im);
     const PlanFunction *f = (const PlanFunction *)im->functions.data;
     int64_t *lengths = ARENA_ARRAY(&im->cx->arena, int64_t, im->symbols.count + 1);
-    if (tenon_session_create(plan, &options, &session, NULL)) return false;
     for (size_t i = 0; i < im->symbols.count; i++) lengths[i] = TN_UNKNOWN;
     sample_lengths(&im->cx->arena, &p, f, 0, lengths);
     const int64_t *values = sample_values(&im->cx->arena, &p, lengths);
     u->memory.struct_size = sizeof u->memory;
+    u->dims = dims_text(im, &p, f, lengths);
+    u->movement = movement_at(im, values);
+    /* while there is a session nothing asks the compiler for memory, which may have run out */
+    if (tenon_session_create(plan, &options, &session, NULL)) return false;
     bool ok = bind_inputs(im, &p, f, values, session) &&
               tenon_session_prepare(session, NULL) == TENON_OK &&
               tenon_session_memory(session, &u->memory, NULL) == TENON_OK;
-    u->dims = dims_text(im, &p, f, lengths);
-    u->movement = movement_at(im, values);
     tenon_session_destroy(session);
     return ok;
 }
