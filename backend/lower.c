@@ -1,11 +1,11 @@
 /* Lowering a graph: buffers, views, and the list of instructions.
  *
  * Values that the graph returns are computed straight into their output buffers where that is
- * possible: where the returned value is a dense view of what an instruction writes. Otherwise a
- * copy at the end puts them there. */
+ * possible (place.c). Otherwise a copy at the end puts them there. */
 #include "backend/lower.h"
 
 #include <string.h>
+#include "backend/place.h"
 #include "ir/problems.h"
 
 uint32_t lower_buffer(Lower *lo, PlanBufferKind kind, uint32_t index, const Expr *elements,
@@ -47,40 +47,28 @@ View lower_copy(Lower *lo, const View *v) {
     return out;
 }
 
+/* A value is copied once, for all that want it dense. */
+static View dense_copy(Lower *lo, const Value *v, const View *view) {
+    if (v->constant) return lower_copy(lo, view);
+    View *copy = &lo->dense_of[v->id];
+    if (copy->rank < 0) *copy = lower_copy(lo, view);
+    return *copy;
+}
+
 View lower_rows(Lower *lo, const Value *v) {
     View view = lower_operand(lo, v);
     if (view.buffer == TN_NO_ID || view_has_rows(&view)) return view;
-    return lower_copy(lo, &view);
+    return dense_copy(lo, v, &view);
 }
 
 View lower_dense(Lower *lo, const Value *v) {
     View view = lower_operand(lo, v);
     if (view.buffer == TN_NO_ID || view_is_dense(lo, &view)) return view;
-    return lower_copy(lo, &view);
+    return dense_copy(lo, v, &view);
 }
 
 View lower_result(Lower *lo, const Value *v) {
-    uint32_t buffer = lo->output_buffer[v->id];
-    if (buffer == TN_NO_ID)
-        buffer = lower_buffer(lo, TN_BUFFER_ARENA, 0, ir_elements(lo->im->module, &v->type),
-                              v->type.dtype);
-    View view = view_dense(lo, buffer, &v->type);
-    lower_set(lo, v, view);
-    return view;
-}
-
-View lower_channels_last(Lower *lo, const Value *v) {
-    Type t = v->type;
-    IntList perm = {.count = t.rank};
-    if (t.rank < 3 || lo->output_buffer[v->id] != TN_NO_ID) return lower_result(lo, v);
-    for (int i = 1; i < t.rank - 1; i++) t.dims[i] = v->type.dims[i + 1];
-    t.dims[t.rank - 1] = v->type.dims[1];
-    for (int i = 2; i < t.rank; i++) perm.v[i] = i - 1;
-    perm.v[1] = t.rank - 1;
-    uint32_t buffer =
-        lower_buffer(lo, TN_BUFFER_ARENA, 0, ir_elements(lo->im->module, &t), t.dtype);
-    View view = view_dense(lo, buffer, &t);
-    view = view_permute(&view, &perm);
+    View view = place_result(lo, v);
     lower_set(lo, v, view);
     return view;
 }
@@ -104,43 +92,16 @@ LInstr *lower_emit(Lower *lo, TnOpcode kind, int inputs, const View *in, int out
     return i;
 }
 
+/* Axes in the order of the result's memory: what the kernel writes comes one after another. */
 void lower_emit_copy(Lower *lo, const View *from, const View *to) {
     ParamsNone none = {0};
-    lower_emit_boxes(lo, TN_OP_copy, 1, from, 1, to, 3, &none, sizeof none);
-}
-
-/* The value that an instruction computes whose dense view `v` is, or NULL. */
-static const Value *computed_as(const Value *v) {
-    while (v->node && (v->node->op == OP_view || v->node->op == OP_measure)) v = v->node->inputs[0];
-    if (!v->node) return NULL;
-    switch (v->node->op) {
-    case OP_view:
-    case OP_transpose:
-    case OP_roll:
-    case OP_slice:
-    case OP_expand:
-    case OP_qkv: return NULL;
-    default: return v;
+    IntList order;
+    View x = *from, y = *to;
+    if (view_order(lo, to, &order)) {
+        x = view_permute(from, &order);
+        y = view_permute(to, &order);
     }
-}
-
-static void place_outputs(Lower *lo) {
-    Graph *g = lo->g;
-    uint32_t port = 0;
-    lo->result_buffer = ARENA_ARRAY(&lo->cx->arena, uint32_t, (size_t)g->output_count + 1);
-    for (int i = 0; i < g->output_count; i++) {
-        lo->result_buffer[i] = TN_NO_ID;
-        if (ir_state_of_output(g, i)) continue;
-        const Value *v = g->outputs[i], *source = computed_as(v);
-        const Expr *count = ir_elements(g->module, &v->type);
-        uint32_t buffer = lower_buffer(lo, TN_BUFFER_OUTPUT, port++, count, v->type.dtype);
-        lo->result_buffer[i] = buffer;
-        /* a buffer's size must be known when it is first written */
-        if (source && ex_mentions_measured(count) && ir_elements(g->module, &source->type) != count)
-            source = NULL;
-        if (source && lo->output_buffer[source->id] == TN_NO_ID)
-            lo->output_buffer[source->id] = buffer;
-    }
+    lower_emit_boxes(lo, TN_OP_copy, 1, &x, 1, &y, 3, &none, sizeof none);
 }
 
 static void copy_outputs(Lower *lo) {
@@ -156,7 +117,7 @@ static void copy_outputs(Lower *lo) {
     }
 }
 
-static const char *origin_text(Cx *cx, const Node *n) {
+const char *lower_origin(Cx *cx, const Node *n) {
     if (!n->origin_count) return ir_op_info(n->op)->name;
     const char *text = n->origins[0];
     for (int i = 1; i < n->origin_count && strlen(text) < 256; i++)
@@ -190,7 +151,7 @@ static void lower_node(void *user) {
 static void lower_nodes(Lower *lo) {
     IR_FOR_NODES(n, lo->g) {
         NodeWork work = {lo, n};
-        lo->origin = origin_text(lo->cx, n);
+        lo->origin = lower_origin(lo->cx, n);
         if (tn_try(lo->cx, lower_node, &work)) continue;
         problems_caught(lo->cx, &(Problem){.kind = "instruction", .op = ir_op_info(n->op)->name},
                         lo->origin);
@@ -297,11 +258,13 @@ void lower_graph(Image *im, Graph *g, ConstantLayout *layouts) {
     Lower lo = {.im = im, .g = g, .cx = im->cx, .x = im->ex, .layouts = layouts};
     size_t values = number_values(g) + 1;
     lo.view_of = ARENA_ARRAY(&im->cx->arena, View, values);
-    lo.output_buffer = ARENA_ARRAY(&im->cx->arena, uint32_t, values);
-    for (size_t i = 0; i < values; i++) lo.output_buffer[i] = TN_NO_ID;
+    lo.dense_of = ARENA_ARRAY(&im->cx->arena, View, values);
+    for (size_t i = 0; i < values; i++) lo.dense_of[i].rank = -1;
+    lo.parts = ARENA_ARRAY(&im->cx->arena, Part, values);
+    lo.placed = ARENA_ARRAY(&im->cx->arena, bool, values);
     place_inputs(&lo);
     lower_states(&lo);
-    place_outputs(&lo);
+    place_parts(&lo);
     lower_nodes(&lo);
     if (problems_of(im->cx)->first) return; /* to be raised when all graphs have been tried */
     copy_outputs(&lo);

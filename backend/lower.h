@@ -2,7 +2,8 @@
  *
  * Views, transposes, slices and broadcasts cost nothing: they are other strides of the same buffer.
  * An operator asks for its operands in the form its kernel reads (any strides, dense rows, or
- * dense), and gets a copy only where the view at hand does not have it.
+ * dense), and gets a copy only where the view at hand does not have it. In which order the axes of
+ * a result lie in memory, and whether that is a slice of another value, is decided in place.c.
  *
  * What strides under a value's own dims cannot say is kept as it is until somebody needs more. The
  * view of a value may be
@@ -69,7 +70,9 @@ typedef struct Lower {
     ExprCx *x;
     ConstantLayout *layouts; /* by constant id */
     View *view_of;           /* by value id; buffer = TN_NO_ID and rank = -1: not lowered yet */
-    uint32_t *output_buffer; /* by value id: the OUTPUT buffer it is computed into, or TN_NO_ID */
+    View *dense_of;          /* by value id: a dense copy of it; rank -1: none */
+    struct Part *parts;      /* by value id: what it is computed into; see place.h */
+    bool *placed;            /* by value id: a concat or pad whose memory parts may be in already */
     uint32_t *result_buffer; /* by result of the graph: its OUTPUT buffer; TN_NO_ID: a state */
     struct LState *states;   /* by state of the graph */
     Buffer *buffers;
@@ -99,6 +102,13 @@ View lower_joined_vector(Lower *lo, int parts, const Constant *const *part);
 View view_absent(void);
 View view_dense(Lower *lo, uint32_t buffer, const Type *t);
 bool view_is_dense(Lower *lo, const View *v);
+/* Memory orders list the axes as they lie in memory, outermost first. */
+IntList view_row_major(int rank);
+IntList view_channels_last(int rank); /* [b, c, ..]: 0, 2, .., 1 */
+View view_in_order(Lower *lo, uint32_t buffer, const Type *t, const IntList *order); /* no gaps */
+/* The order in which v's axes lie; false (and row-major) if it cannot be told, as of broadcast
+ * axes. */
+bool view_order(Lower *lo, const View *v, IntList *order);
 bool view_has_rows(const View *v);                /* last axis dense */
 bool view_has_dims(const View *v, const Type *t); /* not split */
 /* False: needs a copy. */
@@ -128,18 +138,18 @@ View lower_operand(Lower *lo, const Value *v); /* any strides */
 View lower_as_is(Lower *lo, const Value *v);   /* may be split or rolled */
 View lower_rows(Lower *lo, const Value *v);    /* dense last axis */
 View lower_dense(Lower *lo, const Value *v);
-View lower_result(Lower *lo, const Value *v); /* a new dense buffer for the value (or its output) */
-/* Likewise, with the axis after the first innermost. */
-View lower_channels_last(Lower *lo, const Value *v);
-View lower_copy(Lower *lo, const View *v); /* into a new dense buffer */
+View lower_result(Lower *lo, const Value *v); /* where the value is to be written: see place.h */
+View lower_copy(Lower *lo, const View *v);    /* into a new dense buffer */
 void lower_set(Lower *lo, const Value *v, View view);
 LInstr *lower_emit(Lower *lo, TnOpcode kind, int inputs, const View *in, int outputs,
                    const View *out, const void *params, uint32_t params_bytes);
 void lower_emit_copy(Lower *lo, const View *from, const View *to);
+const char *lower_origin(Cx *cx, const Node *n); /* the source nodes that it came from */
 void lower_graph(Image *im, Graph *g, ConstantLayout *layouts);
 
 /* store.c: a buffer for what an operator computes row by row, in the order that its readers want */
 View lower_store(Lower *lo, const Value *v);
+bool store_is_rowwise(const Node *n); /* takes operands that are split */
 
 /* rows.c: operands and results of an operator that works row by row (rows: over the last axis,
  * which has a length of its own in each and is dense) or element by element, all under the same

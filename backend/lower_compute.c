@@ -8,14 +8,21 @@ static const Value *operand(const Node *n, int i) {
     return i < n->input_count ? n->inputs[i] : NULL;
 }
 
+/* Axes as they lie in memory, so that the innermost one is dense. */
 static void lower_reduce(Lower *lo, Node *n, TnReduction kind) {
     View x = lower_operand(lo, n->inputs[0]), out = lower_result(lo, n->outputs[0]), kept;
     const IntList *axes = attr_ints(n, "axes");
+    IntList order;
     ParamsReduce p = {.kind = kind};
-    for (int i = 0; i < axes->count; i++) p.axes |= 1u << axes->v[i];
+    uint32_t mask = 0;
+    for (int i = 0; i < axes->count; i++) mask |= 1u << axes->v[i];
     const Expr *dims[TN_MAX_RANK];
-    for (int i = 0; i < x.rank; i++) dims[i] = p.axes >> i & 1 ? ex_int(lo->x, 1) : x.dims[i];
+    for (int i = 0; i < x.rank; i++) dims[i] = mask >> i & 1 ? ex_int(lo->x, 1) : x.dims[i];
     view_reshape(lo, &out, x.rank, dims, &kept);
+    view_order(lo, &x, &order);
+    for (int i = 0; i < x.rank; i++) p.axes |= (mask >> order.v[i] & 1) << i;
+    x = view_permute(&x, &order);
+    kept = view_permute(&kept, &order);
     lower_emit(lo, TN_OP_reduce, 1, &x, 1, &kept, &p, sizeof p);
 }
 
@@ -36,7 +43,7 @@ void lower_reduce_prod(Lower *lo, Node *n) {
 }
 
 static void lower_running(Lower *lo, Node *n, uint32_t flags) {
-    View x = lower_dense(lo, n->inputs[0]), out = lower_result(lo, n->outputs[0]);
+    View x = lower_operand(lo, n->inputs[0]), out = lower_result(lo, n->outputs[0]);
     ParamsCumsum p = {.axis = (uint32_t)ir_axis(lo->im->module, attr_int(n, "axis"), x.rank),
                       .flags = flags};
     if (attr_bool(n, "exclusive")) p.flags |= TN_CUMSUM_EXCLUSIVE;
@@ -121,7 +128,7 @@ void lower_conv(Lower *lo, Node *n) {
     int64_t groups = attr_int(n, "groups");
     View in[4] = {lower_operand(lo, n->inputs[0]), conv_weight(lo, n->inputs[1], groups),
                   lower_dense(lo, operand(n, 2)), lower_operand(lo, operand(n, 3))};
-    View out = lower_channels_last(lo, n->outputs[0]);
+    View out = lower_result(lo, n->outputs[0]);
     int spatial = in[0].rank - 2;
     ParamsConv p = {.spatial = (uint32_t)spatial, .groups = (uint32_t)groups};
     const Constant *w = n->inputs[1]->constant;
@@ -137,7 +144,7 @@ void lower_conv(Lower *lo, Node *n) {
 }
 
 static void lower_any_softmax(Lower *lo, Node *n, bool logarithm) {
-    View x = lower_dense(lo, n->inputs[0]), out = lower_result(lo, n->outputs[0]);
+    View x = lower_operand(lo, n->inputs[0]), out = lower_result(lo, n->outputs[0]);
     ParamsSoftmax p = {.axis = (uint32_t)ir_axis(lo->im->module, attr_int(n, "axis"), x.rank),
                        .log = logarithm};
     lower_emit(lo, TN_OP_softmax, 1, &x, 1, &out, &p, sizeof p);

@@ -61,6 +61,9 @@ void lower_map(Lower *lo, Node *n) {
     memcpy(walked, n->inputs, (size_t)n->input_count * sizeof *walked);
     walked[n->input_count] = n->outputs[0];
     lower_walked(lo, n->input_count, 1, walked, false, v);
+    IntList order; /* as the result lies, so that loops run along it */
+    view_order(lo, &v[n->input_count], &order);
+    for (int i = 0; i <= n->input_count; i++) v[i] = view_permute(&v[i], &order);
     lower_emit_boxes(lo, TN_OP_map, n->input_count, v, 1, v + n->input_count, ~0u, p,
                      (uint32_t)bytes);
 }

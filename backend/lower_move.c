@@ -1,5 +1,6 @@
 /* Lowering of operators that move elements or make them out of nothing. */
 #include "backend/lower_ops.h"
+#include "backend/place.h"
 
 #include <string.h>
 
@@ -76,7 +77,7 @@ static void emit_gather(Lower *lo, const View *x, const View *index, const View 
 
 /* Strides of the format are not negative, so a reversing slice looks its elements up. */
 static void lower_reversing_slice(Lower *lo, Node *n) {
-    View x = lower_dense(lo, n->inputs[0]), out = lower_result(lo, n->outputs[0]);
+    View x = lower_operand(lo, n->inputs[0]), out = lower_result(lo, n->outputs[0]);
     Type t = {.dtype = TN_I64, .rank = 1, .dims = {attr_dim(n, "length")}};
     View index = view_dense(lo, lower_buffer(lo, TN_BUFFER_ARENA, 0, t.dims[0], TN_I64), &t);
     emit_iota(lo, &index, attr_dim(n, "start"), ex_int(lo->x, attr_int(n, "step")));
@@ -100,20 +101,25 @@ void lower_slice(Lower *lo, Node *n) {
     lower_set(lo, n->outputs[0], y);
 }
 
+/* Whether an operand is there already, because its producer wrote it there. */
+static bool is_in_place(const View *from, const View *to) {
+    bool same = from->buffer == to->buffer && from->offset == to->offset;
+    for (int i = 0; i < to->rank && same; i++)
+        same = from->strides[i] == to->strides[i] || ex_is(to->dims[i], 1);
+    return same;
+}
+
+static void lower_part(Lower *lo, const Node *n, int i, const View *out) {
+    View from = lower_as_is(lo, n->inputs[i]), to = place_slice(lo, n, i, out), slice = to;
+    if (!view_reshape(lo, &slice, from.rank, from.dims, &to))
+        from = lower_operand(lo, n->inputs[i]);
+    if (!is_in_place(&from, &to)) lower_emit_copy(lo, &from, &to);
+}
+
 /* What is appended to a state finds the first operand there already. */
 void lower_concat(Lower *lo, Node *n) {
-    const View *state = lower_appended(lo, n->outputs[0]);
-    View out = state ? *state : lower_result(lo, n->outputs[0]);
-    int axis = (int)attr_int(n, "axis");
-    const Expr *at = state ? n->inputs[0]->type.dims[axis] : ex_int(lo->x, 0);
-    if (state) lower_set(lo, n->outputs[0], out);
-    for (int i = state ? 1 : 0; i < n->input_count; i++) {
-        View from = lower_operand(lo, n->inputs[i]);
-        const Expr *length = n->inputs[i]->type.dims[axis];
-        View to = view_slice(lo, &out, axis, at, length, 1);
-        lower_emit_copy(lo, &from, &to);
-        at = ex_add(lo->x, at, length);
-    }
+    View out = place_joined(lo, n);
+    for (int i = 0; i < n->input_count; i++) lower_part(lo, n, i, &out);
 }
 
 /* What is left of x where borders are negative, and its place in the result: either may be empty,
@@ -130,17 +136,49 @@ static void lower_border(Lower *lo, View *from, View *to, int axis, const Expr *
     *to = view_slice(lo, to, axis, at, length, 1);
 }
 
+static void emit_fill(Lower *lo, const Node *n, const View *out) {
+    const Value *v = n->input_count > 1 ? n->inputs[1] : NULL;
+    ParamsFill p = {0};
+    if (v && !(tn_is_float(v->type.dtype) ? ir_constant_float(v, &p.value)
+                                          : ir_constant_int(v, &p.integer)))
+        tn_fail(lo->cx, TN_E_UNSUPPORTED, "padding with a computed value is unsupported");
+    lower_emit(lo, TN_OP_fill, 0, NULL, 1, out, &p, sizeof p);
+}
+
+bool lower_pad_has_borders(Lower *lo, const Node *n) {
+    const DimList *before = attr_dims(n, "before"), *after = attr_dims(n, "after");
+    const Value *v = n->input_count > 1 ? n->inputs[1] : NULL;
+    if (strcmp(attr_string(n, "mode"), "constant") || (v && !v->constant)) return false;
+    for (int i = 0; i < before->count; i++)
+        if (!ex_nonneg(lo->x, before->e[i]) || !ex_nonneg(lo->x, after->e[i])) return false;
+    return true;
+}
+
+/* Axis by axis what lies before and after x, of what the axes so far have left. */
+void lower_pad_borders(Lower *lo, const Node *n, const View *out) {
+    const DimList *before = attr_dims(n, "before"), *after = attr_dims(n, "after");
+    View rest = *out;
+    for (int i = 0; i < before->count; i++) {
+        const Expr *zero = ex_int(lo->x, 0), *length = n->inputs[0]->type.dims[i];
+        const Expr *end = ex_add(lo->x, before->e[i], length);
+        View low = view_slice(lo, &rest, i, zero, before->e[i], 1);
+        View high = view_slice(lo, &rest, i, end, after->e[i], 1);
+        if (!ex_is(before->e[i], 0)) emit_fill(lo, n, &low);
+        if (!ex_is(after->e[i], 0)) emit_fill(lo, n, &high);
+        rest = view_slice(lo, &rest, i, before->e[i], length, 1);
+    }
+}
+
 void lower_pad(Lower *lo, Node *n) {
     if (strcmp(attr_string(n, "mode"), "constant"))
         tn_fail(lo->cx, TN_E_UNSUPPORTED, "padding mode '%s' is unsupported",
                 attr_string(n, "mode"));
-    View from = lower_operand(lo, n->inputs[0]), out = lower_result(lo, n->outputs[0]), inner = out;
-    ParamsFill p = {0};
-    const Value *v = n->input_count > 1 ? n->inputs[1] : NULL;
-    if (v && !(tn_is_float(v->type.dtype) ? ir_constant_float(v, &p.value)
-                                          : ir_constant_int(v, &p.integer)))
-        tn_fail(lo->cx, TN_E_UNSUPPORTED, "padding with a computed value is unsupported");
-    lower_emit(lo, TN_OP_fill, 0, NULL, 1, &out, &p, sizeof p);
+    View from = lower_operand(lo, n->inputs[0]), out = place_joined(lo, n), inner = out;
+    if (lower_pad_has_borders(lo, n)) {
+        lower_part(lo, n, 0, &out);
+        return;
+    }
+    emit_fill(lo, n, &out);
     const DimList *before = attr_dims(n, "before"), *after = attr_dims(n, "after");
     for (int i = 0; i < before->count; i++)
         lower_border(lo, &from, &inner, i, before->e[i], after->e[i]);
@@ -151,20 +189,20 @@ void lower_gather(Lower *lo, Node *n) {
     const Constant *c = n->inputs[0]->constant;
     int axis = (int)attr_int(n, "axis");
     bool panels = c && axis == 0 && layout_packed_only(&lo->layouts[c->id]);
-    View x = panels ? lower_weight(lo, 1, &c, true) : lower_dense(lo, n->inputs[0]);
+    View x = panels ? lower_weight(lo, 1, &c, true) : lower_operand(lo, n->inputs[0]);
     View index = lower_operand(lo, n->inputs[1]), out = lower_result(lo, n->outputs[0]);
     emit_gather(lo, &x, &index, &out, axis);
 }
 
 void lower_gather_elements(Lower *lo, Node *n) {
-    View in[2] = {lower_dense(lo, n->inputs[0]), lower_dense(lo, n->inputs[1])},
+    View in[2] = {lower_operand(lo, n->inputs[0]), lower_operand(lo, n->inputs[1])},
          out = lower_result(lo, n->outputs[0]);
     ParamsGather p = {.axis = (uint32_t)attr_int(n, "axis")};
     lower_emit(lo, TN_OP_gather_elements, 2, in, 1, &out, &p, sizeof p);
 }
 
 void lower_gather_nd(Lower *lo, Node *n) {
-    View in[2] = {lower_dense(lo, n->inputs[0]), lower_dense(lo, n->inputs[1])},
+    View in[2] = {lower_operand(lo, n->inputs[0]), lower_operand(lo, n->inputs[1])},
          out = lower_result(lo, n->outputs[0]);
     ParamsGather p = {.batch_dims = (uint32_t)attr_int(n, "batch")};
     lower_emit(lo, TN_OP_gather_nd, 2, in, 1, &out, &p, sizeof p);

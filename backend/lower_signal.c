@@ -23,12 +23,17 @@ static const Word resize_roundings[] = {TN_RESIZE_ROUNDINGS(X)};
 #undef X
 
 void lower_resize(Lower *lo, Node *n) {
-    View in[2] = {lower_dense(lo, n->inputs[0]), view_absent()};
+    View in[2] = {lower_operand(lo, n->inputs[0]), view_absent()};
     bool has_grid = n->input_count > 1 && n->inputs[1];
     if (has_grid) in[1] = lower_dense(lo, n->inputs[1]);
     View out = lower_result(lo, n->outputs[0]);
     ParamsResize p = {.cubic_a = attr_float(n, "cubic_a"), .outside = attr_float(n, "outside")};
-    p.axis = (uint32_t)ir_axis(lo->im->module, attr_int(n, "axis"), in[0].rank);
+    int64_t axis = ir_axis(lo->im->module, attr_int(n, "axis"), in[0].rank);
+    IntList order; /* rows of what is dense in memory come last */
+    view_order(lo, &out, &order);
+    while (order.v[p.axis] != axis) p.axis++;
+    in[0] = view_permute(&in[0], &order);
+    out = view_permute(&out, &order);
     p.mode = number_of(resize_modes, attr_string(n, "mode"));
     p.coordinates = number_of(resize_coordinates, attr_string(n, "coordinates"));
     p.nearest = number_of(resize_roundings, attr_string(n, "nearest"));

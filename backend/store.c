@@ -9,7 +9,7 @@
  * writes its rows there, and nothing is copied. So the moves that a result goes through, each the
  * only reader of the one before, are undone from a dense view of what they arrive at. Only rows of
  * the result that stay whole are worth it. */
-#include "backend/lower.h"
+#include "backend/place.h"
 
 #define MAX_MOVES 8
 
@@ -68,7 +68,7 @@ static bool follow(Lower *lo, const Node *n, bool back, const View *x, View *y) 
     }
 }
 
-static bool is_rowwise(const Node *n) {
+bool store_is_rowwise(const Node *n) {
     switch (n->op) {
     case OP_map:
     case OP_linear:
@@ -92,7 +92,7 @@ static bool arrives(Lower *lo, const Value *start, const Path *p, int first, con
         if (!follow(lo, p->move[i], false, &at, &next)) return false;
     if (plain(&at, &end->type)) return true;
     for (int i = 0; i < end->use_count; i++)
-        if (!is_rowwise(end->uses[i].node)) return false;
+        if (!store_is_rowwise(end->uses[i].node)) return false;
     return !ir_is_output(end) && has_rows(&at, &end->type);
 }
 
@@ -106,9 +106,8 @@ static bool undo(Lower *lo, const Value *v, const Path *p, int last, View dense,
 
 View lower_store(Lower *lo, const Value *v) {
     Path p = path_of(v);
-    View dense = view_dense(lo, TN_NO_ID, &v->type), stored;
-    if (lo->output_buffer[v->id] != TN_NO_ID || arrives(lo, v, &p, 0, &dense))
-        return lower_result(lo, v);
+    View own = place_own(lo, v), dense, stored;
+    if (lo->parts[v->id].of || arrives(lo, v, &p, 0, &own)) return lower_result(lo, v);
     for (int i = p.count - 1; i >= 0; i--) {
         const Type *t = &p.move[i]->outputs[0]->type;
         dense = view_dense(lo, TN_NO_ID, t);

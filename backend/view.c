@@ -26,6 +26,57 @@ bool view_is_dense(Lower *lo, const View *v) {
     return true;
 }
 
+IntList view_row_major(int rank) {
+    IntList order = {.count = rank};
+    for (int i = 0; i < rank; i++) order.v[i] = i;
+    return order;
+}
+
+IntList view_channels_last(int rank) {
+    IntList order = view_row_major(rank);
+    for (int i = 1; i + 1 < rank; i++) order.v[i] = i + 1;
+    if (rank > 1) order.v[rank - 1] = 1;
+    return order;
+}
+
+View view_in_order(Lower *lo, uint32_t buffer, const Type *t, const IntList *order) {
+    Type laid = *t;
+    IntList places = {.count = order->count};
+    for (int i = 0; i < order->count; i++) {
+        laid.dims[i] = t->dims[order->v[i]];
+        places.v[order->v[i]] = i;
+    }
+    View v = view_dense(lo, buffer, &laid);
+    return view_permute(&v, &places);
+}
+
+/* Insertion by stride, which has to be a multiple of all that follow; axes of length 1 have no
+ * place in memory and come first. */
+bool view_order(Lower *lo, const View *v, IntList *order) {
+    bool sorted = true;
+    IntList found = {.count = v->rank};
+    *order = view_row_major(v->rank);
+    if (v->layout != TN_LAYOUT_STRIDED) return false;
+    for (int i = 0, n = 0; i < v->rank; i++) {
+        int at = n++;
+        for (; at > 0; at--) {
+            int64_t before = found.v[at - 1];
+            const Expr *outer = v->strides[before], *inner = v->strides[i];
+            if (ex_is(v->dims[before], 1)) break;
+            if (!ex_is(v->dims[i], 1)) {
+                if (ex_is(inner, 0) || outer == inner) return false;
+                if (ex_exact_div(lo->x, outer, inner)) break;
+                if (!ex_exact_div(lo->x, inner, outer)) return false;
+                sorted = false;
+            }
+            found.v[at] = before;
+        }
+        found.v[at] = i;
+    }
+    if (!sorted) *order = found;
+    return true;
+}
+
 bool view_has_rows(const View *v) {
     int last = v->rank - 1;
     if (v->layout != TN_LAYOUT_STRIDED) return false;

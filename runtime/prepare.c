@@ -179,6 +179,30 @@ static void touched(const TnTensor *t, int64_t offset, int64_t *first, int64_t *
     }
 }
 
+/* Elements of `t`, which starts at `offset`, modulo `step`: [*first, *end). False if they are not
+ * one run below `step`. */
+static bool remainders(const TnTensor *t, int64_t offset, int64_t step, int64_t *first,
+                       int64_t *end) {
+    *first = offset % step;
+    *end = *first + 1;
+    for (int i = 0; i < t->rank; i++)
+        if (t->strides[i] % step) *end += (t->dims[i] - 1) * t->strides[i];
+    return *end <= step;
+}
+
+/* Slices of one tensor along an axis lie between each other, as the parts of a concat: seen modulo
+ * the stride of an axis before that one they are apart. */
+static bool interleaved(const TnTensor *a, int64_t a_offset, const TnTensor *b, int64_t b_offset) {
+    for (int i = 0; i < a->rank; i++) {
+        int64_t step = a->strides[i], first, end, other_first, other_end;
+        if (step <= 0 || !remainders(a, a_offset, step, &first, &end) ||
+            !remainders(b, b_offset, step, &other_first, &other_end))
+            continue;
+        if (end <= other_first || other_end <= first) return true;
+    }
+    return false;
+}
+
 static bool same_place(const TnTensor *a, int64_t a_offset, const TnTensor *b, int64_t b_offset) {
     if (a_offset != b_offset || a->rank != b->rank) return false;
     for (int i = 0; i < a->rank; i++)
@@ -206,7 +230,8 @@ static tenon_status check_aliases(tenon_session *s, const TnCall *c,
             touched(&c->operands[o], offsets[o], &first, &end);
             touched(&c->operands[i], offsets[i], &other_first, &other_end);
             if (first >= other_end || other_first >= end || first == end ||
-                other_first == other_end)
+                other_first == other_end ||
+                interleaved(&c->operands[o], offsets[o], &c->operands[i], offsets[i]))
                 continue;
             bool in_place =
                 o == c->inputs && i < c->inputs && (row->flags & TN_INPLACE_MASK & 1u << i);

@@ -1,4 +1,5 @@
-/* resize: x resampled to another length along one axis; x and y dense, grid f32 [3] or absent.
+/* resize: x resampled to another length along one axis; x and y of any strides, grid f32 [3] or
+ * absent.
  *
  *     y[.., j, ..] = sum over i of weight(i - source(j)) x[.., i, ..]
  *
@@ -19,8 +20,8 @@
  *
  * Sources are computed in double. `nearest` and the crop's edge round them to float first, which
  * makes 2.9999999999 the 3 that it stands for. A task lists the taps of some of the positions once
- * and applies them to some of the rows: as lanes of a vector along the last axis, else as a sum of
- * rows. Any s, also NaN, stays inside x. */
+ * and applies them to some of the rows: as lanes of a vector where the resized axis is dense, else
+ * as a sum of rows of what is dense in x and y. Any s, also NaN, stays inside x. */
 #include <stdbool.h>
 #include "runtime/kernels/family.h"
 #include "runtime/kernels/loop.h"
@@ -38,8 +39,10 @@ enum { TILE_POSITIONS, TILE_ROWS, TILE_TAPS };
 typedef struct Resize {
     const ParamsResize *p;
     TnDType dtype;
-    int64_t size; /* of an element */
-    int64_t outer, n, m, inner;
+    int64_t size;               /* of an element */
+    Loop loop;                  /* operands x, y: the other axes, without the rows */
+    int64_t outer, n, m, inner; /* points of the loop, old and new length, elements of a row */
+    int64_t x_step, y_step;     /* bytes from one position to the next */
     double length, step_over, step_by; /* l; 1 / s = step_over / step_by */
     double begin, end;
     double stretch; /* of the weights: min(s, 1) if antialiased, else 1 */
@@ -54,8 +57,19 @@ static Resize resize_of(const TnCall *call) {
     Resize r = {.p = call->params, .dtype = (TnDType)x->dtype, .end = 1, .stretch = 1};
     int axis = (int)r.p->axis;
     r.size = (int64_t)tn_dtype_size(r.dtype);
-    r.outer = tensor_extent(x, 0, axis);
-    r.inner = tensor_extent(x, axis + 1, x->rank);
+    r.loop = loop_over(x);
+    r.loop.dims[axis] = 1;
+    loop_add(&r.loop, x);
+    loop_add(&r.loop, y);
+    loop_collapse(&r.loop);
+    int last = r.loop.rank - 1;
+    r.x_step = x->strides[axis] * r.size;
+    r.y_step = y->strides[axis] * r.size;
+    /* where the axis is dense, no other one is */
+    bool rows = r.loop.strides[0][last] == 1 && r.loop.strides[1][last] == 1;
+    r.inner = rows ? r.loop.dims[last] : 1;
+    if (rows) r.loop.dims[last] = 1;
+    r.outer = loop_points(&r.loop, r.loop.rank);
     r.n = x->dims[axis];
     r.m = y->dims[axis];
     r.length = (double)r.m;
@@ -196,9 +210,9 @@ static Taps list_positions(const Resize *r, int64_t first, int64_t n, int64_t ta
 
 /* --- applying the table --- */
 
-#define COPY_ELEMENTS(type)            \
-    for (int64_t i = 0; i < t->n; i++) \
-    memcpy(y + i * (int64_t)sizeof(type), x + t->index[i] * (int64_t)sizeof(type), sizeof(type))
+#define COPY_ELEMENTS(type)                            \
+    for (int64_t i = 0; i < t->n; i++, y += r->y_step) \
+    memcpy(y, x + t->index[i] * r->x_step, sizeof(type))
 
 /* One element or row of `inner` per position. */
 static void copy_nearest(const Resize *r, const Taps *t, char *y, const char *x) {
@@ -210,58 +224,61 @@ static void copy_nearest(const Resize *r, const Taps *t, char *y, const char *x)
     case 8: COPY_ELEMENTS(uint64_t); return;
     default: break;
     }
-    for (int64_t i = 0; i < t->n; i++)
-        memcpy(y + i * bytes, x + t->index[i] * bytes, (size_t)bytes);
+    for (int64_t i = 0; i < t->n; i++, y += r->y_step)
+        memcpy(y, x + t->index[i] * r->x_step, (size_t)bytes);
 }
 
-static void sum_rows_f32(const Taps *t, int64_t i, float *y, const float *x, int64_t inner) {
+/* Positions of x are `step` elements apart. */
+static void sum_rows_f32(const Taps *t, int64_t i, float *y, const float *x, int64_t step,
+                         int64_t inner) {
     const float *weight = (const float *)t->weight + i;
     const int32_t *index = t->index + i;
     for (int64_t c = 0; c < inner; c += VF_WIDTH) {
         int64_t lanes = inner - c < VF_WIDTH ? inner - c : VF_WIDTH;
         vf sum = vf_zero();
         for (int64_t at = 0; at < t->taps * t->pitch; at += t->pitch)
-            sum = vf_fma(vf_set1(weight[at]), vf_load_n(x + index[at] * inner + c, lanes), sum);
+            sum = vf_fma(vf_set1(weight[at]), vf_load_n(x + index[at] * step + c, lanes), sum);
         vf_store_n(y + c, sum, lanes);
     }
 }
 
-static void sum_rows_f64(const Taps *t, int64_t i, double *y, const double *x, int64_t inner) {
+static void sum_rows_f64(const Taps *t, int64_t i, double *y, const double *x, int64_t step,
+                         int64_t inner) {
     const double *weight = (const double *)t->weight + i;
     const int32_t *index = t->index + i;
     for (int64_t c = 0; c < inner; c++) {
         double sum = 0;
         for (int64_t at = 0; at < t->taps * t->pitch; at += t->pitch)
-            sum += weight[at] * x[index[at] * inner + c];
+            sum += weight[at] * x[index[at] * step + c];
         y[c] = sum;
     }
 }
 
 static void interpolate(const Resize *r, const Taps *t, char *y, const char *x) {
     bool wide = r->dtype == TN_F64;
-    if (r->inner == 1) {
+    int64_t step = r->x_step / r->size;
+    if (r->inner == 1 && step == 1 && r->y_step == r->size) {
         if (wide)
             taps_sum_f64(t, (double *)y, (const double *)x);
         else
             taps_sum_f32(t, (float *)y, (const float *)x);
         return;
     }
-    for (int64_t i = 0; i < t->n; i++, y += r->inner * r->size) {
+    for (int64_t i = 0; i < t->n; i++, y += r->y_step) {
         if (wide)
-            sum_rows_f64(t, i, (double *)y, (const double *)x, r->inner);
+            sum_rows_f64(t, i, (double *)y, (const double *)x, step, r->inner);
         else
-            sum_rows_f32(t, i, (float *)y, (const float *)x, r->inner);
+            sum_rows_f32(t, i, (float *)y, (const float *)x, step, r->inner);
     }
 }
 
 /* What lies beyond the crop gets one value, which `block` has room for. */
 static void fill_outside(const Resize *r, char *y, int64_t first, int64_t n, void *block) {
     double outside = r->p->outside;
-    int64_t bytes = r->inner * r->size;
     TN_FN(map_cast)(block, r->dtype, &outside, TN_F64, 1);
     for (int64_t i = 0; i < n; i++)
         for (int64_t at = 0; beyond_crop(r, first + i) && at < r->inner; at++)
-            TN_FN(map_store)(y + i * bytes + at * r->size, r->dtype, 1, block, 1);
+            TN_FN(map_store)(y + i * r->y_step + at * r->size, r->dtype, 1, block, 1);
 }
 
 void TN_FN(resize_run)(const TnCall *call, int64_t task, void *scratch) {
@@ -275,9 +292,11 @@ void TN_FN(resize_run)(const TnCall *call, int64_t task, void *scratch) {
     const char *x = call->operands[0].data;
     char *y = call->operands[call->inputs].data;
     double block[1];
-    for (; row < last; row++) {
-        const char *from = x + row * r.n * r.inner * r.size;
-        char *to = y + (row * r.m + first) * r.inner * r.size;
+    LoopAt at;
+    loop_seek(&r.loop, r.loop.rank, row, &at);
+    for (; row < last; row++, loop_next(&r.loop, r.loop.rank, &at)) {
+        const char *from = x + at.offset[0] * r.size;
+        char *to = y + at.offset[1] * r.size + first * r.y_step;
         if (r.p->mode == TN_RESIZE_NEAREST)
             copy_nearest(&r, &taps, to, from);
         else

@@ -123,6 +123,7 @@ static const Row rows[] = {
     {OP_linear, make_shared, 2, NULL},
     {OP_map, make_hazard, 3, NULL},
     {OP_add_norm, make_windows, 3, NULL},
+    {OP_map, make_layout, 4, NULL},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 

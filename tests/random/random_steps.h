@@ -139,6 +139,7 @@ Step make_gelu;
 Step make_masked;
 Step make_deformable;
 Step make_hazard;
+Step make_layout;
 Step make_shared;
 Step make_assignment;
 
