@@ -7,8 +7,9 @@
  * 2
  *
  * That the input is a past is proven from the graph, whatever it is called: a result is it with
- * rows behind it, its length is a symbol of its own, and all its other lengths follow from other
- * inputs. All such pairs of a graph become states, or none.
+ * rows behind it that the graph has computed, attention reads that result, the input's length is a
+ * symbol of its own, and all its other lengths follow from other inputs. All such pairs of a graph
+ * become states, or none.
  *
  * Then graphs are tied: what one leaves (prefill: `present.0.encoder.key`) is what another finds
  * (decode: `past_key_values.0.encoder.key`). Here only names can tell, so they have to agree but
@@ -16,6 +17,8 @@
 #include <string.h>
 #include "ir/symbols.h"
 #include "passes/pass.h"
+
+#define MAX_MOVES 8 /* between a past and the attention that reads it */
 
 typedef struct Pair {
     int input, output, axis;
@@ -50,6 +53,31 @@ static const Node *find_append(const Graph *g, const Value *past, Report *r) {
         if (result_index(g, n->outputs[0]) >= 0) found = n;
     }
     return found;
+}
+
+/* Whether keys or values of attention, fused or not, are the value or a rearrangement of it. */
+static bool is_attended(const Value *v, int depth) {
+    for (int i = 0; i < v->use_count && depth; i++) {
+        const Node *n = v->uses[i].node;
+        int index = v->uses[i].index;
+        switch (n->op) {
+        case OP_attention:
+            if (index == 1 || index == 2) return true;
+            break;
+        case OP_matmul:
+            if (!n->inputs[!index]->constant) return true;
+            break;
+        case OP_view:
+        case OP_transpose:
+        case OP_expand:
+        case OP_slice:
+        case OP_cast:
+            if (is_attended(n->outputs[0], depth - 1)) return true;
+            break;
+        default: break;
+        }
+    }
+    return false;
 }
 
 typedef struct Search {
@@ -93,7 +121,8 @@ static const char *why_not(const Graph *g, const Pair *pairs, int count, const P
     if (past->output_uses) return "it is returned too";
     if (g->defaults[p->input] != INPUT_REQUIRED) return "it may be left out";
     for (int i = 1; i < p->append->input_count; i++)
-        if (p->append->inputs[i] == past) return "it is put behind itself";
+        if (!p->append->inputs[i]->node) return "what comes behind it is not computed";
+    if (!is_attended(p->append->outputs[0], MAX_MOVES)) return "no attention reads it";
     if (ex_mentions_measured(g->outputs[p->output]->type.dims[p->axis]))
         return "how much comes behind it depends on data";
     if (!is_bound(g, pairs, count, &past->type, p->axis))

@@ -9,6 +9,7 @@
 #include "tests/support/counting_allocator.h"
 #include "tests/support/flow_plan.h"
 #include "tests/support/scratch.h"
+#include "tests/support/state_plan.h"
 #include "tests/support/tiny_plan.h"
 
 /* Two runs of different shapes. Returns the first status that is not TENON_OK. */
@@ -113,6 +114,58 @@ static void fails_everywhere_in_flow(void **state) {
     }
 }
 
+/* A prompt, steps that use up the room, choosing sequences, contents put in. A call that fails has
+ * changed no length. */
+static tenon_status state_scenario(Counter *c, const unsigned char *bytes, size_t size) {
+    tenon_allocator allocator = {count_allocate, count_release, c};
+    tenon_plan_options o = {.struct_size = sizeof o, .allocator = &allocator};
+    tenon_plan *plan = NULL;
+    tenon_session *s = NULL;
+    tenon_error err = {0};
+    static float x[2 * 2 * 40 * 3];
+    tenon_tensor t = {.dtype = TENON_F32, .rank = 4, .dims = {2, 2, 30, 3}, .data = x}, kv = {0};
+    tenon_status status = tenon_plan_open_memory(bytes, size, &o, &plan, &err);
+    if (!status) status = tenon_session_create(plan, NULL, &s, &err);
+    int64_t length = 0;
+    for (int run = 0; !status && run < 2; run++, length += t.dims[2]) {
+        t.dims[2] = run ? 10 : 30;
+        status = tenon_session_bind(s, "x", &t, &err);
+        if (!status) status = tenon_session_run(s, &err);
+        if (status) break;
+    }
+    if (!status) status = tenon_session_reorder(s, (int64_t[]){1, 0}, 2, &err);
+    t.dims[2] = 40;
+    if (!status) status = tenon_session_bind(s, "kv", &t, &err);
+    if (status && s) {
+        assert_int_equal(status, TENON_E_MEMORY);
+        c->fail_at = 0;
+        assert_int_equal(tenon_session_export(s, "kv", &kv, &err), TENON_OK);
+        assert_int_equal(kv.dims[2], length);
+        t.dims[2] = 1;
+        assert_int_equal(tenon_session_bind(s, "x", &t, &err), TENON_OK);
+        assert_int_equal(tenon_session_run(s, &err), TENON_OK); /* it is still good */
+    }
+    tenon_session_destroy(s);
+    tenon_plan_close(plan);
+    return status;
+}
+
+static void fails_everywhere_with_states(void **state) {
+    (void)state;
+    size_t size;
+    unsigned char *bytes = state_plan(&size);
+    Counter all = {0};
+    assert_int_equal(state_scenario(&all, bytes, size), TENON_OK);
+    assert_int_equal(all.live, 0);
+    for (int n = 1; n <= all.calls; n++)
+        for (int for_good = 0; for_good < 2; for_good++) {
+            Counter c = {.fail_at = n, .for_good = for_good};
+            assert_int_equal(state_scenario(&c, bytes, size), TENON_E_MEMORY);
+            assert_int_equal(c.live, 0);
+        }
+    free(bytes);
+}
+
 static void repeated_runs_do_not_allocate(void **state) {
     (void)state;
     size_t size;
@@ -145,6 +198,7 @@ static void repeated_runs_do_not_allocate(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(fails_everywhere),
                                        cmocka_unit_test(fails_everywhere_in_flow),
+                                       cmocka_unit_test(fails_everywhere_with_states),
                                        cmocka_unit_test(repeated_runs_do_not_allocate)};
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }

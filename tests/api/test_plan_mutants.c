@@ -16,6 +16,7 @@
 #include "tests/support/plan_mutate.h"
 #include "tests/support/run_plan.h"
 #include "tests/support/select_plan.h"
+#include "tests/support/state_plan.h"
 #include "tests/support/zoo_plan.h"
 
 enum { RANDOM_MUTANTS = 40000 };
@@ -37,7 +38,8 @@ static unsigned char *make_tiny(size_t *size) {
     return tiny_plan(4, 3, size);
 }
 
-static MakePlan *const plans[] = {make_tiny, zoo_plan, select_plan, flow_measured, flow_control};
+static MakePlan *const plans[] = {make_tiny,     zoo_plan,     select_plan,
+                                  flow_measured, flow_control, state_plan};
 enum { PLANS = sizeof plans / sizeof *plans };
 
 /* The plans themselves run, so that mutants of them come near to running. */

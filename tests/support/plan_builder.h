@@ -91,6 +91,16 @@ static inline uint32_t pb_measured(PlanBuilder *b, const char *name, int64_t min
     return pb_symbol_of(b, TN_SYMBOL_MEASURED, name, min, max, bound);
 }
 
+/* The expression that is a new symbol for the capacity of states; the symbol's id in *id. */
+static inline uint32_t pb_capacity(PlanBuilder *b, const char *name, uint32_t *id) {
+    PlanSymbol s = {.name = pb_string(b, name),
+                    .kind = TN_SYMBOL_CAPACITY,
+                    .max = INT64_MAX,
+                    .bound = TN_NO_ID};
+    *id = pb_record(b, TN_SECTION_SYMBOLS, &s, sizeof s);
+    return pb_expr(b, TN_EXPR_SYMBOL, *id, 0);
+}
+
 static inline void pb_require(PlanBuilder *b, PlanRelation relation, uint32_t left, uint32_t right,
                               const char *text, const char *origin) {
     PlanRequirement r = {.relation = relation,
@@ -274,7 +284,8 @@ static inline unsigned char *pb_finish(PlanBuilder *b, size_t *size) {
     PlanHeader h = {.major = TN_PLAN_MAJOR,
                     .minor = TN_PLAN_MINOR,
                     .header_bytes = sizeof h,
-                    .section_bytes = sizeof(PlanSection)};
+                    .section_bytes = sizeof(PlanSection),
+                    .required = b->section[TN_SECTION_STATES].bytes ? TN_FEATURE_STATES : 0};
     PlanSection sections[PB_KINDS];
     memcpy(h.magic, TN_PLAN_MAGIC, sizeof h.magic);
     for (uint32_t kind = 1; kind <= PB_KINDS; kind++) {
