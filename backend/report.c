@@ -17,22 +17,37 @@ typedef struct Usage {
     const char *dims; /* "batch=1 sequence=128" */
 } Usage;
 
-/* "batch=1 sequence=128": the symbols of the function's inputs. */
+typedef struct DimsText {
+    const PlanTables *tables;
+    const int64_t *lengths;
+    TextBuffer text;
+    bool *told; /* by symbol */
+} DimsText;
+
+static void tell_dims(DimsText *d, uint32_t first, uint32_t rank) {
+    const PlanTables *p = d->tables;
+    for (uint32_t k = 0; k < rank; k++) {
+        const PlanExpr *e = &p->exprs[p->ids[first + k]];
+        if (e->op != TN_EXPR_SYMBOL || d->told[e->a]) continue;
+        d->told[e->a] = true;
+        text_format(&d->text, "%s%s=%" PRId64, d->text.length ? " " : "",
+                    p->strings + p->symbols[e->a].name, d->lengths[e->a]);
+    }
+}
+
+/* "batch=1 sequence=128": the symbols of the function's inputs, and of what it finds in states. */
 static const char *dims_text(Image *im, const PlanTables *p, const PlanFunction *f,
                              const int64_t *lengths) {
-    TextBuffer t = {.arena = &im->cx->arena};
-    bool *told = ARENA_ARRAY(&im->cx->arena, bool, (size_t)p->symbol_count + 1);
+    DimsText d = {.tables = p, .lengths = lengths, .text = {.arena = &im->cx->arena}};
+    d.told = ARENA_ARRAY(&im->cx->arena, bool, (size_t)p->symbol_count + 1);
     for (uint32_t i = 0; i < f->input_count; i++) {
         const PlanView *v = &p->views[p->ports[f->first_input + i].view];
-        for (uint32_t k = 0; k < v->rank; k++) {
-            const PlanExpr *e = &p->exprs[p->ids[v->dims + k]];
-            if (e->op != TN_EXPR_SYMBOL || told[e->a]) continue;
-            told[e->a] = true;
-            text_format(&t, "%s%s=%" PRId64, t.length ? " " : "",
-                        (const char *)im->strings.data + p->symbols[e->a].name, lengths[e->a]);
-        }
+        tell_dims(&d, v->dims, v->rank);
     }
-    return text_end(&t);
+    for (uint32_t i = 0; i < p->state_count; i++)
+        if (p->states[i].function == 0 && p->states[i].access != TN_STATE_WRITE)
+            tell_dims(&d, p->states[i].dims, p->states[i].rank);
+    return text_end(&d.text);
 }
 
 static bool bind_inputs(Image *im, const PlanTables *p, const PlanFunction *f,
@@ -46,7 +61,7 @@ static bool bind_inputs(Image *im, const PlanTables *p, const PlanFunction *f,
         if (tenon_session_bind(session, (const char *)im->strings.data + port->name, &t, NULL))
             return false;
     }
-    return true;
+    return !sample_bind_states(&im->cx->arena, p, 0, values, session, NULL);
 }
 
 /* Prepares a session over inputs of sample lengths; prepare does not read their data. A model that

@@ -1,8 +1,11 @@
 /* Choosing lengths that a plan's contract allows. */
 #include "backend/sample.h"
 
-#define ROUNDS    16 /* of mending: a length that was made to fit may break another requirement */
-#define MAX_DEPTH 16 /* of expressions looked into */
+#include "runtime/base/checked.h"
+
+#define ROUNDS     16 /* of mending: a length that was made to fit may break another requirement */
+#define MOST_BYTES ((int64_t)64 << 20) /* of contents made up for a state */
+#define MAX_DEPTH  16                  /* of expressions looked into */
 
 PlanTables sample_tables(const Image *im) {
     return (PlanTables){.symbols = (const PlanSymbol *)im->symbols.data,
@@ -11,6 +14,10 @@ PlanTables sample_tables(const Image *im) {
                         .ports = (const PlanPort *)im->ports.data,
                         .views = (const PlanView *)im->views.data,
                         .ids = (const uint32_t *)im->ids.data,
+                        .states = (const PlanState *)im->states.data,
+                        .buffers = (const PlanBuffer *)im->buffers.data,
+                        .strings = (const char *)im->strings.data,
+                        .state_count = (uint32_t)im->states.count,
                         .symbol_count = (uint32_t)im->symbols.count,
                         .expr_count = (uint32_t)im->exprs.count,
                         .requirement_count = (uint32_t)im->requirements.count};
@@ -98,4 +105,27 @@ void sample_lengths(Arena *a, const PlanTables *t, const PlanFunction *f, uint32
     }
     for (int round = 0; round < ROUNDS; round++)
         if (!mend(a, t, function, kept, lengths) && !mend(a, t, function, given, lengths)) break;
+    const int64_t *values = sample_values(a, t, lengths);
+    for (uint32_t i = 0; i < t->state_count; i++) /* room for what there will be */
+        lengths[t->states[i].capacity] = values[t->states[i].next];
+}
+
+tenon_status sample_bind_states(Arena *a, const PlanTables *t, uint32_t function,
+                                const int64_t *values, tenon_session *session, tenon_error *err) {
+    tenon_status status = TENON_OK;
+    for (uint32_t i = 0; i < t->state_count && !status; i++) {
+        const PlanState *s = &t->states[i];
+        TnDType dtype = (TnDType)t->buffers[s->buffer].dtype;
+        tenon_tensor x = {.dtype = (tenon_dtype)dtype, .rank = s->rank};
+        int64_t bytes = (int64_t)tn_dtype_size(dtype);
+        if (s->function != function || s->access == TN_STATE_WRITE) continue;
+        for (uint32_t k = 0; k < s->rank; k++) {
+            x.dims[k] = values[t->ids[s->dims + k]];
+            if (x.dims[k] < 0 || !tn_mul_i64(bytes, x.dims[k], &bytes) || bytes > MOST_BYTES)
+                return TENON_OK; /* it stays empty */
+        }
+        x.data = arena_array(a, (size_t)bytes + 1, 1);
+        if (x.data) status = tenon_session_bind(session, t->strings + s->name, &x, err);
+    }
+    return status;
 }

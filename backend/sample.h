@@ -8,6 +8,7 @@
 
 #include "backend/image.h"
 #include "runtime/plan_expr.h"
+#include "runtime/tenon.h"
 
 #define SAMPLE_LENGTH 128
 
@@ -19,7 +20,10 @@ typedef struct PlanTables {
     const PlanPort *ports;
     const PlanView *views;
     const uint32_t *ids;
-    uint32_t symbol_count, expr_count, requirement_count;
+    const PlanState *states;
+    const PlanBuffer *buffers;
+    const char *strings;
+    uint32_t symbol_count, expr_count, requirement_count, state_count;
 } PlanTables;
 
 PlanTables sample_tables(const Image *im);
@@ -27,6 +31,9 @@ PlanTables sample_tables(const Image *im);
  * has to measure. */
 void sample_lengths(Arena *a, const PlanTables *t, const PlanFunction *f, uint32_t function,
                     int64_t *lengths);
+/* Puts zeros of these lengths into the states that the function finds. */
+tenon_status sample_bind_states(Arena *a, const PlanTables *t, uint32_t function,
+                                const int64_t *values, tenon_session *session, tenon_error *err);
 /* The values of all expressions at these lengths; TN_UNKNOWN where a length is, or where a value
  * cannot be computed. */
 int64_t *sample_values(Arena *a, const PlanTables *t, const int64_t *lengths);

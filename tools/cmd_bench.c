@@ -62,9 +62,19 @@ static void run_once(Tool *t, const Bench *b, const PlanRun *r) {
     if (tenon_session_run(r->session, &err)) tool_fail(t, b->plan, &err);
 }
 
+/* Every run finds states as the first one did. */
+static void rewind_states(Tool *t, const Bench *b, const PlanRun *r, int64_t length) {
+    tenon_error err;
+    if (tenon_session_truncate(r->session, length, &err)) tool_fail(t, b->plan, &err);
+}
+
 static double *measure(Tool *t, const Bench *b, const PlanRun *r, Profile *p) {
     double *ms = ARENA_ARRAY(&t->cx.arena, double, (size_t)b->runs);
-    for (int i = 0; i < b->warmup; i++) run_once(t, b, r);
+    int64_t length = tool_state_length(t, r);
+    for (int i = 0; i < b->warmup; i++) {
+        run_once(t, b, r);
+        rewind_states(t, b, r, length);
+    }
     if (p) profile_start(t, p, r);
     for (int i = 0; i < b->runs; i++) {
         if (p) profile_begin(p);
@@ -72,6 +82,7 @@ static double *measure(Tool *t, const Bench *b, const PlanRun *r, Profile *p) {
         run_once(t, b, r);
         ms[i] = tool_now_ms() - start;
         if (p) profile_end(p);
+        rewind_states(t, b, r, length);
     }
     if (p) profile_stop(p);
     qsort(ms, (size_t)b->runs, sizeof *ms, by_value);

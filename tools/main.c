@@ -25,6 +25,7 @@ static const struct {
      "  --task NAME             what a checkpoint is compiled as (see `tenon models`);\n"
      "                          default: what its config.json says\n"
      "  --precision f32         element type of weights and activations\n"
+     "  --state off|auto        auto: a decoder's past is kept by the plan (default: off)\n"
      "  --require-fusion KIND=N fail unless the fusion fired exactly N times\n"
      "  --report[=FILE.json]    print the fusion report, or write it as JSON\n"
      "  --strip                 leave the names of the model's nodes out\n"
@@ -32,7 +33,8 @@ static const struct {
      "  --verify                also check the weights' checksum of the plan just written\n"},
     {"run", cmd_run, "run a plan on tensors",
      "usage: tenon run PLAN --inputs IN.safetensors [--outputs OUT.safetensors] [options]\n"
-     "  --inputs FILE           tensors named like the model's inputs; others are ignored\n"
+     "  --inputs FILE           tensors named like the model's inputs; others are ignored;\n"
+     "                          states without one are empty\n"
      "  --input NAME=FILE.npy   one input from a .npy file; goes before --inputs\n"
      "  --outputs FILE          where the outputs go; without it they are summed up on standard output\n"
      "  --function NAME         which function of the plan (default: the first)\n"

@@ -10,6 +10,7 @@ typedef struct PlanDot {
     const char *top; /* group of the function, "" if it is the only one */
     int *nodes;      /* dot node of every instruction */
     int *inputs;     /* of every input port of the function */
+    int *states;     /* of every record of STATES */
 } PlanDot;
 
 static const char *type_text(PlanDot *d, const PlanView *v) {
@@ -46,6 +47,7 @@ static const char *inside(PlanDot *d, const char *group) {
 static void add_edges(PlanDot *d, const PlanFlow *flow, const PlanView *v, int to) {
     const PlanBuffer *b = &d->plan->buffers[v->buffer];
     if (b->kind == TN_BUFFER_INPUT) dot_edge(d->dot, d->inputs[b->index], to, type_text(d, v));
+    if (b->kind == TN_BUFFER_STATE) dot_edge(d->dot, d->states[b->index], to, type_text(d, v));
     for (const PlanWriter *w = plan_flow_writers(flow, v); w; w = w->next)
         dot_edge(d->dot, d->nodes[w->instruction], to, type_text(d, v));
 }
@@ -65,6 +67,12 @@ static void add_function(PlanDot *d, const PlanFunction *f) {
         const char *name = plan_string(p, plan_port(p, f, i)->name);
         d->inputs[i] =
             dot_node(d->dot, d->top, arena_printf(d->arena, "input %s", name), "shape=ellipse");
+    }
+    for (uint32_t i = 0; i < p->states_count; i++) {
+        if (&p->functions[p->states[i].function] != f) continue;
+        const char *name = plan_string(p, p->states[i].name);
+        d->states[i] =
+            dot_node(d->dot, d->top, arena_printf(d->arena, "state %s", name), "shape=cylinder");
     }
     for (uint32_t i = 0; i < f->instruction_count; i++) {
         uint32_t index = f->first_instruction + i;
@@ -86,6 +94,7 @@ static void add_function(PlanDot *d, const PlanFunction *f) {
 const char *plan_dot(Arena *a, const tenon_plan *p) {
     PlanDot d = {.plan = p, .dot = dot_new(a), .arena = a};
     d.nodes = ARENA_ARRAY(a, int, p->instructions_count);
+    d.states = ARENA_ARRAY(a, int, p->states_count);
     for (uint32_t i = 0; i < p->functions_count; i++) add_function(&d, &p->functions[i]);
     return dot_end(d.dot);
 }

@@ -40,7 +40,10 @@ static void add_symbols(const tenon_plan *p, TextBuffer *t) {
         text_item(t);
         text_add(t, "{");
         text_member(t, "name", plan_string(p, s->name));
-        text_member(t, "kind", s->kind == TN_SYMBOL_MEASURED ? "measured" : "input");
+        text_member(t, "kind",
+                    s->kind == TN_SYMBOL_MEASURED   ? "measured"
+                    : s->kind == TN_SYMBOL_CAPACITY ? "capacity"
+                                                    : "input");
         text_member_int(t, "min", s->min);
         if (s->max < INT64_MAX) text_member_int(t, "max", s->max);
         text_add(t, "}");
@@ -151,7 +154,8 @@ static void add_buffers(const tenon_plan *p, const PlanFunction *f, TextBuffer *
     static const char *const kinds[] = {[TN_BUFFER_ARENA] = "arena",
                                         [TN_BUFFER_INPUT] = "input",
                                         [TN_BUFFER_OUTPUT] = "output",
-                                        [TN_BUFFER_CONSTANT] = "constant"};
+                                        [TN_BUFFER_CONSTANT] = "constant",
+                                        [TN_BUFFER_STATE] = "state"};
     text_key(t, "buffers");
     text_add(t, "[");
     for (uint32_t i = 0; i < f->buffer_count; i++) {
@@ -165,6 +169,30 @@ static void add_buffers(const tenon_plan *p, const PlanFunction *f, TextBuffer *
             text_key(t, "elements");
             add_expr(p, t, b->elements);
         }
+        text_add(t, "}");
+    }
+    text_add(t, "]");
+}
+
+static void add_states(const tenon_plan *p, uint32_t function, TextBuffer *t) {
+    static const char *const access[] = {
+        [TN_STATE_READ] = "read", [TN_STATE_APPEND] = "append", [TN_STATE_WRITE] = "write"};
+    text_key(t, "states");
+    text_add(t, "[");
+    for (uint32_t i = 0; i < p->states_count; i++) {
+        const PlanState *s = &p->states[i];
+        if (s->function != function) continue;
+        text_item(t);
+        text_add(t, "{");
+        text_member_int(t, "index", i);
+        text_member(t, "name", plan_string(p, s->name));
+        text_member(t, "access", access[s->access]);
+        text_member(t, "dtype", tn_dtype_name((TnDType)p->buffers[s->buffer].dtype));
+        add_exprs(p, t, "dims", s->dims, s->rank);
+        text_member_int(t, "axis", s->axis);
+        text_key(t, "next");
+        add_expr(p, t, s->next);
+        text_member(t, "capacity", plan_string(p, p->symbols[s->capacity].name));
         text_add(t, "}");
     }
     text_add(t, "]");
@@ -238,6 +266,7 @@ static void add_function(const tenon_plan *p, uint32_t index, TextBuffer *t, con
     add_ports(&x, t, "inputs", 0, f->input_count);
     add_requirements(p, index, t);
     add_buffers(p, f, t);
+    if (p->states_count) add_states(p, index, t);
     text_key(t, "instructions");
     text_add(t, "[");
     for (uint32_t i = 0; i < f->instruction_count; i++) {

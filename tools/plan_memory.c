@@ -12,6 +12,10 @@
 
 static PlanTables tables_of(const tenon_plan *p) {
     return (PlanTables){.symbols = p->symbols,
+                        .states = p->states,
+                        .buffers = p->buffers,
+                        .strings = p->strings,
+                        .state_count = p->states_count,
                         .exprs = p->exprs,
                         .requirements = p->requirements,
                         .ports = p->ports,
@@ -120,6 +124,9 @@ const char *plan_memory(Tool *t, tenon_plan *p, uint32_t function, const DimSett
     text_add(&x, "{");
     add_dims(p, lengths, &x);
     tenon_status status = bind_inputs(s, sample_values(a, &tables, lengths), &err);
+    if (!status)
+        status =
+            sample_bind_states(a, &tables, function, sample_values(a, &tables, lengths), s, &err);
     if (!status) status = tenon_session_prepare(s, &err);
     if (status)
         text_member(&x, "error", err.text);

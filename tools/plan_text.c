@@ -34,6 +34,8 @@ static void add_operand(const tenon_plan *p, const PlanFunction *f, TextBuffer *
         text_add(t, plan_string(p, plan_port(p, f, b->index)->name));
     else if (b->kind == TN_BUFFER_OUTPUT)
         text_add(t, plan_string(p, plan_port(p, f, f->input_count + b->index)->name));
+    else if (b->kind == TN_BUFFER_STATE)
+        text_add(t, plan_string(p, p->states[b->index].name));
     else if (b->kind == TN_BUFFER_CONSTANT && *plan_string(p, p->constants[b->index].name))
         text_add(t, plan_string(p, p->constants[b->index].name));
     else if (b->kind == TN_BUFFER_CONSTANT)
@@ -55,6 +57,25 @@ static void add_ports(const tenon_plan *p, const PlanFunction *f, TextBuffer *t,
     text_add(t, ")");
 }
 
+/* "  state append past.0.key: f32[batch, 4, past, 8] axis 2 to past + sequence" */
+static void add_states(const tenon_plan *p, uint32_t function, TextBuffer *t) {
+    static const char *const access[] = {
+        [TN_STATE_READ] = "read", [TN_STATE_APPEND] = "append", [TN_STATE_WRITE] = "write"};
+    for (uint32_t i = 0; i < p->states_count; i++) {
+        const PlanState *s = &p->states[i];
+        if (s->function != function) continue;
+        const PlanView v = {.dims = s->dims, .dtype = p->buffers[s->buffer].dtype, .rank = s->rank};
+        text_format(t, "  state %s %s: ", access[s->access], plan_string(p, s->name));
+        add_type(p, t, &v);
+        text_format(t, " axis %d", s->axis);
+        if (s->access == TN_STATE_APPEND) {
+            text_add(t, " to ");
+            add_expr(p, t, s->next);
+        }
+        text_add(t, "\n");
+    }
+}
+
 /* Whether a requirement of the function, which names a node, says the same. */
 static bool is_required(const tenon_plan *p, uint32_t function, const char *text) {
     for (uint32_t i = 0; i < p->requirements_count; i++) {
@@ -73,6 +94,12 @@ static bool is_length(const tenon_plan *p, const PlanFunction *f, uint32_t symbo
             if (e->op == TN_EXPR_SYMBOL && e->a == symbol) return true;
         }
     }
+    for (uint32_t i = 0; i < p->states_count; i++)
+        for (uint32_t k = 0; &p->functions[p->states[i].function] == f && k < p->states[i].rank;
+             k++) {
+            const PlanExpr *e = &p->exprs[p->ids[p->states[i].dims + k]];
+            if (e->op == TN_EXPR_SYMBOL && e->a == symbol) return true;
+        }
     for (uint32_t i = 0; i < f->instruction_count; i++) {
         const PlanInstruction *in = &p->instructions[f->first_instruction + i];
         for (uint32_t k = 0; is_control(in->opcode) && k < in->scalar_count; k++) {
@@ -166,6 +193,7 @@ void plan_text(const tenon_plan *p, TextBuffer *t) {
         text_add(t, " -> ");
         add_ports(p, f, t, f->input_count, f->output_count);
         text_add(t, "\n");
+        add_states(p, i, t);
         add_requirements(p, i, t);
         for (uint32_t k = 0; k < f->instruction_count; k++) add_instruction(p, f, k, t);
     }

@@ -109,7 +109,7 @@ const StTensor *tool_find(const SafeTensors *st, const char *name) {
     return found;
 }
 
-static const StTensor *find_input(const TensorSource *s, const char *name) {
+const StTensor *tool_find_input(const TensorSource *s, const char *name) {
     for (const NpyInput *n = s->npy; n; n = n->next)
         if (!strcmp(n->tensor.name, name)) return &n->tensor;
     return s->file ? tool_find(s->file, name) : NULL;
@@ -158,7 +158,7 @@ void tool_bind(Tool *t, const PlanRun *r, const TensorSource *s, const char *fun
     tenon_port port;
     for (int32_t i = 0;
          tenon_plan_port(r->plan, function, i, &port, NULL) == TENON_OK && !port.is_output; i++) {
-        const StTensor *w = find_input(s, port.name);
+        const StTensor *w = tool_find_input(s, port.name);
         tenon_tensor tensor = {0};
         if (w) {
             tensor = (tenon_tensor){.dtype = (tenon_dtype)w->dtype,
@@ -175,6 +175,7 @@ void tool_bind(Tool *t, const PlanRun *r, const TensorSource *s, const char *fun
                     port.name);
         }
     }
+    tool_bind_states(t, r, s, make_up);
 }
 
 StTensor *tool_outputs(Tool *t, const PlanRun *r, const char *function, size_t *count) {

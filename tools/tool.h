@@ -85,6 +85,13 @@ void tool_add_dim(Tool *t, TensorSource *s, const char *text);
  * zeros (masks: ones) with the given dims. */
 void tool_bind(Tool *t, const PlanRun *r, const TensorSource *s, const char *function,
                bool make_up);
+/* The tensor that the source has under this name, or NULL. */
+const StTensor *tool_find_input(const TensorSource *s, const char *name);
+/* states.c: every state that the function finds gets the contents that the source has; with
+ * `make_up`, zeros where all its lengths are given. */
+void tool_bind_states(Tool *t, const PlanRun *r, const TensorSource *s, bool make_up);
+/* Rows of the longest state that the function appends to. */
+int64_t tool_state_length(Tool *t, const PlanRun *r);
 /* The session's outputs, after a run. */
 StTensor *tool_outputs(Tool *t, const PlanRun *r, const char *function, size_t *count);
 /* The elements of a tensor of a file, aligned to their size: a copy where the file has them
