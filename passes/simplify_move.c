@@ -5,6 +5,7 @@
  *     matmul(a, transpose(b)) -> matmul{tb}(a, b)    transpose(view(transpose(x))) -> one of each
  *     roll(roll(x)) -> roll(x)                       along different axes
  *     f(view(x)) -> view(f(x))                       where the view splits or merges leading axes
+ *     transpose(f(transpose(x), m)) -> f(transpose(x), transpose(m))   where m is smaller than x
  */
 #include "passes/canon.h"
 
@@ -110,11 +111,55 @@ static bool merge_before_transpose(const Node *view, const int64_t *last, Merged
     return true;
 }
 
+static bool is_smaller(const Type *t, const Type *than) {
+    for (int i = 0; i < than->rank; i++) {
+        int k = i - (than->rank - t->rank);
+        if (!ex_is(than->dims[i], 1) && (k < 0 || ex_is(t->dims[k], 1))) return true;
+    }
+    return false;
+}
+
+/* What broadcasts against a tensor of this rank, its axes permuted with that one's. */
+static Value *permuted(Graph *g, Value *v, const IntList *perm) {
+    const Expr *dims[TN_MAX_RANK];
+    int order[TN_MAX_RANK], missing = perm->count - v->type.rank;
+    if (v->type.rank == 0) return v;
+    for (int i = 0; i < perm->count; i++) {
+        dims[i] = i < missing ? ex_int(g->module->ex, 1) : v->type.dims[i - missing];
+        order[i] = (int)perm->v[i];
+    }
+    return ir_transpose(g, ir_view(g, v, perm->count, dims), order);
+}
+
+/* transpose(f(transpose(x), m)) = f(transpose(transpose(x)), transpose(m)), where m is smaller than
+ * x: a mask in an order of axes of its own. The result, or NULL. */
+static Value *order_before(Node *n, Node *f) {
+    Value *inputs[3];
+    const IntList *perm = attr_ints(n, "perm");
+    Node *inner = NULL;
+    if (f->input_count < 2 || f->input_count > 3 || !ir_single_use(f->outputs[0])) return NULL;
+    for (int i = 0; i < f->input_count; i++) {
+        Value *v = inputs[i] = f->inputs[i];
+        Node *t = producer(v, OP_transpose);
+        if (t && !inner && ir_single_use(v) && ir_same_dims(&v->type, &f->outputs[0]->type))
+            inner = t;
+        else if (!is_smaller(&v->type, &f->outputs[0]->type))
+            return NULL;
+    }
+    if (!inner) return NULL;
+    for (int i = 0; i < f->input_count; i++) inputs[i] = permuted(n->graph, inputs[i], perm);
+    Node *ordered = ir_node(n->graph, f->op, f->input_count, inputs);
+    for (int i = 0; i < ir_attr_count(f->op); i++) ordered->attrs[i] = f->attrs[i];
+    return ir_insert(ordered);
+}
+
 static Value *simplify_transpose(Node *n) {
     Value *x = n->inputs[0];
     const IntList *perm = attr_ints(n, "perm");
     const Type *t = &n->outputs[0]->type;
     if (keeps_order(n)) return ir_view(n->graph, x, t->rank, t->dims);
+    if (x->node && (ir_op_info(x->node->op)->flags & OPF_ELEMENTWISE))
+        return order_before(n, x->node);
     Node *view = producer(x, OP_view), *inner = producer(x, OP_transpose);
     Merged m;
     if (view && merge_before_transpose(view, perm->v, &m))
