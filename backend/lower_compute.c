@@ -281,13 +281,14 @@ void lower_attention(Lower *lo, Node *n) {
     if (attr_bool(n, "causal")) p.flags |= TN_ATTENTION_CAUSAL;
     if (attr_bool(n, "zero_nan")) p.flags |= TN_ATTENTION_ZERO_NAN;
     if (attr_bool(n, "bias_last")) p.flags |= TN_ATTENTION_BIAS_LAST;
+    if (attr_bool(n, "band")) p.flags |= TN_ATTENTION_BAND;
     if (!strcmp(attr_string(n, "mode"), "select")) p.flags |= TN_ATTENTION_SELECT;
     int inputs = 7;
     while (inputs > 3 && in[inputs - 1].buffer == TN_NO_ID) inputs--;
-    const Expr *offset = attr_dim(n, "offset");
+    const Expr *scalars[] = {attr_dim(n, "offset"), attr_dim(n, "sinks")};
     LInstr *i = lower_emit(lo, TN_OP_attention, inputs, in, 1, &out, &p, sizeof p);
-    i->scalars = arena_copy(&lo->cx->arena, &offset, sizeof offset);
-    i->scalar_count = 1;
+    i->scalars = arena_copy(&lo->cx->arena, scalars, sizeof scalars);
+    i->scalar_count = p.flags & TN_ATTENTION_BAND ? 2 : 1;
 }
 
 /* A table of angles under the axes of x, its own columns. */

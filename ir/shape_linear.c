@@ -272,6 +272,9 @@ void shape_attention(Node *n) {
     ir_same_dim(m, k[2], v[2], "heads of keys and values");
     ir_same_dim(m, q[3], k[3], "head sizes of queries and keys");
     check_heads(n, q[2], k[2]);
+    infer_require_le(m, attr_dim(n, "sinks"), k[1], "sinks and keys");
+    if (!attr_bool(n, "band") && !ex_is(attr_dim(n, "sinks"), 0))
+        tn_fail(m->cx, TN_E_MODEL, "sinks are of a band");
     check_mask(n, 3, 2, (const Expr *[]){b, k[1]}, "key mask and keys");
     check_mask(n, 4, 2, (const Expr *[]){b, q[1]}, "query mask and queries");
     for (int i = 5; i < 7; i++)

@@ -91,6 +91,9 @@ bool extent_attention(const TnCall *c, char *why, size_t why_size) {
         return false;
     if (c->scalars[0] > TN_MAX_ELEMENTS || c->scalars[0] < -TN_MAX_ELEMENTS)
         return misfit(&w, "offset %" PRId64, c->scalars[0]);
+    const ParamsAttention *p = c->params;
+    if (p->flags & TN_ATTENTION_BAND && (c->scalars[1] < 0 || c->scalars[1] > t))
+        return misfit(&w, "%" PRId64 " sinks of %" PRId64 " keys", c->scalars[1], t);
     return loops_ok(&w, (int64_t[]){b, h, s, t, d > e ? d : e}, 5);
 }
 

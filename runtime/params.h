@@ -48,11 +48,12 @@ typedef struct ParamsMatmul {
 
 /* Whole attention. Key j is allowed to query i iff  p - window_left <= j <= p + window_right  with
  * p = i + offset, and j <= p if causal; the offset is scalar 0 of the instruction. See
- * kernels/attention.c for the exact semantics of masks. */
+ * kernels/attention_softmax.c for the exact semantics of masks. */
 #define TN_ATTENTION_CAUSAL    1u /* key j allowed iff j <= i + offset */
 #define TN_ATTENTION_SELECT    2u /* mask_value replaces a masked score; otherwise it is added */
 #define TN_ATTENTION_ZERO_NAN  4u /* a row whose probabilities are NaN gives zeros */
 #define TN_ATTENTION_BIAS_LAST 8u /* the bias is added to what is masked, too */
+#define TN_ATTENTION_BAND      16u /* other keys do not exist, but for the first `scalar 1` of them */
 typedef struct ParamsAttention {
     float scale;      /* multiplies q k' */
     float mask_value; /* what a masked score gets: added or selected */

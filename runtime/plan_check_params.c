@@ -49,7 +49,6 @@ static bool check_ParamsMatmul(PlanCheck *c, const PlanInstruction *i, const voi
 
 static bool check_ParamsAttention(PlanCheck *c, const PlanInstruction *i, const void *record) {
     const ParamsAttention *p = record;
-    (void)i;
     if (!isfinite(p->scale) || isnan(p->mask_value) || !isfinite(p->softcap) || p->softcap < 0)
         return plan_invalid(c, "scale %g, mask value %g, cap %g", (double)p->scale,
                             (double)p->mask_value, (double)p->softcap);
@@ -57,8 +56,10 @@ static bool check_ParamsAttention(PlanCheck *c, const PlanInstruction *i, const 
         return plan_invalid(c, "scales %g and %g of biases", (double)p->bias_scale[0],
                             (double)p->bias_scale[1]);
     if (p->flags & ~(TN_ATTENTION_CAUSAL | TN_ATTENTION_SELECT | TN_ATTENTION_ZERO_NAN |
-                     TN_ATTENTION_BIAS_LAST))
+                     TN_ATTENTION_BIAS_LAST | TN_ATTENTION_BAND))
         return plan_invalid(c, "flags 0x%x", p->flags);
+    if (i->scalar_count != (p->flags & TN_ATTENTION_BAND ? 2 : 1))
+        return plan_invalid(c, "%u scalars under flags 0x%x", i->scalar_count, p->flags);
     if (p->window_left < -1 || p->window_right < -1)
         return plan_invalid(c, "window %d, %d", p->window_left, p->window_right);
     return true;

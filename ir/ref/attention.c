@@ -12,7 +12,10 @@
  * for query s if
  *
  *     key_mask[b,t] == 0   or   query_mask[b,s] == 0   or   causal and t > s + offset
- *     left >= 0 and t < s + offset - left   or   right >= 0 and t > s + offset + right */
+ *     left >= 0 and t < s + offset - left   or   right >= 0 and t > s + offset + right
+ *
+ * With `band`, causal and the window do not mask but take away: score = -inf, whatever is added,
+ * except for the keys t < sinks. */
 #include "ir/ref/ref.h"
 
 #include <math.h>
@@ -21,8 +24,8 @@ typedef struct Attention {
     const double *q, *k, *v;
     const Tensor *key_mask, *query_mask, *bias[2];
     double bias_scale[2], scale, softcap, mask_value;
-    bool causal, select, zero_nan, bias_last;
-    int64_t offset, left, right;
+    bool causal, select, zero_nan, bias_last, band;
+    int64_t offset, left, right, sinks;
     int64_t queries, keys, heads, kv_heads, depth, width; /* width: of v */
 } Attention;
 
@@ -43,6 +46,8 @@ static Attention attention_of(RefCall *call) {
                        .select = attr_string(n, "mode")[0] == 's',
                        .zero_nan = attr_bool(n, "zero_nan"),
                        .bias_last = attr_bool(n, "bias_last"),
+                       .band = attr_bool(n, "band"),
+                       .sinks = ref_expr(call, attr_dim(n, "sinks")),
                        .offset = ref_expr(call, attr_dim(n, "offset")),
                        .left = attr_int(n, "left"),
                        .right = attr_int(n, "right"),
@@ -61,16 +66,21 @@ static double element_at(const Tensor *t, const int64_t *c) {
     return ir_element_f64(t->dtype, t->data, at);
 }
 
-static bool is_masked(const Attention *a, int64_t b, int64_t s, int64_t t) {
+static bool is_outside(const Attention *a, int64_t s, int64_t t) {
     int64_t here = s + a->offset;
-    if (a->key_mask && element_at(a->key_mask, (int64_t[]){b, t}) == 0) return true;
-    if (a->query_mask && element_at(a->query_mask, (int64_t[]){b, s}) == 0) return true;
     if (a->causal && t > here) return true;
     return (a->left >= 0 && t < here - a->left) || (a->right >= 0 && t > here + a->right);
 }
 
+static bool is_masked(const Attention *a, int64_t b, int64_t s, int64_t t) {
+    if (a->key_mask && element_at(a->key_mask, (int64_t[]){b, t}) == 0) return true;
+    if (a->query_mask && element_at(a->query_mask, (int64_t[]){b, s}) == 0) return true;
+    return !a->band && is_outside(a, s, t);
+}
+
 static float score_of(const Attention *a, int64_t b, int64_t s, int64_t h, int64_t t) {
     int64_t g = h / (a->heads / a->kv_heads);
+    if (a->band && t >= a->sinks && is_outside(a, s, t)) return -INFINITY;
     const double *q = a->q + ((b * a->queries + s) * a->heads + h) * a->depth;
     const double *k = a->k + ((b * a->keys + t) * a->kv_heads + g) * a->depth;
     double dot = 0;

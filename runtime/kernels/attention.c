@@ -13,8 +13,8 @@
  * sums
  *
  * Only keys that some row of the block may see are packed and multiplied, where skipping the others
- * is exact. One or two rows (decoding) take k in place by dot products: packing would cost more
- * than it saves. */
+ * is exact: a run of them, and the sinks of a band before it. One or two rows (decoding) take k in
+ * place by dot products: packing would cost more than it saves. */
 #include <string.h>
 #include "runtime/kernels/attention.h"
 #include "runtime/kernels/gemm.h"
@@ -56,6 +56,8 @@ static Attention attention_of(const TnCall *call) {
     a.kv_heads = a.in[K].dims[2];
     a.stride = round_up(a.keys) + TN_PANEL; /* a gap for vectors that run over the end */
     a.ranged = (a.p.flags & TN_ATTENTION_CAUSAL) || a.p.window_left >= 0 || a.p.window_right >= 0;
+    a.band = a.ranged && a.p.flags & TN_ATTENTION_BAND;
+    a.sinks = a.band ? call->scalars[1] : 0;
     a.skippable =
         a.p.mask_value <= MASKED_BELOW && !(a.p.flags & TN_ATTENTION_BIAS_LAST && has_bias(&a));
     for (int i = 0; i < 2; i++)
@@ -86,17 +88,26 @@ static Parts parts_of(const Attention *a, const TnCall *call) {
     return p;
 }
 
+/* Keys that a block of rows has to do with, as a rule. */
+static int64_t reach_of(const Attention *a) {
+    bool both = (a->p.flags & TN_ATTENTION_CAUSAL) || a->p.window_right >= 0;
+    int64_t right = a->p.window_right > 0 ? a->p.window_right : 0;
+    if (!both || a->p.window_left < 0) return a->keys;
+    int64_t reach = a->sinks + a->p.window_left + right + MAX_ROWS;
+    return reach < a->keys ? reach : a->keys;
+}
+
 void TN_FN(attention_plan)(TnCall *call) {
     Attention a = attention_of(call);
     call->tasks = 0;
     if (a.batch == 0 || a.queries == 0 || a.heads == 0 || a.width == 0) return;
-    int64_t units = a.batch * a.kv_heads, rows = rows_of(&a);
-    double cells = (double)units * (double)a.keys * (double)(a.depth + a.width);
+    int64_t units = a.batch * a.kv_heads, rows = rows_of(&a), reach = reach_of(&a);
+    double cells = (double)units * (double)reach * (double)(a.depth + a.width);
     double ns = 2 * cells * (double)rows / TILE_FLOPS_PER_NS + cells / 4 + 500 * (double)units;
     int64_t splits = TN_CEIL_DIV(tile_tasks(ns), units),
             most = rows / MAX_ROWS > 1 ? rows / MAX_ROWS : 1;
     call->tile[SPLITS] = splits < most ? splits : most;
-    int64_t block = SCORES / a.stride / MIN_ROWS * MIN_ROWS;
+    int64_t block = SCORES / round_up(reach + 1) / MIN_ROWS * MIN_ROWS;
     call->tile[BLOCK_ROWS] = block < MIN_ROWS ? MIN_ROWS : block > MAX_ROWS ? MAX_ROWS : block;
     call->tile[PACK_K] = rows > 2;
     bool crowded = a.keys > 128 * TN_FN(tile_kernels).wide.panels ||
@@ -156,7 +167,8 @@ typedef struct Block {
     int64_t q_row, o_row;
     const float *q;
     float *o;
-    int64_t t0, t1; /* keys in use */
+    int64_t t0, t1; /* keys in use, ... */
+    int64_t sinks;  /* and these before them */
 } Block;
 
 static Row row_of(const Unit *u, const Block *block, int64_t r) {
@@ -165,11 +177,11 @@ static Row row_of(const Unit *u, const Block *block, int64_t r) {
                                 block->i + (by_head ? 0 : r));
 }
 
-static void scores_by_tiles(const Unit *u, const Block *block) {
+static void scores_by_tiles(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
     const Attention *a = u->a;
     TileShape shape = tile_shape(block->rows, block->q_row);
-    int64_t tiles = TN_CEIL_DIV(block->rows, shape.rows), first = block->t0 / TN_PANEL,
-            last = TN_CEIL_DIV(block->t1, TN_PANEL);
+    int64_t tiles = TN_CEIL_DIV(block->rows, shape.rows), first = t0 / TN_PANEL,
+            last = TN_CEIL_DIV(t1, TN_PANEL);
     Tile t = {.k = a->depth,
               .a_row = block->q_row,
               .b_row = TN_PANEL,
@@ -188,12 +200,12 @@ static void scores_by_tiles(const Unit *u, const Block *block) {
     }
 }
 
-static void scores_by_dots(const Unit *u, const Block *block) {
+static void scores_by_dots(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
     const int64_t depth = u->a->depth, stride = u->a->in[K].strides[1];
     for (int64_t r = 0; r < block->rows; r++) {
-        const float *q = block->q + r * block->q_row, *k = u->k + block->t0 * stride;
+        const float *q = block->q + r * block->q_row, *k = u->k + t0 * stride;
         float *scores = u->scores + r * u->a->stride;
-        for (int64_t t = block->t0; t < block->t1; t++, k += stride) {
+        for (int64_t t = t0; t < t1; t++, k += stride) {
             vf sum = vf_zero();
             int64_t d = 0;
             for (; d + VF_WIDTH <= depth; d += VF_WIDTH)
@@ -205,49 +217,58 @@ static void scores_by_dots(const Unit *u, const Block *block) {
     }
 }
 
-/* o = inverse[r] * tile, columns 0..cols-1. */
+/* o = inverse[r] * tile, columns 0..cols-1; or added to o. */
 static void store_rows(const float *tile, int64_t tile_row, int64_t rows, int64_t cols,
-                       const float *inverse, float *o, int64_t o_row) {
+                       const float *inverse, float *o, int64_t o_row, bool add) {
     for (int64_t r = 0; r < rows; r++, tile += tile_row, o += o_row) {
         const vf factor = vf_set1(inverse[r]);
         int64_t n = 0;
-        for (; n + VF_WIDTH <= cols; n += VF_WIDTH)
-            vf_store(o + n, vf_mul(factor, vf_load(tile + n)));
-        if (n < cols) vf_store_n(o + n, vf_mul(factor, vf_load(tile + n)), cols - n);
+        for (; n + VF_WIDTH <= cols; n += VF_WIDTH) {
+            vf y = vf_mul(factor, vf_load(tile + n));
+            vf_store(o + n, add ? vf_add(y, vf_load(o + n)) : y);
+        }
+        if (n == cols) continue;
+        vf y = vf_mul(factor, vf_load(tile + n));
+        vf_store_n(o + n, add ? vf_add(y, vf_load_n(o + n, cols - n)) : y, cols - n);
     }
 }
 
-static void weigh_values(const Unit *u, const Block *block) {
+static void weigh_values(const Unit *u, const Block *block, int64_t t0, int64_t t1, bool add) {
     _Alignas(64) float buffer[TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
     const Attention *a = u->a;
     const TileShape shape = TN_FN(tile_kernels).wide;
     int64_t tiles = TN_CEIL_DIV(block->rows, shape.rows), all = TN_CEIL_DIV(a->width, TN_PANEL);
-    Tile t = {.k = block->t1 - block->t0, .a_row = a->stride, .c = buffer};
+    Tile t = {.k = t1 - t0, .a_row = a->stride, .c = buffer};
     t.b_row = u->v_panels ? TN_PANEL : a->in[V].strides[1];
     t.b_panel = u->v_panels ? a->keys * TN_PANEL : TN_PANEL;
     for (int64_t p = 0; p < all; p += shape.panels) {
         int64_t panels = all - p < shape.panels ? all - p : shape.panels, e = p * TN_PANEL;
         int64_t cols = a->width - e < panels * TN_PANEL ? a->width - e : panels * TN_PANEL;
-        t.b = (u->v_panels ? u->v_panels : u->v) + p * t.b_panel + block->t0 * t.b_row;
+        t.b = (u->v_panels ? u->v_panels : u->v) + p * t.b_panel + t0 * t.b_row;
         t.prefetch = (const char *)t.b;
         t.c_row = panels * TN_PANEL;
         for (int64_t i = 0; i < tiles; i++) {
             int64_t r = deal(block->rows, tiles, i), rows = deal(block->rows, tiles, i + 1) - r;
-            t.a = u->scores + r * t.a_row + block->t0;
+            t.a = u->scores + r * t.a_row + t0;
             TN_FN(tile_kernels).tile[panels][rows](&t);
             store_rows(buffer, t.c_row, rows, cols, u->inverse + r, block->o + r * block->o_row + e,
-                       block->o_row);
+                       block->o_row, add);
         }
     }
 }
 
-/* Scores and their softmax over keys [t0, t1); false if some row needs all keys. */
+static void scores_of(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
+    if (u->k_panels)
+        scores_by_tiles(u, block, t0, t1);
+    else
+        scores_by_dots(u, block, t0, t1);
+}
+
+/* Scores and their softmax over the keys in use; false if some row needs all that exist. */
 static bool probabilities(Unit *u, const Block *block, bool full) {
     pack(u, block->t0, block->t1);
-    if (u->k_panels)
-        scores_by_tiles(u, block);
-    else
-        scores_by_dots(u, block);
+    if (block->sinks) scores_of(u, block, 0, block->sinks);
+    scores_of(u, block, block->t0, block->t1);
     for (int64_t r = 0; r < block->rows; r++) {
         Row row = row_of(u, block, r);
         if (!TN_FN(attention_softmax)(u->a, &u->keys, &row, u->scores + r * u->a->stride, block->t0,
@@ -257,24 +278,35 @@ static bool probabilities(Unit *u, const Block *block, bool full) {
     return true;
 }
 
-static void run_block(Unit *u, Block *block) {
-    const int64_t keys = u->a->keys;
-    bool full = false;
-    block->t0 = keys;
+/* The keys in use: all that exist for some row, or all that some row may see. */
+static void choose_keys(const Unit *u, Block *block, bool full) {
+    block->t0 = u->a->keys;
     block->t1 = 0;
+    for (int64_t r = 0; r < block->rows; r++) {
+        Row row = row_of(u, block, r);
+        int64_t first = full ? row.from : row.first, end = full ? row.to : row.end;
+        if (first < block->t0) block->t0 = first;
+        if (end > block->t1) block->t1 = end;
+    }
+    block->sinks = u->a->sinks;
+    if (block->t0 <= block->sinks + TN_PANEL) block->t0 = block->sinks = 0;
+    if (block->t1 < block->t0) block->t1 = block->t0;
+}
+
+static void run_block(Unit *u, Block *block) {
+    bool full = false;
     for (int64_t r = 0; r < block->rows && !full; r++) {
         Row row = row_of(u, block, r);
-        bool masked = row.first > 0 || row.end < keys || u->keys.gaps || row.blind;
+        bool masked = row.first > row.from || row.end < row.to || u->keys.gaps || row.blind;
         full = row.blind || (masked && !u->a->skippable);
-        if (row.first < block->t0) block->t0 = row.first;
-        if (row.end > block->t1) block->t1 = row.end;
     }
-    if (full || !probabilities(u, block, false)) {
-        block->t0 = 0;
-        block->t1 = keys;
+    choose_keys(u, block, full);
+    if (!probabilities(u, block, full)) {
+        choose_keys(u, block, true);
         probabilities(u, block, true);
     }
-    weigh_values(u, block);
+    if (block->sinks) weigh_values(u, block, 0, block->sinks, false);
+    weigh_values(u, block, block->t0, block->t1, block->sinks > 0);
 }
 
 /* Without keys there is nothing to sum. */
@@ -294,6 +326,7 @@ static Unit unit_of(const TnCall *call, const Attention *a, int64_t b, int64_t g
     u.bias = scratch + parts.bias;
     u.inverse = scratch + parts.inverse;
     u.keys = TN_FN(attention_keys)(a, b, scratch + parts.allowed);
+    if (a->sinks) pack_range(&u, 0, round_up(a->sinks));
     return u;
 }
 

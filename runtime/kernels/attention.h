@@ -18,9 +18,10 @@ typedef struct Attention {
     int64_t keys, kv_heads, width;        /* t, g, e */
     TnTensor in[INPUTS], out; /* strides are 0 along axes of extent 1; absent ones have no data */
     ParamsAttention p;
-    int64_t offset;
+    int64_t offset, sinks;
     int64_t stride; /* floats from one row of scores, or of biases, to the next */
     bool ranged;    /* which keys a row may see depends on its position: causal or window */
+    bool band;      /* ... and no other keys but the first `sinks` exist */
     bool skippable; /* what is masked is at most MASKED_BELOW */
 } Attention;
 
@@ -34,18 +35,19 @@ typedef struct Keys {
 /* A row of scores. */
 typedef struct Row {
     int64_t b, h, i;    /* batch entry, head, query */
-    int64_t first, end; /* keys it may see, if any: those outside are masked */
+    int64_t from, to;   /* keys that exist, besides the sinks, which come before: all, or a band */
+    int64_t first, end; /* those of them that it may see, if any: those outside are masked */
     bool blind;         /* the query mask or an empty range masks them all */
 } Row;
 
 Keys TN_FN(attention_keys)(const Attention *a, int64_t b, float *allowed);
 Row TN_FN(attention_row)(const Attention *a, const Keys *keys, int64_t b, int64_t h, int64_t i);
 
-/* Turns scores q k' of keys [t0, t1) into exp(score - maximum) and returns 1 / sum through
- * `inverse`. With `full`, masks are applied as written and t0 = 0, t1 = all keys; else masked keys
- * count as impossible, and the result is false (and the scores lost) if the row turns out to need
- * `full`. scores[t] is key t; VF_WIDTH floats beyond t1 are scratch, `bias` is room for a row of
- * each bias. */
+/* Turns scores q k' of the sinks and of keys [t0, t1) into exp(score - maximum) and returns 1 / sum
+ * through `inverse`. With `full`, masks are applied as written, and [t0, t1) has all keys that
+ * exist for the row; else masked keys count as impossible, and the result is false (and the scores
+ * lost) if the row turns out to need `full`. scores[t] is key t; VF_WIDTH floats beyond t1 are
+ * scratch, `bias` is room for a row of each bias. */
 bool TN_FN(attention_softmax)(const Attention *a, const Keys *keys, const Row *row, float *scores,
                               int64_t t0, int64_t t1, bool full, float *bias, float *inverse);
 

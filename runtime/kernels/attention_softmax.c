@@ -10,8 +10,14 @@
  * swallows every score: the mean; -1e4: an ordinary softmax; -inf: NaN, or zeros under
  * TN_ATTENTION_ZERO_NAN: one NaN makes the sum and with it the whole row NaN). Masked keys are
  * skipped only where that is exact: beside an allowed key so much larger that exp underflows
- * (MASKED_BELOW, ALLOWED_ABOVE). */
+ * (MASKED_BELOW, ALLOWED_ABOVE).
+ *
+ * TN_ATTENTION_BAND: keys outside the window are no masked keys but none at all, except the first
+ * `sinks`. So a row has up to two runs of keys:
+ *
+ *     [0, sinks)  and  [from, to)            one run [0, to) where they meet */
 #include <math.h>
+#include <string.h>
 #include "runtime/kernels/attention.h"
 #include "runtime/kernels/simd.h"
 
@@ -41,7 +47,7 @@ Keys TN_FN(attention_keys)(const Attention *a, int64_t b, float *allowed) {
 }
 
 Row TN_FN(attention_row)(const Attention *a, const Keys *keys, int64_t b, int64_t h, int64_t i) {
-    Row row = {.b = b, .h = h, .i = i, .end = a->keys};
+    Row row = {.b = b, .h = h, .i = i, .to = a->keys, .end = a->keys};
     if (a->ranged) {
         int64_t p = i + a->offset;
         if (a->p.flags & TN_ATTENTION_CAUSAL) row.end = p + 1;
@@ -49,9 +55,14 @@ Row TN_FN(attention_row)(const Attention *a, const Keys *keys, int64_t b, int64_
             row.end = p + a->p.window_right + 1;
         if (a->p.window_left >= 0) row.first = p - a->p.window_left;
     }
-    row.first = clamp(row.first, keys->first, a->keys);
+    if (a->band) {
+        row.from = clamp(row.first, a->sinks, a->keys);
+        row.to = clamp(row.end, row.from, a->keys);
+    }
+    row.first = clamp(row.first, keys->first < row.from ? row.from : keys->first, a->keys);
     row.end = clamp(row.end, 0, keys->end);
-    row.blind = row.first >= row.end;
+    if (row.end < row.first && a->sinks) row.first = row.end = row.from;
+    row.blind = row.first >= row.end && !a->sinks;
     const TnTensor *mask = &a->in[QUERY_MASK];
     if (mask->data)
         row.blind |= !((const uint8_t *)mask->data)[b * mask->strides[0] + i * mask->strides[1]];
@@ -100,7 +111,7 @@ static inline vf bias_at(const Biases *z, int64_t t, int64_t n) {
 static float finish_scores(const Attention *a, const Keys *keys, const Row *row, float *scores,
                            int64_t t0, int64_t t1, bool full, float *room) {
     const Biases biases = bias_rows(a, row, t0, t1, room);
-    const float *allowed = full || keys->gaps ? keys->allowed : NULL;
+    const float *allowed = full || keys->gaps || a->sinks ? keys->allowed : NULL;
     const vf scale = vf_set1(a->p.scale), cap = vf_set1(a->p.softcap),
              uncap = vf_set1(1 / a->p.softcap);
     const vf nothing = vf_set1(-INFINITY), mask = vf_set1(full ? a->p.mask_value : -INFINITY);
@@ -113,11 +124,17 @@ static float finish_scores(const Attention *a, const Keys *keys, const Row *row,
         if (capped) x = vf_mul(cap, vf_tanh(vf_mul(x, uncap)));
         vf shift = bias_at(&biases, t, n);
         if (!last) x = vf_add(x, shift);
-        vm ok = full && row->blind ? vm_first(0) : lanes_between(t, row->first, row->end);
+        vm exists = vm_first(n), ok = lanes_between(t, row->first, row->end);
+        if (a->band) {
+            vm sinks = lanes_between(t, 0, a->sinks);
+            exists = vm_and(exists, vm_or(sinks, lanes_between(t, row->from, row->to)));
+            ok = vm_or(sinks, ok);
+        }
+        if (full && row->blind) ok = vm_first(0);
         if (allowed) ok = vm_and(ok, vf_lt(vf_zero(), vf_load(allowed + t)));
         x = vf_select(ok, x, add ? vf_add(x, mask) : mask);
         if (last) x = vf_add(x, shift);
-        if (n < VF_WIDTH) x = vf_select(vm_first(n), x, nothing);
+        x = vf_select(exists, x, nothing);
         vf_store(scores + t, x);
         top = vf_max(top, x);
     }
@@ -172,22 +189,32 @@ static float exponentials(float *scores, int64_t t0, int64_t t1, float scale, fl
 
 bool TN_FN(attention_softmax)(const Attention *a, const Keys *keys, const Row *row, float *scores,
                               int64_t t0, int64_t t1, bool full, float *bias, float *inverse) {
-    int64_t first = full ? t0 : row->first, end = full ? t1 : row->end;
-    bool masked = row->first > 0 || row->end < a->keys || keys->gaps || row->blind;
+    int64_t first = full ? row->from : row->first, end = full ? row->to : row->end,
+            sinks = a->sinks;
+    bool masked = row->first > row->from || row->end < row->to || keys->gaps || row->blind;
     bool plain = !a->in[BIAS].data && !a->in[MORE_BIAS].data && a->p.softcap == 0 &&
-                 a->p.scale > 0 && !keys->gaps && !(full && masked);
-    float top, scale = plain ? a->p.scale : 1;
+                 a->p.scale > 0 && !keys->gaps && !sinks && !(full && masked);
+    float top, scale = plain ? a->p.scale : 1, sum = 0;
+    /* what is written behind the first run would be the second */
+    if (sinks && first < sinks + VF_WIDTH) first = sinks = 0;
     if (plain)
         top = scale * find_maximum(scores, first, end);
     else
         top = finish_scores(a, keys, row, scores, first, end, full, bias);
-    if (!full && masked && !(top >= ALLOWED_ABOVE)) return false;
-    *inverse = 1 / exponentials(scores, first, end, scale, top);
+    if (sinks) {
+        float other = finish_scores(a, keys, row, scores, 0, sinks, full, bias);
+        top = other > top || isnan(other) ? other : top;
+    }
+    if (!full && (masked || a->sinks) && !(top >= ALLOWED_ABOVE)) return false;
+    sum = exponentials(scores, first, end, scale, top);
+    if (sinks) sum += exponentials(scores, 0, sinks, scale, top);
+    *inverse = sum > 0 ? 1 / sum : NAN;
     if (isnan(*inverse) && a->p.flags & TN_ATTENTION_ZERO_NAN) {
-        for (int64_t t = first; t < end; t++) scores[t] = 0;
+        memset(scores + first, 0, (size_t)(end - first) * sizeof *scores);
+        memset(scores, 0, (size_t)sinks * sizeof *scores);
         *inverse = 0;
     }
-    for (int64_t t = t0; t < first; t++) scores[t] = 0;
+    for (int64_t t = t0 > sinks ? t0 : sinks; t < first; t++) scores[t] = 0;
     for (int64_t t = end; t < t1; t++) scores[t] = 0;
     return true;
 }

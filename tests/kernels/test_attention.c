@@ -10,7 +10,7 @@
 typedef struct Case {
     int64_t b, s, h, d, t, g, e;
     ParamsAttention p;
-    int64_t offset;
+    int64_t offset, sinks;
     int key_mask;   /* 0 none, 1 random, 2 a prefix per batch entry, 3 one row for all, 4 nothing
                        allowed */
     int query_mask; /* 0 none, 1 random */
@@ -129,13 +129,17 @@ static double bias_of(const Case *c, const Data *x, const int64_t *at) {
     return sum;
 }
 
-static bool is_masked(const Case *c, const Data *x, int64_t b, int64_t i, int64_t j) {
+static bool is_outside(const Case *c, int64_t i, int64_t j) {
     int64_t p = i + c->offset;
-    if (c->key_mask && !x->key_mask[b * x->t[3].strides[0] + j]) return true;
-    if (c->query_mask && !x->query_mask[b * c->s + i]) return true;
     if ((c->p.flags & TN_ATTENTION_CAUSAL) && j > p) return true;
     if (c->p.window_left >= 0 && j < p - c->p.window_left) return true;
     return c->p.window_right >= 0 && j > p + c->p.window_right;
+}
+
+static bool is_masked(const Case *c, const Data *x, int64_t b, int64_t i, int64_t j) {
+    if (c->key_mask && !x->key_mask[b * x->t[3].strides[0] + j]) return true;
+    if (c->query_mask && !x->query_mask[b * c->s + i]) return true;
+    return !(c->p.flags & TN_ATTENTION_BAND) && is_outside(c, i, j);
 }
 
 /* Scores are rounded to float where masks are added: that -FLT_MAX swallows them is part of the
@@ -156,16 +160,19 @@ static void reference_scores(const Case *c, const Data *x, int64_t b, int64_t h,
             s = (double)(c->p.flags & TN_ATTENTION_SELECT ? c->p.mask_value
                                                           : (float)((float)s + c->p.mask_value));
         if (last) s = (double)(float)(s + bias);
+        if (c->p.flags & TN_ATTENTION_BAND && j >= c->sinks && is_outside(c, i, j)) s = -INFINITY;
         w[j] = s;
         if (s > top) top = s;
     }
     for (int64_t j = 0; j < c->t; j++) sum += w[j] = exp(w[j] - top);
-    for (int64_t j = 0; j < c->t; j++) w[j] /= sum;
+    bool zeros = isnan(sum) && c->p.flags & TN_ATTENTION_ZERO_NAN;
+    for (int64_t j = 0; j < c->t; j++) w[j] = zeros ? 0 : w[j] / sum;
 }
 
 static void check(TnIsa isa, const Case *c) {
     Data x = make(c);
-    call_kernel(isa, OP_attention, &c->p, x.t, 7, 1, &c->offset, 1);
+    bool band = c->p.flags & TN_ATTENTION_BAND;
+    call_kernel(isa, OP_attention, &c->p, x.t, 7, 1, &c->offset, band ? 2 : 1);
     double *w = calloc((size_t)(c->t + 1), sizeof *w);
     for (int64_t b = 0; b < c->b; b++)
         for (int64_t i = 0; i < c->s; i++)
@@ -379,6 +386,67 @@ static void windows(void **state) {
     }
 }
 
+/* Keys outside a band do not exist, except for the sinks; all kinds of masks inside it. */
+static void bands(void **state) {
+    (void)state;
+    static const float values[] = {-FLT_MAX, -1e4f, -INFINITY};
+    static const int64_t sinks[] = {0, 1, 5, 16, 33, 70};
+    FOR_EACH_ISA(isa) {
+        for (int32_t left = 0; left <= 20; left = left * 3 + 2)
+            for (size_t n = 0; n < sizeof sinks / sizeof *sinks; n++)
+                for (int key_mask = 0; key_mask <= 4; key_mask++)
+                    for (int query_mask = 0; query_mask <= 1; query_mask++)
+                        for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
+                            Case c = {.b = 2,
+                                      .s = n % 2 ? 40 : 90,
+                                      .h = 2,
+                                      .d = 8,
+                                      .t = 70 + sinks[n],
+                                      .g = 1,
+                                      .e = 11,
+                                      .p = PLAIN,
+                                      .offset = sinks[n] + (int64_t)v * 20 - 20,
+                                      .sinks = sinks[n],
+                                      .key_mask = key_mask,
+                                      .query_mask = query_mask,
+                                      .bias = left == 2 ? 1 : 0};
+                            c.p.flags = TN_ATTENTION_BAND |
+                                        (left == 2 ? TN_ATTENTION_BIAS_LAST : 0) |
+                                        (v == 1 ? TN_ATTENTION_SELECT : 0) |
+                                        (n % 3 == 2 ? TN_ATTENTION_ZERO_NAN : 0);
+                            c.p.window_left = left;
+                            c.p.window_right = n % 3 ? left : left / 2;
+                            c.p.mask_value = values[v];
+                            check(isa, &c);
+                        }
+    }
+}
+
+/* A band and sinks far apart, with several tasks and packed values. */
+static void long_bands(void **state) {
+    (void)state;
+    FOR_EACH_ISA(isa) {
+        for (int64_t sinks = 0; sinks <= 40; sinks += 20) {
+            Case c = {.b = 1,
+                      .s = 700,
+                      .h = 2,
+                      .d = 64,
+                      .t = 1000 + sinks,
+                      .g = 2,
+                      .e = 64,
+                      .p = PLAIN,
+                      .offset = 200 + sinks,
+                      .sinks = sinks,
+                      .fused = true,
+                      .key_mask = sinks == 20 ? 2 : 0};
+            c.p.flags = TN_ATTENTION_BAND;
+            c.p.window_left = 64;
+            c.p.window_right = 30;
+            check(isa, &c);
+        }
+    }
+}
+
 static void scores(void **state) {
     (void)state;
     FOR_EACH_ISA(isa) {
@@ -435,6 +503,7 @@ int main(void) {
         cmocka_unit_test(shared_kv_heads), cmocka_unit_test(masks),
         cmocka_unit_test(windows),         cmocka_unit_test(scores),
         cmocka_unit_test(bias_last),       cmocka_unit_test(two_biases),
-        cmocka_unit_test(long_rows)};
+        cmocka_unit_test(long_rows),       cmocka_unit_test(bands),
+        cmocka_unit_test(long_bands)};
     return cmocka_run_group_tests_name("attention", tests, NULL, NULL);
 }

@@ -235,6 +235,13 @@ static void test_attention(void **state) {
          "f32[1, 1, 1, 1] = attention %q, %k, %v {softcap=1}", "{0.880797088}"},
         {QKV3 "; m: bool[1,3] = {1,0,1}",
          "f32[1, 3, 1, 1] = attention %q, %k, %v, %m {mode=select, mask_value=0}", "{3, 3, 3}"},
+        /* a band: what is outside does not count even if all inside is masked */
+        {QKV3 "; m: bool[1,3] = {0,0,1}",
+         "f32[1, 3, 1, 1] = attention %q, %k, %v, %m {left=0, right=1, band=1}", "{1.5, 6, 6}"},
+        {QKV3, "f32[1, 3, 1, 1] = attention %q, %k, %v {left=0, right=0, band=1, sinks=1}",
+         "{1, 1.5, 3.5}"},
+        {QKV3, "f32[1, 3, 1, 1] = attention %q, %k, %v {left=0, right=0, offset=3, band=1}",
+         "{nan, nan, nan}"},
     };
     CHECK(cases);
 }
