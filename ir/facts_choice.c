@@ -157,11 +157,16 @@ static bool zero_when(const Node *n, int i, const Pred *c) {
     return facts_small(e.e, 61) && pr_not(x, pr_nonzero(x, e.e)) == c;
 }
 
-/* The operand as a choice, also where the condition alone
- * makes it 0: where(1 - m != 0, c, 1 - m). */
+/* The operand as a choice as far as the condition holds, which alone may make it 0 or one of its
+ * values: where(1 - m != 0, c, 1 - m). */
 static bool branch_choice(const Node *n, int i, const Pred *condition, Choice *c) {
-    if (operand_choice(n, i, c)) return true;
-    *c = (Choice){pr_bool(infer_ex(n), true), 0, 0};
+    ExprCx *x = infer_ex(n);
+    if (operand_choice(n, i, c)) {
+        if (c->p == condition) *c = (Choice){pr_bool(x, true), c->yes, c->yes};
+        if (c->p == pr_not(x, condition)) *c = (Choice){pr_bool(x, true), c->no, c->no};
+        return true;
+    }
+    *c = (Choice){pr_bool(x, true), 0, 0};
     return zero_when(n, i, condition);
 }
 
