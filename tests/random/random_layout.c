@@ -82,6 +82,30 @@ static Value *convolved(Maker *k, Value *x) {
     return ir_unary(k->g, OP_tanh, ir_insert(n));
 }
 
+/* Channels first: windows of 2 that leave the lengths as they are. */
+static Value *pooled(Maker *k, Value *x) {
+    int spatial = x->type.rank - 2;
+    const Expr *begins[TN_MAX_RANK], *ends[TN_MAX_RANK];
+    int64_t ones[TN_MAX_RANK], twos[TN_MAX_RANK];
+    if (spatial < 1 || spatial > 3) return x;
+    for (int i = 0; i < spatial; i++) {
+        begins[i] = ex_int(k->x, 1);
+        ends[i] = ex_int(k->x, 0);
+        ones[i] = 1;
+        twos[i] = 2;
+    }
+    Node *n = ir_node(k->g, OP_pool, 1, &x);
+    ir_set_string(n, "mode", random_often(k, 50) ? "max" : "avg");
+    ir_set_bool(n, "count_pads", random_often(k, 50));
+    ir_set_dims(n, "dims", spatial, &x->type.dims[2]);
+    ir_set_dims(n, "begins", spatial, begins);
+    ir_set_dims(n, "ends", spatial, ends);
+    ir_set_ints(n, "kernel", spatial, twos);
+    ir_set_ints(n, "strides", spatial, ones);
+    ir_set_ints(n, "dilations", spatial, ones);
+    return ir_insert(n);
+}
+
 static Value *turned(Maker *k, Value *x) {
     const Type *t = &x->type;
     const Expr *dims[TN_MAX_RANK];
@@ -108,14 +132,15 @@ bool make_layout(Maker *k, OpKind op) {
     TnDType t = random_often(k, 90) ? TN_F32 : TN_F64;
     Value *x = random_input(k, t, 4, dims).v;
     for (int step = 2 + rng_below(&k->rng, 6); step > 0; step--) {
-        switch (rng_below(&k->rng, 9)) {
+        switch (rng_below(&k->rng, 10)) {
         case 0: x = beside(k, x); break;
         case 1: x = bordered(k, x); break;
         case 2: x = times_matrix(k, x); break;
         case 3: x = x->type.rank > 1 ? resampled(k, x) : x; break;
         case 4: x = convolved(k, x); break;
         case 5: x = normed(k, x); break;
-        case 6: x = ir_unary(g, OP_tanh, ir_binary(g, OP_add, x, x)); break;
+        case 6: x = pooled(k, x); break;
+        case 7: x = ir_unary(g, OP_tanh, ir_binary(g, OP_add, x, x)); break;
         default: x = turned(k, x); break;
         }
         if (random_often(k, 20)) random_add(k, x, 12, false);
