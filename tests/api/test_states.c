@@ -403,6 +403,105 @@ static void plain_functions(void **state) {
     tenon_session_destroy(s);
 }
 
+/* --- records that break a rule --- */
+
+static void *records(unsigned char *bytes, uint32_t kind) {
+    PlanSection *s = plan_sections(bytes);
+    while (s->kind != kind) s++;
+    return bytes + s->offset;
+}
+
+typedef struct Breach {
+    uint32_t record;
+    size_t offset, bytes; /* of the field of PlanState */
+    uint32_t value;
+    const char *text;
+} Breach;
+
+static void broken_records(void **state) {
+    (void)state;
+#define FIELD(name) offsetof(PlanState, name), sizeof((PlanState *)0)->name
+    const Breach breaches[] = {
+        {0, FIELD(name), 1u << 30, "state 0: name outside STRINGS"},
+        {0, FIELD(state), 1, "state 0: first record 1"},
+        {3, FIELD(state), 2, "state 3: first record 2"},
+        {1, FIELD(function), 9, "state 1: function 9"},
+        {2, FIELD(function), 0, "state 2 does not follow the one before it"},
+        {3, FIELD(state), 0, "state 3 does not follow the one before it"},
+        {0, FIELD(buffer), 0, "buffer 3 belongs to no state"},
+        {0, FIELD(access), 4, "state 0: access 4"},
+        {0, FIELD(axis), 4, "state 0: rank 4, axes 4 and 0"},
+        {0, FIELD(batch), 2, "state 0: rank 4, axes 2 and 2"},
+        {0, FIELD(rank), 0, "state 0: rank 0, axes 2 and 0"},
+        {0, FIELD(dims), 1u << 30, "state 0: dims or next are no expressions"},
+        {0, FIELD(next), 1u << 30, "state 0: dims or next are no expressions"},
+        {0, FIELD(capacity), 0, "state 0: symbol 0 is no capacity"},
+        {2, FIELD(axis), 1, "state 'kv': two functions disagree on what it is"},
+        {2, FIELD(batch), TN_NO_AXIS, "state 'kv': two functions disagree on what it is"},
+        {0, FIELD(access), TN_STATE_READ,
+         "function 'step': instruction 0: copy: writes a state that its function only reads"},
+        {1, FIELD(access), TN_STATE_WRITE,
+         "function 'step': instruction 2: copy: operand 0 is read before it is written"},
+    };
+#undef FIELD
+    for (size_t i = 0; i < sizeof breaches / sizeof *breaches; i++) {
+        const Breach *b = &breaches[i];
+        size_t size;
+        unsigned char *bytes = state_plan(&size);
+        tenon_plan *plan = NULL;
+        tenon_error err;
+        char wanted[200];
+        memcpy(bytes + ((unsigned char *)records(bytes, TN_SECTION_STATES) - bytes) +
+                   b->record * sizeof(PlanState) + b->offset,
+               &b->value, b->bytes);
+        plan_rehash(bytes, size);
+        assert_int_equal(tenon_plan_open_memory(bytes, size, NULL, &plan, &err), TENON_E_INVALID);
+        snprintf(wanted, sizeof wanted, "plan in memory: %s", b->text);
+        assert_string_equal(err.text, wanted);
+        free(bytes);
+    }
+}
+
+/* A reader of version 1.0 that knows no states refuses them by this bit; without it they are no
+ * plan. */
+static void feature_is_declared(void **state) {
+    (void)state;
+    size_t size;
+    unsigned char *bytes = state_plan(&size);
+    PlanHeader *h = (PlanHeader *)bytes;
+    tenon_plan *plan = NULL;
+    tenon_error err;
+    assert_int_equal(h->required, TN_FEATURE_STATES);
+    h->required = 0;
+    plan_rehash(bytes, size);
+    assert_int_equal(tenon_plan_open_memory(bytes, size, NULL, &plan, &err), TENON_E_INVALID);
+    h->required = TN_FEATURE_STATES | 2;
+    plan_rehash(bytes, size);
+    assert_int_equal(tenon_plan_open_memory(bytes, size, NULL, &plan, &err), TENON_E_VERSION);
+    assert_string_equal(err.text,
+                        "plan in memory: the plan needs features 0x2 that this library lacks");
+    free(bytes);
+}
+
+/* A buffer that is not the memory of its state could let views reach behind it. */
+static void buffer_is_the_memory(void **state) {
+    (void)state;
+    size_t size;
+    unsigned char *bytes = state_plan(&size);
+    const PlanState *r = records(bytes, TN_SECTION_STATES);
+    PlanBuffer *b = (PlanBuffer *)records(bytes, TN_SECTION_BUFFERS) + r[1].buffer;
+    b->elements = ((const PlanBuffer *)records(bytes, TN_SECTION_BUFFERS))[r[0].buffer].elements;
+    plan_rehash(bytes, size);
+    World w = {.bytes = bytes};
+    assert_int_equal(tenon_plan_open_memory(bytes, size, NULL, &w.plan, &w.err), TENON_OK);
+    tenon_session *s = session_of(&w, NULL, NULL, 0, 0);
+    assert_int_equal(step(&w, s, 1, 1, 0), TENON_E_INVALID);
+    assert_string_equal(w.err.text, "the buffer of state 'memory' is not what it is made of");
+    tenon_session_destroy(s);
+    tenon_plan_close(w.plan);
+    free(bytes);
+}
+
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {CASE(runs_append),
@@ -422,7 +521,10 @@ int main(void) {
                                        CASE(limits),
                                        CASE(shared_states_are_one_threads),
                                        CASE(options),
-                                       CASE(plain_functions)};
+                                       CASE(plain_functions),
+                                       cmocka_unit_test(broken_records),
+                                       cmocka_unit_test(feature_is_declared),
+                                       cmocka_unit_test(buffer_is_the_memory)};
 #undef CASE
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,6 +119,33 @@ class Work(Cli):
         self.expect(DONE, "run", "x.plan", "--function", "image", "--inputs", VIT / "io.safetensors")
         self.expect_error(FAULT, "two functions are named 'main'", "compile", BERT, VIT, "-o", "y.plan")
 
+    def test_states(self):
+        model, io = FIXTURES / "gpt2-decode/model_ts.onnx", FIXTURES / "gpt2-decode/io.safetensors"
+        self.expect(DONE, "compile", model, "--state", "auto", "-o", "x.plan")
+        out = self.expect(DONE, "dump", "x.plan").stdout
+        self.assertIn("  state append past_key_values.0.key: f32[batch, 2, past_sequence, 8] axis 2 to sequence + past_sequence\n", out)
+        self.assertNotIn("present", out)
+        self.assertIn('"access":"append"', self.expect(DONE, "dump", "x.plan", "--format", "json").stdout)
+        self.assertIn("state past_key_values.0.key", self.expect(DONE, "dump", "x.plan", "--format", "dot").stdout)
+        self.expect(DONE, "diff", "x.plan", "--inputs", io, "--expect", io)  # the file has a past
+        lengths = [x for d in ("batch=2", "sequence=1", "past_sequence=8", "total_sequence=9") for x in ("--dim", d)]
+        self.expect(DONE, "bench", "x.plan", *lengths, "--runs", "40")  # each run begins behind 8 rows
+        self.expect(DONE, "compile", model, "--state", "off", "-o", "y.plan")
+        self.assertIn("present.0.key", self.expect(DONE, "dump", "y.plan").stdout)
+        self.assertIn("state 'maybe': off or auto is wanted", self.expect(USAGE, "compile", model, "--state", "maybe", "-o", "z.plan").stderr)
+
+    def test_functions_share(self):
+        files = FIXTURES / "t5-prefill/model_ts.onnx", FIXTURES / "t5-decode/model_ts.onnx"
+        names = "prefill", "decode"
+        both = [x for pair in zip(files, names) for x in (pair[0], "--function", pair[1])]
+        report = json.loads(self.expect(DONE, "compile", *both, "--state", "auto", "-o", "x.plan", "--report=r.json") and
+                            (self.folder / "r.json").read_text())
+        self.expect(DONE, "compile", files[0], "-o", "y.plan", "--report=p.json")
+        self.assertEqual(report["constant_bytes"], json.loads((self.folder / "p.json").read_text())["constant_bytes"])
+        out = self.expect(DONE, "dump", "x.plan").stdout
+        self.assertIn("  state write past_key_values.0.encoder.key: f32[batch, 3, encoder_sequence, 6] axis 2\n", out)
+        self.assertIn("  state read past_key_values.0.encoder.key: f32[decode.batch, 3, decode.encoder_sequence, 6] axis 2\n", out)
+
     def test_required_fusions(self):
         self.expect(DONE, "compile", BERT, "-o", "x.plan", "--require-fusion", "attention=2")
         self.expect_error(FAULT, "fusion 'attention' fired 2 times, 3 wanted", "compile", BERT, "-o", "y.plan", "--require-fusion",
