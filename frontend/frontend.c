@@ -58,8 +58,9 @@ static const Expr *axis_length(Graph *g, ImportOptions *o, const char *input, in
     if (!range) range = find_option(o, symbol, false);
     if (rename) symbol = rename->rename;
     if (rename && !range) range = find_option(o, symbol, false);
-    if (range && range->min == range->max) return ex_int(m->ex, range->min);
     if (is_of_another(g, symbol)) symbol = arena_printf(&m->cx->arena, "%s.%s", g->name, symbol);
+    if (!range) range = find_option(o, symbol, false);
+    if (range && range->min == range->max) return ex_int(m->ex, range->min);
     const Expr *e = ex_symbol(m->ex, symbol);
     *declared = ex_find_symbol(m->ex, symbol);
     if (range && (range->min > (*declared)->min || range->max < (*declared)->max))

@@ -46,7 +46,7 @@ static const Node *find_append(const Graph *g, const Value *past, Report *r) {
         const Node *n = past->uses[i].node;
         if (n->op != OP_concat) continue;
         if (past->uses[i].index != 0) {
-            if (ir_is_output(n->outputs[0]))
+            if (n->inputs[0]->node && ir_is_output(n->outputs[0]))
                 report_miss(r, "state", n, "'%s' is not what comes first", past->name);
             continue;
         }

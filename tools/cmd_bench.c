@@ -75,7 +75,8 @@ static double *measure(Tool *t, const Bench *b, const PlanRun *r, Profile *p) {
         run_once(t, b, r);
         rewind_states(t, b, r, length);
     }
-    if (p) profile_start(t, p, r);
+    if (p) profile_start(t, p, r); /* runs once */
+    rewind_states(t, b, r, length);
     for (int i = 0; i < b->runs; i++) {
         if (p) profile_begin(p);
         double start = tool_now_ms();

@@ -129,7 +129,7 @@ class Work(Cli):
         self.assertIn("state past_key_values.0.key", self.expect(DONE, "dump", "x.plan", "--format", "dot").stdout)
         self.expect(DONE, "diff", "x.plan", "--inputs", io, "--expect", io)  # the file has a past
         lengths = [x for d in ("batch=2", "sequence=1", "past_sequence=8", "total_sequence=9") for x in ("--dim", d)]
-        self.expect(DONE, "bench", "x.plan", *lengths, "--runs", "40")  # each run begins behind 8 rows
+        self.expect(DONE, "bench", "x.plan", *lengths, "--runs", "40", "--profile")  # each run begins behind 8 rows
         self.expect(DONE, "compile", model, "--state", "off", "-o", "y.plan")
         self.assertIn("present.0.key", self.expect(DONE, "dump", "y.plan").stdout)
         self.assertIn("state 'maybe': off or auto is wanted", self.expect(USAGE, "compile", model, "--state", "maybe", "-o", "z.plan").stderr)
@@ -144,6 +144,8 @@ class Work(Cli):
         self.assertEqual(report["constant_bytes"], json.loads((self.folder / "p.json").read_text())["constant_bytes"])
         out = self.expect(DONE, "dump", "x.plan").stdout
         self.assertIn("  state write past_key_values.0.encoder.key: f32[batch, 3, encoder_sequence, 6] axis 2\n", out)
+        self.expect(DONE, "compile", *both, "--dim", "decode.batch=3", "--dim", "encoder_sequence=4..8", "-o", "z.plan")
+        self.assertIn("function decode(input_ids: i64[3, sequence]", self.expect(DONE, "dump", "z.plan").stdout)
         self.assertIn("  state read past_key_values.0.encoder.key: f32[decode.batch, 3, decode.encoder_sequence, 6] axis 2\n", out)
 
     def test_required_fusions(self):
