@@ -59,6 +59,16 @@ static tenon_status check_rows(const tenon_session *s, const int64_t *rows, int6
     return TENON_OK;
 }
 
+/* Whether all sequences stay where they are, as beams often do. */
+static bool all_stay(const tenon_session *s, const int64_t *rows, int64_t count) {
+    for (uint32_t i = 0; i < s->plan->states_count; i++)
+        if (has_rows(s, i) && s->states->states[i].dims[s->plan->states[i].batch] != count)
+            return false;
+    for (int64_t k = 0; k < count; k++)
+        if (rows[k] != k) return false;
+    return true;
+}
+
 /* New contents are made for all states before the first is replaced. */
 static tenon_status reorder(tenon_session *s, const int64_t *rows, int64_t count, State *made,
                             tenon_error *err) {
@@ -95,7 +105,8 @@ tenon_status tenon_session_reorder(tenon_session *session, const int64_t *rows, 
     tenon_status status = session_enter(session, true, err);
     if (status) return status;
     if (session->states) status = check_rows(session, rows, count, err);
-    if (!session->states || status) return session_leave(session, true, status);
+    if (!session->states || status || all_stay(session, rows, count))
+        return session_leave(session, true, status);
     size_t bytes = session->plan->states_count * sizeof(State);
     State *made = tn_allocate(&session->plan->alloc, bytes, _Alignof(State));
     if (!made) return session_leave(session, true, tn_error(err, TENON_E_MEMORY, "out of memory"));
