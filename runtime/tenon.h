@@ -253,10 +253,10 @@ TENON_API tenon_status tenon_session_tensor(tenon_session *session, const char *
  *     tenon_session_create(plan, &o, &decode, &err);        // goes on where prefill ended
  *
  * A run that fails or is cancelled leaves states as they were, but that those which its function
- * writes anew are empty, from prepare on if they change their dims. A run whose batch is not that of a state which is not empty fails with
- * SHAPE. Sessions that share states are used by one thread at a time, as if they were one; another
- * thread gets BUSY. Binding a state's name copies the tensor: it is the state's new contents, NULL
- * empties it; this fails with MEMORY or LIMIT too. */
+ * writes anew are empty, from prepare on if they change their dims. A run whose batch is not that
+ * of a state which is not empty fails with SHAPE. Sessions that share states are used by one thread
+ * at a time, as if they were one; another thread gets BUSY. Binding a state's name copies the
+ * tensor: it is the state's new contents, NULL empties it; this fails with MEMORY or LIMIT too. */
 
 /* Keeps at most the first `length` rows of every state that grows: 0 begins anew, less than now
  * takes tokens back. States that no function appends to (of an encoder) stay. Fails with ARGUMENT
