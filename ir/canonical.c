@@ -81,7 +81,7 @@ static const char *c3_constant(const Node *n) {
         bool known = ex_const(attr_dim(n, "start"), &start) && ex_const(attr_dim(n, "step"), &step);
         return known && count <= SMALL ? "a small constant range" : NULL;
     }
-    if (n->input_count == 0 || n->output_count != 1 ||
+    if (n->input_count == 0 || n->output_count != 1 || ir_is_attention(n) ||
         (ir_op_info(n->op)->flags & (OPF_CHECKS | OPF_CONTROL)))
         return NULL;
     size_t size = tn_dtype_size(t->dtype), in = 0;

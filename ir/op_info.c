@@ -42,3 +42,8 @@ OpKind ir_op_find(const char *name) {
     while (i < OP_COUNT && strcmp(ops[i].name, name) != 0) i++;
     return (OpKind)i;
 }
+
+bool ir_is_attention(const Node *n) {
+    return n->op == OP_attention ||
+           (n->op == OP_matmul && n->inputs[0]->type.rank > 2 && n->inputs[1]->type.rank > 2);
+}

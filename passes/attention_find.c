@@ -22,9 +22,14 @@ static bool is_zero(const Value *v) {
     return ir_constant_float(v, &x) && x == 0;
 }
 
+/* Queries or keys may be constants too, as learned queries are; those have heads. */
+static bool is_weight(const Value *v) {
+    return v->constant && v->type.rank <= 2;
+}
+
 static bool is_product(const Value *v) {
-    return v->node && v->node->op == OP_matmul && !v->node->inputs[0]->constant &&
-           !v->node->inputs[1]->constant;
+    return v->node && v->node->op == OP_matmul && !is_weight(v->node->inputs[0]) &&
+           !is_weight(v->node->inputs[1]);
 }
 
 /* Whether walking inwards from v can reach the product of queries and keys. */

@@ -106,6 +106,7 @@ static bool canon_node(Node *n, Seen *seen) {
     ir_origins_from(g, &n, 1);
     Value *v = canon_fold(n);
     if (!v) v = canon_simplify(n);
+    if (!v) v = canon_simplify_expand(n);
     if (!v) v = canon_simplify_move(n);
     ir_origins_from(g, NULL, 0);
     g->cursor = NULL;

@@ -10,6 +10,8 @@
 Value *canon_fold(Node *n);
 /* simplify.c: arithmetic identities */
 Value *canon_simplify(Node *n);
+/* simplify_expand.c: what is the same for rows that are equal */
+Value *canon_simplify_expand(Node *n);
 /* simplify_move.c: views, transposes, slices, gathers, products of them */
 Value *canon_simplify_move(Node *n);
 

@@ -45,6 +45,7 @@ static int64_t work(const Node *n, int64_t elements) {
 
 static bool worth_folding(const Node *n, int64_t elements, int64_t bytes) {
     int64_t in = 0;
+    if (ir_is_attention(n)) return false;
     if (!n->input_count) return (n->op == OP_splat || n->op == OP_iota) && elements <= SMALL_COUNT;
     for (int i = 0; i < n->input_count; i++) {
         if (!n->inputs[i]) continue;

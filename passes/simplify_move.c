@@ -336,7 +336,7 @@ static Value *sink_view(Node *n) {
     for (int i = 0; i < n->input_count; i++) {
         inputs[i] = n->inputs[i];
         Node *v = inputs[i] ? producer(inputs[i], OP_view) : NULL;
-        if (v && !view && keeps_rows(v) && v->inputs[0]->type.rank > v->outputs[0]->type.rank) {
+        if (v && !view && keeps_rows(v) && v->inputs[0]->type.rank >= v->outputs[0]->type.rank) {
             view = v;
             inputs[i] = v->inputs[0];
         } else if (inputs[i] && !per_column(inputs[i])) {
