@@ -301,9 +301,9 @@ void ir_remove(Node *n); /* its outputs must be unused */
 void ir_move_before(Node *n, Node *at);
 /* It checks values or defines symbols, so it stays whether its results are used or not. */
 bool ir_never_dead(const Node *n);
-/* Attention, or a product of two stacks of matrices as it is made of. It is left to the run even over
- * constants, such as learned queries that have seen nothing yet: then the plan is the same whether
- * the batch is a number or a symbol. */
+/* Attention, or a product of two stacks of matrices as it is made of. It is left to the run even
+ * over constants, such as learned queries that have seen nothing yet: then the plan is the same
+ * whether the batch is a number or a symbol. */
 bool ir_is_attention(const Node *n);
 bool ir_is_output(const Value *v);  /* a result of its graph */
 bool ir_single_use(const Value *v); /* exactly one use, and no graph output */
