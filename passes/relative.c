@@ -71,17 +71,29 @@ static Value *of_distance(const Pairs *p, const Value *v) {
     return ir_cast(p->g, d, v->type.dtype);
 }
 
+/* Whether element (i, j) of every matrix of the constant is that of (i - 1, j - 1), and the same in
+ * all of them. */
+static bool is_of_distance(const Constant *c, int64_t matrices, int64_t rows, int64_t columns) {
+    for (int64_t k = 0; k < matrices * rows * columns; k++) {
+        int64_t i = k / columns % rows, j = k % columns, at = k % (rows * columns);
+        int64_t same = i && j ? at - columns - 1 : at;
+        if (ir_element_i64(c->dtype, c->data, k) != ir_element_i64(c->dtype, c->data, same))
+            return false;
+    }
+    return true;
+}
+
 /* A constant whose diagonals are each of one number. */
 static Value *of_constant(const Pairs *p, const Value *v) {
     const Constant *c = v->constant;
-    int64_t rows, columns, size;
-    if (!over_pairs(p, &v->type) || tn_is_float(c->dtype)) return NULL;
+    int64_t rows, columns, size, matrices = 1;
+    int r = c->rank;
+    if (r < 2 || v->type.dims[r - 2] != p->rows || v->type.dims[r - 1] != p->columns ||
+        tn_is_float(c->dtype))
+        return NULL;
     if (!ex_const(p->rows, &rows) || !ex_const(p->columns, &columns)) return NULL;
-    for (int64_t i = 1; i < rows; i++)
-        for (int64_t j = 1; j < columns; j++)
-            if (ir_element_i64(c->dtype, c->data, i * columns + j) !=
-                ir_element_i64(c->dtype, c->data, (i - 1) * columns + j - 1))
-                return NULL;
+    for (int i = 0; i < r - 2; i++) matrices *= c->dims[i];
+    if (matrices * rows * columns == 0 || !is_of_distance(c, matrices, rows, columns)) return NULL;
     size = rows + columns;
     int64_t *table = ARENA_ARRAY(&p->g->module->cx->arena, int64_t, (size_t)size);
     for (int64_t k = 0; k < size; k++) {
