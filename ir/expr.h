@@ -185,8 +185,8 @@ int pr_size(const Pred *p);
 /* map[axis] replaces coordinate `axis` for axis < n; NULL entries stay. */
 const Expr *ex_at(ExprCx *x, const Expr *e, const Expr *const *map, int n);
 const Pred *pr_at(ExprCx *x, const Pred *p, const Expr *const *map, int n);
-/* values[i] replaces loads[i], a single load. */
-const Expr *ex_known(ExprCx *x, const Expr *e, int n, const Expr *const *loads,
+/* values[i] replaces atoms[i], a load or another single atom of loads. */
+const Expr *ex_known(ExprCx *x, const Expr *e, int n, const Expr *const *atoms,
                      const Expr *const *values);
 
 /* --- requirements: relations that no algebra gives but that every sensible input obeys --- */

@@ -1,5 +1,5 @@
 /* Rebuilding expressions: `norm` applies what requirements taught since they were made, `at`
- * replaces coordinates, `known` loads.
+ * replaces coordinates, `known` atoms made of loads.
  *
  * All are one recursive walk that remembers results in the objects: norm per generation, at per
  * map (the epoch moves on when the map or the generation changes), known per call. Depth is bounded
@@ -7,15 +7,15 @@
  */
 #include "ir/expr_internal.h"
 
-/* n entries of a map of coordinates, or of loads and what they are; neither: norm */
+/* n entries of a map of coordinates, or of atoms and what they are; neither: norm */
 typedef struct Walk {
-    const Expr *const *map, *const *loads, *const *values;
+    const Expr *const *map, *const *atoms, *const *values;
     int n;
     uint32_t stamp;
 } Walk;
 
 static bool is_norm(const Walk *w) {
-    return !w->map && !w->loads;
+    return !w->map && !w->atoms;
 }
 
 static const Expr *walk_expr(ExprCx *x, const Walk *w, const Expr *e);
@@ -33,10 +33,7 @@ static const Expr *rebuild_extreme(ExprCx *x, const Walk *w, const Atom *a) {
 static const Expr *rebuild_load(ExprCx *x, const Walk *w, const Atom *a) {
     const Expr *index[EX_MAX_ARGS];
     for (int i = 0; i < a->arity; i++) index[i] = walk_expr(x, w, a->args[i]);
-    const Expr *load = ex_load(x, a->leaf, index, a->arity);
-    for (int i = 0; w->loads && i < w->n; i++)
-        if (w->loads[i] == load) return w->values[i];
-    return load;
+    return ex_load(x, a->leaf, index, a->arity);
 }
 
 /* A branch that is not taken is left alone: it may divide by zero. */
@@ -71,10 +68,15 @@ static const Expr *rebuild(ExprCx *x, const Walk *w, const Atom *a) {
 static const Expr *walk_atom(ExprCx *x, const Walk *w, const Atom *a) {
     AtomNode *n = (AtomNode *)a;
     if (w->map && !n->has.axes) return atom_expr(x, a);
-    if (w->loads && !(n->has.kinds & 1u << ATOM_LOAD)) return atom_expr(x, a);
+    if (w->atoms && !(n->has.kinds & 1u << ATOM_LOAD)) return atom_expr(x, a);
     Memo *memo = is_norm(w) ? &n->norm : &n->at;
     if (memo->stamp == w->stamp) return memo->result;
     const Expr *r = n->replacement && !n->busy ? atom_expr(x, a) : rebuild(x, w, a);
+    for (int i = 0; w->atoms && i < w->n; i++)
+        if (w->atoms[i] == r) {
+            r = w->values[i];
+            break;
+        }
     *memo = (Memo){w->stamp, r};
     return r;
 }
@@ -187,11 +189,11 @@ const Pred *pr_at(ExprCx *x, const Pred *p, const Expr *const *map, int n) {
     return walk_pred(x, &w, p);
 }
 
-const Expr *ex_known(ExprCx *x, const Expr *e, int n, const Expr *const *loads,
+const Expr *ex_known(ExprCx *x, const Expr *e, int n, const Expr *const *atoms,
                      const Expr *const *values) {
     e = ex_norm(x, e);
     if (!n || !(expr_node(e)->has.kinds & 1u << ATOM_LOAD)) return e;
     x->at_count = -1; /* results of the last map are gone */
-    Walk w = {.loads = loads, .values = values, .n = n, .stamp = ++x->at_epoch};
+    Walk w = {.atoms = atoms, .values = values, .n = n, .stamp = ++x->at_epoch};
     return walk_expr(x, &w, e);
 }

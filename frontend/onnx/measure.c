@@ -108,9 +108,9 @@ static void note_measured(const OnnxNode *n, const Expr *element, const Expr *le
     m->measured[m->measured_count++] = (OnnxMeasured){n->g, element, length};
 }
 
-static bool is_load(const Expr *e) {
+static bool is_atom(const Expr *e) {
     return e->count == 1 && e->terms[0].degree == 1 && e->terms[0].coef.num == 1 &&
-           e->terms[0].coef.den == 1 && e->terms[0].atoms[0]->kind == ATOM_LOAD;
+           e->terms[0].coef.den == 1;
 }
 
 Value *onnx_as_measured(const OnnxNode *n, Value *v) {
@@ -123,7 +123,7 @@ Value *onnx_as_measured(const OnnxNode *n, Value *v) {
     const Expr **from = ARENA_ARRAY(&n->cx->arena, const Expr *, m->measured_count);
     const Expr **to = ARENA_ARRAY(&n->cx->arena, const Expr *, m->measured_count);
     for (size_t i = 0; i < m->measured_count; i++) {
-        if (m->measured[i].g != n->g || !is_load(m->measured[i].element)) continue;
+        if (m->measured[i].g != n->g || !is_atom(m->measured[i].element)) continue;
         from[count] = m->measured[i].element;
         to[count++] = ex_norm(n->x, m->measured[i].length);
     }

@@ -233,6 +233,10 @@ static void test_measured_again(void **state) {
                           "const one i64 [] 1\n"
                           "r = Range z n one\nv = Unsqueeze n a\nf = ConstantOfShape v\n"
                           "c = Concat f x {axis=0}\ny = Slice c a v a\nout r\nout y f32");
+    expect_ok(one_symbol, "in x f32 [9]\nin m i64 [2]\nconst a i64 [1] 0\nconst z i64 [] 0\n"
+                          "const one i64 [] 1\nn = ReduceMax m {keepdims=0}\n"
+                          "r = Range z n one\nv = Unsqueeze n a\nf = ConstantOfShape v\n"
+                          "c = Concat f x {axis=0}\ny = Slice c a v a\nout r\nout y f32");
 }
 
 static void test_refused(void **state) {
