@@ -6,7 +6,7 @@
  *     0 1 2 3 ..           i0                (position ids)
  *     1 0 0 / 1 1 0 / ..   i0 - i1 >= 0      (causal masks, boolean, integer or float)
  *     0 5 / 1 5 / 2 5        where(i1 <= 0, i0, 5)   (coordinates of places, one per column)
- *     1 1 0 / 1 0 0          i0 + i1 <= 1         (corners of bands, in any two axes)
+ *     1 1 0 / 1 0 0          i0 + i1 <= 1         (corners of bands)
  *     1 0 0 / 1 0 0 / 1 0 1   the same, and t[2, i1]: some columns are empty (boolean) */
 #include "ir/shape.h"
 
@@ -83,48 +83,57 @@ static bool table_affine(const Table *t, int64_t part, int64_t *base, int64_t *s
     return ok;
 }
 
-/* Its last two axes longer than 1, and that there is no third. */
-static bool table_axes(const Table *t, int *rows, int *columns) {
+/* The two axes that a table depends on. */
+typedef struct Plane {
+    int row, column;
+    int64_t rows, columns, down, across; /* extents, elements from one to the next */
+} Plane;
+
+static bool table_varies(const Table *t, int64_t stride, int64_t extent) {
+    for (int64_t k = stride; k < t->count; k++)
+        if (k / stride % extent && !table_same(t, k, k - stride)) return true;
+    return false;
+}
+
+static bool table_plane(const Table *t, Plane *p) {
+    int64_t stride = 1;
     int found = 0;
-    for (int k = t->rank - 1; k >= 0; k--) {
-        if (t->dims[k] == 1) continue;
-        if (found == 2) return false;
-        *(found++ ? rows : columns) = k;
+    *p = (Plane){0};
+    for (int k = t->rank - 1; k >= 0; stride *= t->dims[k--]) {
+        if (t->dims[k] == 1 || !table_varies(t, stride, t->dims[k])) continue;
+        if (found == 0) p->column = k, p->columns = t->dims[k], p->across = stride;
+        if (found == 1) p->row = k, p->rows = t->dims[k], p->down = stride;
+        if (found++ == 2) return false;
     }
     return found == 2;
 }
 
-/* Whether the elements like the first are those with s * (j - i) <= limit, i and j being row and
- * column; the others must all be alike too. */
-static bool table_is_band(const Table *t, int64_t columns, int64_t other, int s, int64_t limit) {
-    for (int64_t k = 0; k < t->count; k++) {
-        int64_t i = k / columns, j = k % columns;
-        if (!table_same(t, s * (j - i) <= limit ? 0 : other, k)) return false;
-    }
+/* Whether the elements like the first are those with sj * j + si * i <= limit, i and j being row
+ * and column; the others must all be alike too. */
+static bool table_is_half(const Table *t, const Plane *p, int64_t other, int si, int sj,
+                          int64_t limit) {
+    for (int64_t i = 0; i < p->rows; i++)
+        for (int64_t j = 0; j < p->columns; j++)
+            if (!table_same(t, si * i + sj * j <= limit ? 0 : other, i * p->down + j * p->across))
+                return false;
     return true;
 }
 
-/* Elements in the first `across` columns of row 0 and one column more, or fewer, per row. */
-static bool table_is_corner(const Table *t, int64_t columns, int64_t other, int64_t across) {
-    for (int64_t k = 0; k < t->count; k++)
-        if (!table_same(t, k / columns + k % columns < across ? 0 : other, k)) return false;
-    return true;
-}
-
-/* A triangle in two axes, all others being 1: where the elements are like the first. */
+/* A triangle in two axes, the same along all others: where the elements are like the first. */
 static const Pred *table_triangle(Module *m, const Table *t, int64_t other) {
     ExprCx *x = m->ex;
-    int row, column;
-    if (!table_axes(t, &row, &column)) return NULL;
-    int64_t rows = t->dims[row], columns = t->dims[column], across = 1, down = 1;
-    while (across < columns && table_same(t, 0, across)) across++;
-    while (down < rows && table_same(t, 0, down * columns)) down++;
-    const Expr *i = ex_coord(x, row, ex_int(x, rows)), *j = ex_coord(x, column, ex_int(x, columns));
-    if (table_is_band(t, columns, other, 1, across - 1))
+    Plane p;
+    if (!table_plane(t, &p)) return NULL;
+    int64_t across = 1, down = 1;
+    while (across < p.columns && table_same(t, 0, across * p.across)) across++;
+    while (down < p.rows && table_same(t, 0, down * p.down)) down++;
+    const Expr *i = ex_coord(x, p.row, ex_int(x, p.rows));
+    const Expr *j = ex_coord(x, p.column, ex_int(x, p.columns));
+    if (table_is_half(t, &p, other, -1, 1, across - 1))
         return pr_ge(x, ex_add(x, i, ex_int(x, across - 1)), j);
-    if (table_is_band(t, columns, other, -1, down - 1))
+    if (table_is_half(t, &p, other, 1, -1, down - 1))
         return pr_ge(x, ex_add(x, j, ex_int(x, down - 1)), i);
-    if (table_is_corner(t, columns, other, across))
+    if (table_is_half(t, &p, other, 1, 1, across - 1))
         return pr_ge(x, ex_int(x, across - 1), ex_add(x, i, j));
     return NULL;
 }

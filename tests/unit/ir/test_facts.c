@@ -92,6 +92,20 @@ static void test_corners(void **state) {
                         "t[0, i1, 0, i3] != 0");
 }
 
+/* Masks that are written out for every batch entry and head. */
+static void test_repeated_triangles(void **state) {
+    (void)state;
+    GUARD();
+    enum { B = 2, N = 5, H = 3 };
+    float table[B * N * H * N];
+    int64_t dims[] = {B, N, H, N};
+    for (int k = 0; k < B * N * H * N; k++) table[k] = k % N <= k / (N * H) % N ? 0.0f : -1e9f;
+    assert_string_equal(choice_text(ir_tensor(fx.g, "t", TN_F32, 4, dims, table)),
+                        "i1 - i3 >= 0 ? 0 : -1e+09");
+    table[B * N * H * N - N] = -1e9f;
+    assert_null(ir_tensor(fx.g, "t", TN_F32, 4, dims, table)->facts.choice);
+}
+
 static void test_places(void **state) {
     (void)state;
     GUARD();
@@ -378,6 +392,7 @@ int main(void) {
         TEST(test_triangles),
         TEST(test_corners),
         TEST(test_places),
+        TEST(test_repeated_triangles),
         TEST(test_shape_arithmetic),
         TEST(test_float_lengths),
         TEST(test_integer_division),
