@@ -4,7 +4,7 @@
  * comparison, an exponential each count 1. |x| is the number of elements of x.
  *
  *     gemm, matmul, matmul_int   2 |c| k
- *     attention                  2 b h s t (d + e), as if nothing were masked
+ *     attention                  2 b h s t (d + e), as if nothing were masked; of a band t is its width
  *     conv                       2 |y| |w| / o
  *     softmax                    5 |y|: largest, difference, exp, sum, quotient
  *     norm                       8 |x|: with a residual, else 7
@@ -60,7 +60,10 @@ static double product(const TnCall *c) {
 
 static double attention(const TnCall *c) {
     const TnTensor *q = &c->operands[0], *k = &c->operands[1], *v = &c->operands[2];
+    const ParamsAttention *p = c->params;
     double t = k->rank == 4 ? (double)k->dims[1] : 1;
+    if (p->flags & TN_ATTENTION_BAND && p->window_left >= 0 && p->window_right >= 0)
+        t = fmin(t, 1.0 + p->window_left + p->window_right + (double)c->scalars[1]);
     return 2 * elements(q) / fmax(axis(q, 0), 1) * t * (axis(q, 0) + axis(v, 0));
 }
 

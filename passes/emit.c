@@ -3,7 +3,7 @@
  * Expressions are computed in i64, one node per operation; a load whose indices are coordinates
  * (plus a constant) is the loaded tensor itself, sliced, with its axes put in the order of the
  * result. What cannot be computed that way may stand in the graph already: a tensor whose elements
- * are proven to be the wanted ones is taken as it is. */
+ * are proven to be the wanted ones, or their opposites, is taken as it is. */
 #include "passes/emit.h"
 
 typedef struct Emit {
@@ -204,7 +204,9 @@ static Value *find_elements(Emit *e, const Pred *p) {
 
 static Value *emit(Emit *e, const Pred *p) {
     Value *v = compute(e, p);
-    return v ? v : find_elements(e, p);
+    if (v || (v = find_elements(e, p))) return v;
+    v = find_elements(e, pr_not(e->x, p));
+    return v ? ir_unary(e->g, OP_not, v) : NULL;
 }
 
 static Value *compute(Emit *e, const Pred *p) {
