@@ -118,6 +118,7 @@ static const Row rows[] = {
     {OP_deformable_attention, make_deformable, 2, NULL},
     {OP_qkv, make_qkv, 3, NULL},
     {OP_rotary, make_rotary, 3, NULL},
+    {OP_slice, make_rows, 2, NULL},
     {OP_add_norm, make_residual, 3, NULL},
     {OP_gelu, make_gelu, 2, NULL},
     {OP_linear, make_shared, 2, NULL},

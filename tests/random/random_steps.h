@@ -134,6 +134,7 @@ Step make_if;
 Step make_loop;
 Step make_qkv;
 Step make_rotary;
+Step make_rows;
 Step make_residual;
 Step make_gelu;
 Step make_masked;
