@@ -234,8 +234,32 @@ View place_joined(Lower *lo, const Node *n) {
     return joined_in_order(lo, n, NULL);
 }
 
+/* The same as back_to where views may leave what they show split. */
+static bool back_split(Lower *lo, const Value *of, const Value *v, View *view) {
+    for (View x; of != v; *view = x, of = of->node->inputs[0]) {
+        x = *view;
+        if (of->node->op == OP_measure) return false;
+        if (of->node->op != OP_view && !view_has_dims(view, &of->type)) return false;
+        if (!back(lo, of->node, view, &x)) x = *view;
+    }
+    int last = view->rank - 1;
+    return last >= 0 && view_has_rows(view) && view->dims[last] == v->type.dims[v->type.rank - 1];
+}
+
+/* Whether all that read v find what they take if it lies as `view`, which is split. */
+static bool read_as(Lower *lo, const Value *v, const View *view) {
+    View y;
+    for (int i = 0; i < v->use_count; i++) {
+        const Node *n = v->uses[i].node;
+        if (!store_is_rowwise(n) && !(n->op == OP_view && forth(lo, n, view, &y))) return false;
+    }
+    return !ir_is_output(v);
+}
+
 /* The first part of a concat that comes up decides its order. */
-static bool in_part(Lower *lo, const Value *v, const Part *part, const View *laid, View *view) {
+static bool in_part(Lower *lo, const Value *v, const View *laid, bool split, View *view) {
+    const Part *part = &lo->parts[v->id];
+    if (!part->of) return false;
     if (part->into) {
         View of = *laid, all;
         IntList order;
@@ -245,13 +269,20 @@ static bool in_part(Lower *lo, const Value *v, const Part *part, const View *lai
     } else {
         *view = view_dense(lo, part->output, &part->of->type);
     }
-    return back_to(lo, part->of, v, view) && fits(lo, place_row(v->node->op)->writes, view);
+    View slice = *view;
+    if (back_to(lo, part->of, v, view)) return fits(lo, place_row(v->node->op)->writes, view);
+    *view = slice;
+    return split && v->type.rank && back_split(lo, part->of, v, view) && read_as(lo, v, view);
+}
+
+bool place_rows(Lower *lo, const Value *v, View *view) {
+    View laid = by_row(lo, v, NULL);
+    return in_part(lo, v, &laid, true, view);
 }
 
 static View place_in_order(Lower *lo, const Value *v, const IntList *order) {
-    const Part *part = &lo->parts[v->id];
     View view = by_row(lo, v, order), place;
-    if (part->of && in_part(lo, v, part, &view, &place)) return place;
+    if (in_part(lo, v, &view, false, &place)) return place;
     view.buffer =
         lower_buffer(lo, TN_BUFFER_ARENA, 0, ir_elements(lo->im->module, &v->type), v->type.dtype);
     return view;

@@ -57,6 +57,9 @@ typedef struct Part {
 void place_parts(Lower *lo);
 /* The view that v's result is to be written to. */
 View place_result(Lower *lo, const Value *v);
+/* The place of v in another value, of an operator that works row by row: the view may be split.
+ * False: there is none. */
+bool place_rows(Lower *lo, const Value *v, View *view);
 /* How it would lie if it were no part of anything: a view without a buffer. */
 View place_own(Lower *lo, const Value *v);
 /* The result of a concat or pad, some operands of which may have been written already. */

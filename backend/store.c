@@ -107,7 +107,11 @@ static bool undo(Lower *lo, const Value *v, const Path *p, int last, View dense,
 View lower_store(Lower *lo, const Value *v) {
     Path p = path_of(v);
     View own = place_own(lo, v), dense, stored;
-    if (lo->parts[v->id].of || arrives(lo, v, &p, 0, &own)) return lower_result(lo, v);
+    if (place_rows(lo, v, &stored)) {
+        lower_set(lo, v, stored);
+        return stored;
+    }
+    if (arrives(lo, v, &p, 0, &own)) return lower_result(lo, v);
     for (int i = p.count - 1; i >= 0; i--) {
         const Type *t = &p.move[i]->outputs[0]->type;
         dense = view_dense(lo, TN_NO_ID, t);
