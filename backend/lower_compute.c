@@ -117,6 +117,19 @@ static void copy_ints(Lower *lo, const IntList *from, int first, int count, uint
     }
 }
 
+static TnActivation activation(const char *word) {
+#define X(upper, lower, number) \
+    if (!strcmp(word, #lower)) return TN_ACT_##upper;
+    TN_ACTIVATIONS(X)
+#undef X
+    return TN_ACT_NONE;
+}
+
+static void copy_end(const Node *n, uint32_t *act, uint32_t *flags) {
+    *act = activation(attr_string(n, "act"));
+    *flags = attr_bool(n, "residual_first") ? TN_RESIDUAL_FIRST : 0;
+}
+
 static View conv_weight(Lower *lo, const Value *w, int64_t groups) {
     const Constant *c = w->constant;
     if (!c || c->dtype == TN_F64)
@@ -128,9 +141,13 @@ void lower_conv(Lower *lo, Node *n) {
     int64_t groups = attr_int(n, "groups");
     View in[4] = {lower_operand(lo, n->inputs[0]), conv_weight(lo, n->inputs[1], groups),
                   lower_dense(lo, operand(n, 2)), lower_operand(lo, operand(n, 3))};
+    if (in[1].layout == TN_LAYOUT_STRIDED && in[1].dtype != in[0].dtype)
+        tn_fail(lo->cx, TN_E_UNSUPPORTED, "a convolution of %s with weights of %s",
+                tn_dtype_name(in[0].dtype), tn_dtype_name(in[1].dtype));
     View out = lower_result(lo, n->outputs[0]);
     int spatial = in[0].rank - 2;
     ParamsConv p = {.spatial = (uint32_t)spatial, .groups = (uint32_t)groups};
+    copy_end(n, &p.activation, &p.flags);
     const Constant *w = n->inputs[1]->constant;
     for (int i = 0; i < spatial && in[1].layout == TN_LAYOUT_PANELS16; i++)
         p.kernel[i] = (uint32_t)w->dims[2 + i];
@@ -184,14 +201,6 @@ void lower_add_norm(Lower *lo, Node *n) {
     emit_norm(lo, n, attr_bool(n, "rms"), n->inputs[1], 2, wanted ? sum : NULL);
 }
 
-static TnActivation activation(const char *word) {
-#define X(upper, lower, number) \
-    if (!strcmp(word, #lower)) return TN_ACT_##upper;
-    TN_ACTIVATIONS(X)
-#undef X
-    return TN_ACT_NONE;
-}
-
 void lower_linear(Lower *lo, Node *n) {
     const Constant *w = n->inputs[1]->constant;
     const Value *walked[3] = {n->inputs[0], operand(n, 3), n->outputs[0]};
@@ -199,7 +208,8 @@ void lower_linear(Lower *lo, Node *n) {
     lower_walked(lo, 2, 1, walked, true, v);
     View in[4] = {v[0], lower_weight(lo, 1, &w, attr_bool(n, "tb")), lower_dense(lo, operand(n, 2)),
                   v[1]};
-    ParamsGemm p = {.activation = activation(attr_string(n, "act"))};
+    ParamsGemm p = {0};
+    copy_end(n, &p.activation, &p.flags);
     int inputs = 4;
     while (inputs > 2 && in[inputs - 1].buffer == TN_NO_ID) inputs--;
     uint32_t walkers = 1u | (inputs == 4) << 3 | 1u << inputs;

@@ -266,7 +266,12 @@ static const char *c7_spelling(const Node *n) {
         if (floats && b->constant && !attr_bool(n, "exact")) return "divides by a constant";
         return floats && is_number(a, 1) && has_result_dims(n, b) ? "a reciprocal" : NULL;
     case OP_gather: return is_known_integer(b) ? "takes one known place" : NULL;
-    case OP_matmul: return swaps_last_two(a) || swaps_last_two(b) ? "of a transpose" : NULL;
+    case OP_matmul:
+        if (swaps_last_two(b)) return "of a transpose";
+        /* rows that meet a constant matrix stay rows */
+        return swaps_last_two(a) && !(b->constant && b->type.rank == 2 && a->type.rank > 2)
+                   ? "of a transpose"
+                   : NULL;
     default: return NULL;
     }
 }

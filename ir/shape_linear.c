@@ -94,8 +94,14 @@ static const Expr *check_weight(const Node *n, int i, bool transposed) {
     return w->dims[!transposed];
 }
 
+static void check_residual(const Node *n, int rank, const Expr *const *dims) {
+    if (!has(n, 3)) return;
+    infer_rank(n, 3, rank, rank);
+    for (int i = 0; i < rank; i++)
+        ir_same_dim(module_of(n), infer_input(n, 3)->dims[i], dims[i], "residual and result");
+}
+
 void shape_linear(Node *n) {
-    Module *m = module_of(n);
     const Type *x = infer_input(n, 0);
     const Expr *dims[TN_MAX_RANK];
     check_product_types(n, 1);
@@ -103,11 +109,7 @@ void shape_linear(Node *n) {
     memcpy(dims, x->dims, sizeof dims);
     dims[x->rank - 1] = check_weight(n, 1, attr_bool(n, "tb"));
     check_vector(n, 2, dims[x->rank - 1], "bias and result");
-    if (has(n, 3)) {
-        infer_rank(n, 3, x->rank, x->rank);
-        for (int i = 0; i < x->rank; i++)
-            ir_same_dim(m, infer_input(n, 3)->dims[i], dims[i], "residual and result");
-    }
+    check_residual(n, x->rank, dims);
     infer_output(n, 0, x->dtype, x->rank, dims);
 }
 
@@ -186,6 +188,7 @@ static void check_groups(const Node *n, const Type *x, const Type *w) {
 void shape_conv(Node *n) {
     Module *m = module_of(n);
     const Type *x = infer_input(n, 0), *w = infer_input(n, 1);
+    check_product_types(n, 1);
     infer_rank(n, 0, 3, 5);
     infer_rank(n, 1, x->rank, x->rank);
     int spatial = x->rank - 2;
@@ -200,6 +203,7 @@ void shape_conv(Node *n) {
     for (int i = 0; i < spatial; i++)
         dims[2 + i] = conv_dim(m, x->dims[2 + i], w->dims[2 + i], strides[i],
                                pads[i] + pads[i + spatial], dilations[i]);
+    check_residual(n, x->rank, dims);
     infer_output(n, 0, x->dtype, x->rank, dims);
 }
 

@@ -297,6 +297,13 @@ static Value *swapped_is_view(Value *v) {
     return ir_view(v->graph, m.x, m.rank, m.dims);
 }
 
+/* Rows that meet a constant matrix stay rows: the product becomes a linear one. */
+static bool keeps_transpose(const Node *n, int i) {
+    const Value *b = n->inputs[1];
+    return i == 0 && !attr_bool(n, "ta") && b->constant && b->type.rank == 2 &&
+           n->inputs[0]->type.rank > 2;
+}
+
 static Value *simplify_matmul(Node *n) {
     Graph *g = n->graph;
     Value *operand[2] = {n->inputs[0], n->inputs[1]};
@@ -304,7 +311,7 @@ static Value *simplify_matmul(Node *n) {
     for (int i = 0; i < 2; i++) {
         Node *t = producer(operand[i], OP_transpose);
         Value *v = t && swaps_last(t) ? t->inputs[0] : flag[i] ? swapped_is_view(operand[i]) : NULL;
-        if (!v) continue;
+        if (!v || keeps_transpose(n, i)) continue;
         operand[i] = v;
         flag[i] = !flag[i];
         changed = true;

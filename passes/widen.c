@@ -36,6 +36,7 @@ static bool computes_in_f32(OpKind op) {
 /* Operand i is a weight that the kernel reads as it is stored. */
 static bool is_weight(const Node *n, int i) {
     if (n->op == OP_linear) return i == 1;
+    if (n->op == OP_conv) return i == 1 && n->inputs[1]->constant && attr_int(n, "groups") == 1;
     return n->op == OP_qkv && i >= 1 && i <= attr_int(n, "parts");
 }
 

@@ -131,19 +131,21 @@ static double activate(const char *act, double x) {
     return scalar_apply(ir_op_find(act), TN_F64, &(Scalar){.f = x}).f;
 }
 
-void ref_linear(RefCall *call) {
-    const Tensor *residual = ref_operand(call, 3);
+/* Result number `at`, whose sum with the bias is v; residual: in double, or NULL. */
+static void store_ended(RefCall *call, int64_t at, double v, const double *residual) {
     const char *act = attr_string(call->node, "act");
+    if (residual && attr_bool(call->node, "residual_first"))
+        v = activate(act, v + residual[at]);
+    else
+        v = activate(act, v) + (residual ? residual[at] : 0);
+    ir_store_f64(call->out->dtype, call->out->data, at, v);
+}
+
+void ref_linear(RefCall *call) {
+    double *residual = ref_doubles(call, ref_operand(call, 3));
     double *c =
         product(call, call->in[0], call->in[1], ref_operand(call, 2), attr_bool(call->node, "tb"));
-    Tensor *y = call->out;
-    RefLoop l = ref_loop(y->rank, y->dims);
-    int r = residual ? ref_follow(&l, residual->rank, residual->dims) : 0;
-    for (; ref_more(&l); ref_step(&l)) {
-        double v = activate(act, c[l.count]);
-        if (residual) v += ir_element_f64(residual->dtype, residual->data, l.at[r]);
-        ir_store_f64(y->dtype, y->data, l.count, v);
-    }
+    for (int64_t i = 0; i < tensor_count(call->out); i++) store_ended(call, i, c[i], residual);
 }
 
 /* The columns of all products, one after another, are dealt out to the results by their widths. */
@@ -204,9 +206,10 @@ void ref_conv(RefCall *call) {
         ref_fail(call, TN_E_SHAPE, "%lld output channels in %lld groups", (long long)w->dims[0],
                  (long long)groups);
     double *x = ref_doubles(call, call->in[0]), *ws = ref_doubles(call, w);
-    double *bias = ref_doubles(call, ref_operand(call, 2));
+    double *bias = ref_doubles(call, ref_operand(call, 2)),
+           *residual = ref_doubles(call, ref_operand(call, 3));
     RefLoop kernel = ref_loop(w->rank - 1, w->dims + 1);
     for (RefLoop l = ref_loop(y->rank, y->dims); ref_more(&l); ref_step(&l))
-        ir_store_f64(y->dtype, y->data, l.count,
-                     conv_at(call, x, ws, &l, kernel) + (bias ? bias[l.index[1]] : 0));
+        store_ended(call, l.count, conv_at(call, x, ws, &l, kernel) + (bias ? bias[l.index[1]] : 0),
+                    residual);
 }

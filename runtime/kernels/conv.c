@@ -152,12 +152,14 @@ static void choose_patches(ConvShape *s, int64_t want) {
         shrink_patches(s, s->rows * s->width, 24, INT64_MAX, want);
         return;
     }
-    int64_t outputs = s->groups * s->outputs;
-    for (s->block = CONV_BLOCK;; s->block /= 2) {
-        s->sets = TN_CEIL_DIV(outputs, s->block);
+    for (int64_t block = CONV_BLOCK;; block /= 2) {
+        int64_t outputs = s->groups * s->outputs;
+        s->sets = TN_CEIL_DIV(outputs, block);
+        s->block = TN_CEIL_DIV(TN_CEIL_DIV(outputs, s->sets), CONV_LANES) * CONV_LANES;
         s->pitch = s->channels * s->block;
-        shrink_patches(s, 4096, 256, WINDOW_FLOATS, 1);
-        if (s->block == CONV_LANES || patches(s) >= want) break;
+        if (block > CONV_LANES && s->taps * s->channels * s->block > CONV_TAPS) continue;
+        shrink_patches(s, 4096, 256, WINDOW_FLOATS, want);
+        if (block == CONV_LANES || patches(s) >= want) break;
     }
     shrink_patches(s, s->rows * s->width, 64, INT64_MAX, want);
 }
@@ -229,7 +231,7 @@ static void gather_tile(float *to, const float *from, int64_t row, int64_t colum
 
 void TN_FN(conv_end)(const ConvShape *s, const ConvPatch *p, int64_t row, int64_t column,
                      int64_t rows, int64_t o, int64_t cols, float *tile, int64_t tile_row) {
-    _Alignas(64) float gathered[TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
+    _Alignas(64) float gathered[TILE_MAX_ROWS * CONV_COLUMNS];
     const int64_t *ys = s->y_strides, *rs = s->residual_strides;
     float *y = s->y + conv_place(ys, p, row, column, o);
     bool dense = ys[1] == 1 || cols == 1;

@@ -9,9 +9,11 @@
 enum { DEPTH, HEIGHT, WIDTH, SPATIAL };
 
 enum {
-    CONV_BLOCK = 64,  /* outputs in a block, at most */
-    CONV_RESULTS = 8, /* neighbouring results at once, at most */
-    CONV_LANES = 16   /* a block is a multiple, on every ISA */
+    CONV_BLOCK = 256,  /* outputs in a block, at most */
+    CONV_TAPS = 4096,  /* weights of a block, about: they stay in the first cache */
+    CONV_COLUMNS = 64, /* channels that conv_end takes, at most */
+    CONV_RESULTS = 8,  /* neighbouring results at once, at most */
+    CONV_LANES = 16    /* a block is a multiple, on every ISA */
 };
 
 typedef struct ConvShape {

@@ -170,39 +170,65 @@ static Taps taps_inside(const ConvShape *s, Taps taps, int64_t row) {
     return taps;
 }
 
-/* `n` neighbouring columns from number i on, all rows; `inside`: the window is x itself. */
-static void run_columns(const ConvShape *s, const ConvPatch *p, const ConvWindow *window,
-                        const Taps *all, bool inside, RunFn *run, int64_t i, int64_t n) {
+/* Ends sums that are at `to`: neighbouring results of all lanes. */
+static void end_columns(const ConvShape *s, const ConvPatch *p, const Taps *taps, int64_t row,
+                        int64_t i, int64_t n, float *to) {
+    for (int64_t lane = 0; lane < taps->lanes; lane += CONV_COLUMNS)
+        TN_FN(conv_end)
+        (s, p, row, i, n, p->set * s->block + lane, conv_smaller(CONV_COLUMNS, taps->lanes - lane),
+         to + lane, taps->to_step);
+}
+
+/* What runs of results share. */
+typedef struct Strip {
+    const ConvPatch *p;
+    const ConvWindow *window;
+    const Taps *taps;
+    bool inside; /* the window is x itself */
+} Strip;
+
+/* `n` neighbouring columns from number i on, rows [row, end). */
+static void run_columns(const ConvShape *s, const Strip *strip, RunFn *run, int64_t i, int64_t n,
+                        int64_t row, int64_t end) {
     _Alignas(64) float tile[RESULTS * CONV_BLOCK];
+    const ConvPatch *p = strip->p;
+    const ConvWindow *window = strip->window;
     bool dense = s->y_strides[1] == 1, plain = dense && !s->residual && !s->activation;
     int64_t o = p->set * s->block, line = s->stride[HEIGHT] * window->line;
-    for (int64_t r = 0; r < p->rows; r++) {
-        Taps taps = inside ? taps_inside(s, *all, p->row + r) : *all;
-        float *to = dense ? s->y + conv_place(s->y_strides, p, r, i, o) : tile;
+    for (; row < end; row++) {
+        Taps taps = *strip->taps;
+        if (strip->inside) taps = taps_inside(s, taps, p->row + row);
+        float *to = dense ? s->y + conv_place(s->y_strides, p, row, i, o) : tile;
         taps.to_step = dense ? s->y_strides[2 + WIDTH] : s->block;
         taps.bias = plain && s->bias ? s->bias + o : NULL;
-        run(&taps, window->x, window->at + r * line + i * taps.step, to);
-        if (!plain) TN_FN(conv_end)(s, p, r, i, n, o, taps.lanes, to, taps.to_step);
+        run(&taps, window->x, window->at + row * line + i * taps.step, to);
+        if (!plain) end_columns(s, p, &taps, row, i, n, to);
     }
 }
 
-/* The last columns of many are done with some before them once more. */
-static void run_strip(const ConvShape *s, const ConvPatch *p, const ConvWindow *window,
-                      const Taps *taps, bool inside) {
-    int64_t most = conv_results(s);
+/* Rows [row, end); the last columns of many are done with some before them once more. */
+static void run_rows(const ConvShape *s, const Strip *strip, int64_t row, int64_t end) {
+    const int64_t most = conv_results(s), columns = strip->p->columns;
     RunFn *longest = longest_loop(s);
-    for (int64_t i = 0, n; i < p->columns; i += n) {
-        int64_t left = p->columns - i;
+    for (int64_t i = 0, n; i < columns; i += n) {
+        int64_t left = columns - i;
         RunFn *run = longest;
         n = most;
-        if (left < most && p->columns >= most) {
-            i = p->columns - most;
+        if (left < most && columns >= most) {
+            i = columns - most;
         } else if (left < most) {
             n = left >= 4 ? 4 : left >= 2 ? 2 : 1;
             run = n == 4 ? taps_4 : n == 2 ? taps_2 : taps_1;
         }
-        run_columns(s, p, window, taps, inside, run, i, n);
+        run_columns(s, strip, run, i, n, row, end);
     }
+}
+
+/* Of large kernels, columns are done from top to bottom: what the next row reads again stays in the
+ * first cache. Small ones go through memory in its order. */
+static void run_strip(const ConvShape *s, const Strip *strip) {
+    int64_t band = s->taps > 16 ? strip->p->rows : 1;
+    for (int64_t row = 0; row < strip->p->rows; row += band) run_rows(s, strip, row, row + band);
 }
 
 void TN_FN(conv_channels)(const ConvShape *s, const ConvPatch *p, void *scratch) {
@@ -223,6 +249,6 @@ void TN_FN(conv_channels)(const ConvShape *s, const ConvPatch *p, void *scratch)
         ConvWindow window = in_place ? conv_in_place(s, &strip) : TN_FN(conv_copy)(s, &strip, copy);
         list_taps(s, &window, at);
         taps.step = s->stride[WIDTH] * window.column;
-        run_strip(s, &strip, &window, &taps, in_place);
+        run_strip(s, &(Strip){&strip, &window, &taps, in_place});
     }
 }

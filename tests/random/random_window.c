@@ -42,6 +42,13 @@ static TnDType float_type(Maker *k) {
     return random_often(k, 70) ? TN_F32 : types[rng_below(&k->rng, 3)];
 }
 
+/* Numbers for the channels of a convolution's result. */
+static Value *per_channel(Maker *k, const Value *y) {
+    const Expr *dims[TN_MAX_RANK] = {y->type.dims[1]};
+    for (int i = 1; i < y->type.rank - 1; i++) dims[i] = ex_int(k->x, 1);
+    return random_source(k, y->type.dtype, y->type.rank - 1, dims).v;
+}
+
 bool make_conv(Maker *k, OpKind op) {
     int groups = 1 << rng_below(&k->rng, 3);
     Window w = random_window(k, 1 + rng_below(&k->rng, 3), 4);
@@ -64,8 +71,14 @@ bool make_conv(Maker *k, OpKind op) {
     ir_set_ints(n, "dilations", w.axes, w.dilations);
     ir_set_int(n, "groups", groups);
     Value *y = ir_insert(n);
-    if (random_often(k, 30)) y = ir_unary(k->g, random_often(k, 50) ? OP_relu : OP_silu, y);
-    random_add(k, y, 4.0 * 4 * (double)w.taps + 2, false);
+    if (random_often(k, 30)) y = ir_binary(k->g, OP_mul, y, per_channel(k, y));
+    if (random_often(k, 30)) y = ir_binary(k->g, OP_add, y, per_channel(k, y));
+    bool residual = random_often(k, 40), first = random_often(k, 50);
+    Value *r = residual ? random_input(k, t, y->type.rank, y->type.dims).v : NULL;
+    if (r && first) y = ir_binary(k->g, OP_add, y, r);
+    if (random_often(k, 40)) y = ir_unary(k->g, random_often(k, 50) ? OP_relu : OP_silu, y);
+    if (r && !first) y = ir_binary(k->g, OP_add, y, r);
+    random_add(k, y, 4.0 * 4 * (double)w.taps + 8, false);
     return true;
 }
 

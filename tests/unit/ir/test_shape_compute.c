@@ -73,6 +73,13 @@ static void test_conv(void **state) {
                 ir_insert(conv(input("s", TN_F32, "1, 2, 2"), f, 1, 0, 1, 1)));
     EXPECT_FAIL(TN_E_MODEL, "operand 1 is f32[16, 2, 5], not of rank 4",
                 ir_insert(conv(image, f, 1, 0, 1, 1)));
+    Node *n = conv(audio, input("g", TN_F16, "16, 2, 5"), 1, 2, 1, 4);
+    assert_string_equal(type_after(n), "f32[batch, 16, n]");
+    Value *in[] = {audio, f, NULL, audio};
+    n = ir_node(fx.g, OP_conv, 4, in);
+    memcpy(n->attrs, conv(audio, f, 1, 2, 1, 4)->attrs,
+           (size_t)ir_attr_count(OP_conv) * sizeof *n->attrs);
+    EXPECT_FAIL(TN_E_MODEL, "residual and result differ, 8 and 16", ir_insert(n));
 }
 
 static Node *pool(Value *x, const char *dims, int64_t kernel, int64_t stride, const char *pad) {
