@@ -14,5 +14,9 @@ Value *canon_simplify(Node *n);
 Value *canon_simplify_expand(Node *n);
 /* simplify_move.c: views, transposes, slices, gathers, products of them */
 Value *canon_simplify_move(Node *n);
+/* simplify_concat.c: concatenations, their slices and transposes */
+Value *canon_concat(Node *n);
+Value *canon_slice_of_concat(Node *n);
+Value *canon_transpose_of_concat(Node *n);
 
 #endif

@@ -4,6 +4,7 @@
  *     slice(slice(x)) -> slice(x)                    gather(x, known index) -> view(slice(x))
  *     matmul(a, transpose(b)) -> matmul{tb}(a, b)    transpose(view(transpose(x))) -> one of each
  *     roll(roll(x)) -> roll(x)                       along different axes
+ *     view(matmul(view(x), constant)) -> matmul(view(x), constant)     rows split as they were
  *     f(view(x)) -> view(f(x))                       where the view splits or merges leading axes
  *     transpose(f(transpose(x), m)) -> f(transpose(x), transpose(m))   where m is smaller than x
  */
@@ -40,10 +41,32 @@ static Value *merged_for_swap(const Node *split) {
     return merge->inputs[0];
 }
 
+/* Rows that are merged only for a product with a constant and split again, as einsum has it: the
+ * product of the rows as they are. Merged, rows in another order would have to be moved. */
+static Value *rows_merged_for_product(const Node *split) {
+    Graph *g = split->graph;
+    const Node *product = producer(split->inputs[0], OP_matmul);
+    const Node *merge = product ? producer(product->inputs[0], OP_view) : NULL;
+    const Type *t = &split->outputs[0]->type;
+    if (!merge || attr_bool(product, "ta") || !ir_single_use(split->inputs[0])) return NULL;
+    const Value *w = product->inputs[1];
+    const Type *from = &merge->inputs[0]->type, *rows = &merge->outputs[0]->type;
+    if (!w->constant || w->type.rank != 2 || t->rank < 3 || from->rank < t->rank) return NULL;
+    const Expr *dims[TN_MAX_RANK];
+    for (int i = 0; i < t->rank - 1; i++)
+        if ((dims[i] = t->dims[i]) != from->dims[i]) return NULL;
+    if (product->outputs[0]->type.dims[rows->rank - 1] != t->dims[t->rank - 1]) return NULL;
+    dims[t->rank - 1] = rows->dims[rows->rank - 1];
+    Value *x = ir_view(g, merge->inputs[0], t->rank, dims);
+    return ir_matmul(g, x, product->inputs[1], false, attr_bool(product, "tb"));
+}
+
 static Value *simplify_view(Node *n) {
     Value *x = n->inputs[0];
     const Type *t = &n->outputs[0]->type;
     if (ir_same_dims(&x->type, t)) return x;
+    Value *product = rows_merged_for_product(n);
+    if (product) return product;
     Node *inner = producer(x, OP_view);
     if (inner) return ir_view(n->graph, inner->inputs[0], t->rank, t->dims);
     Value *whole = merged_for_swap(n);
@@ -164,7 +187,7 @@ static Value *simplify_transpose(Node *n) {
     Merged m;
     if (view && merge_before_transpose(view, perm->v, &m))
         return ir_transpose(n->graph, ir_view(n->graph, m.x, m.rank, m.dims), m.both);
-    if (!inner) return NULL;
+    if (!inner) return canon_transpose_of_concat(n);
     const IntList *first = attr_ints(inner, "perm");
     int both[TN_MAX_RANK];
     for (int i = 0; i < perm->count; i++) both[i] = (int)first->v[perm->v[i]];
@@ -187,35 +210,12 @@ static Value *simplify_slice(Node *n) {
     int64_t step = attr_int(n, "step");
     if (step == 1 && ex_norm(m->ex, length) == x->type.dims[axis]) return x;
     Node *inner = producer(x, OP_slice);
-    if (!inner || attr_int(inner, "axis") != axis) return NULL;
+    if (!inner || attr_int(inner, "axis") != axis) return canon_slice_of_concat(n);
     int64_t inner_step = attr_int(inner, "step"), total;
     if (__builtin_mul_overflow(step, inner_step, &total)) return NULL;
     const Expr *offset = ex_scale(m->ex, start, inner_step, 1);
     return ir_slice(n->graph, inner->inputs[0], axis,
                     ex_add(m->ex, attr_dim(inner, "start"), offset), length, total);
-}
-
-static Node *inner_concat(const Value *v, int axis) {
-    Node *n = producer(v, OP_concat);
-    return n && ir_single_use(v) && attr_int(n, "axis") == axis ? n : NULL;
-}
-
-/* Empty operands go; a concatenation that only this one reads is taken apart. */
-static Value *simplify_concat(Node *n) {
-    int axis = (int)attr_int(n, "axis"), total = n->input_count, count = 0;
-    for (int i = 0; i < n->input_count; i++) {
-        Node *inner = inner_concat(n->inputs[i], axis);
-        if (inner) total += inner->input_count;
-    }
-    Value **kept = ARENA_ARRAY(&n->graph->module->cx->arena, Value *, (size_t)total);
-    for (int i = 0; i < n->input_count; i++) {
-        Node *inner = inner_concat(n->inputs[i], axis);
-        for (int k = 0; inner && k < inner->input_count; k++) kept[count++] = inner->inputs[k];
-        if (!inner && !ex_is(n->inputs[i]->type.dims[axis], 0)) kept[count++] = n->inputs[i];
-    }
-    if (count == 1) return kept[0];
-    bool changed = count != n->input_count || total != n->input_count;
-    return count && changed ? ir_concat(n->graph, count, kept, axis) : NULL;
 }
 
 static Value *simplify_pad(Node *n) {
@@ -362,7 +362,7 @@ Value *canon_simplify_move(Node *n) {
     case OP_transpose: return simplify_transpose(n);
     case OP_expand: return simplify_expand(n);
     case OP_slice: return simplify_slice(n);
-    case OP_concat: return simplify_concat(n);
+    case OP_concat: return canon_concat(n);
     case OP_pad: return simplify_pad(n);
     case OP_roll: return simplify_roll(n);
     case OP_reduce_sum:
