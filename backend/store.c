@@ -25,11 +25,16 @@ static bool is_measured(const Type *t) {
     return false;
 }
 
+static bool is_move(const Node *n) {
+    return n->op == OP_view || n->op == OP_transpose || n->op == OP_roll ||
+           (n->op == OP_slice && attr_int(n, "step") > 0);
+}
+
 static Path path_of(const Value *v) {
     Path p = {.count = 0};
     while (p.count < MAX_MOVES && ir_single_use(v)) {
         Node *n = v->uses[0].node;
-        if (n->op != OP_view && n->op != OP_transpose && n->op != OP_roll) break;
+        if (!is_move(n)) break;
         v = n->outputs[0];
         if (is_measured(&v->type)) break;
         p.move[p.count++] = n;
@@ -64,6 +69,9 @@ static bool follow(Lower *lo, const Node *n, bool back, const View *x, View *y) 
     switch (n->op) {
     case OP_transpose: *y = permuted(x, attr_ints(n, "perm"), back); return true;
     case OP_roll: return view_roll(lo, x, attr_dims(n, "starts"), back, y);
+    case OP_slice:
+        return !back && view_slice_ring(lo, x, (int)attr_int(n, "axis"), attr_dim(n, "start"),
+                                        attr_dim(n, "length"), attr_int(n, "step"), y);
     default: return false;
     }
 }

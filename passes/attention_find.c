@@ -88,8 +88,14 @@ bool attention_reads_product(const Value *v) {
     return n && n->op == OP_matmul;
 }
 
-/* A tensor times a number is one that is scaled. A sum of scores is two tensors that are added; any
- * other is better computed once than in every head. */
+static bool outgrows_operands(const Node *sum) {
+    const Type *t = &sum->outputs[0]->type;
+    return !ir_same_dims(&sum->inputs[0]->type, t) && !ir_same_dims(&sum->inputs[1]->type, t);
+}
+
+/* A tensor times a number is one that is scaled. A sum of scores is two tensors that are added, and
+ * so is one that is larger than both (of a bias per head and a mask per window); any other is
+ * better computed once than in every head. */
 static const char *take_added(Attention *a, Value *v, double factor, int rank) {
     Node *n = v->node;
     double c;
@@ -104,7 +110,8 @@ static const char *take_added(Attention *a, Value *v, double factor, int rank) {
         return take_added(a, n->inputs[0], factor * c, rank);
     }
     if (opens && (n->op == OP_add || n->op == OP_sub) && a->added_count + 2 <= ATTENTION_ADDED &&
-        (attention_reads_product(n->inputs[0]) || attention_reads_product(n->inputs[1]))) {
+        (attention_reads_product(n->inputs[0]) || attention_reads_product(n->inputs[1]) ||
+         outgrows_operands(n))) {
         push(a, n);
         const char *why = take_added(a, n->inputs[0], factor, rank);
         return why ? why : take_added(a, n->inputs[1], n->op == OP_sub ? -factor : factor, rank);

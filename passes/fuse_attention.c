@@ -74,19 +74,20 @@ static Value *token_major(Graph *g, const Attention *a, Value *x, const Expr *he
 
 /* A bias that is the same for every group of batch entries, of one group: [w, h, s, t] before
  *
- *     %1 = expand %0 {dims=[b, w, h, s, t]}        %0: [1, w, h, s, t]
+ *     %1 = expand %0 {dims=[b, w, h, s, t]}        %0: [1, w, h, s, t] or [w, h, s, t]
  *     %2 = view %1 {dims=[b w, h, s, t]}
  */
 static Value *of_one_group(Graph *g, Value *v) {
     Node *n = v->node;
     if (!n || n->op != OP_view || v->type.rank != 4) return v;
     n = n->inputs[0]->node;
-    if (!n || n->op != OP_expand || n->inputs[0]->type.rank != 5) return v;
+    if (!n || n->op != OP_expand) return v;
     const Type *from = &n->inputs[0]->type, *to = &n->outputs[0]->type;
-    if (to->rank != 5 || !ex_is(from->dims[0], 1)) return v;
-    for (int i = 1; i < 5; i++)
-        if (from->dims[i] != to->dims[i] || (i > 1 && to->dims[i] != v->type.dims[i - 1])) return v;
-    return ir_view(g, n->inputs[0], 4, from->dims + 1);
+    const Expr *const *group = from->dims + from->rank - 4;
+    if (to->rank != 5 || from->rank < 4 || (from->rank == 5 && !ex_is(from->dims[0], 1))) return v;
+    for (int i = 0; i < 4; i++)
+        if (group[i] != to->dims[i + 1] || (i && group[i] != v->type.dims[i])) return v;
+    return ir_view(g, n->inputs[0], 4, group);
 }
 
 /* A bias with four axes, those that it does not follow of length 1. */

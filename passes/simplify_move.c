@@ -332,7 +332,19 @@ static bool per_column(const Value *v) {
     return v->type.rank <= 1;
 }
 
-/* Row-wise operators commute with views that keep rows; afterwards the views meet and cancel. */
+static bool merges(const Node *view) {
+    return view->inputs[0]->type.rank >= view->outputs[0]->type.rank;
+}
+
+/* A product, with what may belong to it. */
+static bool shows_product(const Node *view) {
+    const Node *n = view->inputs[0]->node;
+    if (n && n->op == OP_add) n = n->inputs[0]->node;
+    return n && n->op == OP_matmul && n->inputs[1]->constant;
+}
+
+/* Row-wise operators commute with views that keep rows; afterwards the views meet and cancel, or
+ * bias and activation meet their product. */
 static Value *sink_view(Node *n) {
     bool rowwise = (ir_op_info(n->op)->flags & OPF_ELEMENTWISE) || n->op == OP_layer_norm ||
                    n->op == OP_rms_norm;
@@ -343,7 +355,7 @@ static Value *sink_view(Node *n) {
     for (int i = 0; i < n->input_count; i++) {
         inputs[i] = n->inputs[i];
         Node *v = inputs[i] ? producer(inputs[i], OP_view) : NULL;
-        if (v && !view && keeps_rows(v) && v->inputs[0]->type.rank >= v->outputs[0]->type.rank) {
+        if (v && !view && keeps_rows(v) && (merges(v) || shows_product(v))) {
             view = v;
             inputs[i] = v->inputs[0];
         } else if (inputs[i] && !per_column(inputs[i])) {
