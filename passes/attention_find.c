@@ -22,14 +22,12 @@ static bool is_zero(const Value *v) {
     return ir_constant_float(v, &x) && x == 0;
 }
 
-/* Queries or keys may be constants too, as learned queries are; those have heads. */
-static bool is_weight(const Value *v) {
-    return v->constant && v->type.rank <= 2;
-}
-
+/* A constant matrix is the weight of a projection; queries that a model learns have heads. */
 static bool is_product(const Value *v) {
-    return v->node && v->node->op == OP_matmul && !is_weight(v->node->inputs[0]) &&
-           !is_weight(v->node->inputs[1]);
+    if (!v->node || v->node->op != OP_matmul) return false;
+    for (int i = 0; i < 2; i++)
+        if (v->node->inputs[i]->constant && v->node->inputs[i]->type.rank < 3) return false;
+    return true;
 }
 
 /* Whether walking inwards from v can reach the product of queries and keys. */

@@ -12,8 +12,8 @@
  * q and k are multiplied by join the scale. The transposes meet those of the model and cancel.
  *
  * Scores are [b, h, s, t], or [b h, s, t] where a model folds the heads into the batch; a view
- * between the two may stand anywhere on the way. Without such a view a batch of three axes has one
- * head.
+ * between the two may stand anywhere on the way. Without such a view the heads are those that the
+ * queries, keys or values were folded from, else a batch of three axes has one head.
  *
  * Keys and values that a model repeats for groups of query heads are read as they were before the
  * repetition:
@@ -244,6 +244,37 @@ static Node *attention_node(Graph *g, Attention *a, const Masks *m) {
     return n;
 }
 
+/* How batch and heads were folded into the first axis of x[n, .., ..]: from [b, h, .., ..]; or they
+ * were one axis behind the sequence all along, [s, n, d], and may count as heads of one batch. */
+static bool unfolded(ExprCx *ex, const Value *x, const Expr **batch, const Expr **heads) {
+    const Node *n = x->node;
+    if (!n || x->type.rank != 3) return false;
+    const Type *from = &n->inputs[0]->type;
+    if (n->op == OP_transpose && attr_ints(n, "perm")->v[0] == 1) {
+        *batch = ex_int(ex, 1);
+        *heads = x->type.dims[0];
+        return true;
+    }
+    if (n->op != OP_view || from->rank != 4 || from->dims[2] != x->type.dims[1] ||
+        from->dims[3] != x->type.dims[2])
+        return false;
+    *batch = from->dims[0];
+    *heads = from->dims[1];
+    return ex_mul(ex, *batch, *heads) == x->type.dims[0];
+}
+
+/* Scores without heads of their own get those that nothing has to be moved for. */
+static void find_heads(Attention *a, ExprCx *ex, const Masks *m) {
+    const Value *operands[] = {a->q, a->k, a->v};
+    if (!ex_is(a->dims[1], 1)) return;
+    for (int i = 0; i < a->added_count; i++)
+        if (a->added[i].rank != 3) return;
+    if (m->key && !ex_is(m->key->type.dims[0], 1)) return;
+    if (m->query && !ex_is(m->query->type.dims[0], 1)) return;
+    for (int i = 0; i < 3; i++)
+        if (unfolded(ex, operands[i], &a->dims[0], &a->dims[1])) return;
+}
+
 static const char *rewrite_attention(Graph *g, Attention *a) {
     ExprCx *x = g->module->ex;
     Masks masks;
@@ -254,6 +285,7 @@ static const char *rewrite_attention(Graph *g, Attention *a) {
     const char *why = settle_masks(g, a, &masks);
     if (why) return why;
     remove_prescale(a);
+    find_heads(a, x, &masks);
     Value *y = ir_transpose(g, ir_insert(attention_node(g, a, &masks)), (int[]){0, 2, 1, 3});
     Value *old = a->last->outputs[0];
     ir_replace(old, ir_view(g, y, old->type.rank, old->type.dims));
