@@ -94,27 +94,41 @@ typedef struct Corners {
     float blank; /* what the corners outside come to: 0 or NaN */
 } Corners;
 
+/* A level's map. */
+typedef struct Map {
+    int64_t start, height, width, stride; /* first row of value; elements from row to row */
+} Map;
+
 /* Lower neighbour of a coordinate, far outside if it is NaN, and the part beyond it. */
 static inline int64_t neighbour(float coordinate, int64_t n, float *part) {
-    float at = ((coordinate + 1) * (float)n - 1) / 2;
-    at = at > -4 ? at < (float)(n + 3) ? at : (float)(n + 3) : -4;
+    float size = (float)n, at = ((coordinate + 1) * size - 1) / 2;
+    at = at > -4 ? at : -4;
+    at = at < size + 3 ? at : size + 3;
     float low = floorf(at);
     *part = at - low;
     return (int64_t)low;
 }
 
-static inline void list_point(Corners *c, const float *place, float weight, int64_t start,
-                              int64_t height, int64_t width, int64_t stride) {
-    float down, right;
-    int64_t row = neighbour(place[1], height, &down), column = neighbour(place[0], width, &right);
-    for (int k = 0; k < 4; k++) {
-        int64_t y = row + (k >> 1), x = column + (k & 1);
-        if (y < 0 || y >= height || x < 0 || x >= width) {
-            c->blank += weight * 0.0f;
-            continue;
-        }
-        c->offset[c->count] = (start + y * width + x) * stride;
-        c->weight[c->count++] = weight * (k >> 1 ? down : 1 - down) * (k & 1 ? right : 1 - right);
+/* Written whether it is inside or not, so that nothing branches, and kept if it is. */
+static inline void list_corner(Corners *c, const Map *m, int64_t y, int64_t x, float weight,
+                               float share) {
+    int inside = (uint64_t)y < (uint64_t)m->height && (uint64_t)x < (uint64_t)m->width;
+    c->offset[c->count] = (m->start + y * m->width + x) * m->stride;
+    c->weight[c->count] = weight * share;
+    c->blank += inside ? 0 : weight * 0.0f;
+    c->count += inside;
+}
+
+static void list_points(Corners *c, const Map *m, const float *place, const float *weight,
+                        int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        float right, down;
+        int64_t x = neighbour(place[2 * i], m->width, &right);
+        int64_t y = neighbour(place[2 * i + 1], m->height, &down);
+        list_corner(c, m, y, x, weight[i], (1 - down) * (1 - right));
+        list_corner(c, m, y, x + 1, weight[i], (1 - down) * right);
+        list_corner(c, m, y + 1, x, weight[i], down * (1 - right));
+        list_corner(c, m, y + 1, x + 1, weight[i], down * right);
     }
 }
 
@@ -127,20 +141,26 @@ static inline void sum_columns(const Corners *c, const float *value, int64_t i, 
     vf_store_n(y + i, more ? vf_add(sum, vf_load_n(y + i, count)) : sum, count);
 }
 
+static inline void add_up(float *y, vf sum, int more) {
+    vf_store(y, more ? vf_add(sum, vf_load(y)) : sum);
+}
+
 static void sum_corners(const Corners *c, const float *value, int64_t depth, int more, float *y) {
     int64_t i = 0;
     for (; i + 4 * VF_WIDTH <= depth; i += 4 * VF_WIDTH) {
-        vf sum[4];
-        for (int j = 0; j < 4; j++) sum[j] = vf_set1(c->blank);
+        vf a = vf_set1(c->blank), b = a, d = a, e = a;
         for (int k = 0; k < c->count; k++) {
             const float *x = value + c->offset[k] + i;
             vf weight = vf_set1(c->weight[k]);
-            for (int j = 0; j < 4; j++) sum[j] = vf_fma(weight, vf_load(x + j * VF_WIDTH), sum[j]);
+            a = vf_fma(weight, vf_load(x), a);
+            b = vf_fma(weight, vf_load(x + VF_WIDTH), b);
+            d = vf_fma(weight, vf_load(x + 2 * VF_WIDTH), d);
+            e = vf_fma(weight, vf_load(x + 3 * VF_WIDTH), e);
         }
-        for (int j = 0; j < 4; j++) {
-            float *to = y + i + j * VF_WIDTH;
-            vf_store(to, more ? vf_add(sum[j], vf_load(to)) : sum[j]);
-        }
+        add_up(y + i, a, more);
+        add_up(y + i + VF_WIDTH, b, more);
+        add_up(y + i + 2 * VF_WIDTH, d, more);
+        add_up(y + i + 3 * VF_WIDTH, e, more);
     }
     for (; i < depth; i += VF_WIDTH)
         sum_columns(c, value, i, depth - i < VF_WIDTH ? depth - i : VF_WIDTH, more, y);
@@ -151,21 +171,27 @@ static void attend(const Deformable *s, const float *value, const float *grid, c
                    float *y) {
     Softmax soft = {0};
     float w[BLOCK];
-    int64_t level = 0, start = 0, left = s->points; /* left: points of the level to come */
+    const int64_t *size = s->sizes;
+    Map map = {0, size[0], size[1], s->value->strides[1]};
+    int64_t left = s->points; /* of the level */
     if (s->softmax) soft = softmax_of(weights, s->all);
     for (int64_t first = 0; first == 0 || first < s->all; first += BLOCK) {
-        int64_t n = s->all - first < BLOCK ? s->all - first : BLOCK;
+        int64_t n = s->all - first < BLOCK ? s->all - first : BLOCK, run;
         const float *weight = s->softmax ? w : weights + first;
-        Corners c = {.count = 0};
+        Corners c;
+        c.count = 0;
+        c.blank = 0;
         if (s->softmax) softmax_weights(&soft, weights + first, n, w);
-        for (int64_t i = 0; i < n; i++, left--) {
+        for (int64_t i = 0; i < n; i += run, left -= run) {
             if (left == 0) {
-                start += s->sizes[2 * level] * s->sizes[2 * level + 1];
+                map.start += map.height * map.width;
+                size += 2;
+                map.height = size[0];
+                map.width = size[1];
                 left = s->points;
-                level++;
             }
-            list_point(&c, grid + (first + i) * 2, weight[i], start, s->sizes[2 * level],
-                       s->sizes[2 * level + 1], s->value->strides[1]);
+            run = n - i < left ? n - i : left;
+            list_points(&c, &map, grid + (first + i) * 2, weight + i, run);
         }
         sum_corners(&c, value, s->depth, first > 0, y);
     }
