@@ -100,6 +100,43 @@ static int count_kind(const Image *im, int opcode) {
     return n;
 }
 
+/* Nodes of this operator in all graphs, and steps of maps. */
+static int count_operator(const Module *m, OpKind op) {
+    int n = 0;
+    for (const Graph *g = m->graphs; g; g = g->next)
+        for (const Node *k = g->first; k; k = k->next) {
+            const MapBody *body = k->op == OP_map ? attr_body(k, "body") : NULL;
+            n += k->op == op;
+            for (int i = 0; body && i < body->count; i++) n += body->steps[i].op == op;
+        }
+    return n;
+}
+
+/* Instructions whose results are integers or truth values. */
+static int count_integer(const Image *im) {
+    int n = 0;
+    const PlanInstruction *p = (const PlanInstruction *)im->instructions.data;
+    const uint32_t *ids = (const uint32_t *)im->ids.data;
+    for (size_t i = 0; i < im->instructions.count; i++) {
+        uint32_t view = p[i].outputs ? ids[p[i].operands + p[i].inputs] : TN_NO_ID;
+        n += view != TN_NO_ID &&
+             !tn_is_float((TnDType)((const PlanView *)im->views.data)[view].dtype);
+    }
+    return n;
+}
+
+static void add_operators(const Image *im, TextBuffer *t) {
+    const char *comma = "";
+    text_add(t, "},\"operators\":{");
+    for (int op = 0; op < OP_COUNT; op++) {
+        int n = count_operator(im->module, (OpKind)op);
+        if (!n) continue;
+        text_format(t, "%s\"%s\":%d", comma, ir_op_info((OpKind)op)->name, n);
+        comma = ",";
+    }
+    text_format(t, "},\"integer_instructions\":%d", count_integer(im));
+}
+
 const char *report_text(const Report *r, Image *im) {
     TextBuffer t = {.arena = &im->cx->arena};
     text_add(&t, "fusions\n");
@@ -149,7 +186,8 @@ const char *report_json(const Report *r, Image *im) {
         text_format(&t, "%s\"%s\":%d", comma, tn_instr(op)->name, count_kind(im, op));
         comma = ",";
     }
-    text_format(&t, "},\"constant_bytes\":%" PRIu64 ",\"plan_bytes\":%" PRIu64, im->weight_bytes,
+    add_operators(im, &t);
+    text_format(&t, ",\"constant_bytes\":%" PRIu64 ",\"plan_bytes\":%" PRIu64, im->weight_bytes,
                 plan_bytes(im));
     const Usage *u = im->usage;
     if (u) {

@@ -5,11 +5,12 @@
 #     scripts/fusion_table.sh DIR [TENON] --check FILE         compares it with FILE; exit status 1 if they differ
 #     scripts/fusion_table.sh DIR [TENON] --bless FILE         writes FILE
 #
-#     bert-base/model.onnx    layers 2    attention 2 qkv 2 gelu_erf 2    gemm 9 attention 2 norm 5 map 2 gather 2
+#     bert-base/model.onnx    layers 2    attention 2 qkv 2 gelu_erf 2    gemm 9 attention 2 norm 5 map 2 gather 2    left integer 0
 #
 # `layers` is what config.json says, encoder + decoder; a decoder layer that reads an encoder has two attentions. Then
 # come the fusions that make attention, projections and activations, the attentions and projections that were missed,
-# with the reason, and the instructions of the plan.
+# with the reason, the instructions of the plan, and what is left of operators that fusions take up: softmax, erf, tanh, those that
+# move elements, and instructions on integers.
 set -e
 dir=$1
 [ -d "$dir" ] || { echo "usage: $0 DIR [TENON] [--check FILE | --bless FILE]" >&2; exit 2; }
@@ -54,6 +55,14 @@ row() { # NAME MODEL FOLDER
             printf "   "
             n = split(inside($0, "instructions"), pair, ",")
             for (i = 1; i <= n; i++) { gsub(/"/, "", pair[i]); sub(/:/, " ", pair[i]); printf " %s", pair[i] }
+            n = split(inside($0, "operators"), pair, ",")
+            left = ""
+            for (i = 1; i <= n; i++)
+                if (pair[i] ~ /^"(softmax|log_softmax|erf|tanh|transpose|concat|expand)"/) {
+                    gsub(/"/, "", pair[i]); sub(/:/, " ", pair[i]); left = left " " pair[i]
+                }
+            if (match($0, /"integer_instructions":[0-9]+/)) left = left " integer " substr($0, RSTART + 23, RLENGTH - 23)
+            printf "    left%s", left
             n = split($0, miss, /\{"fusion":"/)
             for (i = 2; i <= n; i++) {
                 if (miss[i] !~ /^(attention|qkv)"/) continue

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "runtime/runtime.h"
-#include "tools/tool.h"
+#include "tools/plan_json.h"
 
 #define MAX_MODELS 16
 
@@ -59,6 +59,31 @@ static void parse(Tool *t, Compile *o, tenonc *c) {
     if (!o->output) tool_usage(t, "-o OUT.plan is wanted");
 }
 
+/* The compiler's report, and where the plan's functions have their buffers. */
+static const char *with_memory(Tool *t, const Compile *o, const char *text) {
+    PlanRun r = tool_open(t, o->output, NULL, 1);
+    TextBuffer x = {.arena = &t->cx.arena};
+    size_t n = strlen(text);
+    if (!o->report) {
+        text_add(&x, text);
+        for (uint32_t i = 0; i < r.plan->functions_count; i++)
+            text_add(&x, plan_memory_peak(t, r.plan, i));
+        return text_end(&x);
+    }
+    while (n && text[n - 1] != '}') n--;
+    text_add_bytes(&x, text, n - 1);
+    text_key(&x, "memory");
+    text_add(&x, "[");
+    for (uint32_t i = 0; i < r.plan->functions_count; i++) {
+        const char *memory = plan_memory(t, r.plan, i, NULL);
+        if (!memory) continue;
+        text_item(&x);
+        text_add(&x, memory);
+    }
+    text_add(&x, "]}\n");
+    return text_end(&x);
+}
+
 static void verify(Tool *t, const char *path) {
     PlanRun r = tool_open(t, path, NULL, 1);
     tenon_error err;
@@ -78,7 +103,7 @@ int cmd_compile(Tool *t) {
     const char *text;
     if (o.want_report) {
         if (tenonc_report(c, o.report != NULL, &text)) tool_fail_compile(t, c);
-        tool_write(t, o.report, text);
+        tool_write(t, o.report, with_memory(t, &o, text));
     }
     if (o.verify) verify(t, o.output);
     return EXIT_DONE;

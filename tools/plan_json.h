@@ -19,6 +19,9 @@ const char *plan_dot(Arena *a, const tenon_plan *p);
 /* The memory plan of a function as a JSON object: lengths from `dims`, others 1 along first axes
  * and 128, if they may be, elsewhere. NULL for the body of control flow. */
 const char *plan_memory(Tool *t, tenon_plan *p, uint32_t function, const DimSetting *dims);
+/* The buffers that are live when most bytes are, at sample lengths, as a table; "" if there is
+ * nothing to tell. */
+const char *plan_memory_peak(Tool *t, tenon_plan *p, uint32_t function);
 
 /* Instructions are followed in their order; `writers` are those of a buffer's present contents. */
 typedef struct PlanWriter {

@@ -217,6 +217,22 @@ class Work(Cli):
             r = self.expect(status, "run", "x.plan", "--input", f"input_ids={name}.npy")
             self.assertTrue(r.stderr.startswith(f"tenon: '{name}.npy'") and why in r.stderr, r.stderr)
 
+    def test_report(self):
+        """What is left of operators, and where buffers lie: their bytes at the peak are the largest live set."""
+        self.expect(DONE, "compile", BERT, "-o", "x.plan", "--report=r.json")
+        r = json.loads((self.folder / "r.json").read_text())
+        self.assertEqual([r["operators"][name] for name in ("attention", "qkv", "linear", "add_norm", "gather")], [2, 2, 7, 4, 2])
+        self.assertNotIn("softmax", r["operators"])
+        self.assertEqual(r["operators"]["cast"], 1)  # a step of a map: the mask
+        self.assertEqual(r["integer_instructions"], 1)
+        memory = r["memory"][0]
+        live = [b["bytes"] for b in memory["buffers"] if b["first"] <= memory["peak"] <= b["last"]]
+        self.assertLessEqual(sum(live), memory["live"])
+        text = self.expect(DONE, "compile", BERT, "-o", "x.plan", "--report").stdout
+        rows = text.split(f"arena map of main at its peak, instruction {memory['peak']}\n")[1].splitlines()[1:]
+        self.assertEqual([int(row.split()[1]) for row in rows], live)
+        self.assertIn("encoder.layer.0.attention", rows[-1])
+
     def test_profile(self):
         self.expect(DONE, "compile", BERT, "-o", "x.plan", "--report=r.json")
         instructions = sum(json.loads((self.folder / "r.json").read_text())["instructions"].values())
