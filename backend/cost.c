@@ -4,7 +4,7 @@
  * comparison, an exponential each count 1. |x| is the number of elements of x.
  *
  *     gemm, matmul, matmul_int   2 |c| k
- *     attention                  2 b h s t (d + e), as if nothing were masked; of a band t is its width
+ *     attention                  2 b h s t (d + e), as if nothing were masked; t: of a band only
  *     conv                       2 |y| |w| / o
  *     softmax                    5 |y|: largest, difference, exp, sum, quotient
  *     norm                       8 |x|: with a residual, else 7
