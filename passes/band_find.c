@@ -155,8 +155,8 @@ static bool take_score(ExprCx *x, Origin o, Score *s, int depth);
 static bool take_repeated(ExprCx *x, const Node *n, const Origin *o, Score *s, int depth) {
     Origin a = origin_in_product(n, 0, o->at, number(x, 0));
     Origin b = origin_in_product(n, 1, o->at, number(x, 0));
-    if (!a.value && a.number == 1) return take_score(x, b, s, depth);
-    return !b.value && b.number == 1 && take_score(x, a, s, depth);
+    if (!a.value && a.number == 1) return take_score(x, b, s, depth + 1);
+    return !b.value && b.number == 1 && take_score(x, a, s, depth + 1);
 }
 
 static bool take_score(ExprCx *x, Origin o, Score *s, int depth) {
@@ -172,7 +172,7 @@ static bool take_score(ExprCx *x, Origin o, Score *s, int depth) {
         return true;
     }
     if (n && n->op == OP_matmul) {
-        if (ex_is(inner_extent(n), 1)) return take_repeated(x, n, &o, s, depth);
+        if (ex_is(inner_extent(n), 1) && depth < 4) return take_repeated(x, n, &o, s, depth);
         if (s->product) return false;
         s->product = n;
         s->at = o;

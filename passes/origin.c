@@ -8,12 +8,23 @@
  * Coordinates are expressions over coordinates whose extents say where the question is asked. Which
  * operand of a concat an element is from, whether it is inside a pad and which branch of a where it
  * is must be decided by them: the walk ends where they are not, and at operators that compute.
- * Which one of a row of windows over one tensor it is may stay open. */
+ * Which one of a row of windows over one tensor it is may stay open. Steps are limited, and so are
+ * rows within rows: a walk that would take more of them ends. */
 #include "passes/origin.h"
 
 #include <math.h>
 #include <string.h>
 #include "ir/infer.h"
+
+#define MAX_STEPS 20000
+#define MAX_DEPTH 4
+
+/* What a question may still cost. */
+typedef struct Fuel {
+    int steps, depth;
+} Fuel;
+
+static void walk(Origin *o, Fuel *fuel);
 
 static void through_slice(ExprCx *x, const Node *n, Origin *o) {
     int axis = (int)attr_int(n, "axis");
@@ -58,16 +69,19 @@ static const Expr *in_row(ExprCx *x, const Expr *first, const Expr *second, cons
 
 /* Operands of one length that are from places side by side, as windows over one tensor are, are one
  * operand whose place depends on which it is. */
-static bool through_row(ExprCx *x, const Node *n, Origin *o) {
+static bool through_row(ExprCx *x, const Node *n, Origin *o, Fuel *fuel) {
     int axis = (int)attr_int(n, "axis");
-    const Expr *length = n->inputs[0]->type.dims[axis];
-    const Expr *k = ex_floordiv(x, o->at[axis], length), *at[TN_MAX_RANK];
+    const Expr *length = n->inputs[0]->type.dims[axis], *at[TN_MAX_RANK];
     Origin first, second;
+    if (ex_is(length, 0)) return false;
+    const Expr *k = ex_floordiv(x, o->at[axis], length);
     memcpy(at, o->at, sizeof at);
     at[axis] = ex_mod(x, at[axis], length);
     for (int p = 0; p < n->input_count; p++) {
         if (n->inputs[p]->type.dims[axis] != length) return false;
-        Origin this = origin_of(n->inputs[p], at);
+        Origin this = {.value = n->inputs[p]};
+        memcpy(this.at, at, sizeof at);
+        walk(&this, fuel);
         if (p == 0) first = second = this;
         if (p == 1) second = this;
         if (this.value != first.value) return false;
@@ -81,7 +95,7 @@ static bool through_row(ExprCx *x, const Node *n, Origin *o) {
     return true;
 }
 
-static bool through_concat(ExprCx *x, const Node *n, Origin *o) {
+static bool through_concat(ExprCx *x, const Node *n, Origin *o, Fuel *fuel) {
     int axis = (int)attr_int(n, "axis");
     const Expr *at = o->at[axis];
     for (int i = 0; i < n->input_count; i++) {
@@ -94,7 +108,11 @@ static bool through_concat(ExprCx *x, const Node *n, Origin *o) {
         at = ex_sub(x, at, dim);
         if (!ex_nonneg(x, at)) break;
     }
-    return n->input_count > 1 && through_row(x, n, o);
+    if (n->input_count < 2 || fuel->depth == MAX_DEPTH) return false;
+    fuel->depth++;
+    bool found = through_row(x, n, o, fuel);
+    fuel->depth--;
+    return found;
 }
 
 static bool uniform(const Value *v, double *number) {
@@ -158,7 +176,7 @@ static bool through_gather(ExprCx *x, const Node *n, Origin *o) {
     return true;
 }
 
-static bool step(Origin *o) {
+static bool step(Origin *o, Fuel *fuel) {
     const Node *n = o->value->node;
     Module *m = o->value->graph->module;
     double number;
@@ -172,7 +190,7 @@ static bool step(Origin *o) {
     case OP_slice: through_slice(m->ex, n, o); return true;
     case OP_transpose: through_transpose(n, o); return true;
     case OP_view: return through_view(m, n, o);
-    case OP_concat: return through_concat(m->ex, n, o);
+    case OP_concat: return through_concat(m->ex, n, o, fuel);
     case OP_pad: return through_pad(m->ex, n, o);
     case OP_where: return through_where(m->ex, n, o);
     case OP_gather: return through_gather(m->ex, n, o);
@@ -186,11 +204,16 @@ static bool step(Origin *o) {
     }
 }
 
+static void walk(Origin *o, Fuel *fuel) {
+    bool moved = true;
+    while (moved && o->value && fuel->steps-- > 0) moved = step(o, fuel);
+}
+
 Origin origin_of(Value *v, const Expr *const *at) {
     Origin o = {.value = v};
+    Fuel fuel = {MAX_STEPS, 0};
     for (int i = 0; i < v->type.rank; i++) o.at[i] = at[i];
-    while (o.value && step(&o)) {
-    }
+    walk(&o, &fuel);
     return o;
 }
 
