@@ -4,17 +4,18 @@
  *     %p = matmul %q, %rel {tb=1}                    [.., s, m]: each query with every bucket
  *     %y = gather_elements %p, %bucket {axis=-1}     [.., s, t]: bucket(j - i) for query i, key j
  * =>
- *     %rows = gather %rel, %table                    [.., s + t, d]: table[k] = bucket(k - s)
- *     %p2 = matmul %q, %rows {tb=1}                  [.., s, s + t]
+ *     %rows = gather %rel, %table                    [.., s + t + 1, d]: table[k] = bucket(k - s)
+ *     %p2 = matmul %q, %rows {tb=1}                  [.., s, s + t + 1]
  *     %y[.., i, j] = %p2[.., i, j - i + s]
  *
- * The table is what computes the buckets, applied to all distances instead of all pairs; distance
- * -s, which no pair has, is looked up as -s + 1. The last step is the relative shift of
- * Transformer-XL: views and slices alone, since element (i, j) stands at i (s + t - 1) + j + s.
+ * The table is what computes the buckets, applied to all distances instead of all pairs; distances
+ * -s and t, which no pair has, are looked up as their neighbours. They are there for the last step,
+ * the relative shift of Transformer-XL: views and slices alone, since element (i, j) stands at i (s
+ * + t) + j + s, and of no negative length, even without queries and keys.
  *
- *     %1 = view %p2 {dims=[.., s + t, s]}
+ *     %1 = view %p2 {dims=[.., s + t + 1, s]}
  *     %2 = slice %1 {axis=-2, start=1}
- *     %3 = view %2 {dims=[.., s, s + t - 1]}
+ *     %3 = view %2 {dims=[.., s, s + t]}
  *     %y = slice %3 {axis=-1, length=t}
  *
  * For the scores of keys with relative queries, which are transposed afterwards, keys are the rows.
@@ -65,7 +66,9 @@ static Value *of_distance(const Pairs *p, const Value *v) {
     }
     if (ex_mentions(rest, ATOM_COORD) || ex_mentions(rest, ATOM_LOAD)) return NULL;
     Value *d = ir_iota(p->g, TN_I64, p->length, ex_neg(p->x, p->rows), ex_int(p->x, 1));
-    d = ir_binary(p->g, OP_max, d, number(p->g, TN_I64, ex_sub(p->x, ex_int(p->x, 1), p->rows)));
+    const Expr *one = ex_int(p->x, 1);
+    d = ir_binary(p->g, OP_min, d, number(p->g, TN_I64, ex_sub(p->x, p->columns, one)));
+    d = ir_binary(p->g, OP_max, d, number(p->g, TN_I64, ex_sub(p->x, one, p->rows)));
     if (sign < 0) d = ir_unary(p->g, OP_neg, d);
     d = ir_binary(p->g, OP_add, d, number(p->g, TN_I64, rest));
     return ir_cast(p->g, d, v->type.dtype);
@@ -94,10 +97,12 @@ static Value *of_constant(const Pairs *p, const Value *v) {
     if (!ex_const(p->rows, &rows) || !ex_const(p->columns, &columns)) return NULL;
     for (int i = 0; i < r - 2; i++) matrices *= c->dims[i];
     if (matrices * rows * columns == 0 || !is_of_distance(c, matrices, rows, columns)) return NULL;
-    size = rows + columns;
+    size = rows + columns + 1;
     int64_t *table = ARENA_ARRAY(&p->g->module->cx->arena, int64_t, (size_t)size);
     for (int64_t k = 0; k < size; k++) {
-        int64_t d = (k ? k : 1) - rows;
+        int64_t d = k - rows;
+        if (d < 1 - rows) d = 1 - rows;
+        if (d > columns - 1) d = columns - 1;
         table[k] = ir_element_i64(c->dtype, c->data, d < 0 ? -d * columns : d);
     }
     return ir_tensor(p->g, NULL, TN_I64, 1, &size, table);
@@ -195,13 +200,10 @@ static const char *rewrite(Graph *g, Node *n) {
     const Type *t = &n->outputs[0]->type, *from = &n->inputs[0]->type;
     int r = t->rank, steps = STEPS;
     Pairs p = {g, g->module->ex, t->dims[r - 2], t->dims[r - 1], NULL};
-    p.length = ex_add(p.x, p.rows, p.columns);
+    p.length = ex_add(p.x, ex_add(p.x, p.rows, p.columns), ex_int(p.x, 1));
     for (int i = 0; i < r - 1; i++)
         if (t->dims[i] != from->dims[i]) return "it does not look into every row";
     if (attr_bool(old, "ta")) return "the product's rows are transposed";
-    if (!ex_provably_ge(p.x, p.rows, ex_int(p.x, 1)) ||
-        !ex_provably_ge(p.x, p.columns, ex_int(p.x, 1)))
-        return "there may be no row or no column";
     Value *table = table_of(&p, n->inputs[1], &steps);
     if (!table) return "the index is not proven to follow from the distance";
     table = ir_cast(g, ir_expand(g, table, 1, &p.length), index->type.dtype);
