@@ -194,35 +194,79 @@ static Value *product(const Pairs *p, const Node *old, Value *table) {
     return ir_matmul(g, a, looked_up(g, b, table, r - 2), false, true);
 }
 
-static const char *rewrite(Graph *g, Node *n) {
-    const Value *index = n->inputs[1];
+static Pairs pairs_of(Graph *g, const Expr *rows, const Expr *columns) {
+    ExprCx *x = g->module->ex;
+    return (Pairs){g, x, rows, columns, ex_add(x, ex_add(x, rows, columns), ex_int(x, 1))};
+}
+
+/* The indices for all distances, as operand 1 of a gather; NULL if they are not proven. */
+static Value *distances(const Pairs *p, Value *index) {
+    int steps = STEPS;
+    Value *table = table_of(p, index, &steps);
+    return table ? ir_cast(p->g, ir_expand(p->g, table, 1, &p->length), index->type.dtype) : NULL;
+}
+
+static const char unproven[] = "the index is not proven to follow from the distance";
+
+static const char *rewrite_scores(Graph *g, Node *n) {
     const Node *old = n->inputs[0]->node;
     const Type *t = &n->outputs[0]->type, *from = &n->inputs[0]->type;
-    int r = t->rank, steps = STEPS;
-    Pairs p = {g, g->module->ex, t->dims[r - 2], t->dims[r - 1], NULL};
-    p.length = ex_add(p.x, ex_add(p.x, p.rows, p.columns), ex_int(p.x, 1));
+    int r = t->rank;
+    Pairs p = pairs_of(g, t->dims[r - 2], t->dims[r - 1]);
     for (int i = 0; i < r - 1; i++)
         if (t->dims[i] != from->dims[i]) return "it does not look into every row";
     if (attr_bool(old, "ta")) return "the product's rows are transposed";
-    Value *table = table_of(&p, n->inputs[1], &steps);
-    if (!table) return "the index is not proven to follow from the distance";
-    table = ir_cast(g, ir_expand(g, table, 1, &p.length), index->type.dtype);
+    Value *table = distances(&p, n->inputs[1]);
+    if (!table) return unproven;
     Value *y = shifted(&p, product(&p, old, table));
     ir_replace(n->outputs[0], ir_view(g, y, r, t->dims));
     return NULL;
 }
 
+/* Embeddings of every pair, %pairs[i, j] = %rel[bucket(i, j)]:
+ *
+ *     %y = matmul %q, %pairs {tb=1}       [s, r, t]: rows of query i with the embeddings of (i, j)
+ * =>
+ *     [r, s, s + t + 1] as above, shifted, and its axes exchanged */
+static const char *rewrite_pairs(Graph *g, Node *n) {
+    const Node *look = n->inputs[1]->node;
+    const Type *t = &n->outputs[0]->type;
+    static const int exchanged[3] = {1, 0, 2};
+    Pairs p = pairs_of(g, t->dims[0], t->dims[2]);
+    if (!over_pairs(&p, &look->inputs[1]->type)) return "the index is not one of pairs";
+    Value *table = distances(&p, look->inputs[1]);
+    if (!table) return unproven;
+    Value *rows = ir_gather(g, look->inputs[0], table, 0);
+    Value *y = ir_matmul(g, turned(g, n->inputs[0], exchanged), rows, false, true);
+    ir_replace(n->outputs[0], ir_transpose(g, shifted(&p, y), exchanged));
+    return NULL;
+}
+
+/* gather_elements from a product, along its last axis */
+static bool is_scores(const Node *n) {
+    const Node *from = n->op == OP_gather_elements ? n->inputs[0]->node : NULL;
+    int rank = n->outputs[0]->type.rank;
+    return from && from->op == OP_matmul && rank >= 2 && attr_int(n, "axis") == rank - 1;
+}
+
+/* product with rows gathered for every pair */
+static bool is_pairs(const Node *n) {
+    if (n->op != OP_matmul || attr_bool(n, "ta") || !attr_bool(n, "tb")) return false;
+    const Node *look = n->inputs[1]->node;
+    return look && look->op == OP_gather && attr_int(look, "axis") == 0 &&
+           n->outputs[0]->type.rank == 3 && n->inputs[0]->type.rank == 3 &&
+           look->inputs[0]->type.rank == 2 && look->inputs[1]->type.rank == 2 &&
+           ir_single_use(n->inputs[1]);
+}
+
 bool pass_relative(Graph *g, Report *r) {
     bool changed = false;
     IR_FOR_NODES(n, g) {
-        if (n->op != OP_gather_elements) continue;
-        const Node *product = n->inputs[0]->node;
-        int rank = n->outputs[0]->type.rank;
-        if (!product || product->op != OP_matmul || rank < 2 || attr_int(n, "axis") != rank - 1)
-            continue;
+        bool scores = is_scores(n);
+        if (!scores && !is_pairs(n)) continue;
         g->cursor = n;
         ir_origins_from(g, &n, 1);
-        const char *why = rewrite(g, n);
+        const char *why = scores ? rewrite_scores(g, n) : rewrite_pairs(g, n);
         ir_origins_from(g, NULL, 0);
         g->cursor = NULL;
         if (why)
