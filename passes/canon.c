@@ -108,6 +108,7 @@ static bool canon_node(Node *n, Seen *seen) {
     if (!v) v = canon_simplify(n);
     if (!v) v = canon_simplify_expand(n);
     if (!v) v = canon_simplify_move(n);
+    if (!v) v = canon_unfold(n);
     ir_origins_from(g, NULL, 0);
     g->cursor = NULL;
     if (v && v != n->outputs[0]) {

@@ -19,4 +19,13 @@ Value *canon_concat(Node *n);
 Value *canon_slice_of_concat(Node *n);
 Value *canon_transpose_of_concat(Node *n);
 
+/* simplify_unfold.c: views and expansions behind what is computed row by row */
+Value *canon_unfold(Node *n);
+
+/* A view that keeps the last axis and merges or splits the ones before it: every row stays a row.
+ */
+bool canon_keeps_rows(const Node *view);
+/* Whether a view only merges neighbouring axes: axis j those from[j] up to from[j + 1]. */
+bool canon_merges(const Node *view, int *from);
+
 #endif

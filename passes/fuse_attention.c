@@ -263,6 +263,12 @@ static bool unfolded(ExprCx *ex, const Value *x, const Expr **batch, const Expr 
     return ex_mul(ex, *batch, *heads) == x->type.dims[0];
 }
 
+/* Whether what is added is repeated for every head: then it need not be, per head. */
+static bool repeated(const Value *v) {
+    return v->node && v->node->op == OP_view && v->node->inputs[0]->node &&
+           v->node->inputs[0]->node->op == OP_expand;
+}
+
 /* Scores without heads of their own get those that nothing has to be moved for. */
 static void find_heads(Attention *a, ExprCx *ex, const Masks *m) {
     const Value *operands[] = {a->q, a->k, a->v};
@@ -271,6 +277,10 @@ static void find_heads(Attention *a, ExprCx *ex, const Masks *m) {
         if (a->added[i].rank != 3) return;
     if (m->key && !ex_is(m->key->type.dims[0], 1)) return;
     if (m->query && !ex_is(m->query->type.dims[0], 1)) return;
+    for (int i = 0; i < a->added_count; i++)
+        if (repeated(a->added[i].value) &&
+            unfolded(ex, a->added[i].value, &a->dims[0], &a->dims[1]))
+            return;
     for (int i = 0; i < 3; i++)
         if (unfolded(ex, operands[i], &a->dims[0], &a->dims[1])) return;
 }

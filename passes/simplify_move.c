@@ -5,7 +5,6 @@
  *     matmul(a, transpose(b)) -> matmul{tb}(a, b)    transpose(view(transpose(x))) -> one of each
  *     roll(roll(x)) -> roll(x)                       along different axes
  *     view(matmul(view(x), constant)) -> matmul(view(x), constant)     rows split as they were
- *     f(view(x)) -> view(f(x))                       where the view splits or merges leading axes
  *     transpose(f(transpose(x), m)) -> f(transpose(x), transpose(m))   where m is smaller than x
  */
 #include "passes/canon.h"
@@ -90,9 +89,9 @@ static bool keeps_order(const Node *n) {
     return true;
 }
 
-/* The axes of x that axis j of a view of x merges: from[j] up to from[j + 1]. False if the view
- * does not only merge neighbours. */
-static bool merges_axes(ExprCx *ex, const Type *x, const Type *view, int *from) {
+bool canon_merges(const Node *n, int *from) {
+    ExprCx *ex = n->graph->module->ex;
+    const Type *x = &n->inputs[0]->type, *view = &n->outputs[0]->type;
     int i = 0;
     for (int j = 0; j < view->rank; j++) {
         if (i == x->rank) return false;
@@ -116,11 +115,11 @@ typedef struct Merged {
 static bool merge_before_transpose(const Node *view, const int64_t *last, Merged *m) {
     const Node *first = producer(view->inputs[0], OP_transpose);
     if (!first) return false;
-    const Type *moved = &first->outputs[0]->type, *merged = &view->outputs[0]->type;
+    const Type *merged = &view->outputs[0]->type;
     const IntList *perm = attr_ints(first, "perm");
     int from[TN_MAX_RANK + 1], place[TN_MAX_RANK];
     *m = (Merged){.x = first->inputs[0]};
-    if (!merges_axes(view->graph->module->ex, moved, merged, from)) return false;
+    if (!canon_merges(view, from)) return false;
     for (int j = 0; j < merged->rank; j++)
         for (int i = from[j] + 1; i < from[j + 1]; i++)
             if (perm->v[i] != perm->v[i - 1] + 1) return false;
@@ -276,13 +275,6 @@ static Value *simplify_gather(Node *n) {
     return ir_view(n->graph, s, n->outputs[0]->type.rank, n->outputs[0]->type.dims);
 }
 
-/* A view that keeps the last axis and merges or splits the ones before it: every row stays a row.
- */
-static bool keeps_rows(const Node *view) {
-    const Type *from = &view->inputs[0]->type, *to = &view->outputs[0]->type;
-    return from->rank >= 2 && to->rank >= 2 && from->dims[from->rank - 1] == to->dims[to->rank - 1];
-}
-
 /* v with its last two axes swapped, if that is only a view of what v is a view of a transpose of.
  */
 static Value *swapped_is_view(Value *v) {
@@ -319,53 +311,10 @@ static Value *simplify_matmul(Node *n) {
     if (changed) return ir_matmul(g, operand[0], operand[1], flag[0], flag[1]);
     Node *view = producer(operand[0], OP_view);
     if (!view || flag[0] || operand[1]->type.rank != 2 || !operand[1]->constant ||
-        !keeps_rows(view))
+        !canon_keeps_rows(view))
         return NULL;
     Value *y = ir_matmul(g, view->inputs[0], operand[1], false, flag[1]);
     return ir_view(g, y, n->outputs[0]->type.rank, n->outputs[0]->type.dims);
-}
-
-/* Whether operand `v` is the same for every row: a vector over the last axis, or one number. */
-static bool per_column(const Value *v) {
-    for (int i = 0; i + 1 < v->type.rank; i++)
-        if (!ex_is(v->type.dims[i], 1)) return false;
-    return v->type.rank <= 1;
-}
-
-static bool merges(const Node *view) {
-    return view->inputs[0]->type.rank >= view->outputs[0]->type.rank;
-}
-
-/* A product, with what may belong to it. */
-static bool shows_product(const Node *view) {
-    const Node *n = view->inputs[0]->node;
-    if (n && n->op == OP_add) n = n->inputs[0]->node;
-    return n && n->op == OP_matmul && n->inputs[1]->constant;
-}
-
-/* Row-wise operators commute with views that keep rows; afterwards the views meet and cancel, or
- * bias and activation meet their product. */
-static Value *sink_view(Node *n) {
-    bool rowwise = (ir_op_info(n->op)->flags & OPF_ELEMENTWISE) || n->op == OP_layer_norm ||
-                   n->op == OP_rms_norm;
-    if (!rowwise || !n->input_count) return NULL;
-    Value *inputs[3];
-    Node *view = NULL;
-    if (n->input_count > 3) return NULL;
-    for (int i = 0; i < n->input_count; i++) {
-        inputs[i] = n->inputs[i];
-        Node *v = inputs[i] ? producer(inputs[i], OP_view) : NULL;
-        if (v && !view && keeps_rows(v) && (merges(v) || shows_product(v))) {
-            view = v;
-            inputs[i] = v->inputs[0];
-        } else if (inputs[i] && !per_column(inputs[i])) {
-            return NULL;
-        }
-    }
-    if (!view || !ir_same_dims(&view->outputs[0]->type, &n->outputs[0]->type)) return NULL;
-    Node *inner = ir_node(n->graph, n->op, n->input_count, inputs);
-    for (int i = 0; i < ir_attr_count(n->op); i++) inner->attrs[i] = n->attrs[i];
-    return ir_view(n->graph, ir_insert(inner), n->outputs[0]->type.rank, n->outputs[0]->type.dims);
 }
 
 Value *canon_simplify_move(Node *n) {
@@ -386,6 +335,6 @@ Value *canon_simplify_move(Node *n) {
     case OP_log_softmax: return simplify_softmax(n);
     case OP_gather: return simplify_gather(n);
     case OP_matmul: return simplify_matmul(n);
-    default: return sink_view(n);
+    default: return NULL;
     }
 }
