@@ -1,5 +1,5 @@
 /* fuse_qkv: the projections of queries, keys and values become one packed product, and so do those
- * of a gate.
+ * of a gate, and those of the places and weights of deformable attention.
  *
  *     %q = linear %x, %wq, %bq
  *     %k = linear %x, %wk, %bk    =>    %q, %k, %v = qkv %x, %wq, %wk, %wv, %bq, %bk, %bv
@@ -206,6 +206,20 @@ static const char *find_qkv(Node *attention, Qkv *f) {
     return f->count ? check_siblings(f) : "they have different inputs";
 }
 
+/* The same of deformable attention's places and weights. */
+static const char *find_places(Node *n, Qkv *f) {
+    Projection p[2] = {{0}};
+    *f = (Qkv){0};
+    for (int i = 0; i < 2; i++)
+        if (!find_projection(n->inputs[1 + i], MAX_DEPTH, &p[i]))
+            return "one of them is computed from several products";
+    if (!p[0].linear || !p[1].linear) return "they are no products with constants";
+    if (p[0].linear == p[1].linear) return NULL;
+    f->count = 2;
+    memcpy(f->part, p, sizeof p);
+    return check_siblings(f);
+}
+
 /* The product whose elements, one by one, v is computed from. */
 static Node *gated_product(const Value *v) {
     Node *n = v->node;
@@ -267,19 +281,29 @@ static void rewrite_qkv(Graph *g, const Qkv *f, const int64_t *widths) {
     g->cursor = NULL;
 }
 
+/* Where projections meet. */
+static const struct {
+    OpKind at;
+    const char *(*find)(Node *n, Qkv *f);
+    const char *name, *name_of_two;
+} kinds[] = {{OP_attention, find_qkv, "qkv", "kv"},
+             {OP_mul, find_gate, "gate", "gate"},
+             {OP_deformable_attention, find_places, "places", "places"}};
+
 bool pass_fuse_qkv(Graph *g, Report *r) {
     bool changed = false;
     IR_FOR_NODES(n, g) {
         Qkv f;
         int64_t widths[3];
-        if (n->op != OP_attention && n->op != OP_mul) continue;
-        bool gate = n->op == OP_mul;
-        const char *why = gate ? find_gate(n, &f) : find_qkv(n, &f);
+        size_t k = 0, count = sizeof kinds / sizeof *kinds;
+        while (k < count && kinds[k].at != n->op) k++;
+        if (k == count) continue;
+        const char *why = kinds[k].find(n, &f);
         if (!why && !static_widths(&f, widths)) why = "a width is not known";
-        if (why) report_miss(r, gate ? "gate" : "qkv", n, "%s", why);
+        if (why) report_miss(r, kinds[k].name, n, "%s", why);
         if (why || !f.count) continue;
         rewrite_qkv(g, &f, widths);
-        report_fired(r, gate ? "gate" : f.count == 3 ? "qkv" : "kv");
+        report_fired(r, f.count == 3 ? kinds[k].name : kinds[k].name_of_two);
         changed = true;
     }
     return changed;
