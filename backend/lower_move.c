@@ -109,8 +109,8 @@ static bool is_in_place(const View *from, const View *to) {
     return same;
 }
 
-static void lower_part(Lower *lo, const Node *n, int i, const View *out) {
-    View from = lower_as_is(lo, n->inputs[i]), to = place_slice(lo, n, i, out), slice = to;
+static void lower_part(Lower *lo, const Node *n, int i, const Expr *start, const View *out) {
+    View from = lower_as_is(lo, n->inputs[i]), to = place_slice(lo, n, i, start, out), slice = to;
     if (!view_reshape(lo, &slice, from.rank, from.dims, &to))
         from = lower_operand(lo, n->inputs[i]);
     if (!is_in_place(&from, &to)) lower_emit_copy(lo, &from, &to);
@@ -119,7 +119,12 @@ static void lower_part(Lower *lo, const Node *n, int i, const View *out) {
 /* What is appended to a state finds the first operand there already. */
 void lower_concat(Lower *lo, Node *n) {
     View out = place_joined(lo, n);
-    for (int i = 0; i < n->input_count; i++) lower_part(lo, n, i, &out);
+    int64_t axis = attr_int(n, "axis");
+    const Expr *at = ex_int(lo->x, 0);
+    for (int i = 0; i < n->input_count; i++) {
+        lower_part(lo, n, i, at, &out);
+        at = ex_add(lo->x, at, n->inputs[i]->type.dims[axis]);
+    }
 }
 
 /* What is left of x where borders are negative, and its place in the result: either may be empty,
@@ -175,7 +180,7 @@ void lower_pad(Lower *lo, Node *n) {
                 attr_string(n, "mode"));
     View from = lower_operand(lo, n->inputs[0]), out = place_joined(lo, n), inner = out;
     if (lower_pad_has_borders(lo, n)) {
-        lower_part(lo, n, 0, &out);
+        lower_part(lo, n, 0, NULL, &out);
         return;
     }
     emit_fill(lo, n, &out);

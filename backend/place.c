@@ -117,10 +117,12 @@ static bool takes_parts(Lower *lo, const Node *n) {
 
 static void claim_operands(Lower *lo, const Node *n) {
     int count = n->op == OP_pad ? 1 : n->input_count;
-    for (int i = 0; i < count; i++) {
+    const Expr *start = ex_int(lo->x, 0), *at = start;
+    for (int i = 0; i < count; i++, start = at) {
         const Value *of = n->inputs[i], *v = computed_as(of);
+        if (n->op == OP_concat) at = ex_add(lo->x, at, of->type.dims[attr_int(n, "axis")]);
         if (!v || lo->parts[v->id].of || ir_op_info(v->node->op)->flags & OPF_CONTROL) continue;
-        lo->parts[v->id] = (Part){.of = of, .into = n, .operand = i};
+        lo->parts[v->id] = (Part){.of = of, .into = n, .operand = i, .start = start};
     }
 }
 
@@ -129,13 +131,11 @@ void place_parts(Lower *lo) {
     IR_FOR_NODES(n, lo->g) if (takes_parts(lo, n)) claim_operands(lo, n);
 }
 
-View place_slice(Lower *lo, const Node *n, int i, const View *result) {
+View place_slice(Lower *lo, const Node *n, int i, const Expr *start, const View *result) {
     View v = *result;
     if (n->op == OP_concat) {
         int axis = (int)attr_int(n, "axis");
-        const Expr *at = ex_int(lo->x, 0);
-        for (int k = 0; k < i; k++) at = ex_add(lo->x, at, n->inputs[k]->type.dims[axis]);
-        return view_slice(lo, &v, axis, at, n->inputs[i]->type.dims[axis], 1);
+        return view_slice(lo, &v, axis, start, n->inputs[i]->type.dims[axis], 1);
     }
     const DimList *before = attr_dims(n, "before");
     for (int axis = 0; axis < v.rank; axis++)
@@ -265,7 +265,7 @@ static bool in_part(Lower *lo, const Value *v, const View *laid, bool split, Vie
         IntList order;
         bool known = forth_from(lo, v, part->of, &of) && view_order(lo, &of, &order);
         all = joined_in_order(lo, part->into, known ? &order : NULL);
-        *view = place_slice(lo, part->into, part->operand, &all);
+        *view = place_slice(lo, part->into, part->operand, part->start, &all);
     } else {
         *view = view_dense(lo, part->output, &part->of->type);
     }

@@ -47,10 +47,11 @@ const PlaceRow *place_row(OpKind op); /* lower_table.c; zeros for an operator wi
 
 /* The value that is computed into a slice of another. */
 typedef struct Part {
-    const Value *of;  /* the operand of `into`, or the returned value, that is a view of it */
-    const Node *into; /* concat or pad; NULL: the graph's output */
-    int operand;      /* which one of `into` */
-    uint32_t output;  /* the buffer of the graph's output */
+    const Value *of;   /* the operand of `into`, or the returned value, that is a view of it */
+    const Node *into;  /* concat or pad; NULL: the graph's output */
+    int operand;       /* which one of `into` */
+    const Expr *start; /* along the axis of a concat */
+    uint32_t output;   /* the buffer of the graph's output */
 } Part;
 
 /* Fills lo->parts: the first of all places that each value could have. */
@@ -64,7 +65,7 @@ bool place_rows(Lower *lo, const Value *v, View *view);
 View place_own(Lower *lo, const Value *v);
 /* The result of a concat or pad, some operands of which may have been written already. */
 View place_joined(Lower *lo, const Node *n);
-/* Operand `i` of a concat or pad as a slice of its result. */
-View place_slice(Lower *lo, const Node *n, int i, const View *result);
+/* Operand `i` of a concat or pad as a slice of its result; start: along the axis of a concat. */
+View place_slice(Lower *lo, const Node *n, int i, const Expr *start, const View *result);
 
 #endif
