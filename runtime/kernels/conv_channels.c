@@ -173,10 +173,9 @@ static Taps taps_inside(const ConvShape *s, Taps taps, int64_t row) {
 /* Ends sums that are at `to`: neighbouring results of all lanes. */
 static void end_columns(const ConvShape *s, const ConvPatch *p, const Taps *taps, int64_t row,
                         int64_t i, int64_t n, float *to) {
-    for (int64_t lane = 0; lane < taps->lanes; lane += CONV_COLUMNS)
-        TN_FN(conv_end)
-        (s, p, row, i, n, p->set * s->block + lane, conv_smaller(CONV_COLUMNS, taps->lanes - lane),
-         to + lane, taps->to_step);
+    for (int64_t lane = 0; lane < taps->lanes; lane += CONV_COLUMNS) TN_FN(conv_end)
+    (s, p, row, i, n, p->set * s->block + lane, conv_smaller(CONV_COLUMNS, taps->lanes - lane),
+     to + lane, taps->to_step);
 }
 
 /* What runs of results share. */
