@@ -42,10 +42,26 @@ static bool fits(const Attention *a, ExprCx *x, const Value *v) {
     return v->type.rank == 4 && d[0] == a->dims[0] && d[1] == a->dims[1];
 }
 
+/* One head for all queries, broadcast by the product. */
+static bool is_shared(const Attention *a, const Value *v) {
+    const Expr *const *d = v->type.dims;
+    return v->type.rank == 4 && d[0] == a->dims[0] && ex_is(d[1], 1) && !ex_is(a->dims[1], 1);
+}
+
+/* Keys and values have a head per head of the queries, or one each. */
+static bool keys_fit(const Attention *a, ExprCx *x) {
+    if (is_shared(a, a->k) && is_shared(a, a->v)) return true;
+    return fits(a, x, a->k) && fits(a, x, a->v);
+}
+
 /* If x is y with every head repeated for a group of query heads, y, and its heads. */
 static Value *ungrouped(const Attention *a, ExprCx *x, Value *v, const Expr **heads) {
     const Type *t = &v->type;
     Node *n = v->node;
+    if (is_shared(a, v)) {
+        *heads = ex_int(x, 1);
+        return v;
+    }
     if (n && n->op == OP_view) n = n->inputs[0]->node;
     if (!n || n->op != OP_expand) return v;
     const Type *from = &n->inputs[0]->type, *to = &n->outputs[0]->type;
@@ -205,6 +221,20 @@ static void remove_prescale(Attention *a) {
     a->k = ir_resolve(a->k);
 }
 
+/* Keys that are transposed before they are scaled: with the scale gone, the product reads them
+ * transposed, and what repeats their heads is seen. */
+static void take_transpose(Attention *a) {
+    Node *n = a->k->node;
+    int r = a->k->type.rank;
+    if (!n || n->op != OP_transpose) return;
+    const IntList *perm = attr_ints(n, "perm");
+    for (int i = 0; i < r - 2; i++)
+        if (perm->v[i] != i) return;
+    if (perm->v[r - 1] != r - 2) return;
+    a->k = n->inputs[0];
+    a->k_transposed = !a->k_transposed;
+}
+
 static Node *attention_node(Graph *g, Attention *a, const Masks *m) {
     ExprCx *x = g->module->ex;
     const Expr *heads = a->dims[1], *key_heads = heads, *value_heads = heads;
@@ -290,12 +320,13 @@ static const char *rewrite_attention(Graph *g, Attention *a) {
     Masks masks;
     if (!isfinite((float)a->scale)) return "the scale is not finite";
     if (isnan(a->mask_value)) return "the masked value is NaN";
-    if (!fits(a, x, a->q) || !fits(a, x, a->k) || !fits(a, x, a->v))
+    if (!fits(a, x, a->q) || !keys_fit(a, x))
         return "queries, keys and values have different batches or heads";
     const char *why = settle_masks(g, a, &masks);
     if (why) return why;
     remove_prescale(a);
     find_heads(a, x, &masks);
+    take_transpose(a);
     Value *y = ir_transpose(g, ir_insert(attention_node(g, a, &masks)), (int[]){0, 2, 1, 3});
     Value *old = a->last->outputs[0];
     ir_replace(old, ir_view(g, y, old->type.rank, old->type.dims));

@@ -17,6 +17,7 @@ bool make_qkv(Maker *k, OpKind op) {
     Item x = random_rows(k, width);
     TnDType t = x.v->type.dtype;
     bool biased = random_often(k, 50), same = random_often(k, 50), tb = random_often(k, 40);
+    Value *gate = NULL;
     for (int i = 0; i < n; i++) {
         const Expr *out = ex_int(k->x, same ? width : 1 + rng_below(&k->rng, 20));
         const Expr *in = ex_int(k->x, width), *dims[] = {tb ? out : in, tb ? in : out};
@@ -27,6 +28,9 @@ bool make_qkv(Maker *k, OpKind op) {
         if (random_often(k, 10)) y = ir_unary(g, OP_gelu, y);
         if (random_often(k, 5)) x = random_add(k, ir_unary(g, OP_tanh, x.v), 1, false);
         random_add(k, y, 2.0 * 2 * width + 2, false);
+        if (gate && same && random_often(k, 30))
+            random_add(k, ir_binary(g, OP_mul, gate, y), 2.0 * 2 * width + 2, false);
+        gate = ir_unary(g, random_often(k, 50) ? OP_tanh : OP_sigmoid, y);
         int64_t even;
         if (!ex_const(out, &even) || even % 2 || random_often(k, 60)) continue;
         const Expr *half = ex_int(k->x, even / 2);
