@@ -149,6 +149,8 @@ void lower_graph(Image *im, Graph *g, ConstantLayout *layouts);
 
 /* store.c: a buffer for what an operator computes row by row, in the order that its readers want */
 View lower_store(Lower *lo, const Value *v);
+/* A view that is better than place_own's because of what its only reader makes of it. */
+bool store_for_reader(Lower *lo, const Value *v, View *stored);
 bool store_is_rowwise(const Node *n); /* takes operands that are split */
 
 /* rows.c: operands and results of an operator that works row by row (rows: over the last axis,

@@ -105,7 +105,8 @@ void lower_slice(Lower *lo, Node *n) {
 static bool is_in_place(const View *from, const View *to) {
     bool same = from->buffer == to->buffer && from->offset == to->offset;
     for (int i = 0; i < to->rank && same; i++)
-        same = from->strides[i] == to->strides[i] || ex_is(to->dims[i], 1);
+        same = (from->strides[i] == to->strides[i] || ex_is(to->dims[i], 1)) &&
+               from->from[i] == to->from[i] && from->period[i] == to->period[i];
     return same;
 }
 
@@ -147,7 +148,7 @@ static void emit_fill(Lower *lo, const Node *n, const View *out) {
     if (v && !(tn_is_float(v->type.dtype) ? ir_constant_float(v, &p.value)
                                           : ir_constant_int(v, &p.integer)))
         tn_fail(lo->cx, TN_E_UNSUPPORTED, "padding with a computed value is unsupported");
-    lower_emit(lo, TN_OP_fill, 0, NULL, 1, out, &p, sizeof p);
+    lower_emit_boxes(lo, TN_OP_fill, 0, NULL, 1, out, 1, &p, sizeof p);
 }
 
 bool lower_pad_has_borders(Lower *lo, const Node *n) {
@@ -159,30 +160,41 @@ bool lower_pad_has_borders(Lower *lo, const Node *n) {
     return true;
 }
 
-/* Axis by axis what lies before and after x, of what the axes so far have left. */
-void lower_pad_borders(Lower *lo, const Node *n, const View *out) {
+/* Axis by axis what lies before and after x, of what the axes so far have left; at last x. */
+bool lower_pad_cut(Lower *lo, const Node *n, const View *out, PadCut *cut) {
     const DimList *before = attr_dims(n, "before"), *after = attr_dims(n, "after");
     View rest = *out;
+    cut->borders = 0;
     for (int i = 0; i < before->count; i++) {
-        const Expr *zero = ex_int(lo->x, 0), *length = n->inputs[0]->type.dims[i];
-        const Expr *end = ex_add(lo->x, before->e[i], length);
-        View low = view_slice(lo, &rest, i, zero, before->e[i], 1);
-        View high = view_slice(lo, &rest, i, end, after->e[i], 1);
-        if (!ex_is(before->e[i], 0)) emit_fill(lo, n, &low);
-        if (!ex_is(after->e[i], 0)) emit_fill(lo, n, &high);
-        rest = view_slice(lo, &rest, i, before->e[i], length, 1);
+        const Expr *at = ex_int(lo->x, 0), *length = n->inputs[0]->type.dims[i];
+        const Expr *lengths[] = {before->e[i], length, after->e[i]};
+        View part[3];
+        for (int k = 0; k < 3; at = ex_add(lo->x, at, lengths[k++]))
+            if (!view_slice_ring(lo, &rest, i, at, lengths[k], 1, &part[k])) return false;
+        if (!ex_is(lengths[0], 0)) cut->border[cut->borders++] = part[0];
+        if (!ex_is(lengths[2], 0)) cut->border[cut->borders++] = part[2];
+        rest = part[1];
     }
+    cut->inner = rest;
+    return true;
+}
+
+void lower_pad_borders(Lower *lo, const Node *n, const View *out) {
+    PadCut cut;
+    lower_pad_cut(lo, n, out, &cut);
+    for (int i = 0; i < cut.borders; i++) emit_fill(lo, n, &cut.border[i]);
 }
 
 void lower_pad(Lower *lo, Node *n) {
     if (strcmp(attr_string(n, "mode"), "constant"))
         tn_fail(lo->cx, TN_E_UNSUPPORTED, "padding mode '%s' is unsupported",
                 attr_string(n, "mode"));
-    View from = lower_operand(lo, n->inputs[0]), out = place_joined(lo, n), inner = out;
+    View out = place_joined(lo, n), inner = out;
     if (lower_pad_has_borders(lo, n)) {
         lower_part(lo, n, 0, NULL, &out);
         return;
     }
+    View from = lower_operand(lo, n->inputs[0]);
     emit_fill(lo, n, &out);
     const DimList *before = attr_dims(n, "before"), *after = attr_dims(n, "after");
     for (int i = 0; i < before->count; i++)

@@ -77,6 +77,12 @@ LOWERED_OPS(X)
 /* What of lower_pad place.c needs: the borders are written before the producer of x writes the rest
  * in place. Both are false resp. nothing for a pad that has to be done as a whole. */
 bool lower_pad_has_borders(Lower *lo, const Node *n);
+typedef struct PadCut {
+    View inner, border[2 * TN_MAX_RANK];
+    int borders;
+} PadCut;
+/* The parts of the pad's result; false: a shifted one may close its ring anywhere. */
+bool lower_pad_cut(Lower *lo, const Node *n, const View *out, PadCut *cut);
 void lower_pad_borders(Lower *lo, const Node *n, const View *out);
 
 #endif

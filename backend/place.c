@@ -137,10 +137,9 @@ View place_slice(Lower *lo, const Node *n, int i, const Expr *start, const View 
         int axis = (int)attr_int(n, "axis");
         return view_slice(lo, &v, axis, start, n->inputs[i]->type.dims[axis], 1);
     }
-    const DimList *before = attr_dims(n, "before");
-    for (int axis = 0; axis < v.rank; axis++)
-        v = view_slice(lo, &v, axis, before->e[axis], n->inputs[0]->type.dims[axis], 1);
-    return v;
+    PadCut cut;
+    lower_pad_cut(lo, n, &v, &cut);
+    return cut.inner;
 }
 
 /* --- the order of a result that is free --- */
@@ -215,11 +214,23 @@ View place_own(Lower *lo, const Value *v) {
 
 static View place_in_order(Lower *lo, const Value *v, const IntList *order);
 
+/* A pad that is shifted: its result lies as the shift wants it. */
+static bool in_store(Lower *lo, const Node *n, View *view) {
+    PadCut cut;
+    return n->op == OP_pad && lower_pad_has_borders(lo, n) &&
+           store_for_reader(lo, n->outputs[0], view) && view_has_dims(view, &n->outputs[0]->type) &&
+           lower_pad_cut(lo, n, view, &cut);
+}
+
 static View joined_in_order(Lower *lo, const Node *n, const IntList *order) {
     const Value *result = n->outputs[0];
     if (!lo->placed[result->id]) {
         const View *state = lower_appended(lo, result);
-        View view = state ? *state : place_in_order(lo, result, order);
+        View view;
+        if (state)
+            view = *state;
+        else if (!in_store(lo, n, &view))
+            view = place_in_order(lo, result, order);
         const char *origin = lo->origin; /* of the part that is being lowered */
         lo->origin = lower_origin(lo->cx, n);
         lower_set(lo, result, view);

@@ -134,7 +134,7 @@ void lower_emit_boxes(Lower *lo, TnOpcode kind, int inputs, const View *in, int 
                       const View *out, uint32_t walkers, const void *params,
                       uint32_t params_bytes) {
     View operand[TN_MAX_MAP_INPUTS + 2];
-    memcpy(operand, in, (size_t)inputs * sizeof *in);
+    if (inputs) memcpy(operand, in, (size_t)inputs * sizeof *in);
     memcpy(operand + inputs, out, (size_t)outputs * sizeof *out);
     Boxes b = {lo, kind, inputs, outputs, walkers, params, params_bytes};
     emit_boxes(&b, 0, operand);

@@ -112,22 +112,25 @@ static bool undo(Lower *lo, const Value *v, const Path *p, int last, View dense,
     return has_rows(out, &v->type);
 }
 
-View lower_store(Lower *lo, const Value *v) {
+bool store_for_reader(Lower *lo, const Value *v, View *stored) {
     Path p = path_of(v);
-    View own = place_own(lo, v), dense, stored;
-    if (place_rows(lo, v, &stored)) {
-        lower_set(lo, v, stored);
-        return stored;
-    }
-    if (arrives(lo, v, &p, 0, &own)) return lower_result(lo, v);
+    View own = place_own(lo, v), dense;
+    if (arrives(lo, v, &p, 0, &own)) return false;
     for (int i = p.count - 1; i >= 0; i--) {
         const Type *t = &p.move[i]->outputs[0]->type;
         dense = view_dense(lo, TN_NO_ID, t);
-        if (!undo(lo, v, &p, i, dense, &stored) || !arrives(lo, v, &p, i + 1, &dense)) continue;
-        stored.buffer =
+        if (!undo(lo, v, &p, i, dense, stored) || !arrives(lo, v, &p, i + 1, &dense)) continue;
+        stored->buffer =
             lower_buffer(lo, TN_BUFFER_ARENA, 0, ir_elements(lo->im->module, t), t->dtype);
-        lower_set(lo, v, stored);
-        return stored;
+        return true;
     }
-    return lower_result(lo, v);
+    return false;
+}
+
+View lower_store(Lower *lo, const Value *v) {
+    View stored;
+    if (!place_rows(lo, v, &stored) && !store_for_reader(lo, v, &stored))
+        return lower_result(lo, v);
+    lower_set(lo, v, stored);
+    return stored;
 }
