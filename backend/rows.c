@@ -56,14 +56,15 @@ static int misfits(const Walk *w, int count, const Value *const *values, const V
     return n;
 }
 
-static void choose_dims(Walk *w, int inputs, int outputs, const Value *const *values,
+static bool choose_dims(Walk *w, int inputs, int outputs, const Value *const *values,
                         const View *raw) {
     int count = inputs + outputs;
     for (int i = count - 1; i >= 0; i--) /* results first */
-        if (dims_of(w, &raw[i], values[i]) && !misfits(w, count, values, raw)) return;
+        if (dims_of(w, &raw[i], values[i]) && !misfits(w, count, values, raw)) return true;
     for (int i = count - 1; i >= inputs; i--) /* the results cannot be copied */
         if (dims_of(w, &raw[i], values[i]) && !misfits(w, outputs, values + inputs, raw + inputs))
-            return;
+            return true;
+    return false;
 }
 
 /* Whether the rings of operand i close where those behind it do. */
@@ -85,7 +86,10 @@ void lower_walked(Lower *lo, int inputs, int outputs, const Value *const *values
     for (int i = 0; i < outputs; i++) /* one stored for its reader is enough */
         out[i] = result(lo, results[i], !i || view_is_dense(lo, &out[0]));
     Walk w = {.lo = lo, .shape = &results[0]->type, .rows = rows};
-    choose_dims(&w, inputs, outputs, values, raw);
+    if (!choose_dims(&w, inputs, outputs, values, raw)) { /* the second result lies elsewhere */
+        out[0] = lower_result(lo, results[0]);
+        choose_dims(&w, inputs, outputs, values, raw);
+    }
     for (int i = inputs + outputs - 1; i >= 0; i--) {
         views[i] = raw[i];
         if (raw[i].buffer == TN_NO_ID) continue;
