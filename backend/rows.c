@@ -41,12 +41,22 @@ static bool fit(const Walk *w, const View *view, const Type *t, View *out) {
     return view_reshape(w->lo, &all, rank, dims, out) && (!w->rows || view_has_rows(out));
 }
 
-/* Takes the dims of a view of v; of rows only if it has those. */
+/* Whether a view's innermost axis is as long as that of its value, or long enough to be walked. */
+static bool has_long_rows(const View *view, const Type *t, bool rows) {
+    int64_t length;
+    if (!view->rank || !t->rank || !view_has_rows(view)) return false;
+    const Expr *last = view->dims[view->rank - 1];
+    return last == t->dims[t->rank - 1] || (!rows && (!ex_const(last, &length) || length >= 16));
+}
+
+/* Takes the dims of a view of v. A split one is walked by its rows: a copy in blocks costs less
+ * than elements that lie far apart, or a few at a time. */
 static bool dims_of(Walk *w, const View *view, const Value *v) {
     if (!v || !leading_dims(&v->type, w->shape, w->rows)) return false;
+    if (!view_has_dims(view, &v->type) && !has_long_rows(view, &v->type, w->rows)) return false;
     w->rank = view->rank - w->rows;
     for (int i = 0; i < w->rank; i++) w->dims[i] = view->dims[i];
-    return !w->rows || (view->rank && view->dims[w->rank] == v->type.dims[v->type.rank - 1]);
+    return true;
 }
 
 static int misfits(const Walk *w, int count, const Value *const *values, const View *raw) {
