@@ -341,9 +341,11 @@ static void halves(void **state) {
 /* y = where(a < b, a * b + c, c - 1.5) over random broadcasts and strides of mixed types. */
 static void check_program(TnIsa isa, TnDType result, uint32_t seed) {
     uint32_t random = seed;
-    int rank = (int)pick(&random, 5);
+    int rank = (int)pick(&random, 7);
     int64_t dims[TN_MAX_RANK], in_dims[TN_MAX_RANK];
-    for (int i = 0; i < rank; i++) dims[i] = pick(&random, 7) == 0 ? 70 : 1 + pick(&random, 9);
+    uint32_t longest = rank > 4 ? 4 : 9;
+    for (int i = 0; i < rank; i++)
+        dims[i] = rank <= 4 && pick(&random, 7) == 0 ? 70 : 1 + pick(&random, longest);
     View v[4];
     for (int k = 0; k < 3; k++) {
         int shorter = rank > 0 && pick(&random, 4) == 0;
