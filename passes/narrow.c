@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define MAX_DEPTH 8
+#define MAX_ROWS  8
 
 typedef struct Cut {
     const Expr *start, *length;
@@ -146,12 +147,12 @@ static void narrow(Node *slice, int axis, const Cut *c) {
     ir_remove(n);
 }
 
-/* A part that is small for sure. */
+/* Few rows, whatever the number of all: the same for a length that is a number and one that is a
+ * symbol. */
 static bool is_small(const Node *slice, const Cut *c) {
     int64_t dim, length;
-    if (!ex_const(c->length, &length)) return false;
     bool known = ex_const(slice->inputs[0]->type.dims[attr_int(slice, "axis")], &dim);
-    return known ? length <= dim / 4 : length <= 8;
+    return ex_const(c->length, &length) && length <= MAX_ROWS && !(known && length >= dim);
 }
 
 /* From the last node to the first: what a slice goes above is before it, and so are the slices that
