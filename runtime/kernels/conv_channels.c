@@ -192,7 +192,7 @@ static void run_columns(const ConvShape *s, const Strip *strip, RunFn *run, int6
     _Alignas(64) float tile[RESULTS * CONV_BLOCK];
     const ConvPatch *p = strip->p;
     const ConvWindow *window = strip->window;
-    bool dense = s->y_strides[1] == 1, plain = dense && !s->residual && !s->activation;
+    bool dense = s->y_strides[1] == 1 && !s->residual, plain = dense && !s->activation;
     int64_t o = p->set * s->block, line = s->stride[HEIGHT] * window->line;
     for (; row < end; row++) {
         Taps taps = *strip->taps;
@@ -205,7 +205,8 @@ static void run_columns(const ConvShape *s, const Strip *strip, RunFn *run, int6
     }
 }
 
-/* Rows [row, end); the last columns of many are done with some before them once more. */
+/* Rows [row, end); the last columns of many are done with some before them once more, unless
+ * results take the place of a residual. */
 static void run_rows(const ConvShape *s, const Strip *strip, int64_t row, int64_t end) {
     const int64_t most = conv_results(s), columns = strip->p->columns;
     RunFn *longest = longest_loop(s);
@@ -213,7 +214,7 @@ static void run_rows(const ConvShape *s, const Strip *strip, int64_t row, int64_
         int64_t left = columns - i;
         RunFn *run = longest;
         n = most;
-        if (left < most && columns >= most) {
+        if (left < most && columns >= most && !s->residual) {
             i = columns - most;
         } else if (left < most) {
             n = left >= 4 ? 4 : left >= 2 ? 2 : 1;
@@ -241,7 +242,8 @@ void TN_FN(conv_channels)(const ConvShape *s, const ConvPatch *p, void *scratch)
     for (int64_t i = 0; i < p->columns; i += strip.columns) {
         int64_t left = p->columns - i, inside = conv_columns_inside(s, p->column + i);
         bool in_place = s->in_place && inside >= conv_smaller(left, most);
-        if (!in_place && left < s->strip && p->columns >= s->strip) i = p->columns - s->strip;
+        if (!in_place && !s->residual && left < s->strip && p->columns >= s->strip)
+            i = p->columns - s->strip;
         strip.column = p->column + i;
         strip.columns = conv_smaller(p->columns - i, in_place ? inside : s->strip);
         if (in_place && inside < left) strip.columns = inside / most * most;
