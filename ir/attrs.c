@@ -311,6 +311,10 @@ void ir_set_graph(Node *n, const char *attr, Graph *g) {
     find(n, attr, 'g')->g = g;
 }
 
+void ir_copy_attrs(Node *to, const Node *from) {
+    for (int i = 0; i < ir_attr_count(from->op); i++) to->attrs[i] = from->attrs[i];
+}
+
 int64_t attr_int(const Node *n, const char *attr) {
     return find(n, attr, 'i')->i;
 }

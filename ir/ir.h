@@ -277,6 +277,8 @@ void ir_set_ints(Node *n, const char *attr, int count, const int64_t *v);
 void ir_set_exprs(Node *n, const char *attr, int count, const Expr *const *e);
 void ir_set_body(Node *n, const char *attr, const MapBody *body); /* copied */
 void ir_set_graph(Node *n, const char *attr, Graph *g);
+/* The attributes of a node of the same operator. */
+void ir_copy_attrs(Node *to, const Node *from);
 /* Infers types and facts, puts the node before the cursor; returns output 0. */
 Value *ir_insert(Node *n);
 int64_t attr_int(const Node *n, const char *attr);

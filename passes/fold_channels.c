@@ -113,7 +113,7 @@ static Value *rewrite(const Affine *a) {
     Value *in[3] = {n->inputs[X], n->inputs[W], changed_bias(a)};
     if (a->user->op == OP_mul) in[W] = scaled_weight(a);
     Node *folded = ir_node(n->graph, n->op, in[BIAS] ? 3 : 2, in);
-    memcpy(folded->attrs, n->attrs, (size_t)ir_attr_count(n->op) * sizeof *n->attrs);
+    ir_copy_attrs(folded, n);
     return ir_insert(folded);
 }
 

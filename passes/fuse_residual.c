@@ -59,8 +59,7 @@ static bool fuse_activation(Graph *g, Node *n, Report *r) {
     g->cursor = n;
     ir_origins_from(g, (Node *[]){product, n}, 2);
     Node *fused = ir_node(g, product->op, product->input_count, product->inputs);
-    memcpy(fused->attrs, product->attrs,
-           (size_t)ir_attr_count(product->op) * sizeof *product->attrs);
+    ir_copy_attrs(fused, product);
     ir_set_string(fused, "act", activation(n->op));
     ir_set_bool(fused, "residual_first", has_residual(product));
     ir_insert(fused);
@@ -140,7 +139,7 @@ static Value *rewrite(const Residual *f) {
     Value *in[4] = {n->inputs[0], n->inputs[1], n->input_count > BIAS ? n->inputs[BIAS] : NULL,
                     residual};
     Node *fused = ir_node(g, n->op, 4, in);
-    memcpy(fused->attrs, n->attrs, (size_t)ir_attr_count(n->op) * sizeof *n->attrs);
+    ir_copy_attrs(fused, n);
     ir_insert(fused);
     if (!f->transpose) return fused->outputs[0];
     int perm[TN_MAX_RANK];

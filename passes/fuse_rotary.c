@@ -40,7 +40,7 @@ static Value *half_of_elements(Graph *g, Node *n, bool interleaved, int depth) {
         if (!in[i]) return NULL;
     }
     Node *half = ir_node(g, n->op, n->input_count, in);
-    for (int i = 0; i < ir_attr_count(n->op); i++) half->attrs[i] = n->attrs[i];
+    ir_copy_attrs(half, n);
     return ir_insert(half);
 }
 

@@ -12,8 +12,6 @@
 #include "ir/build.h"
 #include "passes/pass.h"
 
-#include <string.h>
-
 #define MAX_DEPTH 8
 #define MAX_ROWS  8
 
@@ -135,7 +133,7 @@ static void narrow(Node *slice, int axis, const Cut *c) {
     g->cursor = n;
     ir_origins_from(g, &n, 1);
     Node *part = ir_node(g, n->op, n->input_count, in);
-    memcpy(part->attrs, n->attrs, (size_t)ir_attr_count(n->op) * sizeof *n->attrs);
+    ir_copy_attrs(part, n);
     if (n->op == OP_view)
         ir_set_dims(part, "dims", slice->outputs[0]->type.rank, slice->outputs[0]->type.dims);
     if (n->op == OP_attention) shift_queries(part, c);

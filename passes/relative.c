@@ -116,7 +116,7 @@ static Value *of_elementwise(const Pairs *p, const Node *n, int *steps) {
     for (int i = 0; i < n->input_count; i++)
         if (!(in[i] = table_of(p, n->inputs[i], steps))) return NULL;
     Node *same = ir_node(p->g, n->op, n->input_count, in);
-    for (int i = 0; i < ir_attr_count(n->op); i++) same->attrs[i] = n->attrs[i];
+    ir_copy_attrs(same, n);
     return ir_insert(same);
 }
 

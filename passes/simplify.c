@@ -165,7 +165,7 @@ static Value *simplify_expanded(Node *n) {
     }
     if (!changed) return NULL;
     Node *direct = ir_node(n->graph, n->op, n->input_count, inputs);
-    for (int i = 0; i < ir_attr_count(n->op); i++) direct->attrs[i] = n->attrs[i];
+    ir_copy_attrs(direct, n);
     return ir_expand(n->graph, ir_insert(direct), t->rank, t->dims);
 }
 

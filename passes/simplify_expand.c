@@ -22,7 +22,7 @@ static Value *distinct_rows(Value *v) {
     if (ir_same_dims(&t, &v->type)) return NULL;
     if (e->op == OP_expand) return ir_expand(v->graph, e->inputs[0], t.rank, t.dims);
     Node *row = ir_node(v->graph, OP_splat, 0, NULL);
-    for (int i = 0; i < ir_attr_count(OP_splat); i++) row->attrs[i] = e->attrs[i];
+    ir_copy_attrs(row, e);
     ir_set_dims(row, "dims", t.rank, t.dims);
     return ir_insert(row);
 }
@@ -34,7 +34,7 @@ static Value *sink_rows(Node *n) {
     if (!x || n->input_count > 3) return NULL;
     for (int i = 0; i < n->input_count; i++) inputs[i] = i ? n->inputs[i] : x;
     Node *once = ir_node(n->graph, n->op, n->input_count, inputs);
-    for (int i = 0; i < ir_attr_count(n->op); i++) once->attrs[i] = n->attrs[i];
+    ir_copy_attrs(once, n);
     return ir_expand(n->graph, ir_insert(once), t->rank, t->dims);
 }
 

@@ -171,7 +171,7 @@ static Value *order_before(Node *n, Node *f) {
     if (!inner) return NULL;
     for (int i = 0; i < f->input_count; i++) inputs[i] = permuted(n->graph, inputs[i], perm);
     Node *ordered = ir_node(n->graph, f->op, f->input_count, inputs);
-    for (int i = 0; i < ir_attr_count(f->op); i++) ordered->attrs[i] = f->attrs[i];
+    ir_copy_attrs(ordered, f);
     return ir_insert(ordered);
 }
 

@@ -97,7 +97,7 @@ static Value *sink_view(Node *n) {
     for (int i = 0; i < n->input_count; i++)
         inputs[i] = u[i].rank ? ir_view(n->graph, u[i].value, u[i].rank, u[i].dims) : u[i].value;
     Node *inner = ir_node(n->graph, n->op, n->input_count, inputs);
-    for (int i = 0; i < ir_attr_count(n->op); i++) inner->attrs[i] = n->attrs[i];
+    ir_copy_attrs(inner, n);
     return ir_view(n->graph, ir_insert(inner), n->outputs[0]->type.rank, n->outputs[0]->type.dims);
 }
 

@@ -47,7 +47,7 @@ static void from(Graph *g, const Node *n) {
 /* n with other operands, not yet inserted. */
 static Node *copied(Graph *g, const Node *n, Value *const *inputs) {
     Node *copy = ir_node(g, n->op, n->input_count, inputs);
-    for (int i = 0; i < ir_attr_count(n->op); i++) copy->attrs[i] = n->attrs[i];
+    ir_copy_attrs(copy, n);
     return copy;
 }
 

@@ -59,7 +59,7 @@ static void widen(Node *n) {
         in[i] = v && is_half(v->type.dtype) && !is_weight(n, i) ? widened(g, v) : v;
     }
     Node *wide = ir_node(g, n->op, n->input_count, in);
-    for (int i = 0; i < ir_attr_count(n->op); i++) wide->attrs[i] = n->attrs[i];
+    ir_copy_attrs(wide, n);
     ir_insert(wide);
     for (int i = 0; i < n->output_count; i++)
         ir_replace(n->outputs[i], ir_cast(g, wide->outputs[i], t));
