@@ -16,7 +16,7 @@
 #include <string.h>
 #include "ir/build.h"
 #include "passes/pass.h"
-#include "passes/trace.h"
+#include "passes/origin.h"
 
 #define MAX_LEVELS 32
 
@@ -71,13 +71,13 @@ static const char *find_levels(Module *m, Deformable *f) {
     for (int l = 0; l < f->levels; l++) {
         const Expr *term = ex_add(x, ex_scale(x, f->points, l, 1), f->p);
         const Expr *at[] = {f->folded, f->d, f->q, f->p};
-        Place place = {f->samples, {f->folded, f->d, f->q, term}};
-        while (!place.value->node || place.value->node->op != OP_grid_sample)
-            if (!trace_back(m, &place)) return "a term of the sum is not proven to be a sample";
-        f->sample[l] = place.value->node;
+        Origin o = {.value = f->samples, .at = {f->folded, f->d, f->q, term}};
+        while (!o.value || !o.value->node || o.value->node->op != OP_grid_sample)
+            if (!origin_back(&o)) return "a term of the sum is not proven to be a sample";
+        f->sample[l] = o.value->node;
         const char *why = check_sample(f->sample[l], f->sample[0]);
         if (why) return why;
-        if (!trace_is(m, &place, 4, f->sample[l]->outputs[0]->type.dims, at))
+        if (!origin_is(&o, 4, f->sample[l]->outputs[0]->type.dims, at))
             return "the samples are in another order";
     }
     return NULL;
@@ -135,27 +135,26 @@ typedef struct Source {
     int rank;
     const Expr *dims[6];
     int count;
-    Place from[MAX_LEVELS];
+    Origin from[MAX_LEVELS];
     const Expr *at[MAX_LEVELS][6];
 } Source;
 
-static bool holds(Module *m, const Source *s, const Value *v, int i) {
-    Place p = s->from[i];
-    while (p.value != v)
-        if (!trace_back(m, &p)) return false;
-    return trace_is(m, &p, s->rank, s->dims, s->at[i]);
+static bool holds(const Source *s, const Value *v, int i) {
+    Origin o = s->from[i];
+    while (o.value != v)
+        if (!origin_back(&o)) return false;
+    return origin_is(&o, s->rank, s->dims, s->at[i]);
 }
 
 /* The value furthest back; NULL if there is none. */
 static Value *common_source(Graph *g, const Source *s) {
-    Module *m = g->module;
     Value *found = NULL;
-    Place p = s->from[0];
+    Origin o = s->from[0];
     do {
         int i = 0;
-        while (i < s->count && holds(m, s, p.value, i)) i++;
-        if (i == s->count) found = p.value;
-    } while (trace_back(m, &p));
+        while (i < s->count && holds(s, o.value, i)) i++;
+        if (i == s->count) found = o.value;
+    } while (origin_back(&o) && o.value);
     return found ? ir_view(g, found, s->rank, s->dims) : NULL;
 }
 
@@ -168,7 +167,7 @@ static Value *value_operand(Graph *g, const Deformable *f) {
         const Expr *height = map->type.dims[2], *width = map->type.dims[3];
         const Expr *row = ex_coord(x, ROW, height), *column = ex_coord(x, COLUMN, width);
         const Expr *cell = ex_add(x, ex_mul(x, row, width), column);
-        s.from[s.count] = (Place){map, {f->folded, f->d, row, column}};
+        s.from[s.count] = (Origin){.value = map, .at = {f->folded, f->d, row, column}};
         const Expr *at[] = {f->b, ex_add(x, s.dims[1], cell), f->h, f->d};
         memcpy(s.at[s.count], at, sizeof at);
         s.dims[1] = ex_add(x, s.dims[1], ex_mul(x, height, width));
@@ -191,7 +190,7 @@ static Value *grid_operand(Graph *g, const Deformable *f) {
     Value *part[MAX_LEVELS];
     memcpy(s.dims, dims, sizeof dims);
     for (int l = 0; l < f->levels; l++) {
-        s.from[l] = (Place){f->sample[l]->inputs[1], {f->folded, f->q, f->p, axis}};
+        s.from[l] = (Origin){.value = f->sample[l]->inputs[1], .at = {f->folded, f->q, f->p, axis}};
         const Expr *at[] = {f->b, f->q, f->h, ex_int(x, l), f->p, axis};
         memcpy(s.at[l], at, sizeof at);
     }

@@ -217,6 +217,27 @@ Origin origin_of(Value *v, const Expr *const *at) {
     return o;
 }
 
+bool origin_back(Origin *o) {
+    Fuel fuel = {MAX_STEPS, 0};
+    Origin back = *o;
+    if (!o->value || !step(&back, &fuel)) return false;
+    *o = back;
+    return true;
+}
+
+bool origin_is(const Origin *o, int rank, const Expr *const *dims, const Expr *const *at) {
+    Module *m = o->value->graph->module;
+    const Expr *map[TN_MAX_RANK];
+    Type wanted = {.dtype = o->value->type.dtype, .rank = rank};
+    const Type *t = &o->value->type;
+    memcpy(wanted.dims, dims, (size_t)rank * sizeof *dims);
+    if (ir_elements(m, t) != ir_elements(m, &wanted)) return false;
+    if (!facts_view_map(m, t, &wanted, at, map)) return false;
+    for (int i = 0; i < t->rank; i++)
+        if (map[i] != o->at[i] && !ex_is(t->dims[i], 1)) return false;
+    return true;
+}
+
 Origin origin_of_operand(Value *v, const Type *to, const Expr *const *at) {
     Origin o = {0};
     broadcast(v->graph->module->ex, v, to, at, &o);
