@@ -45,6 +45,7 @@ Value *canon_slice_of_concat(Node *n) {
     int64_t step = attr_int(n, "step");
     int first = -1;
     if (!concat || step < 1 || attr_int(concat, "axis") != axis) return NULL;
+    if (step > 1 && !ex_provably_ge(x, length, ex_int(x, 1))) return NULL;
     if (step > 1) /* behind the last element */
         end =
             ex_add(x, start,

@@ -211,6 +211,8 @@ static Value *simplify_slice(Node *n) {
     Node *inner = producer(x, OP_slice);
     if (!inner || attr_int(inner, "axis") != axis) return canon_slice_of_concat(n);
     int64_t inner_step = attr_int(inner, "step"), total;
+    /* nothing of every second one may begin further behind than the axis is long */
+    if (inner_step != 1 && !ex_provably_ge(m->ex, length, ex_int(m->ex, 1))) return NULL;
     if (__builtin_mul_overflow(step, inner_step, &total)) return NULL;
     const Expr *offset = ex_scale(m->ex, start, inner_step, 1);
     return ir_slice(n->graph, inner->inputs[0], axis,
