@@ -179,26 +179,24 @@ static void touched(const TnTensor *t, int64_t offset, int64_t *first, int64_t *
     }
 }
 
-/* Elements of `t`, which starts at `offset`, modulo `step`: [*first, *end). False if they are not
- * one run below `step`. */
-static bool remainders(const TnTensor *t, int64_t offset, int64_t step, int64_t *first,
-                       int64_t *end) {
-    *first = offset % step;
-    *end = *first + 1;
+/* From the first element of `t` behind the last, modulo `step`. */
+static int64_t run_within(const TnTensor *t, int64_t step) {
+    int64_t run = 1;
     for (int i = 0; i < t->rank; i++)
-        if (t->strides[i] % step) *end += (t->dims[i] - 1) * t->strides[i];
-    return *end <= step;
+        if (t->strides[i] % step) run += (t->dims[i] - 1) * t->strides[i];
+    return run;
 }
 
 /* Slices of one tensor along an axis lie between each other, as the parts of a concat: seen modulo
- * the stride of an axis before that one they are apart. */
+ * the stride of an axis before that one, the second begins where the first has ended and ends
+ * before it begins again. */
 static bool interleaved(const TnTensor *a, int64_t a_offset, const TnTensor *b, int64_t b_offset) {
     for (int i = 0; i < a->rank; i++) {
-        int64_t step = a->strides[i], first, end, other_first, other_end;
-        if (step <= 0 || !remainders(a, a_offset, step, &first, &end) ||
-            !remainders(b, b_offset, step, &other_first, &other_end))
-            continue;
-        if (end <= other_first || other_end <= first) return true;
+        int64_t step = a->strides[i];
+        if (step <= 0) continue;
+        int64_t apart = (b_offset - a_offset) % step;
+        if (apart < 0) apart += step;
+        if (run_within(a, step) <= apart && run_within(b, step) <= step - apart) return true;
     }
     return false;
 }

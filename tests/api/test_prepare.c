@@ -195,6 +195,37 @@ static void disjoint_halves(void **state) {
     assert_int_equal(run(5, -1), TENON_OK);
 }
 
+/* Rows of `width` elements, six apart from each other, from element `first` of y on. */
+static uint32_t rows(int64_t count, int64_t width, int64_t first) {
+    return pb_view(&b, buffer_of(y), TN_F32, TN_LAYOUT_STRIDED, 2,
+                   (uint32_t[]){pb_const(&b, count), pb_const(&b, width)},
+                   (uint32_t[]){pb_const(&b, 6), one}, pb_const(&b, first));
+}
+
+/* Parts of rows lie between each other, wherever the rows themselves begin. */
+static void parts_of_rows(void **state) {
+    (void)state;
+    copy(x, y);
+    copy(rows(3, 2, 1), rows(3, 2, 3));
+    copy(rows(3, 2, 3), rows(3, 2, 5));
+    copy(rows(3, 2, 5), rows(3, 2, 3));
+    assert_int_equal(run(19, -1), TENON_OK);
+}
+
+static void parts_that_meet(void **state) {
+    (void)state;
+    copy(x, y);
+    copy(rows(3, 3, 1), rows(3, 3, 3));
+    expect(TENON_E_INVALID, 19, -1, "node 'c' (copy): operands 0 and 1 overlap");
+}
+
+static void parts_that_meet_the_next_row(void **state) {
+    (void)state;
+    copy(x, y);
+    copy(rows(2, 3, 1), rows(2, 3, 5));
+    expect(TENON_E_INVALID, 19, -1, "node 'c' (copy): operands 0 and 1 overlap");
+}
+
 static void in_place(void **state) {
     (void)state;
     TnMapStep relu = {.op = TN_MAP_RELU, .dtype = TN_F32, .arg_dtype = TN_F32};
@@ -279,6 +310,7 @@ int main(void) {
         TEST(requirement),      TEST(requirement_that_holds), TEST(outside_the_buffer),
         TEST(far_outside),      TEST(before_the_buffer),      TEST(negative_dim),
         TEST(written_twice),    TEST(overlapping_operands),   TEST(disjoint_halves),
+        TEST(parts_of_rows),    TEST(parts_that_meet),        TEST(parts_that_meet_the_next_row),
         TEST(in_place),         TEST(not_quite_in_place),     TEST(wrong_extents),
         TEST(gemm_extents),     TEST(gemm_density),           TEST(part_of_a_packed_constant),
         TEST(port_with_gaps),   TEST(unknown_scalar),         TEST(huge_arena),
