@@ -112,8 +112,10 @@ static bool is_in_place(const View *from, const View *to) {
 
 static void lower_part(Lower *lo, const Node *n, int i, const Expr *start, const View *out) {
     View from = lower_as_is(lo, n->inputs[i]), to = place_slice(lo, n, i, start, out), slice = to;
-    if (!view_reshape(lo, &slice, from.rank, from.dims, &to))
+    if (!view_reshape(lo, &slice, from.rank, from.dims, &to)) {
         from = lower_operand(lo, n->inputs[i]);
+        to = slice;
+    }
     if (!is_in_place(&from, &to)) lower_emit_copy(lo, &from, &to);
 }
 

@@ -211,7 +211,7 @@ static Value *weights_operand(Graph *g, const Deformable *f, bool *softmax) {
     Source s = {.rank = 4,
                 .dims = {f->batch, f->queries, f->heads, all},
                 .count = 1,
-                .from = {{w, {f->folded, ex_int(x, 0), f->q, point}}},
+                .from = {{.value = w, .at = {f->folded, ex_int(x, 0), f->q, point}}},
                 .at = {{f->b, f->q, f->h, point}}};
     Value *v = common_source(g, &s);
     if (!v) {
