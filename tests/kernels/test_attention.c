@@ -269,6 +269,8 @@ static void shared_kv_heads(void **state) {
     }
 }
 
+static const Case masked = {.b = 2, .s = 9, .h = 2, .d = 8, .t = 21, .g = 2, .e = 11, .p = PLAIN};
+
 /* Every combination of mask kind, way of masking and mask value. */
 static void masks(void **state) {
     (void)state;
@@ -279,19 +281,12 @@ static void masks(void **state) {
                 for (int bias = 0; bias <= 4; bias++)
                     for (uint32_t flags = 0; flags < 4; flags++)
                         for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
-                            Case c = {.b = 2,
-                                      .s = 9,
-                                      .h = 2,
-                                      .d = 8,
-                                      .t = 21,
-                                      .g = 2,
-                                      .e = 11,
-                                      .p = PLAIN,
-                                      .offset = (int64_t)v * 4 - 6,
-                                      .key_mask = key_mask,
-                                      .query_mask = query_mask,
-                                      .bias = bias,
-                                      .fused = v % 2};
+                            Case c = masked;
+                            c.offset = (int64_t)v * 4 - 6;
+                            c.key_mask = key_mask;
+                            c.query_mask = query_mask;
+                            c.bias = bias;
+                            c.fused = v % 2;
                             c.p.flags = flags;
                             c.p.mask_value = values[v];
                             check(isa, &c);
@@ -307,18 +302,13 @@ static void bias_last(void **state) {
         for (int key_mask = 0; key_mask <= 4; key_mask++)
             for (int bias = 0; bias <= 5; bias++)
                 for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
-                    Case c = {.b = 4,
-                              .s = 9,
-                              .h = 2,
-                              .d = 8,
-                              .t = 21,
-                              .g = 1,
-                              .e = 11,
-                              .p = PLAIN,
-                              .offset = 3,
-                              .key_mask = key_mask,
-                              .bias = bias,
-                              .fused = v % 2};
+                    Case c = masked;
+                    c.b = 4;
+                    c.g = 1;
+                    c.offset = 3;
+                    c.key_mask = key_mask;
+                    c.bias = bias;
+                    c.fused = v % 2;
                     c.p.flags = TN_ATTENTION_CAUSAL | TN_ATTENTION_BIAS_LAST |
                                 (v % 2 ? TN_ATTENTION_SELECT : 0);
                     c.p.mask_value = values[v];

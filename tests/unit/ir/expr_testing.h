@@ -53,4 +53,18 @@ static inline const Expr *parse(ExprCx *x, const char *text) {
     return e;
 }
 
+#define X (((Fixture *)*state)->x)
+
+static inline void same(ExprCx *x, const char *a, const char *b) {
+    const Expr *u = parse(x, a), *v = parse(x, b);
+    if (u != v) fail_msg("%s is %s, %s is %s", a, ex_text(x, u), b, ex_text(x, v));
+}
+
+static inline void proves(ExprCx *x, const char *a, const char *b, bool expected) {
+    if (ex_provably_ge(x, parse(x, a), parse(x, b)) != expected)
+        fail_msg("%s >= %s should%s be proven", a, b, expected ? "" : " not");
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
 #endif
