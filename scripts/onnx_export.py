@@ -24,8 +24,9 @@ class Flat(torch.nn.Module):
         return result if isinstance(result, tuple) else tuple(result[name] for name in self.outputs)
 
 
-def export(flat, example, path, dynamic, exporter="dynamo", opset=None):
-    """Writes `path`. example: {input: tensor}; dynamic: {input: {axis: dim name}}; exporter: "dynamo" or "torchscript"."""
+def export(flat, example, path, dynamic, exporter="dynamo", opset=None, short=False):
+    """Writes `path`. example: {input: tensor}; dynamic: {input: {axis: dim name}}; exporter: "dynamo" or "torchscript"; short: inner
+    values get short names, of which TorchScript's would make up most of a small model's file."""
     if exporter == "dynamo":
         shapes = tuple({axis: torch.export.Dim.DYNAMIC for axis in dynamic[name]} if name in dynamic else None for name in example)
         program = torch.onnx.export(flat, tuple(example.values()), None, input_names=list(example), output_names=flat.outputs,
@@ -36,6 +37,8 @@ def export(flat, example, path, dynamic, exporter="dynamo", opset=None):
                           dynamic_axes=dynamic, dynamo=False, opset_version=opset or 17)
     model = onnx.load(str(path))
     strip(model)
+    if short:
+        shorten(model.graph)
     onnx.save(model, str(path))
 
 
@@ -53,6 +56,21 @@ def strip(model):
     clear(model.graph)
     model.doc_string = ""
     del model.metadata_props[:]
+
+
+def shorten(graph):
+    """Renames what nodes compute, but for the graph's outputs: v0, v1, ... Nodes and initializers keep their names."""
+    kept = {port.name for port in graph.output}
+    new = {}
+    for node in graph.node:
+        for i, name in enumerate(node.output):
+            if name and name not in kept:
+                node.output[i] = new.setdefault(name, f"v{len(new)}")
+    for node in graph.node:
+        for i, name in enumerate(node.input):
+            node.input[i] = new.get(name, name)
+    for info in graph.value_info:
+        info.name = new.get(info.name, info.name)
 
 
 def largest_error(path, inputs, expected):
