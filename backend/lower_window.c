@@ -18,31 +18,8 @@ static void set_scalars(Lower *lo, LInstr *instr, const DimList *a, const DimLis
     instr->scalar_count = count;
 }
 
-/* Under dims with the channels behind the windows and an axis of 1 in their place; false: rows of
- * the last axis are as good. */
-static bool channels_behind(Lower *lo, const View *v, View *out) {
-    IntList order, last = view_channels_last(v->rank);
-    const Expr *dims[TN_MAX_RANK];
-    int rank = v->rank + 1;
-    if (v->rank < 3 || v->rank > 4 || !view_order(lo, v, &order)) return false;
-    if (order.v[v->rank - 1] != 1 || !ex_is(v->strides[1], 1)) return false;
-    View behind = view_permute(v, &last);
-    for (int i = 0; i < behind.rank; i++) dims[i + (i > 0)] = behind.dims[i];
-    dims[1] = ex_int(lo->x, 1);
-    return view_reshape(lo, &behind, rank, dims, out);
-}
-
-static const DimList *with_zero(Lower *lo, const DimList *list) {
-    DimList *longer = ARENA_NEW(&lo->cx->arena, DimList);
-    *longer = *list;
-    longer->e[longer->count++] = ex_int(lo->x, 0);
-    return longer;
-}
-
-/* Where channels lie innermost, they are one more axis of windows, of length 1: the kernel works
- * along the last one. Places of the largest would be counted otherwise. */
 void lower_pool(Lower *lo, Node *n) {
-    View x = lower_operand(lo, n->inputs[0]), turned[2];
+    View x = lower_operand(lo, n->inputs[0]);
     View out[2] = {lower_result(lo, n->outputs[0]), view_absent()};
     if (n->output_count > 1) out[1] = lower_result(lo, n->outputs[1]);
     ParamsPool p = {.p = attr_float(n, "p")};
@@ -56,19 +33,9 @@ void lower_pool(Lower *lo, Node *n) {
     copy_list(attr_ints(n, "kernel"), p.kernel);
     copy_list(attr_ints(n, "strides"), p.stride);
     copy_list(attr_ints(n, "dilations"), p.dilation);
-    const DimList *begins = attr_dims(n, "begins"), *ends = attr_dims(n, "ends");
-    if (n->output_count == 1 && channels_behind(lo, &x, &turned[0]) &&
-        channels_behind(lo, &out[0], &turned[1])) {
-        int axis = x.rank - 2;
-        x = turned[0];
-        out[0] = turned[1];
-        p.kernel[axis] = p.stride[axis] = p.dilation[axis] = 1;
-        begins = with_zero(lo, begins);
-        ends = with_zero(lo, ends);
-    }
     p.spatial = (uint32_t)x.rank - 2;
     LInstr *i = lower_emit(lo, TN_OP_pool, 1, &x, 2, out, &p, sizeof p);
-    set_scalars(lo, i, begins, ends);
+    set_scalars(lo, i, attr_dims(n, "begins"), attr_dims(n, "ends"));
 }
 
 void lower_col2im(Lower *lo, Node *n) {

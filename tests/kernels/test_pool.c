@@ -1,5 +1,5 @@
 /* pool on every ISA against plain loops: all modes and element types, 1 to 3 spatial axes, windows
- * that hang over either end, places in both orders, strided operands. */
+ * that hang over either end, places in both orders, strided operands, images channels last. */
 #include "tests/kernels/views.h"
 
 #define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
@@ -71,7 +71,22 @@ static void check_result(const Case *c, const View *y, const View *places, const
         fail_msg("%g, not %g", got, want);
 }
 
-static void check_pool(TnIsa isa, uint32_t seed) {
+/* A view of dims [b, c, ..] in which neighbouring channels lie side by side. */
+static View channels_last(TnDType t, int rank, const int64_t *dims) {
+    int64_t order[5] = {dims[0]};
+    for (int i = 2; i < rank; i++) order[i - 1] = dims[i];
+    order[rank - 1] = dims[1];
+    View v = view_new(t, rank, order, NULL);
+    for (int i = rank - 1; i > 1; i--) {
+        v.t.dims[i] = dims[i];
+        v.t.strides[i] = v.t.strides[i - 1];
+    }
+    v.t.dims[1] = dims[1];
+    v.t.strides[1] = 1;
+    return v;
+}
+
+static void check_pool(TnIsa isa, uint32_t seed, bool by_channels) {
     uint32_t random = seed;
     Case c = {.p = {.spatial = 1 + pick(&random, 3), .mode = seed % TN_POOL_MODE_COUNT, .p = 2}};
     int spatial = (int)c.p.spatial, rank = 2 + spatial;
@@ -92,8 +107,17 @@ static void check_pool(TnIsa isa, uint32_t seed) {
         int64_t padded = xd[2 + i] + c.scalars[i] + c.scalars[spatial + i];
         yd[2 + i] = 1 + pick(&random, (uint32_t)((padded - 1) / c.p.stride[i] + 1));
     }
-    View x = view_new(t, rank, xd, pick(&random, 2) ? &random : NULL);
-    View y = view_new(t, rank, yd, pick(&random, 2) ? &random : NULL);
+    if (by_channels) {
+        t = pick(&random, 3) ? TN_F32 : TN_BF16;
+        yd[1] = xd[1] = 1 + pick(&random, 75);
+        xd[rank - 1] = (xd[rank - 1] + 6) / 7; /* fewer columns, as many elements */
+        int64_t padded = xd[rank - 1] + c.scalars[spatial - 1] + c.scalars[2 * spatial - 1];
+        yd[rank - 1] = 1 + pick(&random, (uint32_t)((padded - 1) / c.p.stride[spatial - 1] + 1));
+    }
+    View x = by_channels ? channels_last(t, rank, xd)
+                         : view_new(t, rank, xd, pick(&random, 2) ? &random : NULL);
+    View y = by_channels ? channels_last(t, rank, yd)
+                         : view_new(t, rank, yd, pick(&random, 2) ? &random : NULL);
     View places = {.t = {.dtype = TN_NONE}};
     if (c.p.mode == TN_POOL_MAX && pick(&random, 2))
         places = view_new(TN_I64, rank, yd, pick(&random, 2) ? &random : NULL);
@@ -116,10 +140,17 @@ static void check_pool(TnIsa isa, uint32_t seed) {
 static void pools(void **state) {
     (void)state;
     FOR_EACH_ISA(isa)
-    for (uint32_t seed = 0; seed < 400; seed++) check_pool(isa, seed);
+    for (uint32_t seed = 0; seed < 400; seed++) check_pool(isa, seed, false);
+}
+
+static void pools_of_channels(void **state) {
+    (void)state;
+    FOR_EACH_ISA(isa)
+    for (uint32_t seed = 0; seed < 400; seed++) check_pool(isa, seed, true);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(pools)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(pools),
+                                       cmocka_unit_test(pools_of_channels)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,31 +7,18 @@
  * computed at once: for every tap, all results that find something there take it in, so that no
  * window is cut element by element. Elements are computed in float (f32, f16, bf16) or double (the
  * others); rows of x that are not such numbers are converted first. NaN is larger than anything,
- * and of equal elements the first is the largest. */
+ * and of equal elements the first is the largest. Images that lie channels last have a quicker way:
+ * kernels/pool.c. */
 #include <math.h>
 #include <stdbool.h>
 #include "runtime/kernels/family.h"
 #include "runtime/kernels/loop.h"
 #include "runtime/kernels/map.h"
-#include "runtime/params.h"
+#include "runtime/kernels/pool.h"
 
 TN_COMMON_FAMILY(pool);
 
 #define TASK_WORK 65536 /* elements taken in by a task, about */
-
-enum { DEPTH, HEIGHT, WIDTH, SPATIAL };
-
-typedef struct Pool {
-    const ParamsPool *p;
-    const TnTensor *x, *y, *places; /* places NULL: not wanted */
-    TnDType dtype, lane;            /* what is stored, what is computed in */
-    int64_t batch, channels;
-    int64_t in[SPATIAL], out[SPATIAL];
-    int64_t kernel[SPATIAL], stride[SPATIAL], dilation[SPATIAL], pad[SPATIAL], pad_end[SPATIAL];
-    int64_t xs[SPATIAL], ys[SPATIAL], zs[SPATIAL]; /* strides of x, y and places */
-    int64_t number[SPATIAL];                       /* what a step counts in a place */
-    int64_t rows;                                  /* of results, all */
-} Pool;
 
 static void spread(const Pool *s, const int64_t *from, int64_t missing, int64_t *to) {
     int lost = SPATIAL - (int)s->p->spatial;
@@ -44,7 +31,7 @@ static void spread_params(const Pool *s, const uint32_t *from, int64_t *to) {
     spread(s, wide, 1, to);
 }
 
-static Pool pool_of(const TnCall *call) {
+void tn_pool_of(const TnCall *call, Pool *out) {
     Pool s = {.p = call->params, .x = &call->operands[0], .y = &call->operands[1]};
     if (call->operands[2].data) s.places = &call->operands[2];
     s.dtype = (TnDType)s.x->dtype;
@@ -66,7 +53,25 @@ static Pool pool_of(const TnCall *call) {
     s.number[HEIGHT] = columns ? s.in[DEPTH] : s.in[WIDTH];
     s.number[WIDTH] = columns ? s.in[DEPTH] * s.in[HEIGHT] : 1;
     s.rows = s.batch * s.channels * s.out[DEPTH] * s.out[HEIGHT];
-    return s;
+    *out = s;
+}
+
+/* The taps [*first, *last) of an axis that fall inside [low, high), for the result at place i. */
+void tn_pool_span(const Pool *s, int axis, int64_t i, int64_t low, int64_t high, int64_t *first,
+                  int64_t *last) {
+    int64_t at = i * s->stride[axis] - s->pad[axis], step = s->dilation[axis];
+    *first = at >= low ? 0 : TN_CEIL_DIV(low - at, step);
+    *last = s->kernel[axis];
+    if (at + (*last - 1) * step >= high) *last = high > at ? TN_CEIL_DIV(high - at, step) : 0;
+    if (*last < *first) *last = *first;
+}
+
+int64_t tn_pool_count(const Pool *s, int axis, int64_t i) {
+    int pads = s->p->flags & TN_POOL_COUNT_PADS;
+    int64_t low = pads ? -s->pad[axis] : 0, high = s->in[axis] + (pads ? s->pad_end[axis] : 0);
+    int64_t first, last;
+    tn_pool_span(s, axis, i, low, high, &first, &last);
+    return last - first;
 }
 
 /* Scratch of a task: rows of numbers of 8 bytes at most. */
@@ -94,7 +99,8 @@ void pool_plan_common(TnCall *call) {
     call->tasks = call->work = 0;
     call->scratch_bytes = 0;
     if (results == 0) return;
-    Pool s = pool_of(call);
+    Pool s;
+    tn_pool_of(call, &s);
     int64_t taps = s.kernel[DEPTH] * s.kernel[HEIGHT] * s.kernel[WIDTH];
     int64_t row_work = s.out[WIDTH] * taps;
     call->tile[0] = row_work < TASK_WORK ? TASK_WORK / row_work : 1;
@@ -159,24 +165,6 @@ static void tap_range(const Pool *s, int64_t k, int64_t low, int64_t high, int64
     if (at + (*last - 1) * step >= high) *last = high > at ? TN_CEIL_DIV(high - at, step) : 0;
 }
 
-/* The taps [*first, *last) of an axis that fall inside [low, high), for the result at place i. */
-static void tap_span(const Pool *s, int axis, int64_t i, int64_t low, int64_t high, int64_t *first,
-                     int64_t *last) {
-    int64_t at = i * s->stride[axis] - s->pad[axis], step = s->dilation[axis];
-    *first = at >= low ? 0 : TN_CEIL_DIV(low - at, step);
-    *last = s->kernel[axis];
-    if (at + (*last - 1) * step >= high) *last = high > at ? TN_CEIL_DIV(high - at, step) : 0;
-    if (*last < *first) *last = *first;
-}
-
-static int64_t count_along(const Pool *s, int axis, int64_t i) {
-    int pads = s->p->flags & TN_POOL_COUNT_PADS;
-    int64_t low = pads ? -s->pad[axis] : 0, high = s->in[axis] + (pads ? s->pad_end[axis] : 0);
-    int64_t first, last;
-    tap_span(s, axis, i, low, high, &first, &last);
-    return last - first;
-}
-
 /* A row of x as numbers to compute with; *step apart. */
 static const void *load_row(const Pool *s, const Rows *r, const char *x, int64_t *step) {
     int64_t n = s->in[WIDTH], stride = s->xs[WIDTH];
@@ -238,7 +226,7 @@ static void end_row(const Pool *s, const Rows *r, const RowAt *at) {
     bool narrow = s->lane == TN_F32;
     if (s->p->mode == TN_POOL_LP) (narrow ? power_float : power_double)(r->result, 1 / s->p->p, n);
     if (s->p->mode == TN_POOL_AVG) {
-        double rows = (double)(count_along(s, DEPTH, at->d) * count_along(s, HEIGHT, at->h));
+        double rows = (double)(tn_pool_count(s, DEPTH, at->d) * tn_pool_count(s, HEIGHT, at->h));
         (narrow ? divide_float : divide_double)(r->result, r->count, rows, n);
     }
     int64_t offset = at->b * s->y->strides[0] + at->c * s->y->strides[1] + at->d * s->ys[DEPTH] +
@@ -262,8 +250,8 @@ static void pool_row(const Pool *s, const Rows *r, const RowAt *at) {
     const char *x =
         (const char *)s->x->data + (at->b * s->x->strides[0] + at->c * s->x->strides[1]) * size;
     int64_t kd, kh, d_end, h_begin, h_end;
-    tap_span(s, DEPTH, at->d, 0, s->in[DEPTH], &kd, &d_end);
-    tap_span(s, HEIGHT, at->h, 0, s->in[HEIGHT], &h_begin, &h_end);
+    tn_pool_span(s, DEPTH, at->d, 0, s->in[DEPTH], &kd, &d_end);
+    tn_pool_span(s, HEIGHT, at->h, 0, s->in[HEIGHT], &h_begin, &h_end);
     begin_row(s, r);
     for (; kd < d_end; kd++) {
         int64_t d = at->d * s->stride[DEPTH] + kd * s->dilation[DEPTH] - s->pad[DEPTH];
@@ -277,12 +265,13 @@ static void pool_row(const Pool *s, const Rows *r, const RowAt *at) {
 }
 
 void pool_run_common(const TnCall *call, int64_t task, void *scratch) {
-    Pool s = pool_of(call);
+    Pool s;
+    tn_pool_of(call, &s);
     Rows r = rows_of(&s, scratch);
     int64_t row = task * call->tile[0], end = row + call->tile[0];
     if (end > s.rows) end = s.rows;
     for (int64_t i = 0; s.p->mode == TN_POOL_AVG && i < s.out[WIDTH]; i++)
-        r.count[i] = (double)count_along(&s, WIDTH, i);
+        r.count[i] = (double)tn_pool_count(&s, WIDTH, i);
     for (; row < end; row++) {
         int64_t plane = row / s.out[HEIGHT] / s.out[DEPTH];
         RowAt at = {.b = plane / s.channels,
