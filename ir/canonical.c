@@ -97,18 +97,6 @@ static const char *c3_constant(const Node *n) {
 
 /* --- C4: no identities --- */
 
-/* The axes that a permutation moves, axes of length 1 apart, stay in order. */
-static bool moves_nothing(const Node *n) {
-    const IntList *perm = attr_ints(n, "perm");
-    int64_t last = -1;
-    for (int i = 0; i < perm->count; i++) {
-        if (ex_is(n->inputs[0]->type.dims[perm->v[i]], 1)) continue;
-        if (perm->v[i] < last) return false;
-        last = perm->v[i];
-    }
-    return true;
-}
-
 static bool pads_nothing(const Node *n) {
     const DimList *before = attr_dims(n, "before"), *after = attr_dims(n, "after");
     for (int i = 0; i < before->count; i++)
@@ -142,7 +130,7 @@ static const char *c4_move(const Node *n) {
     switch (n->op) {
     case OP_view:
     case OP_expand: return has_result_dims(n, n->inputs[0]) ? "the dims stay" : NULL;
-    case OP_transpose: return moves_nothing(n) ? "nothing moves" : NULL;
+    case OP_transpose: return ir_keeps_order(n) ? "nothing moves" : NULL;
     case OP_slice:
         return has_result_dims(n, n->inputs[0]) && attr_int(n, "step") == 1 ? "all is taken" : NULL;
     case OP_concat:

@@ -307,6 +307,8 @@ bool ir_never_dead(const Node *n);
  * over constants, such as learned queries that have seen nothing yet: then the plan is the same
  * whether the batch is a number or a symbol. */
 bool ir_is_attention(const Node *n);
+/* A transposition that moves no axes but such of length 1: a view. */
+bool ir_keeps_order(const Node *n);
 bool ir_is_output(const Value *v);  /* a result of its graph */
 bool ir_single_use(const Value *v); /* exactly one use, and no graph output */
 Value *ir_resolve(Value *v);        /* follows `forward` */

@@ -47,3 +47,14 @@ bool ir_is_attention(const Node *n) {
     return n->op == OP_attention ||
            (n->op == OP_matmul && n->inputs[0]->type.rank > 2 && n->inputs[1]->type.rank > 2);
 }
+
+bool ir_keeps_order(const Node *n) {
+    const IntList *perm = attr_ints(n, "perm");
+    int64_t last = -1;
+    for (int i = 0; i < perm->count; i++) {
+        if (ex_is(n->inputs[0]->type.dims[perm->v[i]], 1)) continue;
+        if (perm->v[i] < last) return false;
+        last = perm->v[i];
+    }
+    return true;
+}

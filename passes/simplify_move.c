@@ -77,18 +77,6 @@ static Value *simplify_view(Node *n) {
     return ir_transpose(n->graph, whole, perm);
 }
 
-/* A transposition that moves only axes of length 1 past others is a view. */
-static bool keeps_order(const Node *n) {
-    const IntList *perm = attr_ints(n, "perm");
-    int64_t last = -1;
-    for (int i = 0; i < perm->count; i++) {
-        if (ex_is(n->inputs[0]->type.dims[perm->v[i]], 1)) continue;
-        if (perm->v[i] < last) return false;
-        last = perm->v[i];
-    }
-    return true;
-}
-
 bool canon_merges(const Node *n, int *from) {
     ExprCx *ex = n->graph->module->ex;
     const Type *x = &n->inputs[0]->type, *view = &n->outputs[0]->type;
@@ -179,7 +167,7 @@ static Value *simplify_transpose(Node *n) {
     Value *x = n->inputs[0];
     const IntList *perm = attr_ints(n, "perm");
     const Type *t = &n->outputs[0]->type;
-    if (keeps_order(n)) return ir_view(n->graph, x, t->rank, t->dims);
+    if (ir_keeps_order(n)) return ir_view(n->graph, x, t->rank, t->dims);
     if (x->node && (ir_op_info(x->node->op)->flags & OPF_ELEMENTWISE))
         return order_before(n, x->node);
     Node *view = producer(x, OP_view), *inner = producer(x, OP_transpose);

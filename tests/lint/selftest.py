@@ -2,6 +2,7 @@
 """The lint tests can fail: each rule is given something that breaks it, and something close that does not."""
 import includes
 import source
+import symbols
 
 
 def main():
@@ -30,6 +31,9 @@ def main():
         assert source.LEFTOVER.search(text), text
     for text in ["TO" + "DOS", "a/wo" + "rk/b", "network/wo" + "rk"]:
         assert not source.LEFTOVER.search(text), text
+    listing = "a.o:\n0000 T f\n0000 T g\n\nb.o:\n0000 T %s\n"
+    assert list(symbols.defined_twice(listing % "f")) == [("a.o", "b.o", "f")]
+    assert not list(symbols.defined_twice(listing % "h"))
     print("every rule fires")
 
 

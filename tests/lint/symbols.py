@@ -4,7 +4,8 @@
     symbols.py libtenon.so ARCHIVE...
 
 The shared runtime exports tenon_* and nothing else and needs only libc, libm, libpthreadpool and libxxhash. Neither it nor the
-archives call what ends the process, prints, or reads the environment.
+archives call what ends the process, prints, or reads the environment. No two members of an archive define the same name: a linker takes
+whichever it meets first and says nothing.
 """
 import re
 import subprocess
@@ -41,7 +42,21 @@ def shared(path):
         yield f"{path}: asks for an executable stack"
 
 
+def defined_twice(listing):
+    """From what nm prints about an archive: (first member, second member, name)."""
+    member, first = "?", {}
+    for line in listing.splitlines():
+        if line.endswith(":"):
+            member = line[:-1]
+        elif line.split():
+            name = line.split()[-1]
+            if first.setdefault(name, member) != member:
+                yield first[name], member, name
+
+
 def archive(path):
+    for one, other, name in defined_twice(run("nm", "--defined-only", "--extern-only", path)):
+        yield f"{path}: both {one} and {other} define {name}"
     member = "?"
     for line in run("nm", "--undefined-only", path).splitlines():
         if line.endswith(":"):
