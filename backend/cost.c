@@ -5,7 +5,7 @@
  *
  *     gemm, matmul, matmul_int   2 |c| k
  *     attention                  2 b h s t (d + e), as if nothing were masked; t: of a band only
- *     conv                       2 |y| |w| / o
+ *     conv                       2 |y| |w| / o, w before any transform
  *     softmax                    5 |y|: largest, difference, exp, sum, quotient
  *     norm                       8 |x|: with a residual, else 7
  *     rotary                     3 per element that is rotated
@@ -70,6 +70,9 @@ static double attention(const TnCall *c) {
 static double conv(const TnCall *c) {
     const TnTensor *y = output(c);
     double channels = y->rank > 1 ? (double)y->dims[1] : 1;
+    const ParamsConv *p = c->params;
+    if (p->flags & TN_CONV_WINOGRAD2)
+        return 2 * elements(y) * (double)(c->operands[1].dims[0] * p->kernel[0] * p->kernel[1]);
     return channels ? 2 * elements(y) * elements(&c->operands[1]) / channels : 0;
 }
 

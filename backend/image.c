@@ -215,14 +215,14 @@ Stored *image_constant(Image *im, TnLayout layout, bool transposed, int parts,
     return add_constant(im, s, &c);
 }
 
-Stored *image_conv_weight(Image *im, TnLayout layout, const Constant *w) {
+Stored *image_conv_weight(Image *im, TnLayout layout, const Constant *w, int winograd) {
     Stored *s = ARENA_NEW(&im->cx->arena, Stored);
-    *s = (Stored){.part = {w}, .parts = 1, .layout = layout, .taps = 1};
+    *s = (Stored){.part = {w}, .parts = 1, .layout = layout, .taps = 1, .winograd = winograd};
     for (int i = 2; i < w->rank; i++) s->taps *= w->dims[i];
     PlanConstant c;
     memset(&c, 0, sizeof c);
     c.rank = 2;
-    c.dims[0] = s->taps * w->dims[1];
-    c.dims[1] = w->dims[0];
+    c.dims[0] = winograd ? w->dims[1] : s->taps * w->dims[1];
+    c.dims[1] = winograd ? tn_winograd_columns(winograd, w->dims[0]) : w->dims[0];
     return add_constant(im, s, &c);
 }

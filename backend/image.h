@@ -27,6 +27,7 @@ typedef struct Stored {
     TnLayout layout;
     bool transposed; /* PANELS16: the parts are [n, k] instead of [k, n] */
     int64_t taps;    /* not 0: the weight [o, c, taps] of a convolution as the matrix [taps c, o] */
+    int winograd;    /* not 0: or transformed, for tiles of so many results a side (pack.h) */
     uint32_t id;     /* in CONSTANTS */
     struct Stored *next;
 } Stored;
@@ -75,8 +76,8 @@ void image_instr(Image *im, const Instr *in);
 /* Adds a constant; its bytes are produced when the plan is written. */
 Stored *image_constant(Image *im, TnLayout layout, bool transposed, int parts,
                        const Constant *const *part);
-/* The weight of a convolution as a matrix [kernel c, o]. */
-Stored *image_conv_weight(Image *im, TnLayout layout, const Constant *w);
+/* The weight of a convolution as a matrix [kernel c, o], or transformed. */
+Stored *image_conv_weight(Image *im, TnLayout layout, const Constant *w, int winograd);
 void image_meta(Image *im, const char *key, const char *value);
 void *table_add(Image *im, Table *t); /* a zeroed record at the end */
 

@@ -88,12 +88,12 @@ View lower_weight(Lower *lo, int parts, const Constant *const *part, bool transp
     return constant_view(lo, *packed);
 }
 
-View lower_conv_weight(Lower *lo, const Constant *w, bool product) {
-    Stored **stored = &lo->layouts[w->id].conv[product];
-    if (!*stored)
-        *stored = image_conv_weight(lo->im, product ? TN_LAYOUT_PANELS16 : TN_LAYOUT_STRIDED, w);
+View lower_conv_weight(Lower *lo, const Constant *w, ConvForm form) {
+    Stored **stored = &lo->layouts[w->id].conv[form];
+    TnLayout layout = form == CONV_ROWS ? TN_LAYOUT_STRIDED : TN_LAYOUT_PANELS16;
+    if (!*stored) *stored = image_conv_weight(lo->im, layout, w, form == CONV_WINOGRAD2 ? 2 : 0);
     View matrix = constant_view(lo, *stored);
-    if (product) return matrix;
+    if (form != CONV_ROWS) return matrix;
     View v = matrix; /* strides of [kernel, c, o], seen as [o, c, kernel] */
     int64_t stride = w->dims[0];
     v.rank = w->rank;

@@ -54,13 +54,21 @@ typedef struct LValue {
     const char *name;
 } LValue;
 
+/* Forms of a convolution's weight [o, c, kernel]. */
+typedef enum ConvForm {
+    CONV_ROWS,      /* the matrix [kernel c, o]; the view is of the weight's own dims */
+    CONV_PANELS,    /* the same, in panels */
+    CONV_WINOGRAD2, /* transformed (pack.h) */
+    CONV_FORMS
+} ConvForm;
+
 /* How the plan stores a constant of the module: see layout.c. */
 typedef struct ConstantLayout {
     /* Its uses: gemm weight, table of rows, anything else; gemm weight in both orientations. */
     bool panels, rows, other, mixed;
     bool transposed;           /* as gemm weight it is [n, k] */
     Stored *packed[2], *plain; /* packed: as [k, n], as [n, k] */
-    Stored *conv[2];           /* as weight of a convolution: plain, in panels */
+    Stored *conv[CONV_FORMS];  /* as weight of a convolution */
 } ConstantLayout;
 
 typedef struct Lower {
@@ -91,9 +99,7 @@ ConstantLayout *layout_constants(Image *im);
 bool layout_packed_only(const ConstantLayout *l);
 /* [k, n] panels; several parts stand side by side along n. */
 View lower_weight(Lower *lo, int parts, const Constant *const *part, bool transposed);
-/* [o, c, kernel] as [kernel c, o], in panels if the convolution is a product (pack.h); else the
- * view is of the weight's own dims. */
-View lower_conv_weight(Lower *lo, const Constant *w, bool product);
+View lower_conv_weight(Lower *lo, const Constant *w, ConvForm form);
 View lower_plain_constant(Lower *lo, const Constant *c);
 /* Vectors one after another. */
 View lower_joined_vector(Lower *lo, int parts, const Constant *const *part);

@@ -130,16 +130,43 @@ static void copy_end(const Node *n, uint32_t *act, uint32_t *flags) {
     *flags = attr_bool(n, "residual_first") ? TN_RESIDUAL_FIRST : 0;
 }
 
-static View conv_weight(Lower *lo, const Value *w, int64_t groups) {
-    const Constant *c = w->constant;
-    if (!c || c->dtype == TN_F64)
-        return w->type.dtype == TN_F64 ? lower_dense(lo, w) : lower_operand(lo, w);
-    return lower_conv_weight(lo, c, tn_conv_is_product(groups, c->dims[0] / groups));
+/* Winograd's filtering pays for 3 x 3 taps of many channels, unless there are hardly any tiles: its
+ * weights are 16/9 times as large. */
+static bool filters_tiles(const Node *n) {
+    const Constant *w = n->inputs[1]->constant;
+    const Type *y = &n->outputs[0]->type;
+    if (w->dtype != TN_F32 || w->rank != 4 || attr_int(n, "groups") != 1) return false;
+    if (w->dims[0] < 2 * TN_PANEL || w->dims[1] < 64 || w->dims[1] % TN_PANEL) return false;
+    for (int i = 0; i < 2; i++) {
+        int64_t extent;
+        if (w->dims[2 + i] != 3 || attr_ints(n, "strides")->v[i] != 1 ||
+            attr_ints(n, "dilations")->v[i] != 1 ||
+            (ex_const(y->dims[2 + i], &extent) && extent < 6))
+            return false;
+    }
+    return true;
+}
+
+static ConvForm conv_form(const Node *n) {
+    int64_t groups = attr_int(n, "groups");
+    if (filters_tiles(n)) return CONV_WINOGRAD2;
+    bool product = tn_conv_is_product(groups, n->inputs[1]->constant->dims[0] / groups);
+    return product ? CONV_PANELS : CONV_ROWS;
+}
+
+static bool is_stored_weight(const Value *w) {
+    return w->constant && w->constant->dtype != TN_F64;
+}
+
+static View conv_weight(Lower *lo, const Node *n) {
+    const Value *w = n->inputs[1];
+    if (is_stored_weight(w)) return lower_conv_weight(lo, w->constant, conv_form(n));
+    return w->type.dtype == TN_F64 ? lower_dense(lo, w) : lower_operand(lo, w);
 }
 
 void lower_conv(Lower *lo, Node *n) {
     int64_t groups = attr_int(n, "groups");
-    View in[4] = {lower_operand(lo, n->inputs[0]), conv_weight(lo, n->inputs[1], groups),
+    View in[4] = {lower_operand(lo, n->inputs[0]), conv_weight(lo, n),
                   lower_dense(lo, operand(n, 2)), lower_operand(lo, operand(n, 3))};
     if (in[1].layout == TN_LAYOUT_STRIDED && in[1].dtype != in[0].dtype)
         tn_fail(lo->cx, TN_E_UNSUPPORTED, "a convolution of %s with weights of %s",
@@ -149,6 +176,8 @@ void lower_conv(Lower *lo, Node *n) {
     ParamsConv p = {.spatial = (uint32_t)spatial, .groups = (uint32_t)groups};
     copy_end(n, &p.activation, &p.flags);
     const Constant *w = n->inputs[1]->constant;
+    if (is_stored_weight(n->inputs[1]) && conv_form(n) == CONV_WINOGRAD2)
+        p.flags |= TN_CONV_WINOGRAD2;
     for (int i = 0; i < spatial && in[1].layout == TN_LAYOUT_PANELS16; i++)
         p.kernel[i] = (uint32_t)w->dims[2 + i];
     copy_ints(lo, attr_ints(n, "strides"), 0, spatial, p.stride);

@@ -101,7 +101,34 @@ static void pack_rows(Image *im, const Stored *s, PackSink *sink, void *user) {
     }
 }
 
+/* A weight w[o, c, 3, 3] as Winograd's filtering uses it: element (a, b) of G w G'. */
+static void pack_winograd(Image *im, const Stored *s, PackSink *sink, void *user) {
+    static const double g[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+    const Constant *w = s->part[0];
+    int64_t channels = w->dims[1], outputs = w->dims[0], side = s->winograd + 2;
+    size_t bytes = (size_t)(channels * TN_PANEL) * sizeof(float);
+    float *panel = arena_alloc(&im->cx->arena, bytes + 1);
+    for (int64_t e = 0; e < side * side; e++)
+        for (int64_t o = 0; o < outputs; o += TN_PANEL) {
+            memset(panel, 0, bytes);
+            for (int64_t j = 0; j < TN_PANEL && o + j < outputs; j++)
+                for (int64_t c = 0; c < channels; c++) {
+                    float tap[9];
+                    double sum = 0;
+                    memcpy(tap, (const float *)w->data + ((o + j) * channels + c) * 9, sizeof tap);
+                    for (int i = 0; i < 9; i++)
+                        sum += g[e / side][i / 3] * g[e % side][i % 3] * (double)tap[i];
+                    panel[c * TN_PANEL + j] = (float)sum;
+                }
+            sink(user, panel, bytes);
+        }
+}
+
 void pack_constant(Image *im, const Stored *s, PackSink *sink, void *user) {
+    if (s->winograd) {
+        pack_winograd(im, s, sink, user);
+        return;
+    }
     if (s->layout == TN_LAYOUT_PANELS16) {
         pack_panels(im, s, sink, user);
         return;

@@ -284,7 +284,8 @@ static int64_t conv_kernel(const ParamsConv *p, const TnTensor *k, int axis) {
     return k->layout == TN_LAYOUT_STRIDED ? k->dims[2 + axis] : p->kernel[axis];
 }
 
-/* w is [o, c / groups, kernel] or, in panels, [kernel c / groups, o]; *taps = kernel c / groups. */
+/* w is [o, c / groups, kernel] or, in panels, [kernel c / groups, o], or transformed (pack.h);
+ * *taps = kernel c / groups. */
 static bool conv_weights(const Why *w, const ParamsConv *p, const TnTensor *x, const TnTensor *k,
                          const TnTensor *y, int64_t *taps) {
     int64_t channels = x->dims[1] / p->groups;
@@ -295,6 +296,10 @@ static bool conv_weights(const Why *w, const ParamsConv *p, const TnTensor *x, c
         int64_t kernel = conv_kernel(p, k, i);
         if (kernel < 1 || !tn_mul_i64(*taps, kernel, taps)) return misfit_pair(w, "kernel", x, k);
     }
+    if (p->flags & TN_CONV_WINOGRAD2)
+        return (channels % TN_PANEL == 0 && k->dims[0] == channels &&
+                k->dims[1] == tn_winograd_columns(2, y->dims[1])) ||
+               misfit_pair(w, "transformed weights and y", k, y);
     if (k->layout != TN_LAYOUT_STRIDED)
         return (k->dims[0] == *taps && k->dims[1] == y->dims[1]) ||
                misfit_pair(w, "weights in panels and y", k, y);

@@ -31,6 +31,17 @@ static inline int64_t tn_panels_index(int64_t big_k, int64_t k, int64_t n) {
     return ((n / TN_PANEL) * big_k + k) * TN_PANEL + n % TN_PANEL;
 }
 
+/* Weights w[O, C, 3, 3] of a convolution by Winograd's filtering with tiles of m x m results
+ * (kernels/conv_winograd.c) are G w[o, c] G', a matrix of (m + 2)^2 elements for each pair. They
+ * are stored as a matrix of C rows, element after element: element (i, j) of output o is column
+ *
+ *     (i (m + 2) + j) O + o        with O rounded up to whole panels
+ *
+ * C is a multiple of TN_PANEL. How many columns there are: */
+static inline int64_t tn_winograd_columns(int64_t m, int64_t outputs) {
+    return (m + 2) * (m + 2) * ((outputs + TN_PANEL - 1) / TN_PANEL * TN_PANEL);
+}
+
 /* Whether a convolution is a product with its weights as a matrix [kernel C, O], rather than a sum
  * over taps of a few channels: groups with few outputs would leave most of a panel's columns
  * unused. */

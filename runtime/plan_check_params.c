@@ -30,15 +30,15 @@ static bool check_ParamsNone(PlanCheck *c, const PlanInstruction *i, const void 
 }
 
 /* How a gemm or a convolution ends. */
-static bool check_end(PlanCheck *c, uint32_t activation, uint32_t flags) {
-    return (activation < TN_ACT_COUNT && !(flags & ~TN_RESIDUAL_FIRST)) ||
+static bool check_end(PlanCheck *c, uint32_t activation, uint32_t flags, uint32_t known) {
+    return (activation < TN_ACT_COUNT && !(flags & ~(known | TN_RESIDUAL_FIRST))) ||
            plan_invalid(c, "activation %u, flags 0x%x", activation, flags);
 }
 
 static bool check_ParamsGemm(PlanCheck *c, const PlanInstruction *i, const void *record) {
     const ParamsGemm *p = record;
     (void)i;
-    return check_end(c, p->activation, p->flags);
+    return check_end(c, p->activation, p->flags, 0);
 }
 
 static bool check_ParamsMatmul(PlanCheck *c, const PlanInstruction *i, const void *record) {
@@ -167,6 +167,18 @@ static bool check_wide_float(PlanCheck *c, const PlanInstruction *i) {
            plan_invalid(c, "%s of %s", tn_instr(i->opcode)->name, tn_dtype_name(t));
 }
 
+/* Winograd's transforms are of 3 x 3 taps that are neighbours, as are the results. */
+static bool check_winograd(PlanCheck *c, const ParamsConv *p, const PlanView *w) {
+    if (!(p->flags & TN_CONV_WINOGRAD2)) return true;
+    if (w->layout != TN_LAYOUT_PANELS16 || w->dtype != TN_F32 || p->spatial != 2 || p->groups != 1)
+        return plan_invalid(c, "transformed weights of layout %d, %u groups", w->layout, p->groups);
+    for (int a = 0; a < 2; a++)
+        if (p->kernel[a] != 3 || p->stride[a] != 1 || p->dilation[a] != 1)
+            return plan_invalid(c, "transformed weights of kernel %u, stride %u, dilation %u",
+                                p->kernel[a], p->stride[a], p->dilation[a]);
+    return true;
+}
+
 static bool check_ParamsConv(PlanCheck *c, const PlanInstruction *i, const void *record) {
     const ParamsConv *p = record;
     if (p->spatial < 1 || p->spatial > 3 || p->groups < 1)
@@ -189,7 +201,8 @@ static bool check_ParamsConv(PlanCheck *c, const PlanInstruction *i, const void 
     bool residual = i->inputs > 3 && plan_operand(c->plan, i, 3);
     if (x->dtype == TN_F64 && (p->activation != TN_ACT_NONE || residual))
         return plan_invalid(c, "activation or residual of f64");
-    return check_end(c, p->activation, p->flags) && check_wide_float(c, i);
+    return check_end(c, p->activation, p->flags, TN_CONV_WINOGRAD2) && check_winograd(c, p, w) &&
+           check_wide_float(c, i);
 }
 
 /* Strides and dilations of the first axes. */

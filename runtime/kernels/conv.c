@@ -12,9 +12,9 @@
  * the form, else a copy with the padding written out: places one after another, the channels of
  * each side by side. A result's taps are then runs of floats at places that are the same for all
  * results, relative to its first. Many channels are a product of the windows with the weights,
- * several results by several vectors of outputs at once (conv_product.c). Where groups have few
- * outputs, as in a depthwise convolution, lanes are outputs of neighbouring groups
- * (conv_channels.c). */
+ * several results by several vectors of outputs at once (conv_product.c), or of what becomes of
+ * both by a transform (conv_winograd.c). Where groups have few outputs, as in a depthwise
+ * convolution, lanes are outputs of neighbouring groups (conv_channels.c). */
 #include "runtime/kernels/conv.h"
 #include "runtime/kernels/family.h"
 #include "runtime/kernels/loop.h"
@@ -23,7 +23,8 @@
 
 TN_FAMILY(conv);
 
-#define WINDOW_FLOATS 65536 /* of a window, about: it stays in the cache */
+#define WINDOW_FLOATS 65536  /* of a window, about: it stays in the cache */
+#define TILES_FLOATS  131072 /* of the tiles of a patch, about */
 
 /* Spreads the spatial axes of a tensor over DEPTH, HEIGHT, WIDTH; missing ones are extent 1. */
 static void spatial_axes(const TnTensor *t, int64_t *dims, int64_t *strides) {
@@ -65,6 +66,7 @@ static ConvShape operands_of(const TnCall *call) {
                    .groups = params->groups,
                    .activation = (TnActivation)params->activation,
                    .residual_first = params->flags & TN_RESIDUAL_FIRST,
+                   .winograd = params->flags & TN_CONV_WINOGRAD2 ? 2 : 0,
                    .taps = 1};
     s.bias = call->inputs > 2 ? call->operands[2].data : NULL;
     s.channels = x->dims[1] / s.groups;
@@ -97,6 +99,7 @@ static bool unpadded(const ConvShape *s, int axis) {
 /* Windows of a product are read in x if nothing is padded and the channels of a place are side by
  * side, and if runs are long. Those of neighbouring groups may be padded but for DEPTH. */
 static bool readable(const ConvShape *s) {
+    if (s->winograd) return s->x_strides[1] == 1;
     if (!unpadded(s, DEPTH)) return false;
     if (s->product) {
         bool runs = s->kernel[WIDTH] == 1 || s->x_strides[2 + WIDTH] == s->channels;
@@ -140,9 +143,41 @@ static void shrink_patches(ConvShape *s, int64_t results, int64_t least, int64_t
     }
 }
 
+/* Patches of whole tiles, about `tiles` of them. */
+static void cut_tiles(ConvShape *s, int64_t tiles) {
+    int64_t m = s->winograd, across = TN_CEIL_DIV(s->out[WIDTH], m);
+    int64_t down = TN_CEIL_DIV(s->out[HEIGHT], m);
+    across = TN_CEIL_DIV(across, TN_CEIL_DIV(across, tiles));
+    int64_t rows = conv_smaller(tiles / across > 1 ? tiles / across : 1, down);
+    rows = TN_CEIL_DIV(down, TN_CEIL_DIV(down, rows));
+    s->width = s->strip = across * m;
+    s->rows = rows * m;
+    s->column_patches = TN_CEIL_DIV(s->out[WIDTH], s->width);
+    s->row_patches = TN_CEIL_DIV(s->out[HEIGHT], s->rows);
+    s->input_rows = s->rows + 2;
+    s->input_columns = s->width + 2;
+}
+
+/* Tiles of a patch stay in L2, but weights that don't are read once per patch. */
+static void choose_tiles(ConvShape *s, int64_t want) {
+    int64_t side = s->winograd + 2;
+    int64_t tiles = TILES_FLOATS / (side * side * (s->channels + 2 * TN_PANEL));
+    int64_t groups = TN_CEIL_DIV(s->outputs, TN_PANEL * TN_FN(tile_kernels).tall.panels);
+    tiles = tiles > 96 ? 96 : tiles < 48 ? 48 : tiles;
+    cut_tiles(s, tiles);
+    for (; tiles > 24 && patches(s) < want; tiles /= 2) cut_tiles(s, tiles / 2);
+    s->splits = conv_smaller(TN_CEIL_DIV(groups, 2), TN_CEIL_DIV(want, patches(s)));
+}
+
 /* Large patches read weights less often and copy fewer places twice. */
 static void choose_patches(ConvShape *s, int64_t want) {
     s->splits = 1;
+    if (s->winograd) {
+        s->sets = 1;
+        s->pitch = s->channels;
+        choose_tiles(s, want);
+        return;
+    }
     if (s->product) {
         s->sets = s->groups;
         s->pitch = s->channels;
@@ -167,6 +202,7 @@ static void choose_patches(ConvShape *s, int64_t want) {
 static double nanoseconds(const ConvShape *s) {
     double results = (double)tensor_elements(&s->call->operands[s->call->inputs]);
     double flops = 2 * results * (double)(s->taps * s->channels);
+    if (s->winograd) flops *= 0.6;
     return (s->product ? flops : 3 * flops) / TILE_FLOPS_PER_NS + 1000;
 }
 
@@ -189,9 +225,10 @@ void TN_FN(conv_plan)(TnCall *call) {
     ConvShape s = shape_of(call);
     call->tasks = patches(&s) * s.splits;
     call->work = (int64_t)nanoseconds(&s);
-    call->scratch_bytes =
-        (size_t)TN_FN(conv_window_floats)(&s) * sizeof(float) +
-        (s.product ? TN_FN(conv_product_scratch)(&s) : TN_FN(conv_channels_scratch)(&s));
+    call->scratch_bytes = (size_t)TN_FN(conv_window_floats)(&s) * sizeof(float) +
+                          (s.winograd  ? TN_FN(conv_winograd_scratch)(&s)
+                           : s.product ? TN_FN(conv_product_scratch)(&s)
+                                       : TN_FN(conv_channels_scratch)(&s));
 }
 
 static ConvPatch patch_of(const ConvShape *s, int64_t unit) {
@@ -216,7 +253,9 @@ void TN_FN(conv_run)(const TnCall *call, int64_t task, void *scratch) {
     }
     ConvShape s = shape_of(call);
     ConvPatch p = patch_of(&s, task / s.splits);
-    if (s.product)
+    if (s.winograd)
+        TN_FN(conv_winograd)(&s, &p, task % s.splits, scratch);
+    else if (s.product)
         TN_FN(conv_product)(&s, &p, task % s.splits, scratch);
     else
         TN_FN(conv_channels)(&s, &p, scratch);

@@ -30,7 +30,8 @@ typedef struct ConvShape {
     TnActivation activation;
     bool residual_first;
     int64_t taps;  /* places of the kernel */
-    bool product;  /* conv_product.c does it, else conv_channels.c */
+    bool product;  /* conv_product.c does it, else conv_channels.c; ... */
+    int winograd;  /* ... conv_winograd.c: by tiles of so many results a side; 0: not */
     bool in_place; /* windows, or most of them, are read in x */
     int64_t sets;  /* channels are dealt out to: the groups, or blocks of `block` outputs */
     int64_t block;
@@ -70,6 +71,10 @@ ConvWindow TN_FN(conv_copy)(const ConvShape *s, const ConvPatch *p, float *scrat
 /* conv_product.c: the results of a patch for one of `splits` parts of its channels */
 size_t TN_FN(conv_product_scratch)(const ConvShape *s);
 void TN_FN(conv_product)(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch);
+
+/* conv_winograd.c: as conv_product */
+size_t TN_FN(conv_winograd_scratch)(const ConvShape *s);
+void TN_FN(conv_winograd)(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch);
 
 /* conv_channels.c */
 size_t TN_FN(conv_channels_scratch)(const ConvShape *s);

@@ -1,6 +1,6 @@
 /* conv on every ISA against plain loops: 1 to 3 spatial axes, groups, strides, dilation, padding on
  * either side, extents around vector and tile edges, operands in every order of memory, weights in
- * panels of every type, every way to end, f32 and f64. */
+ * panels of every type or transformed, every way to end, f32 and f64. */
 #include "tests/kernels/panels.h"
 #include "tests/kernels/views.h"
 
@@ -18,6 +18,7 @@ typedef struct Case {
     Order x, y, w;
     bool residual, residual_first;
     uint32_t act;
+    int winograd; /* weights are transformed for tiles of so many results a side; 0: not */
 } Case;
 
 static double at(const TnTensor *t, const int64_t *index) {
@@ -46,6 +47,41 @@ static double expected(const Case *c, const TnTensor *x, const TnTensor *w, cons
         sum += term;
         *size += fabs(term);
     }
+    return sum;
+}
+
+/* Winograd's transforms for tiles of 2 x 2, as published (Lavin and Gray, 2015). */
+static const double weights_by[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+static const double places_by[4][4] = {{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, 1, 0, -1}};
+static const double results_by[2][4] = {{1, 1, 1, 0}, {0, 1, -1, -1}};
+
+/* Element (a, b) of G w G', or of |G| |w| |G'|. */
+static double transformed_weight(const TnTensor *w, int64_t o, int64_t c, int a, int b, bool size) {
+    double sum = 0;
+    for (int i = 0; i < 9; i++) {
+        double term =
+            weights_by[a][i / 3] * weights_by[b][i % 3] * at(w, (int64_t[]){o, c, i / 3, i % 3});
+        sum += size ? fabs(term) : term;
+    }
+    return sum;
+}
+
+/* What the rounding errors of one result are relative to: the sum of the absolute values of
+ * everything that is added or subtracted on the way, |A'| [(|G||w||G'|) * (|B'||d||B|)] |A|. */
+static double winograd_size(const Case *c, const TnTensor *x, const TnTensor *w, const int64_t *y) {
+    int64_t row = y[2] / 2 * 2 - c->pad_begin[0], column = y[3] / 2 * 2 - c->pad_begin[1];
+    double sum = 0;
+    for (int64_t k = 0; k < c->channels; k++)
+        for (int e = 0; e < 16; e++) {
+            double place = 0, by = results_by[y[2] % 2][e / 4] * results_by[y[3] % 2][e % 4];
+            for (int i = 0; i < 16; i++) {
+                int64_t h = row + i / 4, v = column + i % 4;
+                double factor = places_by[e / 4][i / 4] * places_by[e % 4][i % 4];
+                if (factor != 0 && h >= 0 && h < c->in[0] && v >= 0 && v < c->in[1])
+                    place += fabs(factor * at(x, (int64_t[]){y[0], k, h, v}));
+            }
+            if (by != 0) sum += place * transformed_weight(w, y[1], k, e / 4, e % 4, true);
+        }
     return sum;
 }
 
@@ -83,6 +119,22 @@ static TnTensor panels_of(const Case *c, const View *w) {
     return t;
 }
 
+/* The weights as pack.h lays them out for Winograd's filtering. */
+static TnTensor transformed(const Case *c, const View *w) {
+    int64_t o = w->t.dims[0], columns = tn_winograd_columns(2, o), each = columns / 16;
+    float *matrix = calloc((size_t)(c->channels * columns), sizeof *matrix);
+    for (int64_t k = 0; k < c->channels; k++)
+        for (int64_t j = 0; j < o; j++)
+            for (int e = 0; e < 16; e++)
+                matrix[k * columns + e * each + j] =
+                    (float)transformed_weight(&w->t, j, k, e / 4, e % 4, false);
+    TnTensor t = dense(pack_panels(matrix, c->channels, columns), TN_F32, 2,
+                       (int64_t[]){c->channels, columns});
+    free(matrix);
+    t.layout = TN_LAYOUT_PANELS16;
+    return t;
+}
+
 typedef struct Operands {
     View x, w, bias, residual, y;
     TnTensor panels;
@@ -113,7 +165,10 @@ static Operands operands_of(const Case *c, TnDType t, uint32_t *random) {
     o.bias = view_new(t, 1, &yd[1], NULL);
     View *all[] = {&o.x, &o.w, &o.bias, &o.residual};
     for (int i = 0; i < 4; i++) view_randomise(all[i], random);
-    if (c->panels) o.panels = panels_of(c, &o.w);
+    if (c->winograd)
+        o.panels = transformed(c, &o.w), o.params.flags |= TN_CONV_WINOGRAD2;
+    else if (c->panels)
+        o.panels = panels_of(c, &o.w);
     if (!c->bias) o.bias.t.data = NULL;
     if (!c->residual) o.residual.t.data = NULL;
     return o;
@@ -124,6 +179,7 @@ static void check_results(const Case *c, const Operands *o, uint32_t seed) {
         int64_t index[5];
         view_index(&o->y.t, i, index);
         double size = 1, want = expected(c, &o->x.t, &o->w.t, index, &size);
+        if (c->winograd) size = 1 + winograd_size(c, &o->x.t, &o->w.t, index);
         want += c->bias ? at(&o->bias.t, &index[1]) : 0;
         want = ended(want, c->act, c->residual ? at(&o->residual.t, index) : 0, c->residual_first);
         double got = at(&o->y.t, index), near = c->wide ? 1e-14 : 1e-6;
@@ -335,6 +391,32 @@ static void known_layers(void **state) {
         }
 }
 
+/* Tiles at every edge, results that fill theirs or not, patches and columns dealt out to tasks. */
+static void winograd(void **state) {
+    (void)state;
+    FOR_EACH_ISA(isa)
+    for (uint32_t seed = 0; seed < 60; seed++) {
+        uint32_t random = seed;
+        Case c = {.spatial = 2,
+                  .batch = 1 + pick(&random, 2),
+                  .groups = 1,
+                  .channels = 16 * (1 + pick(&random, 3)),
+                  .outputs = 1 + pick(&random, 70),
+                  .kernel = {3, 3},
+                  .stride = {1, 1},
+                  .dilation = {1, 1},
+                  .winograd = 2};
+        for (int i = 0; i < 2; i++) {
+            c.pad_begin[i] = pick(&random, 3), c.pad_end[i] = pick(&random, 3);
+            c.in[i] = 3 + pick(&random, pick(&random, 3) ? 9 : 60);
+        }
+        random_form(&c, &random);
+        c.wide = false;
+        c.panels = TN_F32;
+        check_case(isa, &c, seed);
+    }
+}
+
 /* No channels: the sums are empty. */
 static void no_channels(void **state) {
     (void)state;
@@ -360,6 +442,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_shapes),
         cmocka_unit_test(known_layers),
+        cmocka_unit_test(winograd),
         cmocka_unit_test(no_channels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
