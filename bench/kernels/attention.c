@@ -1,0 +1,77 @@
+/* attention: whole sequences, as a fused projection leaves q, k and v, and single queries over the
+ * keys and values of a state. */
+#include <stdio.h>
+#include "bench/kernels/bench.h"
+
+typedef struct Shape {
+    const char *name;
+    int64_t queries, keys, heads, kv_heads, width;
+    bool causal, state;
+    double target; /* with one thread; 2 threads: 95 % of twice that */
+} Shape;
+
+static const Shape shapes[] = {
+    {"16", 16, 16, 12, 12, 64, false, false, 0},
+    {"128", 128, 128, 12, 12, 64, false, false, 0.77},
+    {"197", 197, 197, 12, 12, 64, false, false, 0.70},
+    {"512", 512, 512, 12, 12, 64, false, false, 0.80},
+    {"1500", 1500, 1500, 6, 6, 64, false, false, 0.82},
+    {"128 causal", 128, 128, 12, 12, 64, true, false, 0},
+    {"512 causal", 512, 512, 12, 12, 64, true, false, 0},
+    {"512 causal gqa 12/4", 512, 512, 12, 4, 64, true, false, 0},
+    {"64 width 32 heads 24", 64, 64, 24, 24, 32, false, false, 0},
+    {"decode past 64", 1, 65, 12, 12, 64, true, true, 0},
+    {"decode past 1024", 1, 1025, 12, 12, 64, true, true, 0},
+    {"decode past 1024 gqa 12/4", 1, 1025, 12, 4, 64, true, true, 0},
+};
+
+/* Rows of a fused projection [t, q + k + v], or of a state [heads, t, d], which a run reads from
+ * memory. */
+static TnTensor keys(const Shape *s, float *data, int64_t row) {
+    int64_t dims[] = {1, s->keys, s->kv_heads, s->width};
+    TnTensor t = bench_dense(data, TN_F32, 4, dims);
+    t.strides[1] = s->state ? s->width : row;
+    t.strides[2] = s->state ? s->keys * s->width : s->width;
+    return t;
+}
+
+static void one(Bench *b, const Shape *s) {
+    ParamsAttention params = {.scale = 0.125f,
+                              .mask_value = -3.4028235e38f,
+                              .window_left = -1,
+                              .window_right = -1,
+                              .flags = s->causal ? TN_ATTENTION_CAUSAL : 0};
+    int64_t d = s->width, q_row = s->heads * d, kv_row = s->kv_heads * d, row = q_row + 2 * kv_row;
+    int64_t dims[] = {1, s->queries, s->heads, d};
+    double pairs = (double)s->queries * (double)s->keys;
+    if (s->causal) pairs -= 0.5 * (double)s->queries * (double)(s->queries - 1);
+    Case c = {.opcode = TN_OP_attention,
+              .params = &params,
+              .inputs = 6,
+              .outputs = 1,
+              .scalars = {s->keys - s->queries},
+              .scalar_count = 1,
+              .flops = 4 * pairs * (double)q_row,
+              .bytes = 8.0 * (double)(s->queries * q_row + s->keys * kv_row),
+              .target = {s->target, 0.95 * s->target}};
+    snprintf(c.name, sizeof c.name, "attention %s", s->name);
+    float *kv = s->state ? b->weights : b->activations + q_row;
+    c.operands[0] = bench_dense(b->activations, TN_F32, 4, dims);
+    if (!s->state) c.operands[0].strides[1] = row;
+    c.operands[1] = keys(s, kv, row);
+    c.operands[2] = keys(s, s->state ? kv + s->keys * kv_row : kv + kv_row, row);
+    for (int i = 3; i < 6; i++) c.operands[i] = bench_absent();
+    c.operands[6] = bench_dense(b->result, TN_F32, 4, dims);
+    if (s->state) {
+        c.cold = 1u << 1 | 1u << 2;
+        c.cold_bytes = (size_t)(8 * s->keys * kv_row);
+    } else {
+        c.span = (size_t)c.bytes;
+    }
+    if (b->isa != TN_ISA_AVX512) c.target[0] = c.target[1] = 0;
+    bench_case(b, &c);
+}
+
+void bench_attention(Bench *b) {
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) one(b, &shapes[i]);
+}

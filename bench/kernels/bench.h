@@ -1,0 +1,95 @@
+/* Times kernels against what the machine can do at the same moment.
+ *
+ *     bench_kernels [--isa NAME] [--threads N] [--seconds S] [--below] [--json] [FILTER...]
+ *
+ * A family (a file beside this one) is a table of cases and a function that makes a Case of each
+ * and hands it to bench_case. That measures rounds of the kernel between looks at the machine
+ * (bench/roofline), best of each, and prints a row with one figure:
+ *
+ *     roof    the least time that peak arithmetic and the memory's bandwidth allow, over the time
+ *     cycles  per 16 elements; the clock is counted in the same rounds
+ *     us      microseconds
+ *
+ * "cold" cases take their weights from 256 MB in turn, as a model does; "hot" ones use the same
+ * again and again, and what bounds them is the bandwidth of where a working set of their size lies.
+ * A case has a target where there is a figure that it should reach (on the widest instruction set,
+ * but for products): a row that does not is marked. */
+#ifndef TENON_BENCH_KERNELS_BENCH_H
+#define TENON_BENCH_KERNELS_BENCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "bench/roofline/roofline.h"
+#include "runtime/instrs.h"
+#include "runtime/kernels.h"
+#include "runtime/pack.h"
+#include "runtime/params.h"
+
+typedef struct Bench {
+    TnIsa isa;
+    TnPool *pool; /* NULL with one thread */
+    int threads;
+    double seconds; /* per case */
+    bool json, below;
+    char **filters;
+    int filter_count;
+    int printed;
+    RooflineProbe probe;
+    float *weights, *activations, *more, *result; /* WEIGHT_BYTES, then SMALL_BYTES each */
+} Bench;
+
+static const size_t WEIGHT_BYTES = 256u << 20, SMALL_BYTES = 64u << 20;
+
+typedef enum Figure { FIGURE_ROOF, FIGURE_CYCLES, FIGURE_MICROSECONDS } Figure;
+
+enum { MAX_CASE_OPERANDS = 8 };
+typedef struct Case {
+    char name[64]; /* "gemm 128x768x768 cold": begins with the family */
+    int opcode;
+    const void *params;
+    TnTensor operands[MAX_CASE_OPERANDS]; /* inputs, then outputs */
+    int inputs, outputs;
+    int64_t scalars[6];
+    int scalar_count;
+    double flops, bytes; /* of one run: what the machine must do at the least */
+    RooflineType type;   /* of the arithmetic */
+    size_t span;         /* bytes the run goes through; 0: more than any cache */
+    bool copies;         /* bytes are as many written as read: bounded by copying, not by reading */
+    unsigned cold;       /* bit i: operand i is taken from the weights in turn */
+    size_t cold_bytes;   /* from one of its places to the next */
+    Figure figure;
+    double elements;  /* for FIGURE_CYCLES */
+    double target[2]; /* with one thread, with more; 0: none */
+} Case;
+
+/* Measures and prints the case if it is wanted. */
+void bench_case(Bench *b, Case *c);
+/* Whether a case of this name is. */
+bool bench_wants(const Bench *b, const char *name);
+/* Microseconds that a parallel region of nothing takes while the workers are awake. */
+void bench_region(Bench *b);
+
+typedef struct Measured {
+    double seconds;             /* best time of one run */
+    double flops, bytes, clock; /* of the machine, per second: best seen; 0: not looked at */
+} Measured;
+/* table.c: one row, or one element of the JSON array. */
+void bench_print(Bench *b, const Case *c, const Measured *m);
+
+/* The families. */
+void bench_gemm(Bench *b);
+void bench_attention(Bench *b);
+void bench_conv(Bench *b);
+void bench_map(Bench *b);
+void bench_rows(Bench *b);
+void bench_move(Bench *b);
+void bench_window(Bench *b);
+
+/* --- operands --- */
+TnTensor bench_dense(void *data, TnDType dtype, int rank, const int64_t *dims);
+TnTensor bench_absent(void);
+/* An image [1, c, h, w] that lies channels last. */
+TnTensor bench_image(float *data, int64_t c, int64_t h, int64_t w);
+double bench_bytes(const TnTensor *t);
+
+#endif

@@ -1,0 +1,84 @@
+/* gemm: products of activations with packed weights, [m, k] x [k, n]. Few rows read the weights as
+ * fast as memory gives them; many keep the multipliers busy. */
+#include <stdio.h>
+#include "bench/kernels/bench.h"
+
+/* How weights are stored. */
+typedef struct Form {
+    const char *name;
+    TnDType dtype;
+    TnLayout layout;
+    RooflineType type;
+} Form;
+
+static const Form forms[] = {
+    {"gemm", TN_F32, TN_LAYOUT_PANELS16, ROOFLINE_F32},
+};
+
+/* Least rows, and the share of the roof that cold products of so many rows should reach. */
+typedef struct Target {
+    int64_t rows;
+    double one, more;
+} Target;
+
+static const Target f32_targets[] = {{64, 0.92, 0.90}, {32, 0.88, 0.80}, {16, 0.85, 0.80},
+                                     {5, 0, 0},        {2, 0.88, 0.85},  {1, 0.92, 0.85}},
+                    bf16_targets[] = {{128, 0.92, 0.90}, {1, 0, 0}},
+                    avx2_targets[] = {{64, 0.88, 0.88}, {1, 0, 0}};
+
+static void set_target(const Bench *b, Case *c, const Form *f, int64_t m) {
+    if (b->isa == TN_ISA_SCALAR) return;
+    const Target *t = f->type == ROOFLINE_BF16  ? bf16_targets
+                      : b->isa == TN_ISA_AVX512 ? f32_targets
+                                                : avx2_targets;
+    while (m < t->rows) t++;
+    c->target[0] = t->one;
+    c->target[1] = t->more;
+}
+
+static void product(Bench *b, const Form *f, int64_t m, int64_t n, int64_t k, bool cold,
+                    TnActivation act) {
+    ParamsGemm params = {.activation = act};
+    int64_t panel = TN_PANEL, stored[] = {k, n}, size = (int64_t)tn_dtype_size(f->dtype);
+    int64_t weights = (n + panel - 1) / panel * panel * k * size;
+    Case c = {.opcode = TN_OP_gemm,
+              .params = &params,
+              .inputs = 4,
+              .outputs = 1,
+              .flops = 2.0 * (double)(m * n * k),
+              .bytes = (double)weights,
+              .type = f->type,
+              .span = cold ? 0 : (size_t)(weights + 4 * m * (n + k)),
+              .cold = cold ? 1u << 1 : 0,
+              .cold_bytes = (size_t)weights};
+    snprintf(c.name, sizeof c.name, "%s%s %lldx%lldx%lld %s", f->name,
+             act == TN_ACT_GELU ? "+gelu" : "", (long long)m, (long long)n, (long long)k,
+             cold ? "cold" : "hot");
+    c.operands[0] = bench_dense(b->activations, TN_F32, 2, (int64_t[]){m, k});
+    c.operands[1] = bench_dense(b->weights, f->dtype, 2, stored);
+    c.operands[1].layout = (uint8_t)f->layout;
+    c.operands[2] = act ? bench_dense(b->more, TN_F32, 1, &n) : bench_absent();
+    c.operands[3] = bench_absent();
+    c.operands[4] = bench_dense(b->result, TN_F32, 2, (int64_t[]){m, n});
+    if (cold && !act) set_target(b, &c, f, m);
+    bench_case(b, &c);
+}
+
+static void products(Bench *b, const Form *f) {
+    static const int64_t rows[] = {1, 2, 4, 8, 16, 32, 64, 128, 197, 1500};
+    static const int64_t weights[][2] = {{768, 768}, {2304, 768}, {3072, 768}, {768, 3072}};
+    static const int64_t hot[][3] = {{1, 768, 768},    {16, 768, 768},   {128, 768, 768},
+                                     {128, 3072, 768}, {128, 768, 3072}, {1500, 384, 384},
+                                     {3136, 96, 384},  {3136, 384, 96},  {49, 3072, 768},
+                                     {12, 768, 768},   {64, 64, 128}};
+    for (size_t w = 0; w < sizeof weights / sizeof *weights; w++)
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+            product(b, f, rows[i], weights[w][0], weights[w][1], true, TN_ACT_NONE);
+    product(b, f, 128, 3072, 768, true, TN_ACT_GELU);
+    for (size_t i = 0; i < sizeof hot / sizeof *hot; i++)
+        product(b, f, hot[i][0], hot[i][1], hot[i][2], false, TN_ACT_NONE);
+}
+
+void bench_gemm(Bench *b) {
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) products(b, &forms[i]);
+}

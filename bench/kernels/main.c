@@ -1,0 +1,112 @@
+/* bench_kernels: options, memory, and the families in turn; see bench.h. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "bench/kernels/bench.h"
+
+enum { MAX_THREADS = 64 };
+
+TnTensor bench_dense(void *data, TnDType dtype, int rank, const int64_t *dims) {
+    TnTensor t = {.data = data, .rank = rank, .dtype = (uint8_t)dtype};
+    int64_t stride = 1;
+    for (int i = rank - 1; i >= 0; i--) {
+        t.dims[i] = dims[i];
+        t.strides[i] = stride;
+        stride *= dims[i];
+    }
+    return t;
+}
+
+TnTensor bench_absent(void) {
+    return (TnTensor){.dtype = TN_NONE};
+}
+
+TnTensor bench_image(float *data, int64_t c, int64_t h, int64_t w) {
+    TnTensor t = bench_dense(data, TN_F32, 4, (int64_t[]){1, c, h, w});
+    t.strides[1] = 1;
+    t.strides[2] = w * c;
+    t.strides[3] = c;
+    return t;
+}
+
+double bench_bytes(const TnTensor *t) {
+    double n = (double)tn_dtype_size((TnDType)t->dtype);
+    for (int i = 0; i < t->rank; i++) n *= (double)t->dims[i];
+    return n;
+}
+
+bool bench_wants(const Bench *b, const char *name) {
+    for (int i = 0; i < b->filter_count; i++)
+        if (strstr(name, b->filters[i])) return true;
+    return b->filter_count == 0;
+}
+
+static bool parse(Bench *b, int argc, char **argv) {
+    *b = (Bench){.isa = tn_cpu_isa(), .seconds = 0.3, .filters = argv};
+    for (int i = 1; i < argc; i++) {
+        bool more = i + 1 < argc;
+        if (!strcmp(argv[i], "--json"))
+            b->json = true;
+        else if (!strcmp(argv[i], "--below"))
+            b->below = true;
+        else if (more && !strcmp(argv[i], "--isa")) {
+            if (!tn_isa_parse(argv[++i], &b->isa) || b->isa > tn_cpu_isa()) return false;
+        } else if (more && !strcmp(argv[i], "--threads"))
+            b->threads = atoi(argv[++i]);
+        else if (more && !strcmp(argv[i], "--seconds"))
+            b->seconds = atof(argv[++i]);
+        else if (argv[i][0] == '-')
+            return false;
+        else
+            b->filters[b->filter_count++] = argv[i];
+    }
+    return b->threads >= 0 && b->threads <= MAX_THREADS;
+}
+
+static float *numbers(size_t bytes, size_t period) {
+    float *x = aligned_alloc(4096, bytes);
+    for (size_t i = 0; x && i < bytes / sizeof *x; i++)
+        x[i] = (float)(i % period) / (float)period - 0.5f;
+    return x;
+}
+
+static void run_families(Bench *b, int threads) {
+    b->threads = threads;
+    b->pool = threads > 1 ? tn_pool_new(threads) : NULL;
+    b->probe = (RooflineProbe){.pool = b->pool,
+                               .threads = threads,
+                               .isa = b->isa,
+                               .memory = b->probe.memory,
+                               .bytes = WEIGHT_BYTES};
+    bench_region(b);
+    bench_gemm(b);
+    bench_attention(b);
+    bench_conv(b);
+    bench_map(b);
+    bench_rows(b);
+    bench_move(b);
+    bench_window(b);
+    tn_pool_free(b->pool);
+}
+
+int main(int argc, char **argv) {
+    Bench b;
+    if (!parse(&b, argc, argv)) {
+        fprintf(stderr, "usage: bench_kernels [--isa NAME] [--threads N] [--seconds S] [--below] "
+                        "[--json] [FILTER...]\n");
+        return 2;
+    }
+    b.weights = numbers(WEIGHT_BYTES, 1021);
+    b.activations = numbers(SMALL_BYTES, 509);
+    b.more = numbers(SMALL_BYTES, 251);
+    b.result = numbers(SMALL_BYTES, 127);
+    b.probe.memory =
+        (char *)numbers(WEIGHT_BYTES, 1021); /* not what a kernel then finds in a cache */
+    if (!b.probe.memory || !b.weights || !b.activations || !b.more || !b.result) return 1;
+    int asked = b.threads, all = tn_cpu_count();
+    run_families(&b, asked ? asked : 1);
+    if (!asked && all > 1) run_families(&b, all);
+    if (b.json) printf("%s]\n", b.printed ? "\n" : "[");
+    free(b.probe.memory), free(b.weights), free(b.activations), free(b.more), free(b.result);
+    return 0;
+}

@@ -1,0 +1,66 @@
+/* What is printed: a table for reading, JSON for bench/report.py. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "bench/kernels/bench.h"
+
+static double figure_of(const Case *c, const Measured *m) {
+    if (c->figure == FIGURE_MICROSECONDS) return m->seconds * 1e6;
+    if (c->figure == FIGURE_CYCLES) return m->seconds * m->clock / (c->elements / 16);
+    double least = m->flops > 0 ? c->flops / m->flops : 0;
+    if (m->bytes > 0) least = fmax(least, c->bytes / m->bytes);
+    return least / m->seconds;
+}
+
+static bool is_met(const Case *c, double figure, double target) {
+    return c->figure == FIGURE_ROOF ? figure >= target : figure <= target;
+}
+
+static const char *unit(Figure figure) {
+    return figure == FIGURE_ROOF ? "roof" : figure == FIGURE_CYCLES ? "cycles" : "us";
+}
+
+static void print_json(Bench *b, const Case *c, const Measured *m, double figure, double target) {
+    printf("%s{\"name\":\"%s\",\"isa\":\"%s\",\"threads\":%d,\"microseconds\":%.3f,"
+           "\"gflops\":%.2f,\"peak_gflops\":%.2f,\"gbytes\":%.2f,\"memory_gbytes\":%.2f,"
+           "\"clock_ghz\":%.3f,\"unit\":\"%s\",\"figure\":%.4f",
+           b->printed++ ? ",\n" : "[\n", c->name, tn_isa_name(b->isa), b->threads, m->seconds * 1e6,
+           c->flops / m->seconds / 1e9, m->flops / 1e9, c->bytes / m->seconds / 1e9, m->bytes / 1e9,
+           m->clock / 1e9, unit(c->figure), figure);
+    if (target > 0)
+        printf(",\"target\":%g,\"met\":%s", target, is_met(c, figure, target) ? "true" : "false");
+    printf("}");
+    fflush(stdout);
+}
+
+static void print_rate(double rate) {
+    if (rate > 0)
+        printf(" %9.1f", rate / 1e9);
+    else
+        printf(" %9s", "");
+}
+
+static void print_row(Bench *b, const Case *c, const Measured *m, double figure, double target) {
+    if (!b->printed++)
+        printf("%-38s %3s %12s %9s %9s %9s %9s %8s %-6s %6s\n", tn_isa_name(b->isa), "thr",
+               "microseconds", "GFLOP/s", "peak", "GB/s", "memory", "figure", "", "target");
+    printf("%-38s %3d %12.2f", c->name, b->threads, m->seconds * 1e6);
+    print_rate(c->flops / m->seconds);
+    print_rate(m->flops);
+    print_rate(c->bytes / m->seconds);
+    print_rate(m->bytes);
+    printf(" %8.3f %-6s", figure, unit(c->figure));
+    if (target > 0) printf(" %6.2f%s", target, is_met(c, figure, target) ? "" : "  below");
+    printf("\n");
+    fflush(stdout);
+}
+
+void bench_print(Bench *b, const Case *c, const Measured *m) {
+    double figure = figure_of(c, m), target = c->target[b->threads > 1];
+    if (c->figure == FIGURE_CYCLES && m->clock <= 0) return;
+    if (b->below && (target <= 0 || is_met(c, figure, target))) return;
+    if (b->json)
+        print_json(b, c, m, figure, target);
+    else
+        print_row(b, c, m, figure, target);
+}

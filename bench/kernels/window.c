@@ -1,0 +1,63 @@
+/* pool, resize: images, channels last. */
+#include <stdio.h>
+#include "bench/kernels/bench.h"
+
+static void pool(Bench *b, TnPoolMode mode, int64_t channels, int64_t size, uint32_t kernel,
+                 uint32_t stride, uint32_t pad) {
+    ParamsPool params = {.spatial = 2, .mode = mode, .p = 2};
+    for (int i = 0; i < 2; i++) {
+        params.kernel[i] = kernel;
+        params.stride[i] = stride;
+        params.dilation[i] = 1;
+    }
+    int64_t out = (size + 2 * pad - kernel) / stride + 1;
+    Case c = {.opcode = TN_OP_pool,
+              .params = &params,
+              .inputs = 1,
+              .outputs = 2,
+              .scalars = {pad, pad, pad, pad},
+              .scalar_count = 4,
+              .flops = (double)(channels * out * out * kernel * kernel),
+              .copies = true};
+    snprintf(c.name, sizeof c.name, "pool %s %ux%u s%u %lld %lldx%lld",
+             mode == TN_POOL_MAX ? "max" : "mean", kernel, kernel, stride, (long long)channels,
+             (long long)size, (long long)size);
+    c.operands[0] = bench_image(b->activations, channels, size, size);
+    c.operands[1] = bench_image(b->result, channels, out, out);
+    c.operands[2] = bench_absent();
+    c.bytes = bench_bytes(&c.operands[0]) + bench_bytes(&c.operands[1]);
+    c.span = (size_t)c.bytes;
+    bench_case(b, &c);
+}
+
+/* One axis of an image at a time. */
+static void resize(Bench *b, TnResizeMode mode, int64_t channels, int64_t from, int64_t to,
+                   uint32_t axis) {
+    ParamsResize params = {.axis = axis, .mode = mode, .cubic_a = -0.75};
+    Case c = {.opcode = TN_OP_resize,
+              .params = &params,
+              .inputs = 2,
+              .outputs = 1,
+              .flops = 4 * (double)(channels * to * (axis == 2 ? from : to)),
+              .copies = true};
+    snprintf(c.name, sizeof c.name, "resize %s %s %lld %lld>%lld",
+             mode == TN_RESIZE_LINEAR ? "linear" : "nearest", axis == 2 ? "rows" : "columns",
+             (long long)channels, (long long)from, (long long)to);
+    c.operands[0] = bench_image(b->activations, channels, axis == 2 ? from : to, from);
+    c.operands[1] = bench_absent();
+    c.operands[2] = bench_image(b->result, channels, to, axis == 2 ? from : to);
+    c.bytes = bench_bytes(&c.operands[0]) + bench_bytes(&c.operands[2]);
+    c.span = (size_t)c.bytes;
+    bench_case(b, &c);
+}
+
+void bench_window(Bench *b) {
+    pool(b, TN_POOL_MAX, 64, 112, 3, 2, 1);
+    pool(b, TN_POOL_MAX, 64, 240, 3, 2, 1);
+    pool(b, TN_POOL_AVG, 2048, 7, 7, 7, 0);
+    resize(b, TN_RESIZE_LINEAR, 256, 16, 128, 2);
+    resize(b, TN_RESIZE_LINEAR, 256, 16, 128, 3);
+    resize(b, TN_RESIZE_LINEAR, 64, 120, 240, 3);
+    resize(b, TN_RESIZE_NEAREST, 256, 24, 48, 2);
+    resize(b, TN_RESIZE_NEAREST, 256, 24, 48, 3);
+}
