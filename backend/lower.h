@@ -115,6 +115,7 @@ View view_in_order(Lower *lo, uint32_t buffer, const Type *t, const IntList *ord
 /* The order in which v's axes lie; false (and row-major) if it cannot be told, as of broadcast
  * axes. */
 bool view_order(Lower *lo, const View *v, IntList *order);
+bool view_is_same(const View *a, const View *b);  /* of one rank: the same elements of memory */
 bool view_has_rows(const View *v);                /* last axis dense */
 bool view_has_dims(const View *v, const Type *t); /* not split */
 /* False: needs a copy. */
@@ -159,6 +160,10 @@ View lower_store(Lower *lo, const Value *v);
 bool store_for_reader(Lower *lo, const Value *v, View *stored);
 bool store_is_rowwise(const Node *n); /* takes operands that are split */
 
+/* columns.c: a product straight to its place in another value. c: its columns there, maybe heads;
+ * a: its rows under the same leading dims. False: it has no such place. */
+bool lower_columns(Lower *lo, const Value *v, const Value *x, View *c, View *a);
+
 /* rows.c: operands and results of an operator that works row by row (rows: over the last axis,
  * which has a length of its own in each and is dense) or element by element, all under the same
  * dims. values: operands, some of which may be NULL, then at most two results, the second of which
@@ -180,7 +185,8 @@ uint32_t lower_record_view(Lower *lo, const View *v, const uint32_t *buffer_ids)
 void lower_states(Lower *lo);
 /* The memory of a state if `v` is what the graph appends to it, else NULL. */
 const View *lower_appended(const Lower *lo, const Value *v);
-/* What a node has computed of the contents of states is put there. */
+const View *lower_made(const Lower *lo, const Value *v); /* the same if it is made anew */
+/* What a node has computed of the contents of states is put there, unless it is there already. */
 void lower_write_states(Lower *lo, const Value *v);
 void lower_record_states(Lower *lo, uint32_t function, const uint32_t *buffer_ids);
 

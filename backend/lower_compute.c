@@ -233,8 +233,9 @@ void lower_add_norm(Lower *lo, Node *n) {
 void lower_linear(Lower *lo, Node *n) {
     const Constant *w = n->inputs[1]->constant;
     const Value *walked[3] = {n->inputs[0], operand(n, 3), n->outputs[0]};
-    View v[3];
-    lower_walked(lo, 2, 1, walked, true, v);
+    View v[3] = {[1] = view_absent()};
+    if (walked[1] || !lower_columns(lo, walked[2], walked[0], &v[2], &v[0]))
+        lower_walked(lo, 2, 1, walked, true, v);
     View in[4] = {v[0], lower_weight(lo, 1, &w, attr_bool(n, "tb")), lower_dense(lo, operand(n, 2)),
                   v[1]};
     ParamsGemm p = {0};
@@ -243,42 +244,6 @@ void lower_linear(Lower *lo, Node *n) {
     while (inputs > 2 && in[inputs - 1].buffer == TN_NO_ID) inputs--;
     uint32_t walkers = 1u | (inputs == 4) << 3 | 1u << inputs;
     lower_emit_boxes(lo, TN_OP_gemm, inputs, in, 1, v + 2, walkers, &p, sizeof p);
-}
-
-static const Constant *zeros(Lower *lo, TnDType t, int64_t n) {
-    void *data = arena_array(&lo->cx->arena, (size_t)n, tn_dtype_size(t));
-    return ir_constant_new(lo->im->module, "", t, 1, &n, data);
-}
-
-/* One product into one buffer [.., sum of widths]; the parts are columns of it. */
-void lower_qkv(Lower *lo, Node *n) {
-    int parts = (int)attr_int(n, "parts");
-    bool transposed = attr_bool(n, "tb"), biased = false;
-    const Constant *w[IMAGE_PARTS], *b[IMAGE_PARTS];
-    for (int i = 0; i < parts; i++) {
-        w[i] = n->inputs[1 + i]->constant;
-        const Value *bias = operand(n, 1 + parts + i);
-        b[i] = bias ? bias->constant : NULL;
-        biased |= bias != NULL;
-    }
-    for (int i = 0; i < parts && biased; i++)
-        if (!b[i]) b[i] = zeros(lo, n->inputs[0]->type.dtype, w[i]->dims[transposed ? 0 : 1]);
-    const IntList *widths = attr_ints(n, "widths");
-    Type t = n->inputs[0]->type;
-    int64_t total = 0;
-    for (int i = 0; i < widths->count; i++) total += widths->v[i];
-    t.dims[t.rank - 1] = ex_int(lo->x, total);
-    View all = view_dense(
-        lo, lower_buffer(lo, TN_BUFFER_ARENA, 0, ir_elements(lo->im->module, &t), t.dtype), &t);
-    View in[3] = {lower_rows(lo, n->inputs[0]), lower_weight(lo, parts, w, transposed),
-                  biased ? lower_joined_vector(lo, parts, b) : view_absent()};
-    ParamsGemm p = {.activation = TN_ACT_NONE};
-    lower_emit(lo, TN_OP_gemm, biased ? 3 : 2, in, 1, &all, &p, sizeof p);
-    int64_t at = 0;
-    for (int i = 0; i < widths->count; at += widths->v[i++])
-        lower_set(
-            lo, n->outputs[i],
-            view_slice(lo, &all, t.rank - 1, ex_int(lo->x, at), ex_int(lo->x, widths->v[i]), 1));
 }
 
 /* Masks and bias under the extents the kernel wants; axes of 1 are broadcast. */

@@ -101,22 +101,14 @@ void lower_slice(Lower *lo, Node *n) {
     lower_set(lo, n->outputs[0], y);
 }
 
-/* Whether an operand is there already, because its producer wrote it there. */
-static bool is_in_place(const View *from, const View *to) {
-    bool same = from->buffer == to->buffer && from->offset == to->offset;
-    for (int i = 0; i < to->rank && same; i++)
-        same = (from->strides[i] == to->strides[i] || ex_is(to->dims[i], 1)) &&
-               from->from[i] == to->from[i] && from->period[i] == to->period[i];
-    return same;
-}
-
+/* Unless it is there already, because its producer wrote it there. */
 static void lower_part(Lower *lo, const Node *n, int i, const Expr *start, const View *out) {
     View from = lower_as_is(lo, n->inputs[i]), to = place_slice(lo, n, i, start, out), slice = to;
     if (!view_reshape(lo, &slice, from.rank, from.dims, &to)) {
         from = lower_operand(lo, n->inputs[i]);
         to = slice;
     }
-    if (!is_in_place(&from, &to)) lower_emit_copy(lo, &from, &to);
+    if (!view_is_same(&from, &to)) lower_emit_copy(lo, &from, &to);
 }
 
 /* What is appended to a state finds the first operand there already. */

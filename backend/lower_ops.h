@@ -46,7 +46,7 @@
     X(nonzero,          ANY,   DENSE, ROW_MAJOR)   \
     X(pad,              ANY,   ANY,   OPERAND)     \
     X(pool,             ANY,   ANY,   OPERAND)     \
-    X(qkv,              ROWS,  VIEW,  ROW_MAJOR)   \
+    X(qkv,              ROWS,  ROWS,  ROW_MAJOR)   \
     X(reduce_max,       ANY,   ANY,   OPERAND)     \
     X(reduce_mean,      ANY,   ANY,   OPERAND)     \
     X(reduce_min,       ANY,   ANY,   OPERAND)     \

@@ -88,21 +88,31 @@ void lower_states(Lower *lo) {
             (uint32_t)(lo->im->states.count + (size_t)i);
 }
 
-const View *lower_appended(const Lower *lo, const Value *v) {
+/* The first state that the graph leaves with the contents v, and found with some (or not). */
+static const View *left_with(const Lower *lo, const Value *v, bool found) {
     for (int i = 0; i < lo->g->state_count; i++) {
         const StateUse *use = lo->states[i].use;
-        if (use->input >= 0 && use->output >= 0 && lo->g->outputs[use->output] == v)
+        if ((use->input >= 0) == found && use->output >= 0 && lo->g->outputs[use->output] == v)
             return &lo->states[i].memory;
     }
     return NULL;
 }
 
+const View *lower_appended(const Lower *lo, const Value *v) {
+    return left_with(lo, v, true);
+}
+
+const View *lower_made(const Lower *lo, const Value *v) {
+    return left_with(lo, v, false);
+}
+
 void lower_write_states(Lower *lo, const Value *v) {
     for (int i = 0; i < lo->g->state_count; i++) {
         const StateUse *use = lo->states[i].use;
+        const View *to = &lo->states[i].memory;
         if (use->input >= 0 || lo->g->outputs[use->output] != v) continue;
         View from = lower_operand(lo, v);
-        lower_emit_copy(lo, &from, &lo->states[i].memory);
+        if (!view_is_same(&from, to)) lower_emit_copy(lo, &from, to);
     }
 }
 

@@ -73,10 +73,22 @@ static bool forth_from(Lower *lo, const Value *v, const Value *of, View *view) {
 
 /* --- values that are parts of others --- */
 
-static bool is_transposed(const Value *of, const Value *v) {
-    for (; of != v; of = of->node->inputs[0])
-        if (of->node->op == OP_transpose) return true;
+/* Whether `of` has another last axis than v because of a transpose. */
+static bool turns_rows(const Value *of, const Value *v) {
+    for (; of != v; of = of->node->inputs[0]) {
+        int last = of->type.rank - 1;
+        if (of->node->op == OP_transpose && attr_ints(of->node, "perm")->v[last] != last)
+            return true;
+    }
     return false;
+}
+
+/* `of`, which the graph returns or leaves in a state, is to be computed there. */
+static void claim_whole(Lower *lo, const Value *of, const View *whole) {
+    const Value *v = computed_as(of);
+    if (!v || lo->parts[v->id].of) return;
+    if (turns_rows(of, v) && v->use_count + v->output_uses > 1) return;
+    lo->parts[v->id] = (Part){.of = of, .whole = arena_copy(&lo->cx->arena, whole, sizeof *whole)};
 }
 
 /* A returned value has the dense memory that the caller sees. */
@@ -91,11 +103,11 @@ static void claim_outputs(Lower *lo) {
         const Expr *count = ir_elements(g->module, &of->type);
         uint32_t buffer = lower_buffer(lo, TN_BUFFER_OUTPUT, port++, count, of->type.dtype);
         lo->result_buffer[i] = buffer;
-        if (!v || lo->parts[v->id].of) continue;
         /* a buffer's size must be known when it is first written */
-        if (ex_mentions_measured(count) && ir_elements(g->module, &v->type) != count) continue;
-        if (is_transposed(of, v) && v->use_count + v->output_uses > 1) continue;
-        lo->parts[v->id] = (Part){.of = of, .output = buffer};
+        if (!v || (ex_mentions_measured(count) && ir_elements(g->module, &v->type) != count))
+            continue;
+        View whole = view_dense(lo, buffer, &of->type);
+        claim_whole(lo, of, &whole);
     }
 }
 
@@ -103,6 +115,14 @@ static bool is_measured(const Type *t) {
     for (int i = 0; i < t->rank; i++)
         if (ex_mentions_measured(t->dims[i])) return true;
     return false;
+}
+
+static void claim_states(Lower *lo) {
+    for (int i = 0; i < lo->g->output_count; i++) {
+        const Value *of = lo->g->outputs[i];
+        const View *memory = ir_state_of_output(lo->g, i) ? lower_made(lo, of) : NULL;
+        if (memory && !is_measured(&of->type)) claim_whole(lo, of, memory);
+    }
 }
 
 /* A concat or pad whose operands can be written before it comes up: its size is known from the
@@ -128,6 +148,7 @@ static void claim_operands(Lower *lo, const Node *n) {
 
 void place_parts(Lower *lo) {
     claim_outputs(lo);
+    claim_states(lo);
     IR_FOR_NODES(n, lo->g) if (takes_parts(lo, n)) claim_operands(lo, n);
 }
 
@@ -245,6 +266,23 @@ View place_joined(Lower *lo, const Node *n) {
     return joined_in_order(lo, n, NULL);
 }
 
+/* What a result may lie as in its place. */
+typedef enum PlaceSplit {
+    WHOLE,         /* under its own dims */
+    IN_ROWS,       /* leading axes may be others with the same elements in the same order */
+    ROWS_OR_HEADS, /* so may the last one: two for one */
+} PlaceSplit;
+
+static bool has_rows(const View *view, const Type *t) {
+    return view->rank && view_has_rows(view) && view->dims[view->rank - 1] == t->dims[t->rank - 1];
+}
+
+static bool has_heads(Lower *lo, const View *view, const Type *t) {
+    int last = view->rank - 1;
+    return last > 0 && view_has_rows(view) && !view_has_ring(view) &&
+           ex_mul(lo->x, view->dims[last - 1], view->dims[last]) == t->dims[t->rank - 1];
+}
+
 /* The same as back_to where views may leave what they show split. */
 static bool back_split(Lower *lo, const Value *of, const Value *v, View *view) {
     for (View x; of != v; *view = x, of = of->node->inputs[0]) {
@@ -253,22 +291,23 @@ static bool back_split(Lower *lo, const Value *of, const Value *v, View *view) {
         if (of->node->op != OP_view && !view_has_dims(view, &of->type)) return false;
         if (!back(lo, of->node, view, &x)) x = *view;
     }
-    int last = view->rank - 1;
-    return last >= 0 && view_has_rows(view) && view->dims[last] == v->type.dims[v->type.rank - 1];
+    return true;
 }
 
 /* Whether all that read v find what they take if it lies as `view`, which is split. */
 static bool read_as(Lower *lo, const Value *v, const View *view) {
     View y;
+    bool rows = has_rows(view, &v->type);
     for (int i = 0; i < v->use_count; i++) {
         const Node *n = v->uses[i].node;
-        if (!store_is_rowwise(n) && !(n->op == OP_view && forth(lo, n, view, &y))) return false;
+        if (!(rows && store_is_rowwise(n)) && !(n->op == OP_view && forth(lo, n, view, &y)))
+            return false;
     }
     return !ir_is_output(v);
 }
 
 /* The first part of a concat that comes up decides its order. */
-static bool in_part(Lower *lo, const Value *v, const View *laid, bool split, View *view) {
+static bool in_part(Lower *lo, const Value *v, const View *laid, PlaceSplit split, View *view) {
     const Part *part = &lo->parts[v->id];
     if (!part->of) return false;
     if (part->into) {
@@ -278,22 +317,30 @@ static bool in_part(Lower *lo, const Value *v, const View *laid, bool split, Vie
         all = joined_in_order(lo, part->into, known ? &order : NULL);
         *view = place_slice(lo, part->into, part->operand, part->start, &all);
     } else {
-        *view = view_dense(lo, part->output, &part->of->type);
+        *view = *part->whole;
     }
     View slice = *view;
     if (back_to(lo, part->of, v, view)) return fits(lo, place_row(v->node->op)->writes, view);
     *view = slice;
-    return split && v->type.rank && back_split(lo, part->of, v, view) && read_as(lo, v, view);
+    return split && v->type.rank && back_split(lo, part->of, v, view) &&
+           (has_rows(view, &v->type) ||
+            (split == ROWS_OR_HEADS && has_heads(lo, view, &v->type))) &&
+           read_as(lo, v, view);
 }
 
 bool place_rows(Lower *lo, const Value *v, View *view) {
     View laid = by_row(lo, v, NULL);
-    return in_part(lo, v, &laid, true, view);
+    return in_part(lo, v, &laid, IN_ROWS, view);
+}
+
+bool place_columns(Lower *lo, const Value *v, View *view) {
+    View laid = by_row(lo, v, NULL);
+    return in_part(lo, v, &laid, ROWS_OR_HEADS, view);
 }
 
 static View place_in_order(Lower *lo, const Value *v, const IntList *order) {
     View view = by_row(lo, v, order), place;
-    if (in_part(lo, v, &view, false, &place)) return place;
+    if (in_part(lo, v, &view, WHOLE, &place)) return place;
     view.buffer =
         lower_buffer(lo, TN_BUFFER_ARENA, 0, ir_elements(lo->im->module, &v->type), v->type.dtype);
     return view;

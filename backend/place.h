@@ -6,9 +6,9 @@
  * gets, by what applies first,
  *
  *     its place in another value   the operand of a concat or of a pad with constant borders is
- *                                  computed straight into its slice of the result, and a returned
- *                                  value into the output; views and transposes in between are
- *                                  undone on the slice
+ *                                  computed straight into its slice of the result, a returned
+ *                                  value into the output, and the contents of a state into it;
+ *                                  views and transposes in between are undone on the slice
  *     the wish of a reader         a memory order in which a reader that takes only rows or dense
  *                                  operands finds them through views, and needs no copy
  *     the order of its row         in lower_ops.h: row-major, or that of its largest operand
@@ -48,10 +48,10 @@ const PlaceRow *place_row(OpKind op); /* lower_table.c; zeros for an operator wi
 /* The value that is computed into a slice of another. */
 typedef struct Part {
     const Value *of;   /* the operand of `into`, or the returned value, that is a view of it */
-    const Node *into;  /* concat or pad; NULL: the graph's output */
+    const Node *into;  /* concat or pad; NULL: the graph's output or a state */
     int operand;       /* which one of `into` */
     const Expr *start; /* along the axis of a concat */
-    uint32_t output;   /* the buffer of the graph's output */
+    const View *whole; /* the output or state */
 } Part;
 
 /* Fills lo->parts: the first of all places that each value could have. */
@@ -61,6 +61,8 @@ View place_result(Lower *lo, const Value *v);
 /* The place of v in another value, of an operator that works row by row: the view may be split.
  * False: there is none. */
 bool place_rows(Lower *lo, const Value *v, View *view);
+/* The same of a product, whose columns may also come as heads: [.., h, d] for the last axis h d. */
+bool place_columns(Lower *lo, const Value *v, View *view);
 /* How it would lie if it were no part of anything: a view without a buffer. */
 View place_own(Lower *lo, const Value *v);
 /* The result of a concat or pad, some operands of which may have been written already. */

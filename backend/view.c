@@ -77,6 +77,14 @@ bool view_order(Lower *lo, const View *v, IntList *order) {
     return true;
 }
 
+bool view_is_same(const View *a, const View *b) {
+    bool same = a->buffer == b->buffer && a->offset == b->offset;
+    for (int i = 0; i < b->rank && same; i++)
+        same = (a->strides[i] == b->strides[i] || ex_is(b->dims[i], 1)) &&
+               a->from[i] == b->from[i] && a->period[i] == b->period[i];
+    return same;
+}
+
 bool view_has_rows(const View *v) {
     int last = v->rank - 1;
     if (v->layout != TN_LAYOUT_STRIDED) return false;

@@ -13,16 +13,20 @@
 
 #include "runtime/pack.h"
 
+/* The columns of c may be heads, [.., h, d] for n = h d: then nothing is added to it. */
 bool extent_gemm(const TnCall *c, char *why, size_t why_size) {
     Why w = {why, why_size};
     const TnTensor *a = input(c, 0), *b = input(c, 1), *bias = input(c, 2), *residual = input(c, 3),
                    *y = output(c, 0);
-    if (a->rank < 1 || a->rank != y->rank) return misfit_pair(&w, "ranks of a and c", a, y);
+    bool heads = !residual && y->rank == a->rank + 1;
+    if (a->rank < 1 || (a->rank != y->rank && !heads))
+        return misfit_pair(&w, "ranks of a and c", a, y);
     int last = a->rank - 1;
     for (int i = 0; i < last; i++)
         if (a->dims[i] != y->dims[i]) return misfit_pair(&w, "rows of a and c", a, y);
     if (a->dims[last] != b->dims[0]) return misfit_pair(&w, "inner dims of a and b", a, b);
-    if (y->dims[last] != b->dims[1]) return misfit_pair(&w, "columns of b and c", b, y);
+    int64_t columns = heads ? y->dims[last] * y->dims[last + 1] : y->dims[last];
+    if (columns != b->dims[1]) return misfit_pair(&w, "columns of b and c", b, y);
     if (!last_axis_dense(&w, a, "a") || !last_axis_dense(&w, y, "c")) return false;
     if (bias && !is_vector(&w, bias, b->dims[1], "bias")) return false;
     if (residual && !(same_dims(&w, residual, y, "residual and c") &&

@@ -98,6 +98,15 @@ static tenon_status check_ports(const tenon_session *s, uint32_t stage, tenon_er
 
 /* --- operands --- */
 
+/* Of packed columns only whole panels have a place of their own: a part begins with one. */
+static bool is_part_of_panels(const PlanConstant *whole, const TnTensor *part, int64_t offset) {
+    int64_t panel = whole->dims[0] * TN_PANEL; /* elements */
+    if (part->dims[0] != whole->dims[0] || offset < 0) return false;
+    if (offset > 0 && (panel == 0 || offset % panel)) return false;
+    int64_t first = offset > 0 ? offset / panel * TN_PANEL : 0;
+    return first <= whole->dims[1] && part->dims[1] <= whole->dims[1] - first;
+}
+
 /* Fills dims and strides of an operand and its offset; checks that it lies inside its storage. */
 static tenon_status load_operand(tenon_session *s, const PlanView *v, int32_t call, int operand,
                                  TnTensor *t, int64_t *offset, tenon_error *err) {
@@ -119,10 +128,10 @@ static tenon_status load_operand(tenon_session *s, const PlanView *v, int32_t ca
     else
         available = s->buffers[v->buffer - s->function->first_buffer].elements;
     if (v->layout == TN_LAYOUT_PANELS16) {
-        if (last != 0 || t->dims[0] != constant->dims[0] || t->dims[1] != constant->dims[1])
-            return call_error(s, call, err, TENON_E_INVALID,
-                              "operand %d is a part of a packed constant", operand);
-        return TENON_OK;
+        return is_part_of_panels(constant, t, last)
+                   ? TENON_OK
+                   : call_error(s, call, err, TENON_E_INVALID,
+                                "operand %d is no run of whole panels of its constant", operand);
     }
     if (empty) {
         *offset = 0;

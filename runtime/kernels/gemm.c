@@ -1,5 +1,6 @@
 /* gemm: c[.., n] = act(a[.., k] b[k, n] + bias[n]) + residual[.., n], b a packed constant (pack.h);
- * the residual may be added before the activation instead.
+ * the residual may be added before the activation instead. Columns of C may be heads, [.., h, d]
+ * with n = h d, each a run of d floats somewhere else.
  *
  * M = product of the leading dims. A stays where it is. A task owns a block of rows and a run of
  * B's panels, contiguous in memory:
@@ -26,7 +27,8 @@ enum { ROWS, PANELS, ROW_BLOCKS, PANEL_BLOCKS }; /* call->tile[] */
 
 typedef struct Gemm {
     int64_t m, n, k;
-    const void *b; /* panels of f32, f16 or bf16 */
+    int64_t head, head_stride; /* columns of a head, n if there are none; from one to the next */
+    const void *b;             /* panels of f32, f16 or bf16 */
     TnDType b_dtype;
     const float *bias;     /* NULL if absent */
     float *base[MATRICES]; /* residual: NULL if absent */
@@ -54,13 +56,17 @@ static Gemm gemm_of(const TnCall *call) {
     const TnTensor *b = &call->operands[1], *c = &call->operands[call->inputs], absent = {0};
     const TnTensor *bias = call->inputs > 2 ? &call->operands[2] : &absent;
     const TnTensor *residual = call->inputs > 3 ? &call->operands[3] : &absent;
-    TnTensor leading[MATRICES] = {
-        [A] = call->operands[0], [C] = *c, [RESIDUAL] = residual->data ? *residual : *c};
+    TnTensor leading[MATRICES] = {[A] = call->operands[0], [C] = *c};
+    const bool heads = c->rank > leading[A].rank;
+    leading[C].rank = leading[A].rank;
+    leading[RESIDUAL] = residual->data ? *residual : leading[C];
     Gemm g = {.n = b->dims[1], .k = b->dims[0], .b = b->data, .bias = bias->data};
     g.b_dtype = (TnDType)b->dtype;
     const ParamsGemm *params = call->params;
     g.activation = (TnActivation)params->activation;
     g.residual_first = params->flags & TN_RESIDUAL_FIRST;
+    g.head = heads ? c->dims[c->rank - 1] : g.n;
+    g.head_stride = heads ? c->strides[c->rank - 2] : 0;
     g.base[A] = call->operands[0].data;
     g.base[C] = c->data;
     g.base[RESIDUAL] = residual->data;
@@ -148,21 +154,26 @@ static void run_tile(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int p
                      int64_t column, const int64_t offset[MATRICES]) {
     _Alignas(64) float buffer[TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
     int64_t cols = g->n - column < panels * TN_PANEL ? g->n - column : panels * TN_PANEL;
-    bool plain =
-        !g->bias && !g->base[RESIDUAL] && g->activation == TN_ACT_NONE && cols == panels * TN_PANEL;
+    int64_t head = column / g->head, within = column % g->head;
+    float *c = g->base[C] + offset[C] + head * g->head_stride + within;
+    bool plain = !g->bias && !g->base[RESIDUAL] && g->activation == TN_ACT_NONE &&
+                 cols == panels * TN_PANEL && within + cols <= g->head;
     t->a = g->base[A] + offset[A];
-    t->c = plain ? g->base[C] + offset[C] + column : buffer;
+    t->c = plain ? c : buffer;
     t->c_row = plain ? g->row[C] : panels * TN_PANEL;
     kernel(t);
     if (plain) return;
-    TileEnd end = {.c = g->base[C] + offset[C] + column,
-                   .c_row = g->row[C],
+    TileEnd end = {.c_row = g->row[C],
                    .residual_row = g->row[RESIDUAL],
                    .activation = g->activation,
                    .residual_first = g->residual_first};
-    if (g->bias) end.bias = g->bias + column;
-    if (g->base[RESIDUAL]) end.residual = g->base[RESIDUAL] + offset[RESIDUAL] + column;
-    TN_FN(tile_end)(&end, buffer, t->c_row, rows, cols);
+    for (int64_t j = 0, run; j < cols; j += run, within = 0) {
+        run = cols - j < g->head - within ? cols - j : g->head - within;
+        end.c = j ? g->base[C] + offset[C] + ++head * g->head_stride : c;
+        if (g->bias) end.bias = g->bias + column + j;
+        if (g->base[RESIDUAL]) end.residual = g->base[RESIDUAL] + offset[RESIDUAL] + column + j;
+        TN_FN(tile_end)(&end, buffer + j, t->c_row, rows, run);
+    }
 }
 
 static const void *panel_at(const Gemm *g, int64_t p) {

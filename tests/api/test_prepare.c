@@ -267,14 +267,68 @@ static void gemm_density(void **state) {
            "node 'g' (gemm): a has stride 2 in its last axis, which must be dense");
 }
 
+static void gemm(uint32_t w, int inputs, uint32_t to) {
+    uint32_t in[4] = {x, w, TN_NO_ID, x};
+    pb_instruction(&b, TN_OP_gemm, inputs, in, 1, &to, &(ParamsGemm){0}, sizeof(ParamsGemm), NULL,
+                   0, "g");
+}
+
+/* A product with `columns` columns, from element `offset` on, of a constant [1, 40]. */
+static void part_of_panels(int64_t rows, int64_t columns, int64_t offset) {
+    uint32_t w = pb_constant(&b, "w", TN_LAYOUT_PANELS16, 2, (int64_t[]){1, 40}, data);
+    uint32_t dims[] = {pb_const(&b, rows), pb_const(&b, columns)};
+    gemm(pb_view(&b, buffer_of(w), TN_F32, TN_LAYOUT_PANELS16, 2, dims, dims, pb_const(&b, offset)),
+         2, y);
+}
+
+static void whole_panels(void **state) {
+    (void)state;
+    part_of_panels(1, 1, 32);
+    assert_int_equal(run(1, -1), TENON_OK);
+}
+
+static void refuse_part(int64_t rows, int64_t columns, int64_t offset) {
+    set_up(NULL);
+    part_of_panels(rows, columns, offset);
+    expect(TENON_E_INVALID, 1, -1,
+           "node 'g' (gemm): operand 1 is no run of whole panels of its constant");
+}
+
 static void part_of_a_packed_constant(void **state) {
     (void)state;
-    uint32_t w = pb_constant(&b, "w", TN_LAYOUT_PANELS16, 2, (int64_t[]){4, 4}, data);
-    uint32_t part = pb_view(&b, buffer_of(w), TN_F32, TN_LAYOUT_PANELS16, 2, (uint32_t[]){n, n},
-                            (uint32_t[]){n, one}, zero);
-    pb_instruction(&b, TN_OP_gemm, 2, (uint32_t[]){x, part}, 1, &y, &(ParamsGemm){0},
-                   sizeof(ParamsGemm), NULL, 0, "g");
-    expect(TENON_E_INVALID, 3, -1, "node 'g' (gemm): operand 1 is a part of a packed constant");
+    refuse_part(1, 41, 0);
+    refuse_part(1, 1, 8);
+    refuse_part(1, 9, 32);
+    refuse_part(1, 1, 48);
+    refuse_part(1, 1, -16);
+    refuse_part(0, 1, 0);
+    refuse_part(2, 1, 0);
+}
+
+/* y[n] as [heads, d] */
+static uint32_t heads_of_y(int64_t heads, int64_t d) {
+    uint32_t dims[] = {pb_const(&b, heads), pb_const(&b, d)};
+    return pb_view(&b, buffer_of(y), TN_F32, TN_LAYOUT_STRIDED, 2, dims, (uint32_t[]){dims[1], one},
+                   zero);
+}
+
+static uint32_t square(void) {
+    return pb_constant(&b, "w", TN_LAYOUT_PANELS16, 2, (int64_t[]){4, 4}, data);
+}
+
+static void gemm_heads(void **state) {
+    (void)state;
+    gemm(square(), 2, heads_of_y(2, 2));
+    assert_int_equal(run(4, -1), TENON_OK);
+    set_up(NULL);
+    gemm(square(), 2, heads_of_y(0, 4));
+    expect(TENON_E_SHAPE, 4, -1, "node 'g' (gemm): columns of b and c: [4, 4] against [0, 4]");
+    set_up(NULL);
+    gemm(square(), 2, heads_of_y(1, 2));
+    expect(TENON_E_SHAPE, 4, -1, "node 'g' (gemm): columns of b and c: [4, 4] against [1, 2]");
+    set_up(NULL);
+    gemm(square(), 4, heads_of_y(2, 2));
+    expect(TENON_E_SHAPE, 4, -1, "node 'g' (gemm): ranks of a and c: [4] against [2, 2]");
 }
 
 static void port_with_gaps(void **state) {
@@ -305,15 +359,21 @@ static void huge_arena(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(plain_copy),       TEST(computed_dims),          TEST(constant_dims),
-        TEST(division_by_zero), TEST(overflowing_dims),       TEST(left_out_without_dims),
-        TEST(requirement),      TEST(requirement_that_holds), TEST(outside_the_buffer),
-        TEST(far_outside),      TEST(before_the_buffer),      TEST(negative_dim),
-        TEST(written_twice),    TEST(overlapping_operands),   TEST(disjoint_halves),
-        TEST(parts_of_rows),    TEST(parts_that_meet),        TEST(parts_that_meet_the_next_row),
-        TEST(in_place),         TEST(not_quite_in_place),     TEST(wrong_extents),
-        TEST(gemm_extents),     TEST(gemm_density),           TEST(part_of_a_packed_constant),
-        TEST(port_with_gaps),   TEST(unknown_scalar),         TEST(huge_arena),
+        TEST(plain_copy),         TEST(computed_dims),
+        TEST(constant_dims),      TEST(division_by_zero),
+        TEST(overflowing_dims),   TEST(left_out_without_dims),
+        TEST(requirement),        TEST(requirement_that_holds),
+        TEST(outside_the_buffer), TEST(far_outside),
+        TEST(before_the_buffer),  TEST(negative_dim),
+        TEST(written_twice),      TEST(overlapping_operands),
+        TEST(disjoint_halves),    TEST(parts_of_rows),
+        TEST(parts_that_meet),    TEST(parts_that_meet_the_next_row),
+        TEST(in_place),           TEST(not_quite_in_place),
+        TEST(wrong_extents),      TEST(gemm_extents),
+        TEST(gemm_density),       TEST(part_of_a_packed_constant),
+        TEST(whole_panels),       TEST(gemm_heads),
+        TEST(port_with_gaps),     TEST(unknown_scalar),
+        TEST(huge_arena),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

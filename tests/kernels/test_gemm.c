@@ -14,7 +14,9 @@ typedef struct Case {
     bool bias, residual;
     uint32_t act;
     bool residual_first;
-    TnDType b; /* of the panels; TN_NONE: f32 */
+    TnDType b;    /* of the panels; TN_NONE: f32 */
+    int64_t head; /* columns of one; 0: no heads */
+    int64_t head_gap;
 } Case;
 
 static TnTensor rows_view(float *data, const Case *s, int64_t cols, int64_t gap,
@@ -25,9 +27,28 @@ static TnTensor rows_view(float *data, const Case *s, int64_t cols, int64_t gap,
     return t;
 }
 
+/* Heads lie one after another, each with all its rows, as in a cache of keys. */
+static TnTensor heads_view(float *data, const Case *s) {
+    int64_t heads = s->n / s->head;
+    TnTensor t = dense(data, TN_F32, 4, (int64_t[]){s->batch, s->rows, heads, s->head});
+    t.strides[1] = s->head + s->c_gap;
+    t.strides[2] = s->rows * t.strides[1] + s->head_gap;
+    t.strides[0] = heads * t.strides[2] + s->c_batch_gap;
+    return t;
+}
+
+static TnTensor result_view(float *data, const Case *s) {
+    return s->head ? heads_view(data, s) : rows_view(data, s, s->n, s->c_gap, s->c_batch_gap);
+}
+
+static int64_t column_at(const Case *s, const TnTensor *c, int64_t j) {
+    return s->head ? j / s->head * c->strides[2] + j % s->head : j;
+}
+
 static void check_gemm(TnIsa isa, const Case *s) {
     int64_t a_size = s->batch * (s->rows * (s->k + s->a_gap) + s->a_batch_gap);
-    int64_t c_size = s->batch * (s->rows * (s->n + s->c_gap) + s->c_batch_gap);
+    int64_t c_size = s->batch * (s->head ? heads_view(NULL, s).strides[0]
+                                         : s->rows * (s->n + s->c_gap) + s->c_batch_gap);
     float *a = noise_array(a_size, 1), *b = noise_array(s->k * s->n, 2),
           *bias = noise_array(s->n, 3);
     float *residual = noise_array(c_size, 4), *panels = pack_panels(b, s->k, s->n);
@@ -40,7 +61,7 @@ static void check_gemm(TnIsa isa, const Case *s) {
         dense(panels, s->b ? s->b : TN_F32, 2, (int64_t[]){s->k, s->n}),
         dense(s->bias ? bias : NULL, TN_F32, 1, &s->n),
         rows_view(s->residual ? residual : NULL, s, s->n, s->c_gap, s->c_batch_gap),
-        rows_view(c + 16, s, s->n, s->c_gap, s->c_batch_gap)};
+        result_view(c + 16, s)};
     operands[1].layout = TN_LAYOUT_PANELS16;
     ParamsGemm params = {.activation = s->act, .flags = s->residual_first ? TN_RESIDUAL_FIRST : 0};
     call_kernel(isa, OP_gemm, &params, operands, 4, 1, NULL, 0);
@@ -49,7 +70,7 @@ static void check_gemm(TnIsa isa, const Case *s) {
     for (int64_t o = 0; o < s->batch; o++) {
         for (int64_t i = 0; i < s->rows; i++) {
             for (int64_t j = 0; j < s->n; j++) {
-                int64_t at = o * tc->strides[0] + i * tc->strides[1] + j;
+                int64_t at = o * tc->strides[0] + i * tc->strides[1] + column_at(s, tc, j);
                 double sum = s->bias ? bias[j] : 0, size = fabs(sum);
                 for (int64_t k = 0; k < s->k; k++) {
                     double x =
@@ -158,8 +179,31 @@ static void narrow_panels(void **state) {
                                         .b = types[t]});
 }
 
+/* Heads of whole panels, of several, and ones whose ends fall inside panels and groups of them. */
+static void heads(void **state) {
+    (void)state;
+    static const int64_t ms[] = {1, 4, 7, 13, 24, 300}, widths[] = {1, 6, 16, 24, 32, 48, 64, 80},
+                         counts[] = {1, 2, 5};
+    FOR_EACH_ISA(isa)
+    for (size_t i = 0; i < sizeof ms / sizeof *ms; i++)
+        for (size_t j = 0; j < sizeof widths / sizeof *widths; j++)
+            for (size_t k = 0; k < sizeof counts / sizeof *counts; k++)
+                for (int64_t batch = 1; batch < 3; batch++)
+                    check_gemm(isa, &(Case){.batch = batch,
+                                            .rows = ms[i],
+                                            .n = counts[k] * widths[j],
+                                            .k = 19,
+                                            .head = widths[j],
+                                            .head_gap = (int64_t)(i % 2) * 7,
+                                            .c_gap = (int64_t)(j % 3),
+                                            .bias = (i + j + k) % 2,
+                                            .act = (j + k) % 3 ? TN_ACT_NONE : TN_ACT_SILU,
+                                            .b = k == 1 ? TN_F16 : TN_NONE});
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(sizes), cmocka_unit_test(epilogues),
-                                       cmocka_unit_test(views), cmocka_unit_test(narrow_panels)};
+                                       cmocka_unit_test(views), cmocka_unit_test(narrow_panels),
+                                       cmocka_unit_test(heads)};
     return cmocka_run_group_tests_name("gemm", tests, NULL, NULL);
 }

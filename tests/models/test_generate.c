@@ -4,7 +4,7 @@
  * Asked of each model, from both exporters: logits and tokens are those recorded, on every
  * instruction set; one and two threads give the same bits; tokens taken back come again; a batch in
  * which sequences change places goes on as they do alone; and what a step copies does not depend on
- * how much there is. */
+ * how much there is, and is nothing where projections fill whole panels. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -24,6 +24,7 @@ enum { TOKENS = 16, MAX_IDS = 64, MAX_BATCH = 4 };
 typedef struct Model {
     const char *fixture, *prefill; /* the second: the fixture of the first step, or NULL */
     const char *file;
+    bool whole_panels; /* of keys and values: they are computed where they stay */
 } Model;
 
 typedef struct Generator {
@@ -246,7 +247,8 @@ static uint64_t copied_bytes(const tenon_session *s) {
 
 static void steps_copy_new_rows_only(void **state) {
     Generator g = {.pool = NULL};
-    assert_true(start(&g, *state, TENON_ISA_AUTO, 1));
+    const Model *m = *state;
+    assert_true(start(&g, m, TENON_ISA_AUTO, 1));
     uint64_t bytes[2];
     int64_t ids[MAX_IDS] = {0}, stride;
     bind_recorded(&g, g.next, 0, "encoder_attention_mask");
@@ -258,21 +260,21 @@ static void steps_copy_new_rows_only(void **state) {
         run(&g, g.next, 1, 1, past, ids, &stride);
         bytes[i] = copied_bytes(g.next);
     }
-    assert_true(bytes[0] > 0);
     assert_int_equal(bytes[0], bytes[1]);
+    if (m->whole_panels) assert_int_equal(bytes[0], 0);
     stop(&g);
 }
 
-#define MODELS(X)                              \
-    X("gpt2-decode", NULL, "model.onnx")       \
-    X("gpt2-decode", NULL, "model_ts.onnx")    \
-    X("llama-decode", NULL, "model.onnx")      \
-    X("llama-decode", NULL, "model_ts.onnx")   \
-    X("t5-decode", "t5-prefill", "model.onnx") \
-    X("t5-decode", "t5-prefill", "model_ts.onnx")
+#define MODELS(X)                                     \
+    X("gpt2-decode", NULL, "model.onnx", true)        \
+    X("gpt2-decode", NULL, "model_ts.onnx", true)     \
+    X("llama-decode", NULL, "model.onnx", false)      \
+    X("llama-decode", NULL, "model_ts.onnx", false)   \
+    X("t5-decode", "t5-prefill", "model.onnx", false) \
+    X("t5-decode", "t5-prefill", "model_ts.onnx", false)
 
 int main(void) {
-#define X(fixture, prefill, file) {fixture, prefill, file},
+#define X(fixture, prefill, file, whole) {fixture, prefill, file, whole},
     static Model models[] = {MODELS(X)};
 #undef X
     enum { COUNT = sizeof models / sizeof *models };
