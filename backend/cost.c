@@ -62,6 +62,8 @@ static double attention(const TnCall *c) {
     const TnTensor *q = &c->operands[0], *k = &c->operands[1], *v = &c->operands[2];
     const ParamsAttention *p = c->params;
     double t = k->rank == 4 ? (double)k->dims[1] : 1;
+    if (c->inputs > 7 && c->operands[7].rank == 1) /* packed keys: as many of each entry */
+        t /= fmax((double)c->operands[7].dims[0] - 1, 1);
     if (p->flags & TN_ATTENTION_BAND && p->window_left >= 0 && p->window_right >= 0)
         t = fmin(t, 1.0 + p->window_left + p->window_right + (double)c->scalars[1]);
     return 2 * elements(q) / fmax(axis(q, 0), 1) * t * (axis(q, 0) + axis(v, 0));

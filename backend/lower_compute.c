@@ -262,15 +262,23 @@ static View attention_bias(Lower *lo, const Value *v, const Expr *const *dims) {
 void lower_attention(Lower *lo, Node *n) {
     View q = lower_rows(lo, n->inputs[0]), k = lower_rows(lo, n->inputs[1]),
          v = lower_rows(lo, n->inputs[2]);
-    const Expr *b = q.dims[0], *s = q.dims[1], *h = q.dims[2], *t = k.dims[1];
-    const Expr *scores[4] = {b, h, s, t};
-    View in[7] = {q,
+    const Value *starts = operand(n, 7);
+    bool packed = attr_bool(n, "packed");
+    const Expr *longest = attr_dim(n, "longest"),
+               *scores[4] = {q.dims[0], q.dims[2], q.dims[1], k.dims[1]};
+    if (starts) scores[3] = longest;
+    if (packed) {
+        scores[0] = ex_sub(lo->x, starts->type.dims[0], ex_int(lo->x, 1));
+        scores[2] = longest;
+    }
+    View in[8] = {q,
                   k,
                   v,
-                  attention_operand(lo, operand(n, 3), 2, (const Expr *[]){b, t}),
-                  attention_operand(lo, operand(n, 4), 2, (const Expr *[]){b, s}),
+                  attention_operand(lo, operand(n, 3), 2, k.dims),
+                  attention_operand(lo, operand(n, 4), 2, q.dims),
                   attention_bias(lo, operand(n, 5), scores),
-                  attention_bias(lo, operand(n, 6), scores)};
+                  attention_bias(lo, operand(n, 6), scores),
+                  lower_operand(lo, starts)};
     View out = lower_result(lo, n->outputs[0]);
     ParamsAttention p = {.scale = (float)attr_float(n, "scale"),
                          .mask_value = (float)attr_float(n, "mask_value"),
@@ -286,13 +294,14 @@ void lower_attention(Lower *lo, Node *n) {
     if (attr_bool(n, "zero_nan")) p.flags |= TN_ATTENTION_ZERO_NAN;
     if (attr_bool(n, "bias_last")) p.flags |= TN_ATTENTION_BIAS_LAST;
     if (attr_bool(n, "band")) p.flags |= TN_ATTENTION_BAND;
+    if (packed) p.flags |= TN_ATTENTION_PACKED;
     if (!strcmp(attr_string(n, "mode"), "select")) p.flags |= TN_ATTENTION_SELECT;
-    int inputs = 7;
+    int inputs = 8;
     while (inputs > 3 && in[inputs - 1].buffer == TN_NO_ID) inputs--;
-    const Expr *scalars[] = {attr_dim(n, "offset"), attr_dim(n, "sinks")};
+    const Expr *scalars[] = {attr_dim(n, "offset"), starts ? longest : attr_dim(n, "sinks")};
     LInstr *i = lower_emit(lo, TN_OP_attention, inputs, in, 1, &out, &p, sizeof p);
     i->scalars = arena_copy(&lo->cx->arena, scalars, sizeof scalars);
-    i->scalar_count = p.flags & TN_ATTENTION_BAND ? 2 : 1;
+    i->scalar_count = starts || p.flags & TN_ATTENTION_BAND ? 2 : 1;
 }
 
 /* A table of angles under the axes of x, its own columns. */

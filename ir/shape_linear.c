@@ -260,6 +260,25 @@ static void check_heads(const Node *n, const Expr *heads, const Expr *groups) {
         tn_fail(m->cx, TN_E_MODEL, "%lld heads share %lld key heads", (long long)h, (long long)g);
 }
 
+/* The batch entries, queries and keys per entry that biases are for. */
+typedef struct Scores {
+    const Expr *batch, *queries, *keys;
+} Scores;
+
+/* Keys of all batch entries behind one another, and queries too if they are packed. */
+static Scores packed_scores(const Node *n, const Expr *const *q, const Expr *const *k) {
+    Module *m = module_of(n);
+    const Expr *one = ex_int(m->ex, 1), *longest = attr_dim(n, "longest");
+    bool packed = attr_bool(n, "packed");
+    infer_rank(n, 7, 1, 1);
+    const Expr *batch = ex_sub(m->ex, infer_input(n, 7)->dims[0], one);
+    ir_same_dim(m, k[0], one, "batch of packed keys");
+    ir_same_dim(m, q[0], packed ? one : batch, "batch of queries");
+    infer_require_le(m, ex_int(m->ex, 0), longest, "longest sequence");
+    if (attr_bool(n, "band")) tn_fail(m->cx, TN_E_MODEL, "a band over packed keys");
+    return (Scores){batch, packed ? longest : q[1], longest};
+}
+
 /* Letters as in the row's formula: b batch, s queries, t
  * keys, h heads, g key heads, d and e sizes. */
 void shape_attention(Node *n) {
@@ -270,7 +289,7 @@ void shape_attention(Node *n) {
     for (int i = 0; i < 3; i++) infer_rank(n, i, 4, 4);
     const Expr *const *q = infer_input(n, 0)->dims, *const *k = infer_input(n, 1)->dims;
     const Expr *const *v = infer_input(n, 2)->dims;
-    const Expr *b = ir_same_dim(m, q[0], k[0], "batches of queries and keys");
+    if (!has(n, 7)) ir_same_dim(m, q[0], k[0], "batches of queries and keys");
     ir_same_dim(m, k[0], v[0], "batches of keys and values");
     ir_same_dim(m, k[1], v[1], "lengths of keys and values");
     ir_same_dim(m, k[2], v[2], "heads of keys and values");
@@ -279,12 +298,14 @@ void shape_attention(Node *n) {
     infer_require_le(m, attr_dim(n, "sinks"), k[1], "sinks and keys");
     if (!attr_bool(n, "band") && !ex_is(attr_dim(n, "sinks"), 0))
         tn_fail(m->cx, TN_E_MODEL, "sinks are of a band");
-    check_mask(n, 3, 2, (const Expr *[]){b, k[1]}, "key mask and keys");
-    check_mask(n, 4, 2, (const Expr *[]){b, q[1]}, "query mask and queries");
+    Scores of = has(n, 7) ? packed_scores(n, q, k) : (Scores){q[0], q[1], k[1]};
+    check_mask(n, 3, 2, (const Expr *[]){k[0], k[1]}, "key mask and keys");
+    check_mask(n, 4, 2, (const Expr *[]){q[0], q[1]}, "query mask and queries");
     for (int i = 5; i < 7; i++)
-        check_mask(n, i, 4, (const Expr *[]){bias_batches(n, i, b), q[2], q[1], k[1]},
+        check_mask(n, i, 4,
+                   (const Expr *[]){bias_batches(n, i, of.batch), q[2], of.queries, of.keys},
                    "bias and scores");
-    const Expr *dims[] = {b, q[1], q[2], v[3]};
+    const Expr *dims[] = {q[0], q[1], q[2], v[3]};
     infer_output(n, 0, infer_input(n, 0)->dtype, 4, dims);
 }
 

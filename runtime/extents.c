@@ -64,6 +64,23 @@ bool extent_matmul_int(const TnCall *c, char *why, size_t why_size) {
     return true;
 }
 
+/* Packed keys: `starts` has a row more than there are batch entries, none of which has more keys
+ * than scalar 1 says. The scores of an entry are for b, h, s, t = scores[0..3]. */
+static bool packed_keys(const Why *w, const TnCall *c, int64_t *scores) {
+    const TnTensor *q = input(c, 0), *starts = input(c, 7);
+    bool packed = ((const ParamsAttention *)c->params)->flags & TN_ATTENTION_PACKED;
+    if (!starts) return true;
+    if (starts->rank != 1 || starts->dims[0] < 1) return misfit(w, "starts must be [b + 1]");
+    if (!last_axis_dense(w, starts, "starts")) return false;
+    scores[0] = starts->dims[0] - 1;
+    scores[3] = c->scalars[1];
+    if (packed) scores[2] = scores[3];
+    if (scores[3] < 0 || scores[3] > TN_MAX_ELEMENTS)
+        return misfit(w, "entries of up to %" PRId64 " keys", scores[3]);
+    return q->dims[0] == (packed ? 1 : scores[0]) ||
+           misfit(w, "queries of %" PRId64 " entries, keys of %" PRId64, q->dims[0], scores[0]);
+}
+
 bool extent_attention(const TnCall *c, char *why, size_t why_size) {
     Why w = {why, why_size};
     const TnTensor *q = input(c, 0), *k = input(c, 1), *v = input(c, 2), *o = output(c, 0);
@@ -72,13 +89,15 @@ bool extent_attention(const TnCall *c, char *why, size_t why_size) {
         return misfit(&w, "q, k, v and o must have rank 4");
     int64_t b = q->dims[0], s = q->dims[1], h = q->dims[2], d = q->dims[3];
     int64_t t = k->dims[1], g = k->dims[2], e = v->dims[3];
-    if (!has_dims(&w, k, 4, (int64_t[]){b, t, g, d}, "k and [b, t, g, d]") ||
-        !has_dims(&w, v, 4, (int64_t[]){b, t, g, e}, "v and [b, t, g, e]") ||
-        !has_dims(&w, o, 4, (int64_t[]){b, s, h, e}, "o and [b, s, h, e]"))
+    int64_t entries = input(c, 7) ? 1 : b, scores[4] = {b, h, s, t};
+    if (!has_dims(&w, k, 4, (int64_t[]){entries, t, g, d}, "k and [b, t, g, d]") ||
+        !has_dims(&w, v, 4, (int64_t[]){entries, t, g, e}, "v and [b, t, g, e]") ||
+        !has_dims(&w, o, 4, (int64_t[]){b, s, h, e}, "o and [b, s, h, e]") ||
+        !packed_keys(&w, c, scores))
         return false;
     if (h > 0 && (g == 0 || h % g))
         return misfit(&w, "%" PRId64 " key heads do not divide %" PRId64 " heads", g, h);
-    if (key_mask && !has_dims(&w, key_mask, 2, (int64_t[]){b, t}, "key_mask and [b, t]"))
+    if (key_mask && !has_dims(&w, key_mask, 2, (int64_t[]){entries, t}, "key_mask and [b, t]"))
         return false;
     if (query_mask && !has_dims(&w, query_mask, 2, (int64_t[]){b, s}, "query_mask and [b, s]"))
         return false;
@@ -86,9 +105,11 @@ bool extent_attention(const TnCall *c, char *why, size_t why_size) {
         const TnTensor *bias = input(c, i);
         if (!bias) continue;
         int64_t p = bias->dims[0]; /* after which the bias begins again */
-        if (!has_dims(&w, bias, 4, (int64_t[]){p, h, s, t}, "bias and [p, h, s, t]")) return false;
-        if (b > 0 && (p == 0 || b % p))
-            return misfit(&w, "a bias for %" PRId64 " of %" PRId64 " batch entries", p, b);
+        if (!has_dims(&w, bias, 4, (int64_t[]){p, h, scores[2], scores[3]},
+                      "bias and [p, h, s, t]"))
+            return false;
+        if (scores[0] > 0 && (p == 0 || scores[0] % p))
+            return misfit(&w, "a bias for %" PRId64 " of %" PRId64 " batch entries", p, scores[0]);
     }
     if (!last_axis_dense(&w, q, "q") || !last_axis_dense(&w, k, "k") ||
         !last_axis_dense(&w, v, "v") || !last_axis_dense(&w, o, "o"))
@@ -98,7 +119,8 @@ bool extent_attention(const TnCall *c, char *why, size_t why_size) {
     const ParamsAttention *p = c->params;
     if (p->flags & TN_ATTENTION_BAND && (c->scalars[1] < 0 || c->scalars[1] > t))
         return misfit(&w, "%" PRId64 " sinks of %" PRId64 " keys", c->scalars[1], t);
-    return loops_ok(&w, (int64_t[]){b, h, s, t, d > e ? d : e}, 5);
+    return loops_ok(&w, (int64_t[]){scores[0], h, scores[2], scores[3], d > e ? d : e}, 5) &&
+           loops_ok(&w, (int64_t[]){b, h, s, scores[3], d > e ? d : e}, 5);
 }
 
 bool extent_same(const TnCall *c, char *why, size_t why_size) {

@@ -54,6 +54,7 @@ typedef struct ParamsMatmul {
 #define TN_ATTENTION_ZERO_NAN  4u /* a row whose probabilities are NaN gives zeros */
 #define TN_ATTENTION_BIAS_LAST 8u /* the bias is added to what is masked, too */
 #define TN_ATTENTION_BAND      16u /* other keys do not exist, but for the first `scalar 1` of them */
+#define TN_ATTENTION_PACKED    32u /* `starts` also says whose queries are whose */
 typedef struct ParamsAttention {
     float scale;      /* multiplies q k' */
     float mask_value; /* what a masked score gets: added or selected */

@@ -32,7 +32,7 @@
 static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_gemm] = "fPff>f",
     [TN_OP_matmul] = "NN>N",
-    [TN_OP_attention] = "fffbbff>f",
+    [TN_OP_attention] = "fffbbffl>f",
     [TN_OP_softmax] = "F>F",
     [TN_OP_norm] = "ffff>ff",
     [TN_OP_map] = "................>.", /* the program says more */

@@ -56,9 +56,12 @@ static bool check_ParamsAttention(PlanCheck *c, const PlanInstruction *i, const 
         return plan_invalid(c, "scales %g and %g of biases", (double)p->bias_scale[0],
                             (double)p->bias_scale[1]);
     if (p->flags & ~(TN_ATTENTION_CAUSAL | TN_ATTENTION_SELECT | TN_ATTENTION_ZERO_NAN |
-                     TN_ATTENTION_BIAS_LAST | TN_ATTENTION_BAND))
+                     TN_ATTENTION_BIAS_LAST | TN_ATTENTION_BAND | TN_ATTENTION_PACKED))
         return plan_invalid(c, "flags 0x%x", p->flags);
-    if (i->scalar_count != (p->flags & TN_ATTENTION_BAND ? 2 : 1))
+    bool starts = i->inputs > 7 && plan_operand(c->plan, i, 7), band = p->flags & TN_ATTENTION_BAND;
+    if (starts ? band : p->flags & TN_ATTENTION_PACKED)
+        return plan_invalid(c, "flags 0x%x with%s packed keys", p->flags, starts ? "" : "out");
+    if (i->scalar_count != (band || starts ? 2 : 1))
         return plan_invalid(c, "%u scalars under flags 0x%x", i->scalar_count, p->flags);
     if (p->window_left < -1 || p->window_right < -1)
         return plan_invalid(c, "window %d, %d", p->window_left, p->window_right);

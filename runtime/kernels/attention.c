@@ -12,6 +12,9 @@
  *     scratch = panels of k | of v | scores of a block | rows of the biases | allowed keys | 1 /
  * sums
  *
+ * Packed keys (`starts`) are planned for entries of the most rows that there may be and run as what
+ * each entry is: a batch of one.
+ *
  * Only keys that some row of the block may see are packed and multiplied, where skipping the others
  * is exact: a run of them, and the sinks of a band before it. One or two rows (decoding) take k in
  * place by dot products: packing would cost more than it saves. */
@@ -27,6 +30,11 @@ enum { MIN_ROWS = 12, MAX_ROWS = 96, SCORES = 32 * 1024 /* floats of a block, ab
 
 static int64_t round_up(int64_t x) {
     return TN_CEIL_DIV(x, TN_PANEL) * TN_PANEL;
+}
+
+/* Floats of a row of scores: a gap for vectors that run over the end. */
+static int64_t stride_of(int64_t keys) {
+    return round_up(keys) + TN_PANEL;
 }
 
 static bool has_bias(const Attention *a) {
@@ -54,7 +62,13 @@ static Attention attention_of(const TnCall *call) {
     a.depth = a.in[Q].dims[3];
     a.keys = a.in[K].dims[1];
     a.kv_heads = a.in[K].dims[2];
-    a.stride = round_up(a.keys) + TN_PANEL; /* a gap for vectors that run over the end */
+    if (a.in[STARTS].data) {
+        a.batch = a.in[STARTS].dims[0] - 1;
+        a.keys = call->scalars[1];
+        a.packed = a.p.flags & TN_ATTENTION_PACKED;
+        if (a.packed) a.queries = a.keys;
+    }
+    a.stride = stride_of(a.keys);
     a.ranged = (a.p.flags & TN_ATTENTION_CAUSAL) || a.p.window_left >= 0 || a.p.window_right >= 0;
     a.band = a.ranged && a.p.flags & TN_ATTENTION_BAND;
     a.sinks = a.band ? call->scalars[1] : 0;
@@ -63,6 +77,34 @@ static Attention attention_of(const TnCall *call) {
     for (int i = 0; i < 2; i++)
         if (a.p.bias_scale[i] == 0) a.p.bias_scale[i] = 1;
     return a;
+}
+
+static void skip_rows(TnTensor *t, int64_t rows, size_t size) {
+    if (t->data) t->data = (char *)t->data + rows * t->strides[1] * (int64_t)size;
+}
+
+/* What is left of packed operands is entry b; false if it is not where it can be. */
+static bool take_entry(const TnCall *call, Attention *a, int64_t b) {
+    const int64_t *starts = a->in[STARTS].data, rows = a->in[K].dims[1];
+    if (!starts) return true;
+    int64_t start = starts[b], end = starts[b + 1];
+    if (starts[0] != 0 || start < 0 || end < start || end > rows || end - start > a->keys ||
+        starts[a->batch] != rows) {
+        tn_fault(call, end, rows);
+        return false;
+    }
+    a->keys = end - start;
+    a->stride = stride_of(a->keys);
+    skip_rows(&a->in[K], start, sizeof(float));
+    skip_rows(&a->in[V], start, sizeof(float));
+    skip_rows(&a->in[KEY_MASK], start, 1);
+    if (!a->packed) return true;
+    a->queries = a->keys;
+    skip_rows(&a->in[Q], start, sizeof(float));
+    skip_rows(&a->in[QUERY_MASK], start, 1);
+    skip_rows(&a->out, start, sizeof(float));
+    a->out.strides[0] = 0;
+    return true;
 }
 
 /* Rows of a task's kv head: queries of one head after another. With a single query, the heads
@@ -101,13 +143,16 @@ void TN_FN(attention_plan)(TnCall *call) {
     Attention a = attention_of(call);
     call->tasks = 0;
     if (a.batch == 0 || a.queries == 0 || a.heads == 0 || a.width == 0) return;
-    int64_t units = a.batch * a.kv_heads, rows = rows_of(&a), reach = reach_of(&a);
+    int64_t block = SCORES / round_up(reach_of(&a) + 1) / MIN_ROWS * MIN_ROWS;
+    Attention usual = a; /* entries of packed keys as they are on average */
+    if (a.in[STARTS].data) usual.keys = TN_CEIL_DIV(a.in[K].dims[1], a.batch);
+    if (a.packed) usual.queries = usual.keys;
+    int64_t units = a.batch * a.kv_heads, rows = rows_of(&usual), reach = reach_of(&usual);
     double cells = (double)units * (double)reach * (double)(a.depth + a.width);
     double ns = 2 * cells * (double)rows / TILE_FLOPS_PER_NS + cells / 4 + 500 * (double)units;
     int64_t splits = TN_CEIL_DIV(tile_tasks(ns), units),
             most = rows / MAX_ROWS > 1 ? rows / MAX_ROWS : 1;
     call->tile[SPLITS] = splits < most ? splits : most;
-    int64_t block = SCORES / round_up(reach + 1) / MIN_ROWS * MIN_ROWS;
     call->tile[BLOCK_ROWS] = block < MIN_ROWS ? MIN_ROWS : block > MAX_ROWS ? MAX_ROWS : block;
     call->tile[PACK_K] = rows > 2;
     bool crowded = a.keys > 128 * TN_FN(tile_kernels).wide.panels ||
@@ -331,9 +376,10 @@ static Unit unit_of(const TnCall *call, const Attention *a, int64_t b, int64_t g
 }
 
 void TN_FN(attention_run)(const TnCall *call, int64_t task, void *scratch) {
-    const Attention a = attention_of(call);
+    Attention a = attention_of(call);
     int64_t splits = call->tile[SPLITS], split = task % splits, g = task / splits % a.kv_heads,
             b = task / splits / a.kv_heads;
+    if (!take_entry(call, &a, b)) return;
     Unit u = unit_of(call, &a, b, g, scratch);
     const int64_t *qs = a.in[Q].strides, *os = a.out.strides;
     bool by_head = a.queries == 1;

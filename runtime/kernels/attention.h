@@ -6,7 +6,7 @@
 #include "runtime/kernels/family.h"
 #include "runtime/params.h"
 
-enum { Q, K, V, KEY_MASK, QUERY_MASK, BIAS, MORE_BIAS, INPUTS };
+enum { Q, K, V, KEY_MASK, QUERY_MASK, BIAS, MORE_BIAS, STARTS, INPUTS };
 
 /* A mask_value this small beside an allowed x this large
  * leaves a masked key a probability of exactly 0. */
@@ -23,6 +23,7 @@ typedef struct Attention {
     bool ranged;    /* which keys a row may see depends on its position: causal or window */
     bool band;      /* ... and no other keys but the first `sinks` exist */
     bool skippable; /* what is masked is at most MASKED_BELOW */
+    bool packed;    /* queries lie behind one another as packed keys do */
 } Attention;
 
 /* Which keys the key mask of one batch entry allows. */
