@@ -70,19 +70,16 @@ static int axis_behind(ExprCx *x, const Node *n, int axis) {
     return viewed_axis(x, &n->inputs[0]->type, &n->outputs[0]->type, axis);
 }
 
-/* The product whose channels are those of axis `axis` of v. */
+/* The product whose channels are those of axis `axis` of v. NULL: found; "": there is none. */
 static const char *find_inner(ExprCx *x, const Value *v, int axis, Product *inner) {
-    while (v->node && !product_of(v->node, inner)) {
-        if (v->node->op != OP_transpose && v->node->op != OP_view) return "";
-        if (!ir_single_use(v)) return "what comes before is read elsewhere";
+    bool shared = false;
+    for (; v->node && !product_of(v->node, inner); v = v->node->inputs[0]) {
+        shared |= !ir_single_use(v);
         axis = axis_behind(x, v->node, axis);
         if (axis < 0) return "";
-        v = v->node->inputs[0];
     }
-    if (!v->node) return "";
-    if (axis != inner->axis) return "";
-    if (!ir_single_use(v)) return "what comes before is read elsewhere";
-    return NULL;
+    if (!v->node || axis != inner->axis) return "";
+    return shared || !ir_single_use(v) ? "what comes before is read elsewhere" : NULL;
 }
 
 static const char *find(ExprCx *x, Node *n, Product *outer, Product *inner) {
