@@ -26,6 +26,9 @@ static const Layer layers[] = {
     {"3x3 512 15x20", 512, 512, 1, 15, 20, {3, 3}, {1, 1}, {1, 1}, DIRECT},
     {"3x3 s2 128 60x80", 128, 128, 1, 60, 80, {3, 3}, {2, 2}, {1, 1}, {0}},
     {"1x1 64>256 120x160", 64, 256, 1, 120, 160, {1, 1}, {1, 1}, {0, 0}, {0}},
+    {"1x1 256>64 120x160", 256, 64, 1, 120, 160, {1, 1}, {1, 1}, {0, 0}, {0}},
+    {"1x1 128>512 60x80", 128, 512, 1, 60, 80, {1, 1}, {1, 1}, {0, 0}, {0}},
+    {"1x1 256>1024 30x40", 256, 1024, 1, 30, 40, {1, 1}, {1, 1}, {0, 0}, {0}},
     {"1x1 1024>256 30x40", 1024, 256, 1, 30, 40, {1, 1}, {1, 1}, {0, 0}, {0}},
     {"1x1 s2 256>512 56x56", 256, 512, 1, 56, 56, {1, 1}, {2, 2}, {0, 0}, {0}},
     {"patch 4x4 s4 3>96 224x224", 3, 96, 1, 224, 224, {4, 4}, {4, 4}, {0, 0}, {0}},
@@ -45,18 +48,35 @@ static const Layer layers[] = {
     {"3x3 64>1 128x128", 64, 1, 1, 128, 128, {3, 3}, {1, 1}, {1, 1}, {0}},
 };
 
+/* By Winograd's filtering; what is counted are the operations that the plain sum has. */
+#define FILTERED \
+    { 1.6, 1.5 }
+static const Layer filtered[] = {
+    {"F2 3x3 64 56x56", 64, 64, 1, 56, 56, {3, 3}, {1, 1}, {1, 1}, FILTERED},
+    {"F2 3x3 64 120x160", 64, 64, 1, 120, 160, {3, 3}, {1, 1}, {1, 1}, FILTERED},
+    {"F2 3x3 128 28x28", 128, 128, 1, 28, 28, {3, 3}, {1, 1}, {1, 1}, FILTERED},
+    {"F2 3x3 128 60x80", 128, 128, 1, 60, 80, {3, 3}, {1, 1}, {1, 1}, FILTERED},
+    {"F2 3x3 256 14x14", 256, 256, 1, 14, 14, {3, 3}, {1, 1}, {1, 1}, FILTERED},
+    {"F2 3x3 256 30x40", 256, 256, 1, 30, 40, {3, 3}, {1, 1}, {1, 1}, FILTERED},
+    {"F2 3x3 512 7x7", 512, 512, 1, 7, 7, {3, 3}, {1, 1}, {1, 1}, {0}},
+    {"F2 3x3 512 15x20", 512, 512, 1, 15, 20, {3, 3}, {1, 1}, {1, 1}, FILTERED},
+};
+
 static int64_t extent(const Layer *l, int axis, int64_t in) {
     return (in + 2 * l->pad[axis] - l->kernel[axis]) / l->stride[axis] + 1;
+}
+
+static TnTensor panels(float *data, int64_t k, int64_t n) {
+    TnTensor w = bench_dense(data, TN_F32, 2, (int64_t[]){k, n});
+    w.layout = TN_LAYOUT_PANELS16;
+    return w;
 }
 
 /* In panels as a product's, or by taps where groups have few outputs. */
 static TnTensor weights_of(const Layer *l, float *data, int64_t per_group) {
     int64_t taps = l->kernel[0] * l->kernel[1];
-    if (tn_conv_is_product(l->groups, l->outputs / l->groups)) {
-        TnTensor w = bench_dense(data, TN_F32, 2, (int64_t[]){taps * per_group, l->outputs});
-        w.layout = TN_LAYOUT_PANELS16;
-        return w;
-    }
+    if (tn_conv_is_product(l->groups, l->outputs / l->groups))
+        return panels(data, taps * per_group, l->outputs);
     int64_t dims[] = {l->outputs, per_group, l->kernel[0], l->kernel[1]};
     int64_t strides[] = {1, l->outputs, l->kernel[1] * per_group * l->outputs,
                          per_group * l->outputs};
@@ -65,11 +85,12 @@ static TnTensor weights_of(const Layer *l, float *data, int64_t per_group) {
     return w;
 }
 
-static void layer(Bench *b, const Layer *l) {
+static void layer(Bench *b, const Layer *l, bool winograd) {
     int64_t per_group = l->channels / l->groups;
     int64_t h = extent(l, 0, l->height), w = extent(l, 1, l->width);
     double taps = (double)(per_group * l->kernel[0] * l->kernel[1]);
     ParamsConv params = {.spatial = 2, .groups = (uint32_t)l->groups};
+    if (winograd) params.flags = TN_CONV_WINOGRAD2;
     for (int i = 0; i < 2; i++) {
         params.kernel[i] = (uint32_t)l->kernel[i];
         params.stride[i] = l->stride[i];
@@ -83,7 +104,8 @@ static void layer(Bench *b, const Layer *l) {
               .flops = 2 * taps * (double)(l->outputs * h * w)};
     snprintf(c.name, sizeof c.name, "conv %s", l->name);
     c.operands[0] = bench_image(b->activations, l->channels, l->height, l->width);
-    c.operands[1] = weights_of(l, b->weights, per_group);
+    c.operands[1] = winograd ? panels(b->weights, per_group, tn_winograd_columns(2, l->outputs))
+                             : weights_of(l, b->weights, per_group);
     c.operands[2] = bench_dense(b->more, TN_F32, 1, &l->outputs);
     c.operands[3] = bench_absent();
     c.operands[4] = bench_image(b->result, l->outputs, h, w);
@@ -95,5 +117,6 @@ static void layer(Bench *b, const Layer *l) {
 }
 
 void bench_conv(Bench *b) {
-    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) layer(b, &layers[i]);
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) layer(b, &layers[i], false);
+    for (size_t i = 0; i < sizeof filtered / sizeof *filtered; i++) layer(b, &filtered[i], true);
 }

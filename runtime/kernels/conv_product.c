@@ -3,19 +3,25 @@
  *     y[p, o] = sum over runs r, j of window[run[r] + p's place + j] B[r k + j, o]
  *
  * A tile is some neighbouring results of one row. What their taps find are runs of floats: all taps
- * along WIDTH at once where places are neighbours, else the channels of one tap. B is in panels,
- * which are used as gemm does it: a group stays in the cache while all rows of the patch pass over
- * it, and the next is fetched meanwhile. Groups of channels use columns of the same panels. */
+ * along WIDTH at once where places are neighbours, else the channels of one tap. B is in panels.
+ * Where a good part of them stays in the cache, a tile is done for all of that part before the next
+ * one, so that x and y pass by in the order of memory: twice as fast as y in pieces of a group's
+ * width. Large panels are used as gemm does it: a group stays in the cache while all rows of the
+ * patch pass over it, and the next is fetched meanwhile. Groups of channels use columns of the same
+ * panels. */
 #include <string.h>
 #include "runtime/kernels/conv.h"
 #include "runtime/kernels/map.h"
 #include "runtime/kernels/simd.h"
+
+#define PANELS_FLOATS 98304 /* that stay in L2 beside x and y, about */
 
 typedef struct Product {
     const ConvShape *s;
     const ConvPatch *p;
     int64_t k;           /* of B: taps x channels */
     int64_t first, last; /* columns of the group */
+    int64_t base;        /* the channel of panel 0 */
     float *panels;       /* where panels are made if they are not stored as floats */
     ConvWindow window;
     int64_t row, line; /* steps from result to result */
@@ -75,27 +81,98 @@ static const float *panels_of(const Product *m, int64_t p, int count) {
     return m->panels;
 }
 
-/* All results of the patch for a group of panels; column: the channel that is the first panel's
- * first column. */
-static void run_group(const Product *m, Tile *t, int panels, int64_t column) {
+/* `rows` results of row i, from column `at` on, for the panels of t; column: the channel that is
+ * the first panel's first column. */
+static void run_tile(const Product *m, Tile *t, int panels, int64_t column, int64_t i, int64_t at,
+                     int64_t rows) {
     _Alignas(64) float buffer[TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
-    int64_t tiles = TN_CEIL_DIV(m->p->columns, m->shape.rows);
     int64_t from = column < m->first ? m->first : column;
     int64_t end = conv_smaller(m->last, column + panels * TN_PANEL);
-    int64_t most = panels > 1 ? 128 : 64, share = TN_CEIL_DIV(64 * panels, tiles * m->p->rows);
-    t->prefetch_step = stored(m->s) ? conv_smaller(share, most) : 0;
     t->c = buffer;
     t->c_row = panels * TN_PANEL;
-    for (int64_t i = 0; i < m->p->rows; i++)
-        for (int64_t j = 0; j < tiles; j++) {
-            int64_t at = deal(m->p->columns, tiles, j);
-            int64_t rows = deal(m->p->columns, tiles, j + 1) - at;
-            t->a = m->window.x + m->window.at + i * m->line + at * m->row;
-            TN_FN(tile_kernels).tile[panels][rows](t);
-            t->prefetch += m->k * t->prefetch_step;
-            TN_FN(conv_end)
-            (m->s, m->p, i, at, rows, from, end - from, buffer + (from - column), t->c_row);
-        }
+    t->a = m->window.x + m->window.at + i * m->line + at * m->row;
+    TN_FN(tile_kernels).tile[panels][rows](t);
+    t->prefetch += m->k * t->prefetch_step;
+    TN_FN(conv_end)
+    (m->s, m->p, i, at, rows, from, end - from, buffer + (from - column), t->c_row);
+}
+
+/* All results of the patch for the panels [p, end), a group after another. */
+static void run_by_group(const Product *m, Tile *t, int64_t p, int64_t end) {
+    int64_t tiles = TN_CEIL_DIV(m->p->columns, m->shape.rows);
+    for (; p < end; p += m->shape.panels) {
+        int panels = (int)conv_smaller(m->shape.panels, end - p);
+        int64_t most = panels > 1 ? 128 : 64, share = TN_CEIL_DIV(64 * panels, tiles * m->p->rows);
+        t->b = panels_of(m, p, panels);
+        t->prefetch = (const char *)(t->b + (stored(m->s) ? panels * t->b_panel : 0));
+        t->prefetch_step = stored(m->s) ? conv_smaller(share, most) : 0;
+        for (int64_t i = 0; i < m->p->rows; i++)
+            for (int64_t j = 0; j < tiles; j++) {
+                int64_t at = deal(m->p->columns, tiles, j);
+                run_tile(m, t, panels, m->base + p * TN_PANEL, i, at,
+                         deal(m->p->columns, tiles, j + 1) - at);
+            }
+    }
+}
+
+/* Fetches rows [row, end) of a tensor, `cols` floats each. (gcc drops calls of functions that do
+ * nothing else: they have no effect.) */
+ALWAYS_INLINE void fetch_rows(const float *at, int64_t stride, int64_t row, int64_t end,
+                              int64_t cols) {
+    for (; row < end; row++)
+        for (int64_t j = 0; j < cols; j += TN_PANEL)
+            __builtin_prefetch(at + row * stride + j, 1, 2);
+}
+
+/* One tile for the panels [first, end), which stay in the cache: x and y pass by in the order of
+ * memory. What the next tile reads and where it ends up is fetched meanwhile, a part per group of
+ * panels; it lies behind this one, or doesn't matter. */
+static void run_panels(const Product *m, Tile *t, int64_t first, int64_t end, int64_t i, int64_t at,
+                       int64_t rows) {
+    const ConvShape *s = m->s;
+    const int64_t groups = TN_CEIL_DIV(end - first, m->shape.panels),
+                  o = m->base + first * TN_PANEL;
+    const int64_t place = s->y_strides[2 + WIDTH], residual_place = s->residual_strides[2 + WIDTH];
+    int64_t next = i * m->line + (at + rows) * m->row + t->run[t->runs - 1];
+    int64_t bytes = rows * m->row * (int64_t)sizeof(float), cols = (end - first) * TN_PANEL;
+    const float *y = s->y + conv_place(s->y_strides, m->p, i, at + rows, o);
+    const float *residual = s->residual;
+    if (residual) residual += conv_place(s->residual_strides, m->p, i, at + rows, o);
+    t->prefetch = (const char *)(m->window.x + (m->window.at + next));
+    t->prefetch_step = conv_smaller(64, TN_CEIL_DIV(bytes, groups * m->k));
+    for (int64_t g = 0; g < groups; g++) {
+        int64_t p = first + g * m->shape.panels;
+        int64_t from = deal(rows, groups, g), to = deal(rows, groups, g + 1);
+        int panels = (int)conv_smaller(m->shape.panels, end - p);
+        if (s->y_strides[1] == 1) fetch_rows(y, place, from, to, cols);
+        if (residual && s->residual_strides[1] == 1)
+            fetch_rows(residual, residual_place, from, to, cols);
+        t->b = panels_of(m, p, panels);
+        run_tile(m, t, panels, m->base + p * TN_PANEL, i, at, rows);
+    }
+}
+
+/* The same, a tile after another for as many panels as stay in the cache. */
+static void run_by_tile(const Product *m, Tile *t, int64_t p, int64_t end, int64_t most) {
+    int64_t tiles = TN_CEIL_DIV(m->p->columns, m->shape.rows), some;
+    for (; p < end; p += some) {
+        some = conv_smaller(most, end - p);
+        for (int64_t i = 0; i < m->p->rows; i++)
+            for (int64_t j = 0; j < tiles; j++) {
+                int64_t at = deal(m->p->columns, tiles, j);
+                run_panels(m, t, p, p + some, i, at, deal(m->p->columns, tiles, j + 1) - at);
+            }
+    }
+}
+
+/* Panels that run_by_tile takes at once: equal parts of all there are; 0: there had better be none,
+ * as few tiles read large panels. */
+static int64_t panels_at_once(const Product *m, const Tile *t, int64_t panels) {
+    int64_t tiles = m->p->rows * TN_CEIL_DIV(m->p->columns, m->shape.rows);
+    int64_t most = PANELS_FLOATS / t->b_panel, parts;
+    if (!stored(m->s) || tiles < 8 || most < 2 * m->shape.panels) return 0;
+    parts = TN_CEIL_DIV(panels, most / m->shape.panels * m->shape.panels);
+    return TN_CEIL_DIV(panels, parts * m->shape.panels) * m->shape.panels;
 }
 
 void TN_FN(conv_product)(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch) {
@@ -115,16 +192,15 @@ void TN_FN(conv_product)(const ConvShape *s, const ConvPatch *p, int64_t split, 
     t.runs = list_runs(s, &m.window, run, &t.k);
 
     bool packed = s->w->layout == TN_LAYOUT_PANELS16;
-    int64_t base = packed ? 0 : m.first; /* the channel of panel 0 */
-    int64_t p0 = (m.first - base) / TN_PANEL, p1 = TN_CEIL_DIV(m.last - base, TN_PANEL);
+    m.base = packed ? 0 : m.first;
+    int64_t p0 = (m.first - m.base) / TN_PANEL, p1 = TN_CEIL_DIV(m.last - m.base, TN_PANEL);
     int64_t groups = TN_CEIL_DIV(p1 - p0, m.shape.panels);
     int64_t at = p0 + deal(groups, s->splits, split) * m.shape.panels;
     int64_t end = p0 + deal(groups, s->splits, split + 1) * m.shape.panels;
     end = conv_smaller(end, p1);
-    for (; at < end; at += m.shape.panels) {
-        int panels = (int)conv_smaller(m.shape.panels, end - at);
-        t.b = panels_of(&m, at, panels);
-        t.prefetch = (const char *)(t.b + (stored(s) ? panels * t.b_panel : 0));
-        run_group(&m, &t, panels, base + at * TN_PANEL);
-    }
+    int64_t some = panels_at_once(&m, &t, end - at);
+    if (some)
+        run_by_tile(&m, &t, at, end, some);
+    else
+        run_by_group(&m, &t, at, end);
 }
