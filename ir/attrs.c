@@ -3,7 +3,8 @@
  * The table is made once per process under pthread_once and never written again. Words of ':s'
  * attributes are interned in it: an attribute set to "gelu" holds the table's "gelu".
  *
- * A required integer that was not set is INT64_MIN; every other required kind is NULL or TN_NONE.
+ * A required integer that was not set is INT64_MIN; every other required kind is NULL or TN_NONE,
+ * which for a dtype may also be the default, `none`.
  *
  * The table's sizes follow from the rows: an attribute has four characters at least ("n:k" and what
  * ends it), a word one ('|' or what ends it), and every character is kept twice at most. */
@@ -94,6 +95,7 @@ static void parse_default(Row *row, const char *s, size_t n) {
     case 'b': a->value.b = *s == '1'; break;
     case 'd': a->value.d = default_dim(strtoll(s, NULL, 10)); break;
     case 's': parse_words(row, s, n); break;
+    case 't': a->value.t = TN_NONE; break; /* the only default there is */
     default: assert(false);
     }
 }
@@ -160,7 +162,7 @@ void attrs_check(const Node *n) {
         bool missing = false;
         switch (row->attrs[i].kind) {
         case 'i': missing = a->i == UNSET; break;
-        case 't': missing = a->t == TN_NONE; break;
+        case 't': missing = a->t == TN_NONE && !row->attrs[i].has_default; break;
         case 's': missing = !a->s; break;
         case 'd': missing = !a->d; break;
         case 'D': missing = !a->D; break;

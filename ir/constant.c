@@ -49,6 +49,18 @@ Value *ir_constant(Graph *g, Constant *c) {
     return v;
 }
 
+Value *ir_constant_bf16(Graph *g, Constant *c) {
+    Module *m = g->module;
+    if (c->dtype == TN_BF16) return ir_constant(g, c);
+    if (!c->rounded) {
+        int64_t n = (int64_t)(c->bytes / tn_dtype_size(c->dtype));
+        void *data = arena_array(&m->cx->arena, (size_t)n, tn_dtype_size(TN_BF16));
+        ir_round_bf16(c->dtype, c->data, n, data);
+        c->rounded = ir_constant_new(m, c->name, TN_BF16, c->rank, c->dims, data);
+    }
+    return ir_constant(g, c->rounded);
+}
+
 Value *ir_tensor(Graph *g, const char *name, TnDType dtype, int rank, const int64_t *dims,
                  const void *data) {
     Constant *c = ir_constant_new(g->module, name, dtype, rank, dims, data);

@@ -2,7 +2,7 @@
  *
  * A set is a text such as "float" or "i32|i64"; a row has one per operand, separated by spaces, and
  * the last one holds for all further operands. "=" is no set but the type of operand 0, "=1" that
- * of operand 1. */
+ * of operand 1, and "~" that of operand 0 or the other one of f32 and bf16. */
 #include <string.h>
 #include "ir/infer.h"
 
@@ -67,12 +67,32 @@ static void check_same(const Node *n, int i, int other) {
                 tn_dtype_name(b));
 }
 
+static bool mixes(TnDType t) {
+    return t == TN_F32 || t == TN_BF16;
+}
+
+static void check_mixed(const Node *n, int i) {
+    bool mixed = mixes(infer_input(n, 0)->dtype) && mixes(infer_input(n, i)->dtype);
+    if (!mixed) check_same(n, i, 0);
+}
+
+TnDType infer_to(const Node *n, const char *attr) {
+    TnDType x = infer_input(n, 0)->dtype, to = attr_dtype(n, attr);
+    if (to == TN_NONE || to == x) return x;
+    if (!mixes(to) || !mixes(x))
+        tn_fail(n->graph->module->cx, TN_E_MODEL, "the result of %s cannot be %s", tn_dtype_name(x),
+                tn_dtype_name(to));
+    return to;
+}
+
 void infer_check_types(const Node *n) {
     const char *set = ir_op_info(n->op)->types;
     for (int i = 0; i < n->input_count; i++) {
         size_t length = strcspn(set, " ");
         if (n->inputs[i] && *set == '=')
             check_same(n, i, length > 1 ? set[1] - '0' : 0);
+        else if (n->inputs[i] && *set == '~')
+            check_mixed(n, i);
         else if (n->inputs[i])
             check_set(n, i, set, length);
         if (set[length]) set += length + 1;

@@ -206,3 +206,18 @@ void ir_store_i64(TnDType t, void *data, int64_t i, int64_t v) {
     default: ir_store_f64(t, data, i, (double)v); break;
     }
 }
+
+/* Weights have hundreds of millions of elements, mostly of f32: half a unit is added to the bits,
+ * to nearest even. */
+void ir_round_bf16(TnDType t, const void *data, int64_t n, void *to) {
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        if (t == TN_F32) memcpy(&bits, (const char *)data + (size_t)i * sizeof bits, sizeof bits);
+        if (t != TN_F32 || (bits & 0x7fffffff) > 0x7f800000) {
+            ir_store_f64(TN_BF16, to, i, ir_element_f64(t, data, i));
+            continue;
+        }
+        uint16_t half = (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+        store(to, i, &half, sizeof half);
+    }
+}

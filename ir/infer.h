@@ -34,6 +34,8 @@ void infer_require_le(Module *m, const Expr *a, const Expr *b, const char *what)
 void infer_check_types(const Node *n);
 /* The same for operand i and one set, "float" or "i32|i64"; a rule may be stricter than its row. */
 void infer_dtype(const Node *n, int i, const char *set);
+/* The type of a result by its attribute: `none` is operand 0's; f32 and bf16 give each other. */
+TnDType infer_to(const Node *n, const char *attr);
 /* Whether a set has the type. */
 bool infer_set_has(const char *set, TnDType t);
 void infer_rank(const Node *n, int i, int min, int max);

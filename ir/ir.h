@@ -106,7 +106,8 @@ struct Constant {
     int64_t dims[TN_MAX_RANK];
     const void *data;
     size_t bytes;
-    uint64_t hash; /* XXH3 of type, dims and bytes; 0 until ir_constant_hash */
+    uint64_t hash;     /* XXH3 of type, dims and bytes; 0 until ir_constant_hash */
+    Constant *rounded; /* to bf16; NULL until ir_constant_bf16 */
     Constant *next;
 };
 
@@ -223,6 +224,7 @@ struct Module {
     const char *origin; /* source of the node being inserted: names its requirements */
     Meta *meta;
     bool keep_states; /* pass_state looks for states */
+    bool bf16;        /* pass_bfloat runs */
 };
 
 /* --- modules, graphs --- */
@@ -253,6 +255,8 @@ Constant *ir_constant_new(Module *m, const char *name, TnDType dtype, int rank, 
                           const void *data);
 /* The constant as a value of this graph; the same each time. */
 Value *ir_constant(Graph *g, Constant *c);
+/* A float constant rounded to bf16; the same each time. */
+Value *ir_constant_bf16(Graph *g, Constant *c);
 /* Both; copies data. */
 Value *ir_tensor(Graph *g, const char *name, TnDType dtype, int rank, const int64_t *dims,
                  const void *data);

@@ -36,7 +36,7 @@ void shape_matmul(Node *n) {
     ir_broadcast(m, &batch_a, &batch_b, &out);
     out.dims[out.rank++] = last_a[ta];
     out.dims[out.rank++] = last_b[!tb];
-    infer_output(n, 0, a->dtype, out.rank, out.dims);
+    infer_output(n, 0, infer_to(n, "to"), out.rank, out.dims);
 }
 
 static void check_zero(const Node *n, int i, const Type *wanted) {
@@ -71,16 +71,18 @@ void shape_matmul_int(Node *n) {
     infer_output(n, 0, TN_I32, out.rank, out.dims);
 }
 
-/* Operands have one type, but weights 1..`weights` may be f16 or bf16 beside f32. */
+/* Operands have one type, but weights 1..`weights` may be f16 or bf16 beside f32, and everything
+ * may be f32 or bf16 beside the other. */
 static void check_product_types(const Node *n, int weights) {
     TnDType x = infer_input(n, 0)->dtype;
     for (int i = 1; i < n->input_count; i++) {
         TnDType t = n->inputs[i] ? infer_input(n, i)->dtype : x;
         bool narrower = i <= weights && x == TN_F32 && (t == TN_F16 || t == TN_BF16);
-        if (t != x && !narrower)
+        bool mixed = (x == TN_F32 || x == TN_BF16) && (t == TN_F32 || t == TN_BF16);
+        if (t != x && !narrower && !mixed)
             tn_fail(module_of(n)->cx, TN_E_MODEL, "operands have types %s and %s", tn_dtype_name(x),
                     tn_dtype_name(t));
-        if (narrower && t != infer_input(n, 1)->dtype)
+        if (i <= weights && t != infer_input(n, 1)->dtype)
             tn_fail(module_of(n)->cx, TN_E_MODEL, "weights have types %s and %s",
                     tn_dtype_name(infer_input(n, 1)->dtype), tn_dtype_name(t));
     }
@@ -110,7 +112,7 @@ void shape_linear(Node *n) {
     dims[x->rank - 1] = check_weight(n, 1, attr_bool(n, "tb"));
     check_vector(n, 2, dims[x->rank - 1], "bias and result");
     check_residual(n, x->rank, dims);
-    infer_output(n, 0, x->dtype, x->rank, dims);
+    infer_output(n, 0, infer_to(n, "to"), x->rank, dims);
 }
 
 /* Operands x, `parts` weights, then `parts` biases or none. */
@@ -147,7 +149,7 @@ void shape_qkv(Node *n) {
     infer_make_outputs(n, widths->count);
     for (int i = 0; i < widths->count; i++) {
         dims[x->rank - 1] = ex_int(module_of(n)->ex, widths->v[i]);
-        infer_output(n, i, x->dtype, x->rank, dims);
+        infer_output(n, i, infer_to(n, "to"), x->rank, dims);
     }
 }
 
@@ -204,7 +206,7 @@ void shape_conv(Node *n) {
         dims[2 + i] = conv_dim(m, x->dims[2 + i], w->dims[2 + i], strides[i],
                                pads[i] + pads[i + spatial], dilations[i]);
     check_residual(n, x->rank, dims);
-    infer_output(n, 0, x->dtype, x->rank, dims);
+    infer_output(n, 0, infer_to(n, "to"), x->rank, dims);
 }
 
 /* --- normalisation --- */
@@ -221,7 +223,7 @@ void shape_norm(Node *n) {
     infer_rank(n, 0, 1, TN_MAX_RANK);
     check_vector(n, 1, x->dims[x->rank - 1], "gamma and last dimension");
     check_vector(n, 2, x->dims[x->rank - 1], "beta and last dimension");
-    infer_output(n, 0, x->dtype, x->rank, x->dims);
+    infer_output(n, 0, infer_to(n, "to"), x->rank, x->dims);
 }
 
 void shape_add_norm(Node *n) {
@@ -231,7 +233,8 @@ void shape_add_norm(Node *n) {
     if (s.rank < 1) infer_rank(n, 0, 1, TN_MAX_RANK);
     check_vector(n, 2, s.dims[s.rank - 1], "gamma and last dimension");
     check_vector(n, 3, s.dims[s.rank - 1], "beta and last dimension");
-    for (int i = 0; i < 2; i++) infer_output(n, i, infer_input(n, 0)->dtype, s.rank, s.dims);
+    infer_output(n, 0, infer_to(n, "to"), s.rank, s.dims);
+    infer_output(n, 1, infer_to(n, "sum"), s.rank, s.dims);
 }
 
 /* --- attention --- */
@@ -283,9 +286,10 @@ static Scores packed_scores(const Node *n, const Expr *const *q, const Expr *con
  * keys, h heads, g key heads, d and e sizes. */
 void shape_attention(Node *n) {
     Module *m = module_of(n);
+    TnDType x = infer_input(n, 0)->dtype;
     for (int i = 5; i < 7; i++)
-        if (has(n, i) && infer_input(n, i)->dtype != infer_input(n, 0)->dtype)
-            infer_dtype(n, i, "bool");
+        if (has(n, i) && infer_input(n, i)->dtype != x)
+            infer_dtype(n, i, x == TN_BF16 ? "bool|f32" : "bool");
     for (int i = 0; i < 3; i++) infer_rank(n, i, 4, 4);
     const Expr *const *q = infer_input(n, 0)->dims, *const *k = infer_input(n, 1)->dims;
     const Expr *const *v = infer_input(n, 2)->dims;
@@ -306,7 +310,7 @@ void shape_attention(Node *n) {
                    (const Expr *[]){bias_batches(n, i, of.batch), q[2], of.queries, of.keys},
                    "bias and scores");
     const Expr *dims[] = {q[0], q[1], q[2], v[3]};
-    infer_output(n, 0, infer_input(n, 0)->dtype, 4, dims);
+    infer_output(n, 0, infer_to(n, "to"), 4, dims);
 }
 
 /* --- rotary positions --- */

@@ -47,7 +47,7 @@ static bool is_word_of(const char *s, const char *words) {
 
 static bool attr_ok(const AttrInfo *info, const Attr *a) {
     switch (info->kind) {
-    case 't': return a->t > TN_NONE && a->t < TN_DTYPE_COUNT;
+    case 't': return a->t >= TN_NONE + !info->has_default && a->t < TN_DTYPE_COUNT;
     case 's': return is_word_of(a->s, info->words);
     case 'd': return is_static_expr(a->d);
     case 'D': return a->D && are_static_exprs(a->D->e, a->D->count);

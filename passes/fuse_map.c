@@ -5,7 +5,8 @@
  *     %3 = mul %2, 2                                  t4: f32 = splat 2; t5 = mul t3 t4)}
  *
  * A node joins the program of its only reader if both have the same dims, so nothing is computed
- * twice. Numbers that are the same for every element become steps. */
+ * twice but for the widening of floats. Numbers that are the same for every element become steps.
+ */
 #include "ir/build.h"
 #include "passes/pass.h"
 
@@ -18,6 +19,7 @@ typedef struct Chain {
     Value *inputs[MAX_INPUTS];
     int input_count;
     Node *nodes[MAX_STEPS];
+    int written[MAX_STEPS]; /* by node: the register of its result, plus 1 */
     int node_count;
     int number_count;
     MapStep steps[MAX_STEPS];
@@ -28,8 +30,16 @@ static bool elementwise(const Node *n) {
     return ir_op_info(n->op)->flags & OPF_ELEMENTWISE;
 }
 
-/* Whether n can be computed inside its only reader. */
+/* From 16 bits to f32: costs nothing where the operand is loaded. */
+static bool is_widening(const Node *n) {
+    if (n->op != OP_cast || n->outputs[0]->type.dtype != TN_F32) return false;
+    TnDType t = n->inputs[0]->type.dtype;
+    return t == TN_BF16 || t == TN_F16;
+}
+
+/* Whether n can be computed inside its only reader, or in each of them. */
 static bool joins(const Node *n, const Node *reader) {
+    if (is_widening(n)) return true;
     return elementwise(n) && ir_single_use(n->outputs[0]) &&
            ir_same_dims(&n->outputs[0]->type, &reader->outputs[0]->type);
 }
@@ -73,6 +83,13 @@ static int input_register(Chain *c, Value *v) {
     return c->input_count++;
 }
 
+/* The number of a node that was taken, -1 if it was not. */
+static int number_of(const Chain *c, const Node *n) {
+    int i = c->node_count - 1;
+    while (i >= 0 && c->nodes[i] != n) i--;
+    return i;
+}
+
 /* Takes n and what joins it below into the chain; operands first, since registers of steps are
  * counted behind all inputs. `pending` operands of readers are still to come: each may need an
  * input or a step. False, with nothing taken, if there is no room for n and its operands. */
@@ -84,18 +101,13 @@ static bool collect(Chain *c, Node *n, int pending) {
     for (int i = 0; i < n->input_count; i++) {
         Value *v = n->inputs[i];
         int later = pending + n->input_count - 1 - i;
+        if (v->node && number_of(c, v->node) >= 0) continue; /* a widening is taken once */
         if (becomes_step(n, i, &number))
             c->number_count++;
         else if (c->alone || !v->node || !joins(v->node, n) || !collect(c, v->node, later))
             input_register(c, v);
     }
     return true;
-}
-
-static bool collected(const Chain *c, const Node *n) {
-    for (int i = 0; i < c->node_count; i++)
-        if (c->nodes[i] == n) return true;
-    return false;
 }
 
 static int add_step(Chain *c, MapStep step) {
@@ -105,17 +117,20 @@ static int add_step(Chain *c, MapStep step) {
 
 /* Writes the steps of n and of everything collected below it; gives the register of its result. */
 static int write_steps(Chain *c, Node *n) {
+    int *written = &c->written[number_of(c, n)]; /* plus 1 */
+    if (*written) return *written - 1;
     MapStep step = {.op = n->op, .dtype = n->outputs[0]->type.dtype}, number;
     for (int i = 0; i < n->input_count; i++) {
         Value *v = n->inputs[i];
         if (becomes_step(n, i, &number))
             step.args[i] = add_step(c, number);
-        else if (v->node && collected(c, v->node))
+        else if (v->node && number_of(c, v->node) >= 0)
             step.args[i] = write_steps(c, v->node);
         else
             step.args[i] = input_register(c, v);
     }
-    return add_step(c, step);
+    *written = add_step(c, step) + 1;
+    return *written - 1;
 }
 
 static Value *write_map(Graph *g, Chain *c) {

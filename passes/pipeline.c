@@ -23,6 +23,7 @@ static void run_graph(Graph *g, Report *r, const char *last) {
     Cx *cx = g->module->cx;
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
         if (passes[i].run == pass_state && !g->module->keep_states) continue;
+        if (passes[i].run == pass_bfloat && !g->module->bf16) continue;
         tn_enter(cx, "pass", passes[i].name);
         if (passes[i].run(g, r) && i > 0) pass_canon(g, r);
 #ifndef NDEBUG

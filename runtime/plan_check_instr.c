@@ -26,15 +26,16 @@
  *   .  any type             l  i64
  *   q  i8 or u8             w  i32
  *   D  f32 or f64           W  any type of the width of T
- *                           V  as F, or as P
+ *   h  f32 or bf16          V  as F, or as P
+ *   H  f32 or bf16
  *
- * D, F, N, R, T and V stand for one type wherever they occur in a rule. */
+ * D, F, H, N, R, T and V stand for one type wherever they occur in a rule. */
 static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_gemm] = "fPff>f",
     [TN_OP_matmul] = "NN>N",
     [TN_OP_attention] = "fffbbffl>f",
     [TN_OP_softmax] = "F>F",
-    [TN_OP_norm] = "ffff>ff",
+    [TN_OP_norm] = "hhff>hh",
     [TN_OP_map] = "................>.", /* the program says more */
     [TN_OP_reduce] = "T>T",
     [TN_OP_copy] = "T>W",
@@ -66,7 +67,7 @@ static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_rnn] = "ffiffff>fff",
     [TN_OP_dft] = "D>D",
     [TN_OP_det] = "D>D",
-    [TN_OP_rotary] = "fff>f",
+    [TN_OP_rotary] = "Hff>H",
 };
 
 const char *plan_type_rule(int opcode) {
@@ -77,7 +78,7 @@ static const char *name_of(const PlanInstruction *i) {
     return tn_instr(i->opcode)->name;
 }
 
-/* Whether a view fits a letter. `same` is the type that D, F, N, R, T and V stand for in this
+/* Whether a view fits a letter. `same` is the type that D, F, H, N, R, T and V stand for in this
  * instruction, 0 before the first. */
 static bool type_fits(const PlanView *v, char letter, uint8_t *same) {
     bool panels = v->layout == TN_LAYOUT_PANELS16;
@@ -87,6 +88,7 @@ static bool type_fits(const PlanView *v, char letter, uint8_t *same) {
     if (panels && letter == 'V') return *same == TN_F32; /* the sums are of f32 */
     switch (letter) {
     case 'f': return v->dtype == TN_F32;
+    case 'h': return v->dtype == TN_F32 || v->dtype == TN_BF16;
     case 'P': return packed_type;
     case 'i': return v->dtype == TN_I32 || v->dtype == TN_I64;
     case 'l': return v->dtype == TN_I64;
@@ -97,6 +99,9 @@ static bool type_fits(const PlanView *v, char letter, uint8_t *same) {
     case 'W': return tn_dtype_size((TnDType)v->dtype) == tn_dtype_size((TnDType)*same);
     case 'D':
         if (v->dtype != TN_F32 && v->dtype != TN_F64) return false;
+        break;
+    case 'H':
+        if (v->dtype != TN_F32 && v->dtype != TN_BF16) return false;
         break;
     case 'F':
     case 'V':

@@ -12,8 +12,10 @@
 /* As in plan_check_instr.c. */
 #define TYPE_LETTERS                                                                               \
     "`f` f32, `l` i64, `w` i32, `i` i32 or i64, `b` bool,\n`q` i8 or u8, `P` f32, f16 or bf16 in " \
-    "panels, `F` a float, `D` f32 or f64, `N` no bool, `T` any, `R` any or as `P`, `W` as wide\n"  \
-    "as `T`, `.` any of its own; `F`, `D`, `N`, `T` and `R` stand for one type wherever they "     \
+    "panels, `F` a float, `D` f32 or f64, `h` and `H` f32 or bf16, `N` no bool, `T` any, `R` any " \
+    "or as `P`, `W` as wide\n"                                                                     \
+    "as `T`, `.` any of its own; `F`, `D`, `H`, `N`, `T` and `R` stand for one type wherever "     \
+    "they "                                                                                        \
     "occur in a rule. Types of\ncontrol flow are those of its functions."
 
 static void list_ir_ops(Tool *t) {
@@ -80,7 +82,8 @@ static void ir_table(Tool *t) {
                "elementwise ones,\nwhich broadcast their operands. Attributes are "
                "`name:kind=default`; without a default they must be given.\n\n"
                "Element types are a set per operand, the last one for all further operands; `=` is "
-               "the type of operand 0,\n`=1` that of operand 1. ");
+               "the type of operand 0,\n`=1` that of operand 1, `~` that of operand 0 or the other "
+               "one of f32 and bf16. ");
     type_set(t, "float", ".\n");
     type_set(t, "integer", ".\n`number` is both; ");
     type_set(t, "any", ".\n\n");

@@ -243,6 +243,14 @@ static void walk_rows(Program *p, int64_t n, const unsigned char *result) {
     }
 }
 
+/* A cast that leaves a register's floats as they are: to f32, or before a store that rounds. */
+static int is_free_cast(const Program *p, int s, int stored) {
+    const TnMapStep *step = &p->params->step[s];
+    return step->op == TN_MAP_CAST && map_class((TnDType)step->dtype) == MAP_FLOAT &&
+           map_class((TnDType)p->dtype[step->args[0]]) == MAP_FLOAT &&
+           (stored || step->dtype == TN_F32);
+}
+
 static void run_block(Program *p, int64_t first, int64_t n) {
     const TnTensor *y = &p->call->operands[p->inputs];
     int last = p->registers - 1, result_by_rows = p->access[p->inputs] == ACCESS_ROWS;
@@ -257,7 +265,10 @@ static void run_block(Program *p, int64_t first, int64_t n) {
     for (int s = 0; s < (int)p->params->steps; s++) {
         int r = p->inputs + s;
         if (p->uniform[r]) continue;
-        run_step(p, s, r == last && in_place ? address(y, first) : p->reg[r], n);
+        if (r == last ? !in_place && is_free_cast(p, s, 1) : is_free_cast(p, s, 0))
+            p->value[r] = p->value[p->params->step[s].args[0]];
+        else
+            run_step(p, s, r == last && in_place ? address(y, first) : p->reg[r], n);
     }
     if (in_place) return;
     if (!result_by_rows) {

@@ -4,13 +4,15 @@
  *     y = (s - mean s) / sqrt(mean (s - mean s)^2 + epsilon) * gamma + beta     layer norm
  *     y = s / sqrt(mean s^2 + epsilon) * gamma + beta                           rms
  *
- * Inputs x, residual?, gamma?, beta?; outputs y, s?. f32; the last axis is dense, gamma and beta
- * are [N]. Leading axes have any strides; residual may be broadcast over them. A row is summed,
- * then its squared deviations are (two passes over L1), so the variance does not cancel. y or s may
- * lie on x: each row is read before it is overwritten, and s goes to y's row meanwhile when the
- * caller does not want it. */
+ * Inputs x, residual?, gamma?, beta?; outputs y, s?. gamma and beta are [N] of f32, the others f32
+ * or bf16, each by itself: rows of bf16 pass through scratch, so everything is computed in f32 and
+ * rounded once. The last axis is dense. Leading axes have any strides; residual may be broadcast
+ * over them. A row is summed, then its squared deviations are (two passes over L1), so the variance
+ * does not cancel. y or s may lie on x: each row is read before it is overwritten, and s goes to
+ * y's row meanwhile when the caller does not want it. */
 #include "runtime/kernels/family.h"
 #include "runtime/kernels/loop.h"
+#include "runtime/kernels/map.h"
 #include "runtime/kernels/simd.h"
 #include "runtime/params.h"
 
@@ -34,6 +36,15 @@ static const TnTensor *operand(const TnCall *call, int which) {
     return t->data ? t : NULL;
 }
 
+static int is_bf16(const TnTensor *t) {
+    return t && t->dtype == TN_BF16;
+}
+
+/* Room for a row as floats. */
+static size_t row_bytes(int64_t n) {
+    return (size_t)(n + 15) / 16 * 16 * sizeof(float);
+}
+
 void TN_FN(norm_plan)(TnCall *call) {
     const TnTensor *y = &call->operands[call->inputs];
     int64_t n = y->dims[y->rank - 1], rows = tensor_extent(y, 0, y->rank - 1);
@@ -41,6 +52,8 @@ void TN_FN(norm_plan)(TnCall *call) {
     call->tasks = n == 0 ? 0 : TN_CEIL_DIV(rows, call->tile[0]);
     call->work = rows * n / 6;
     call->scratch_bytes = 0;
+    for (int i = 0; i < OPERANDS; i++)
+        if (is_bf16(operand(call, i))) call->scratch_bytes = OPERANDS * row_bytes(n);
 }
 
 /* s = x + residual and its sum. */
@@ -137,12 +150,29 @@ static void norm_row(const Row *r, const ParamsNorm *params, int64_t n) {
         scale_row(r, s, mean, scale, n);
 }
 
+/* The row at an offset: of f32 where it lies, of bf16 in `room`. */
+static float *row_at(const TnTensor *t, int64_t offset, float *room) {
+    if (!t) return NULL;
+    return t->dtype == TN_BF16 ? room : (float *)t->data + offset;
+}
+
+static const float *read_row(const TnTensor *t, int64_t offset, float *room, int64_t n) {
+    if (is_bf16(t)) TN_FN(map_load)(room, (const uint16_t *)t->data + offset, TN_BF16, 1, n);
+    return row_at(t, offset, room);
+}
+
+static void write_row(const TnTensor *t, int64_t offset, const float *row, int64_t n) {
+    if (is_bf16(t)) TN_FN(map_store)((uint16_t *)t->data + offset, TN_BF16, 1, row, n);
+}
+
 void TN_FN(norm_run)(const TnCall *call, int64_t task, void *scratch) {
-    (void)scratch;
     static const uint8_t walked[] = {X, RESIDUAL, Y, S};
     const TnTensor *t[OPERANDS];
+    float *room[OPERANDS] = {NULL};
     for (int i = 0; i < OPERANDS; i++) t[i] = operand(call, i);
     int64_t n = t[Y]->dims[t[Y]->rank - 1];
+    for (int i = 0; i < OPERANDS && call->scratch_bytes; i++)
+        room[i] = (float *)((char *)scratch + (size_t)i * row_bytes(n));
 
     Loop l = loop_over(t[Y]);
     for (int i = 0; i < 4; i++) loop_add(&l, t[walked[i]] ? t[walked[i]] : t[Y]);
@@ -154,13 +184,15 @@ void TN_FN(norm_run)(const TnCall *call, int64_t task, void *scratch) {
     loop_seek(&l, l.rank, first, &at);
     for (int64_t i = first; i < last; i++, loop_next(&l, l.rank, &at)) {
         Row r = {
-            .x = (const float *)t[X]->data + at.offset[0],
-            .residual = t[RESIDUAL] ? (const float *)t[RESIDUAL]->data + at.offset[1] : NULL,
+            .x = read_row(t[X], at.offset[0], room[X], n),
+            .residual = read_row(t[RESIDUAL], at.offset[1], room[RESIDUAL], n),
             .gamma = t[GAMMA] ? t[GAMMA]->data : NULL,
             .beta = t[BETA] ? t[BETA]->data : NULL,
-            .y = (float *)t[Y]->data + at.offset[2],
-            .s = t[S] ? (float *)t[S]->data + at.offset[3] : NULL,
+            .y = row_at(t[Y], at.offset[2], room[Y]),
+            .s = row_at(t[S], at.offset[3], room[S]),
         };
         norm_row(&r, call->params, n);
+        write_row(t[Y], at.offset[2], r.y, n);
+        write_row(t[S], at.offset[3], r.s, n);
     }
 }

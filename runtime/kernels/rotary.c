@@ -4,11 +4,12 @@
  *     y2 = x2 cos2 + x1 sin2       for i < W / 2, W = width
  *
  * A pair is (x[i], x[i + W/2]), or (x[2i], x[2i + 1]) if interleaved; what is behind W is copied.
- * The tables have W columns, one per element, or W / 2, one per pair. f32; all rows are dense,
- * their strides free, tables may be broadcast over them. y may lie on x: a pair is read before it
- * is written. */
+ * The tables have W columns, one per element, or W / 2, one per pair, of f32. x and y are f32 or
+ * bf16, rows of which are rotated in scratch. All rows are dense, their strides free, tables may be
+ * broadcast over them. y may lie on x: a pair is read before it is written. */
 #include "runtime/kernels/family.h"
 #include "runtime/kernels/loop.h"
+#include "runtime/kernels/map.h"
 #include "runtime/kernels/simd.h"
 #include "runtime/params.h"
 
@@ -24,7 +25,7 @@ void TN_FN(rotary_plan)(TnCall *call) {
     call->tile[0] = d < TASK_ELEMENTS ? TASK_ELEMENTS / d : 1;
     call->tasks = TN_CEIL_DIV(rows, call->tile[0]);
     call->work = rows * d / 4;
-    call->scratch_bytes = 0;
+    call->scratch_bytes = y->dtype == TN_BF16 ? (size_t)d * sizeof(float) : 0;
 }
 
 /* The pairs of one row. cos and sin of the second of a pair stand `second` columns behind the
@@ -60,7 +61,6 @@ static void rotate_neighbours(const Row *r) {
 }
 
 void TN_FN(rotary_run)(const TnCall *call, int64_t task, void *scratch) {
-    (void)scratch;
     const ParamsRotary *p = call->params;
     const TnTensor *t = call->operands;
     int last_axis = t[Y].rank - 1;
@@ -76,10 +76,14 @@ void TN_FN(rotary_run)(const TnCall *call, int64_t task, void *scratch) {
     LoopAt at;
     loop_seek(&l, l.rank, first, &at);
     for (int64_t i = first; i < last; i++, loop_next(&l, l.rank, &at)) {
-        Row r = {.x = (const float *)t[X].data + at.offset[X],
+        const uint16_t *x16 = (const uint16_t *)t[X].data + at.offset[X];
+        uint16_t *y16 = (uint16_t *)t[Y].data + at.offset[Y];
+        bool bf16 = t[Y].dtype == TN_BF16;
+        if (bf16) TN_FN(map_load)(scratch, x16, TN_BF16, 1, d);
+        Row r = {.x = bf16 ? scratch : (const float *)t[X].data + at.offset[X],
                  .cos = (const float *)t[COS].data + at.offset[COS],
                  .sin = (const float *)t[SIN].data + at.offset[SIN],
-                 .y = (float *)t[Y].data + at.offset[Y],
+                 .y = bf16 ? scratch : (float *)t[Y].data + at.offset[Y],
                  .half = half,
                  .cos_second = t[COS].dims[last_axis] == width ? second : 0,
                  .sin_second = t[SIN].dims[last_axis] == width ? second : 0};
@@ -89,5 +93,6 @@ void TN_FN(rotary_run)(const TnCall *call, int64_t task, void *scratch) {
             rotate_halves(&r);
         if (r.y != r.x && d > width)
             memcpy(r.y + width, r.x + width, (size_t)(d - width) * sizeof(float));
+        if (bf16) TN_FN(map_store)(y16, TN_BF16, 1, scratch, d);
     }
 }

@@ -1,0 +1,190 @@
+/* bfloat: which values become bf16.
+ *
+ * A value of f32 becomes bf16 if its producer can write it and all its readers can read it
+ * (bfloat.def), if it is neither an input nor a result of the graph, and if it lies on the way from
+ * one product to the next: it is computed from a product's result or read by a product. So masks,
+ * positions and angles, which are computed from lengths and indices, keep their bits, and so does
+ * what has numbers that bf16 rounds to infinity added or put in their place.
+ *
+ * Operators that only move elements tie their operands and results to one type: a class. What an
+ * elementwise operator hands to its only reader, another one, is never stored and stays f32. */
+#include <math.h>
+#include <string.h>
+#include "passes/bfloat.h"
+
+#define LARGE 1e30 /* numbers that stand for infinity in masks */
+
+typedef struct Row {
+    const char *operands, *results;
+} Row;
+
+static const Row rows[OP_COUNT] = {
+#define BF16(name, operands, results) [OP_##name] = {operands, results},
+#include "passes/bfloat.def"
+#undef BF16
+};
+
+static bool elementwise(const Node *n) {
+    return ir_op_info(n->op)->flags & OPF_ELEMENTWISE;
+}
+
+static char letter(const char *letters, int i) {
+    int last = (int)strlen(letters) - 1;
+    return letters[i < last ? i : last];
+}
+
+/* A convolution in groups multiplies in f32; one whose weights are computed is f32 as a whole. */
+bool bfloat_is_weight(const Node *n, int i) {
+    const Value *w = n->inputs[i];
+    if (!w || !w->constant || w->constant->rank < 2 || !rows[n->op].operands ||
+        letter(rows[n->op].operands, i) != 'w')
+        return false;
+    return n->op != OP_conv || attr_int(n, "groups") == 1;
+}
+
+static bool computed_weight(const Node *n) {
+    return n->op == OP_conv && !n->inputs[1]->constant;
+}
+
+char bfloat_operand(const Node *n, int i) {
+    const Row *row = &rows[n->op];
+    if (elementwise(n)) return 'e';
+    return row->operands && !computed_weight(n) ? letter(row->operands, i) : 'f';
+}
+
+char bfloat_result(const Node *n, int i) {
+    const Row *row = &rows[n->op];
+    if (elementwise(n)) return 'e';
+    return row->results && !computed_weight(n) ? letter(row->results, i) : 'f';
+}
+
+bool bfloat_is_product(const Node *n) {
+    switch (n->op) {
+    case OP_linear:
+    case OP_qkv:
+    case OP_conv:
+    case OP_matmul:
+    case OP_attention: return true;
+    default: return false;
+    }
+}
+
+/* --- classes --- */
+
+static uint32_t root(const Bfloat *b, uint32_t id) {
+    while (b->parent[id] != id) id = b->parent[id] = b->parent[b->parent[id]];
+    return id;
+}
+
+static void keep_f32(Bfloat *b, const Value *v, const char *why) {
+    const char **old = &b->f32[root(b, v->id)];
+    if (!*old) *old = why;
+}
+
+static void unite(Bfloat *b, const Value *v, const Value *with) {
+    uint32_t from = root(b, v->id), to = root(b, with->id);
+    if (from == to) return;
+    b->parent[from] = to;
+    b->wanted[to] |= b->wanted[from];
+    if (!b->f32[to]) b->f32[to] = b->f32[from];
+}
+
+static bool is_f32(const Value *v) {
+    return v && !v->constant && v->type.dtype == TN_F32;
+}
+
+/* --- looking at the graph --- */
+
+static bool is_large(const Value *v) {
+    double x;
+    if (v->type.dtype != TN_F32) return false;
+    if (v->constant && ir_constant_float(v, &x)) return fabs(x) >= LARGE;
+    return v->facts.choice && (fabs(v->facts.yes) >= LARGE || fabs(v->facts.no) >= LARGE);
+}
+
+static bool meets_large(const Node *n) {
+    for (int i = 0; i < n->input_count; i++)
+        if (n->inputs[i] && is_large(n->inputs[i])) return true;
+    return false;
+}
+
+/* Whether the value is only a step of its reader's map. */
+static bool is_step(const Node *n, const Value *v) {
+    if (!elementwise(n) || !ir_single_use(v)) return false;
+    const Node *reader = v->uses[0].node;
+    return elementwise(reader) && ir_same_dims(&v->type, &reader->outputs[0]->type);
+}
+
+static const char *works_in_f32(const Graph *g, const Node *n) {
+    return arena_printf(&g->module->cx->arena, "%s works in f32", ir_op_info(n->op)->name);
+}
+
+static void tie(Bfloat *b, const Value *v, char letter, const Value **same) {
+    if (letter != '1') return;
+    if (*same) unite(b, v, *same);
+    *same = v;
+}
+
+static void look_at_operands(Bfloat *b, const Node *n, const Value **same) {
+    for (int i = 0; i < n->input_count; i++) {
+        const Value *v = n->inputs[i];
+        if (!is_f32(v)) continue;
+        char c = bfloat_operand(n, i);
+        if (c == 'f' || c == 'w') keep_f32(b, v, works_in_f32(b->g, n));
+        if (c == '.') continue;
+        tie(b, v, c, same);
+        if (bfloat_is_product(n)) b->wanted[root(b, v->id)] = true;
+    }
+}
+
+/* Rows of a constant table are weights that are looked up. */
+static bool is_source(const Node *n) {
+    return bfloat_is_product(n) || (n->op == OP_gather && n->inputs[0]->constant);
+}
+
+static void look_at_results(Bfloat *b, const Node *n, const Value **same) {
+    bool from = is_source(n);
+    for (int i = 0; i < n->input_count; i++)
+        from |= n->inputs[i] && b->from_products[n->inputs[i]->id];
+    for (int i = 0; i < n->output_count; i++) {
+        const Value *v = n->outputs[i];
+        b->from_products[v->id] = from;
+        if (!is_f32(v)) continue;
+        char c = bfloat_result(n, i);
+        if (c == 'f') keep_f32(b, v, works_in_f32(b->g, n));
+        if (ir_is_output(v)) keep_f32(b, v, "it is a result of the graph");
+        if (elementwise(n) && meets_large(n)) keep_f32(b, v, "it may hold numbers beyond bf16's");
+        if (is_step(n, v) || !v->use_count) keep_f32(b, v, "it is never stored");
+        tie(b, v, c, same);
+        if (from) b->wanted[root(b, v->id)] = true;
+    }
+}
+
+Bfloat bfloat_choose(Graph *g) {
+    Arena *a = &g->module->cx->arena;
+    Bfloat b = {.g = g, .count = g->module->value_count};
+    b.parent = ARENA_ARRAY(a, uint32_t, b.count + 1);
+    b.f32 = ARENA_ARRAY(a, const char *, b.count + 1);
+    b.wanted = ARENA_ARRAY(a, bool, b.count + 1);
+    b.from_products = ARENA_ARRAY(a, bool, b.count + 1);
+    for (uint32_t i = 0; i < b.count; i++) b.parent[i] = i;
+    for (int i = 0; i < g->input_count; i++)
+        keep_f32(&b, g->inputs[i], "it is an input of the graph");
+    for (const Node *n = g->first; n; n = n->next) {
+        const Value *same = NULL;
+        look_at_operands(&b, n, &same);
+        look_at_results(&b, n, &same);
+    }
+    return b;
+}
+
+bool bfloat_chosen(const Bfloat *b, const Value *v) {
+    if (!is_f32(v) || v->id >= b->count) return false;
+    uint32_t class = root(b, v->id);
+    return b->wanted[class] && !b->f32[class];
+}
+
+const char *bfloat_why(const Bfloat *b, const Value *v) {
+    const char *why = b->f32[root(b, v->id)];
+    return why ? why : "no product is near";
+}
