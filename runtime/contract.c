@@ -220,12 +220,39 @@ void contract_evaluate(const tenon_session *s, int64_t *values) {
         values[i] = evaluate(&s->plan->exprs[i], s->symbols, values);
 }
 
+/* Sets a bare symbol that nothing has set to what a requirement says it equals, if that is known.
+ */
+static bool set_equal(tenon_session *s, uint32_t expr, uint32_t equal) {
+    const SymbolState *other = bare_symbol(s, equal);
+    SymbolState *state = bare_symbol(s, expr);
+    int64_t value = other ? other->value : s->values[equal];
+    if (!state || state->value != TN_UNKNOWN || value == TN_UNKNOWN) return false;
+    const PlanSymbol *symbol = &s->plan->symbols[s->plan->exprs[expr].a];
+    if (symbol->kind != TN_SYMBOL_INPUT || value < symbol->min || value > symbol->max) return false;
+    state->value = value;
+    return true;
+}
+
+/* An empty state has no dims but its length. Where the batch of each state is a symbol of its own,
+ * requirements tie them to the inputs'. */
+static void follow_requirements(tenon_session *s) {
+    const ByStage *list = &s->stage_requirements;
+    bool found = false;
+    for (uint32_t i = list->first[0]; i < list->first[1]; i++) {
+        const PlanRequirement *r = &s->plan->requirements[list->ids[i]];
+        if (r->relation != TN_RELATION_EQ) continue;
+        found |= set_equal(s, r->left, r->right) || set_equal(s, r->right, r->left);
+    }
+    if (found) evaluate_stage(s, 0);
+}
+
 tenon_status contract_solve(tenon_session *s, tenon_error *err) {
     const ByStage *list = &s->needed;
     tenon_status status = check_bound(s, err);
     if (!status) status = set_symbols(s, err);
     if (status) return status;
     evaluate_stage(s, 0);
+    if (s->use_count) follow_requirements(s);
     for (uint32_t i = list->first[1]; i < list->first[s->stage_count]; i++)
         s->values[list->ids[i]] = TN_UNKNOWN;
     status = check_inputs(s, err);

@@ -331,6 +331,38 @@ static void gemm_heads(void **state) {
     expect(TENON_E_SHAPE, 4, -1, "node 'g' (gemm): ranks of a and c: [4] against [2, 2]");
 }
 
+/* y = x, kept as row `past` of a state [own, past]: `own` is nobody's dim but must be n. */
+static void state_of_its_own_batch(bool tied) {
+    uint32_t own = pb_symbol(&b, "own", 0, 100), past = pb_symbol(&b, "past", 0, 100), capacity;
+    uint32_t room = pb_capacity(&b, "room", &capacity);
+    uint32_t kept = pb_buffer(&b, TN_BUFFER_STATE, 0, pb_expr(&b, TN_EXPR_MUL, own, room), TN_F32);
+    copy(x, pb_view(&b, kept, TN_F32, TN_LAYOUT_STRIDED, 1, &n, &room, past));
+    copy(x, y);
+    PlanState r = {.name = pb_string(&b, "kept"),
+                   .buffer = kept,
+                   .dims = pb_ids(&b, (uint32_t[]){own, past}, 2),
+                   .capacity = capacity,
+                   .next = pb_expr(&b, TN_EXPR_ADD, past, one),
+                   .access = TN_STATE_APPEND,
+                   .rank = 2,
+                   .axis = 1,
+                   .batch = 0};
+    pb_record(&b, TN_SECTION_STATES, &r, sizeof r);
+    if (tied) pb_require(&b, TN_RELATION_EQ, n, own, "n == own", "cat");
+}
+
+static void empty_states_follow_requirements(void **state) {
+    (void)state;
+    state_of_its_own_batch(true);
+    assert_int_equal(run(5, -1), TENON_OK);
+    set_up(NULL);
+    state_of_its_own_batch(true);
+    expect(TENON_E_SHAPE, 101, -1, "axis 0 of state 'kept', own, cannot be computed");
+    set_up(NULL);
+    state_of_its_own_batch(false);
+    expect(TENON_E_SHAPE, 5, -1, "axis 0 of state 'kept', own, cannot be computed");
+}
+
 static void port_with_gaps(void **state) {
     (void)state;
     uint32_t view = slice(y, n, pb_const(&b, 2), zero);
@@ -359,20 +391,35 @@ static void huge_arena(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(plain_copy),         TEST(computed_dims),
-        TEST(constant_dims),      TEST(division_by_zero),
-        TEST(overflowing_dims),   TEST(left_out_without_dims),
-        TEST(requirement),        TEST(requirement_that_holds),
-        TEST(outside_the_buffer), TEST(far_outside),
-        TEST(before_the_buffer),  TEST(negative_dim),
-        TEST(written_twice),      TEST(overlapping_operands),
-        TEST(disjoint_halves),    TEST(parts_of_rows),
-        TEST(parts_that_meet),    TEST(parts_that_meet_the_next_row),
-        TEST(in_place),           TEST(not_quite_in_place),
-        TEST(wrong_extents),      TEST(gemm_extents),
-        TEST(gemm_density),       TEST(part_of_a_packed_constant),
-        TEST(whole_panels),       TEST(gemm_heads),
-        TEST(port_with_gaps),     TEST(unknown_scalar),
+        TEST(plain_copy),
+        TEST(computed_dims),
+        TEST(constant_dims),
+        TEST(division_by_zero),
+        TEST(overflowing_dims),
+        TEST(left_out_without_dims),
+        TEST(requirement),
+        TEST(requirement_that_holds),
+        TEST(outside_the_buffer),
+        TEST(far_outside),
+        TEST(before_the_buffer),
+        TEST(negative_dim),
+        TEST(written_twice),
+        TEST(overlapping_operands),
+        TEST(disjoint_halves),
+        TEST(parts_of_rows),
+        TEST(parts_that_meet),
+        TEST(parts_that_meet_the_next_row),
+        TEST(in_place),
+        TEST(not_quite_in_place),
+        TEST(wrong_extents),
+        TEST(gemm_extents),
+        TEST(gemm_density),
+        TEST(part_of_a_packed_constant),
+        TEST(whole_panels),
+        TEST(gemm_heads),
+        TEST(empty_states_follow_requirements),
+        TEST(port_with_gaps),
+        TEST(unknown_scalar),
         TEST(huge_arena),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
