@@ -23,6 +23,11 @@ static const Shape shapes[] = {
     {"decode past 64", 1, 65, 12, 12, 64, true, true, 0},
     {"decode past 1024", 1, 1025, 12, 12, 64, true, true, 0},
     {"decode past 1024 gqa 12/4", 1, 1025, 12, 4, 64, true, true, 0},
+    {"decode past 1024 gqa 32/8", 1, 1025, 32, 8, 64, true, true, 0},
+    {"decode past 1024 gqa 28/4", 1, 1025, 28, 4, 64, true, true, 0},
+    {"decode past 1024 mqa 12", 1, 1025, 12, 1, 64, true, true, 0},
+    {"4 queries past 1024", 4, 1028, 12, 12, 64, true, true, 0},
+    {"16 queries past 1024", 16, 1040, 12, 12, 64, true, true, 0},
 };
 
 /* Rows of a fused projection [t, q + k + v], or of a state [heads, t, d], which a run reads from

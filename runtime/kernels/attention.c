@@ -16,8 +16,8 @@
  * each entry is: a batch of one.
  *
  * Only keys that some row of the block may see are packed and multiplied, where skipping the others
- * is exact: a run of them, and the sinks of a band before it. One or two rows (decoding) take k in
- * place by dot products: packing would cost more than it saves. */
+ * is exact: a run of them, and the sinks of a band before it. Few rows (decoding) take k in place
+ * by dot products: packing would cost more than it saves. */
 #include <string.h>
 #include "runtime/kernels/attention.h"
 #include "runtime/kernels/gemm.h"
@@ -26,7 +26,13 @@
 TN_FAMILY(attention);
 
 enum { SPLITS, BLOCK_ROWS, PACK_K, PACK_V }; /* call->tile[] */
-enum { MIN_ROWS = 12, MAX_ROWS = 96, SCORES = 32 * 1024 /* floats of a block, about */ };
+enum {
+    FLAT_ROWS = 4,
+    CACHED_KEYS = 512, /* whose panels stay in cache, so that packing them costs less */
+    MIN_ROWS = 12,
+    MAX_ROWS = 96,
+    SCORES = 32 * 1024 /* floats of a block, about */
+};
 
 static int64_t round_up(int64_t x) {
     return TN_CEIL_DIV(x, TN_PANEL) * TN_PANEL;
@@ -150,14 +156,16 @@ void TN_FN(attention_plan)(TnCall *call) {
     int64_t units = a.batch * a.kv_heads, rows = rows_of(&usual), reach = reach_of(&usual);
     double cells = (double)units * (double)reach * (double)(a.depth + a.width);
     double ns = 2 * cells * (double)rows / TILE_FLOPS_PER_NS + cells / 4 + 500 * (double)units;
-    int64_t splits = TN_CEIL_DIV(tile_tasks(ns), units),
-            most = rows / MAX_ROWS > 1 ? rows / MAX_ROWS : 1;
-    call->tile[SPLITS] = splits < most ? splits : most;
     call->tile[BLOCK_ROWS] = block < MIN_ROWS ? MIN_ROWS : block > MAX_ROWS ? MAX_ROWS : block;
-    call->tile[PACK_K] = rows > 2;
+    call->tile[PACK_K] = rows > (a.keys > CACHED_KEYS ? 16 : 8);
     bool crowded = a.keys > 128 * TN_FN(tile_kernels).wide.panels ||
                    a.in[V].strides[1] * (int64_t)sizeof(float) % 2048 == 0;
     call->tile[PACK_V] = a.width % TN_PANEL != 0 || (crowded && rows > MIN_ROWS);
+    bool packs = call->tile[PACK_K] || call->tile[PACK_V]; /* in each split anew */
+    int64_t splits = TN_CEIL_DIV(tile_tasks(ns), units),
+            most = rows / (packs ? MAX_ROWS : FLAT_ROWS);
+    if (most < 1) most = 1;
+    call->tile[SPLITS] = splits < most ? splits : most;
     call->tasks = units * call->tile[SPLITS];
     call->work = (int64_t)ns;
     call->scratch_bytes = (size_t)parts_of(&a, call).end * sizeof(float);
@@ -245,21 +253,37 @@ static void scores_by_tiles(const Unit *u, const Block *block, int64_t t0, int64
     }
 }
 
-static void scores_by_dots(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
-    const int64_t depth = u->a->depth, stride = u->a->in[K].strides[1];
-    for (int64_t r = 0; r < block->rows; r++) {
-        const float *q = block->q + r * block->q_row, *k = u->k + t0 * stride;
-        float *scores = u->scores + r * u->a->stride;
-        for (int64_t t = t0; t < t1; t++, k += stride) {
-            vf sum = vf_zero();
-            int64_t d = 0;
-            for (; d + VF_WIDTH <= depth; d += VF_WIDTH)
-                sum = vf_fma(vf_load(q + d), vf_load(k + d), sum);
-            if (d < depth)
-                sum = vf_fma(vf_load_n(q + d, depth - d), vf_load_n(k + d, depth - d), sum);
-            scores[t] = vf_sum(sum);
+/* Each key passes by once for `rows` rows from r on. */
+ALWAYS_INLINE void dots(const Unit *u, const Block *block, int64_t r, int64_t t0, int64_t t1,
+                        int rows) {
+    const int64_t depth = u->a->depth, stride = u->a->in[K].strides[1], q_row = block->q_row;
+    const float *q = block->q + r * q_row, *k = u->k + t0 * stride;
+    float *scores = u->scores + r * u->a->stride;
+    for (int64_t t = t0; t < t1; t++, k += stride) {
+        vf sum[4] = {vf_zero(), vf_zero(), vf_zero(), vf_zero()};
+        int64_t d = 0;
+        for (; d + VF_WIDTH <= depth; d += VF_WIDTH) {
+            const vf key = vf_load(k + d);
+            UNROLL for (int i = 0; i < rows; i++) {
+                sum[i] = vf_fma(vf_load(q + i * q_row + d), key, sum[i]);
+            }
+        }
+        if (d < depth) {
+            const vf key = vf_load_n(k + d, depth - d);
+            UNROLL for (int i = 0; i < rows; i++) {
+                sum[i] = vf_fma(vf_load_n(q + i * q_row + d, depth - d), key, sum[i]);
+            }
+        }
+        UNROLL for (int i = 0; i < rows; i++) {
+            scores[i * u->a->stride + t] = vf_sum(sum[i]);
         }
     }
+}
+
+static void scores_by_dots(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
+    int64_t r = 0;
+    for (; r + 4 <= block->rows; r += 4) dots(u, block, r, t0, t1, 4);
+    for (; r < block->rows; r++) dots(u, block, r, t0, t1, 1);
 }
 
 /* o = inverse[r] * tile, columns 0..cols-1; or added to o. */
@@ -281,7 +305,8 @@ static void store_rows(const float *tile, int64_t tile_row, int64_t rows, int64_
 static void weigh_values(const Unit *u, const Block *block, int64_t t0, int64_t t1, bool add) {
     _Alignas(64) float buffer[TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
     const Attention *a = u->a;
-    const TileShape shape = TN_FN(tile_kernels).wide;
+    const TileKernels *kernels = &TN_FN(tile_kernels);
+    const TileShape shape = block->rows <= FLAT_ROWS ? kernels->flat : kernels->wide;
     int64_t tiles = TN_CEIL_DIV(block->rows, shape.rows), all = TN_CEIL_DIV(a->width, TN_PANEL);
     Tile t = {.k = t1 - t0, .a_row = a->stride, .c = buffer};
     t.b_row = u->v_panels ? TN_PANEL : a->in[V].strides[1];
@@ -295,7 +320,7 @@ static void weigh_values(const Unit *u, const Block *block, int64_t t0, int64_t 
         for (int64_t i = 0; i < tiles; i++) {
             int64_t r = deal(block->rows, tiles, i), rows = deal(block->rows, tiles, i + 1) - r;
             t.a = u->scores + r * t.a_row + t0;
-            TN_FN(tile_kernels).tile[panels][rows](&t);
+            kernels->tile[panels][rows](&t);
             store_rows(buffer, t.c_row, rows, cols, u->inverse + r, block->o + r * block->o_row + e,
                        block->o_row, add);
         }

@@ -94,6 +94,7 @@ typedef struct TileKernels {
     TileShape tall;   /* the usual choice */
     TileShape square; /* fewer rows: for rows of A that fall into the same set of an 8-way L1 */
     TileShape wide;   /* few rows, many columns: B is used in place and its rows are long */
+    TileShape flat;   /* the same for rows so few that reading B is all there is to do */
     int stream_rows;  /* rows that `stream` can do */
     TileFn *tile[TILE_MAX_PANELS + 1][TILE_MAX_ROWS + 1]; /* [panels][rows] */
     /* [rows]: one panel, which comes from memory and is read once, as one linear stream */

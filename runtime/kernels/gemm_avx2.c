@@ -1,5 +1,5 @@
 /* Micro-kernels of matrix products for AVX2: tiles of up to 6 rows x 1 panel, a panel being two
- * vectors.
+ * vectors, or 1 x 4.
  *
  * 12 accumulators, two vectors of B and a broadcast of A use 15 of 16 registers. */
 #include <immintrin.h>
@@ -8,24 +8,32 @@
 
 enum { ROWS = 6, HALF = TN_PANEL / 2 };
 
-/* acc[i] += A[i, k] B[k, ..] for all rows i, then on to the next k. */
+/* acc[i] += A[i, k] B[k, ..] for all rows i, or acc[j] for all panels j of one row; then on to the
+ * next k. */
 ALWAYS_INLINE void step(__m256 acc[ROWS][2], const float *a[2], int64_t a_row, const float *b,
-                        int rows) {
+                        int64_t b_panel, int rows, int panels) {
     __m256 low = _mm256_loadu_ps(b), high = _mm256_loadu_ps(b + HALF);
     UNROLL for (int i = 0; i < rows; i++) {
         __m256 av = _mm256_broadcast_ss(a[i / 3] + i % 3 * a_row);
         acc[i][0] = _mm256_fmadd_ps(av, low, acc[i][0]);
         acc[i][1] = _mm256_fmadd_ps(av, high, acc[i][1]);
+        UNROLL for (int j = 1; j < panels; j++) {
+            const float *at = b + j * b_panel;
+            acc[j][0] = _mm256_fmadd_ps(av, _mm256_loadu_ps(at), acc[j][0]);
+            acc[j][1] = _mm256_fmadd_ps(av, _mm256_loadu_ps(at + HALF), acc[j][1]);
+        }
     }
     a[0]++, a[1]++;
 }
 
-ALWAYS_INLINE void tile(const Tile *t, int rows) {
+/* Of several rows or several panels. */
+ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
     const int64_t a_row = t->a_row, b_row = t->b_row, depth = t->k;
+    const int count = rows > 1 ? rows : panels;
     const float *b = t->b;
     const char *next = t->prefetch;
     __m256 acc[ROWS][2];
-    UNROLL for (int i = 0; i < rows; i++) {
+    UNROLL for (int i = 0; i < count; i++) {
         acc[i][0] = acc[i][1] = _mm256_setzero_ps();
     }
     int64_t r = 0;
@@ -34,12 +42,13 @@ ALWAYS_INLINE void tile(const Tile *t, int rows) {
         const float *a[2] = {from, from + 3 * a_row};
         for (int64_t k = 0; k < depth; k++, b += b_row, next += t->prefetch_step) {
             _mm_prefetch(next, _MM_HINT_T1);
-            step(acc, a, a_row, b, rows);
+            step(acc, a, a_row, b, t->b_panel, rows, panels);
         }
     } while (++r < t->runs);
-    UNROLL for (int i = 0; i < rows; i++) {
-        _mm256_storeu_ps(t->c + i * t->c_row, acc[i][0]);
-        _mm256_storeu_ps(t->c + i * t->c_row + HALF, acc[i][1]);
+    UNROLL for (int i = 0; i < count; i++) {
+        float *c = t->c + i * (rows > 1 ? t->c_row : TN_PANEL);
+        _mm256_storeu_ps(c, acc[i][0]);
+        _mm256_storeu_ps(c + HALF, acc[i][1]);
     }
 }
 
@@ -140,28 +149,36 @@ static void transpose(float *to, int64_t to_row, const float *from, int64_t from
 }
 
 #define TILES(X)   X(1) X(2) X(3) X(4) X(5) X(6)
+#define WIDE(X)    X(2) X(3) X(4)
 #define STREAMS(X) X(1, 4) X(2, 2) X(3, 2) X(4, 1)
 
 #define TILE(m)                           \
     static void tile_##m(const Tile *t) { \
-        tile(t, m);                       \
+        tile(t, m, 1);                    \
+    }
+#define WIDE_TILE(p)                      \
+    static void wide_##p(const Tile *t) { \
+        tile(t, 1, p);                    \
     }
 #define STREAM(m, sets)                     \
     static void stream_##m(const Tile *t) { \
         stream(t, m, sets);                 \
     }
 #define TILE_ENTRY(m)         [m] = tile_##m,
+#define WIDE_ENTRY(p)         [p] = {[1] = wide_##p},
 #define STREAM_ENTRY(m, sets) [m] = stream_##m,
 
 TILES(TILE)
+WIDE(WIDE_TILE)
 STREAMS(STREAM)
 
 const TileKernels tile_kernels_avx2 = {
     .tall = {ROWS, 1},
     .square = {ROWS, 1},
     .wide = {ROWS, 1},
+    .flat = {1, TILE_MAX_PANELS},
     .stream_rows = STREAM_MAX_ROWS,
-    .tile = {[1] = {TILES(TILE_ENTRY)}},
+    .tile = {[1] = {TILES(TILE_ENTRY)}, WIDE(WIDE_ENTRY)},
     .stream = {STREAMS(STREAM_ENTRY)},
     .transpose = transpose,
 };

@@ -154,6 +154,7 @@ const TileKernels tile_kernels_avx512 = {
     .tall = {12, 2},
     .square = {8, 3},
     .wide = {6, 4},
+    .flat = {6, 4},
     .stream_rows = STREAM_MAX_ROWS,
     .tile = {TILES_12(TILE_ENTRY, 1) TILES_12(TILE_ENTRY, 2) TILES_8(TILE_ENTRY, 3)
                  TILES_6(TILE_ENTRY, 4)},

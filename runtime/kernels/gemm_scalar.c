@@ -63,6 +63,7 @@ const TileKernels tile_kernels_scalar = {
     .tall = {ROWS, 1},
     .square = {ROWS, 1},
     .wide = {ROWS, 1},
+    .flat = {ROWS, 1},
     .tile = {[1] = {TILES(TILE_ENTRY)}},
     .transpose = transpose,
 };

@@ -269,6 +269,24 @@ static void shared_kv_heads(void **state) {
     }
 }
 
+/* Decoding: one query of heads that share keys, or a few of one head. So long a past that there are
+ * several tasks per head, too. */
+static void few_rows(void **state) {
+    (void)state;
+    static const int64_t rows[] = {1, 3, 4, 5, 7, 8, 9, 12, 16, 17}, keys[] = {40, 530, 9000};
+    FOR_EACH_ISA(isa)
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (size_t j = 0; j < sizeof keys / sizeof *keys; j++)
+            for (int query = 0; query < 2; query++) {
+                Case c = {.b = 1, .s = 1, .h = 1, .d = 20, .t = keys[j], .g = 1, .p = PLAIN};
+                *(query ? &c.s : &c.h) = rows[i];
+                c.e = i % 2 ? 72 : 33;
+                c.offset = c.t - c.s;
+                c.p.flags = TN_ATTENTION_CAUSAL;
+                check(isa, &c);
+            }
+}
+
 static const Case masked = {.b = 2, .s = 9, .h = 2, .d = 8, .t = 21, .g = 2, .e = 11, .p = PLAIN};
 
 /* Every combination of mask kind, way of masking and mask value. */
@@ -490,10 +508,10 @@ static void long_rows(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(head_sizes),      cmocka_unit_test(lengths),
-        cmocka_unit_test(shared_kv_heads), cmocka_unit_test(masks),
-        cmocka_unit_test(windows),         cmocka_unit_test(scores),
-        cmocka_unit_test(bias_last),       cmocka_unit_test(two_biases),
-        cmocka_unit_test(long_rows),       cmocka_unit_test(bands),
-        cmocka_unit_test(long_bands)};
+        cmocka_unit_test(shared_kv_heads), cmocka_unit_test(few_rows),
+        cmocka_unit_test(masks),           cmocka_unit_test(windows),
+        cmocka_unit_test(scores),          cmocka_unit_test(bias_last),
+        cmocka_unit_test(two_biases),      cmocka_unit_test(long_rows),
+        cmocka_unit_test(bands),           cmocka_unit_test(long_bands)};
     return cmocka_run_group_tests_name("attention", tests, NULL, NULL);
 }
