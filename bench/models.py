@@ -47,13 +47,16 @@ def summary(engines):
 
 
 def time_model(a, record, folder, threads, precision):
-    cases = [c for c in sorted(folder.glob("*.safetensors"))
-             if not record.has(model=folder.name, case=c.stem, threads=threads, precision=precision)]
+    cases = [c for c in sorted(folder.glob("*.safetensors")) if not c.name.startswith("model")  # a checkpoint's
+             and not record.has(model=folder.name, case=c.stem, threads=threads, precision=precision)]
     if not cases:
         return
-    engines = open_engines(a.engines.split(","), a.tenon, folder, threads, precision, a.tenon_flags.split(), say)
+    names = a.engines.split(",")
+    engines = open_engines(names, a.tenon, folder, threads, precision, a.tenon_flags.split(), say)
     try:
-        for case in cases if engines else []:
+        if "tenon" in names and "tenon" not in engines:
+            return  # the others alone are no comparison
+        for case in cases:
             times = time_case(engines, case, a.rounds, a.seconds, say)
             if times:
                 record.add({"model": folder.name, "case": case.stem, "threads": threads, "precision": precision, "engines": times})

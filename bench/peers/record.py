@@ -52,7 +52,7 @@ class Record:
             old = json.loads(self.path.read_text())
             for key in now:
                 if old[key] != now[key]:
-                    raise SystemExit(f"{path}: its {key} is another: {old[key]}, not {now[key]}; give a new file")
+                    raise SystemExit(f"{path} was made with other {key}: {old[key]}, not {now[key]}; give a new file")
             self.data = old
 
     def has(self, **key):

@@ -25,7 +25,11 @@ class Peer:
         self.name = name
         self.process = subprocess.Popen([sys.executable, "-B", str(WORKER), name, str(folder), str(threads), precision],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        self.load_ms = self.read()["load_ms"]
+        try:
+            self.load_ms = self.read()["load_ms"]
+        except Failed:
+            self.close()
+            raise
 
     def read(self):
         line = self.process.stdout.readline()
@@ -56,7 +60,11 @@ class Tenon:
         self.work = tempfile.TemporaryDirectory(prefix="tenon-bench-")
         self.plan = pathlib.Path(self.work.name) / "model.plan"
         precise = [] if precision == "f32" else ["--precision", precision]
-        self.call("compile", folder / "model.onnx", "-o", self.plan, *precise, *flags)
+        try:
+            self.call("compile", folder / "model.onnx", "-o", self.plan, *precise, *flags)
+        except Failed:
+            self.close()
+            raise
 
     def call(self, *args):
         done = subprocess.run([str(self.program), *map(str, args)], capture_output=True, text=True)
