@@ -46,7 +46,9 @@ static void emit_columns(Lower *lo, const Qkv *q, const View *a, int64_t from, i
     View in[3] = {*a, q->weight, q->bias};
     ParamsGemm p = {.activation = TN_ACT_NONE};
     bool biased = q->bias.buffer != TN_NO_ID;
-    in[1].offset = ex_scale(lo->x, in[1].dims[0], from, 1);
+    int64_t rows;
+    ex_const(in[1].dims[0], &rows);
+    in[1].offset = ex_int(lo->x, tn_packed_rows(in[1].layout, rows) * from);
     in[1].dims[1] = ex_int(lo->x, width);
     if (biased) in[2] = view_slice(lo, &in[2], 0, ex_int(lo->x, from), ex_int(lo->x, width), 1);
     lower_emit(lo, TN_OP_gemm, biased ? 3 : 2, in, 1, c, &p, sizeof p);
@@ -87,8 +89,10 @@ static Qkv operands_of(Lower *lo, const Node *n) {
     }
     for (int i = 0; i < parts && biased; i++)
         if (!b[i]) b[i] = zeros(lo, n->inputs[0]->type.dtype, w[i]->dims[transposed ? 0 : 1]);
-    return (Qkv){lower_rows(lo, n->inputs[0]), lower_weight(lo, parts, w, transposed),
-                 biased ? lower_joined_vector(lo, parts, b) : view_absent()};
+    return (Qkv){
+        lower_rows(lo, n->inputs[0]),
+        lower_weight(lo, lower_weight_layout(w[0], n->inputs[0]->type.dtype), parts, w, transposed),
+        biased ? lower_joined_vector(lo, parts, b) : view_absent()};
 }
 
 void lower_qkv(Lower *lo, Node *n) {

@@ -167,8 +167,9 @@ void image_meta(Image *im, const char *key, const char *value) {
 
 static uint64_t stored_bytes(Image *im, const PlanConstant *c) {
     int64_t n = 1;
-    bool fits = c->layout == TN_LAYOUT_PANELS16
-                    ? tn_mul_i64(tn_panels_elements(1, c->dims[1]), c->dims[0], &n)
+    bool fits = c->layout != TN_LAYOUT_STRIDED
+                    ? tn_mul_i64(tn_panels_elements(1, c->dims[1]),
+                                 tn_packed_rows((TnLayout)c->layout, c->dims[0]), &n)
                     : tn_product(c->dims, c->rank, &n);
     if (!fits || !tn_mul_i64(n, (int64_t)tn_dtype_size(c->dtype), &n))
         tn_fail(im->cx, TN_E_LIMIT, "a constant is too large");
@@ -201,15 +202,15 @@ Stored *image_constant(Image *im, TnLayout layout, bool transposed, int parts,
     memset(&c, 0, sizeof c);
     c.rank = (uint8_t)part[0]->rank;
     for (int i = 0; i < part[0]->rank; i++) c.dims[i] = part[0]->dims[i];
-    if (layout == TN_LAYOUT_PANELS16 && transposed) {
+    const bool packed = layout != TN_LAYOUT_STRIDED;
+    if (packed && transposed) {
         c.dims[0] = part[0]->dims[1];
         c.dims[1] = part[0]->dims[0];
     }
-    int grows =
-        layout == TN_LAYOUT_PANELS16 ? 1 : 0; /* the axis along which parts follow one another */
+    int grows = packed ? 1 : 0; /* the axis along which parts follow one another */
     for (int i = 0; i < parts; i++) {
         s->part[i] = part[i];
-        int axis = layout == TN_LAYOUT_PANELS16 && transposed ? 0 : grows;
+        int axis = packed && transposed ? 0 : grows;
         if (i) c.dims[grows] += part[i]->dims[axis];
     }
     return add_constant(im, s, &c);

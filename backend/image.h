@@ -25,7 +25,7 @@ typedef struct Stored {
     const Constant *part[IMAGE_PARTS];
     int parts;
     TnLayout layout;
-    bool transposed; /* PANELS16: the parts are [n, k] instead of [k, n] */
+    bool transposed; /* packed: the parts are [n, k] instead of [k, n] */
     int64_t taps;    /* not 0: the weight [o, c, taps] of a convolution as the matrix [taps c, o] */
     int winograd;    /* not 0: or transformed, for tiles of so many results a side (pack.h) */
     uint32_t id;     /* in CONSTANTS */

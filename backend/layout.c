@@ -1,24 +1,31 @@
 /* How constants are stored: once each, in the one form that all their readers in the module can
  * use.
  *
- * A matrix that products read is packed in panels; a table that is looked up by row and also
- * multiplied (tied embeddings) is packed too, and the look-up reads the panels. Everything else is
- * stored as it is. A constant whose readers have no common form is stored in both. */
+ * A matrix that products read is packed in panels, of pairs where all is bf16; a table that is
+ * looked up by row and also multiplied (tied embeddings) is packed too, and the look-up reads the
+ * panels. Everything else is stored as it is. A constant whose readers have no common form is
+ * stored in both. */
 #include "backend/lower.h"
 
 #include <string.h>
 
-static void note_product(ConstantLayout *l, bool transposed) {
-    if (l->panels && l->transposed != transposed) l->mixed = true;
+TnLayout lower_weight_layout(const Constant *w, TnDType activations) {
+    bool pairs = w->dtype == TN_BF16 && activations == TN_BF16;
+    return pairs ? TN_LAYOUT_PAIRS16 : TN_LAYOUT_PANELS16;
+}
+
+static void note_product(ConstantLayout *l, bool transposed, TnLayout layout) {
+    if (l->panels && (l->transposed != transposed || l->layout != layout)) l->mixed = true;
     l->panels = true;
     l->transposed = transposed;
+    l->layout = layout;
 }
 
 static void note_use(ConstantLayout *layouts, const Node *n, int i) {
     const Constant *c = n->inputs[i]->constant;
     ConstantLayout *l = &layouts[c->id];
     if (n->op == OP_linear && i == 1)
-        note_product(l, attr_bool(n, "tb"));
+        note_product(l, attr_bool(n, "tb"), lower_weight_layout(c, n->inputs[0]->type.dtype));
     else if (n->op == OP_gather && i == 0 && attr_int(n, "axis") == 0 && c->rank == 2 &&
              (c->dtype == TN_F32 || c->dtype == TN_F16 || c->dtype == TN_BF16))
         l->rows = true;
@@ -80,17 +87,20 @@ static View joined(Lower *lo, TnLayout layout, bool transposed, int parts,
     return constant_view(lo, s ? s : image_constant(lo->im, layout, transposed, parts, part));
 }
 
-View lower_weight(Lower *lo, int parts, const Constant *const *part, bool transposed) {
-    if (parts > 1) return joined(lo, TN_LAYOUT_PANELS16, transposed, parts, part);
+View lower_weight(Lower *lo, TnLayout layout, int parts, const Constant *const *part,
+                  bool transposed) {
+    if (parts > 1) return joined(lo, layout, transposed, parts, part);
     ConstantLayout *l = &lo->layouts[part[0]->id];
-    Stored **packed = &l->packed[transposed];
-    if (!*packed) *packed = image_constant(lo->im, TN_LAYOUT_PANELS16, transposed, 1, part);
+    Stored **packed = &l->packed[layout][transposed];
+    if (!*packed) *packed = image_constant(lo->im, layout, transposed, 1, part);
     return constant_view(lo, *packed);
 }
 
 View lower_conv_weight(Lower *lo, const Constant *w, ConvForm form) {
     Stored **stored = &lo->layouts[w->id].conv[form];
-    TnLayout layout = form == CONV_ROWS ? TN_LAYOUT_STRIDED : TN_LAYOUT_PANELS16;
+    TnLayout layout = form == CONV_ROWS    ? TN_LAYOUT_STRIDED
+                      : form == CONV_PAIRS ? TN_LAYOUT_PAIRS16
+                                           : TN_LAYOUT_PANELS16;
     if (!*stored) *stored = image_conv_weight(lo->im, layout, w, form == CONV_WINOGRAD2 ? 2 : 0);
     View matrix = constant_view(lo, *stored);
     if (form != CONV_ROWS) return matrix;

@@ -58,17 +58,19 @@ typedef struct LValue {
 typedef enum ConvForm {
     CONV_ROWS,      /* the matrix [kernel c, o]; the view is of the weight's own dims */
     CONV_PANELS,    /* the same, in panels */
+    CONV_PAIRS,     /* the same, in pairs */
     CONV_WINOGRAD2, /* transformed (pack.h) */
     CONV_FORMS
 } ConvForm;
 
 /* How the plan stores a constant of the module: see layout.c. */
 typedef struct ConstantLayout {
-    /* Its uses: gemm weight, table of rows, anything else; gemm weight in both orientations. */
+    /* Its uses: gemm weight, table of rows, anything else; gemm weight in several forms. */
     bool panels, rows, other, mixed;
-    bool transposed;           /* as gemm weight it is [n, k] */
-    Stored *packed[2], *plain; /* packed: as [k, n], as [n, k] */
-    Stored *conv[CONV_FORMS];  /* as weight of a convolution */
+    bool transposed;                                  /* as gemm weight it is [n, k] */
+    TnLayout layout;                                  /* ... and this is how it is packed */
+    Stored *plain, *packed[TN_LAYOUT_PAIRS16 + 1][2]; /* packed: by layout, from [k, n] or [n, k] */
+    Stored *conv[CONV_FORMS];                         /* as weight of a convolution */
 } ConstantLayout;
 
 typedef struct Lower {
@@ -97,8 +99,11 @@ typedef struct Lower {
 /* layout.c */
 ConstantLayout *layout_constants(Image *im);
 bool layout_packed_only(const ConstantLayout *l);
-/* [k, n] panels; several parts stand side by side along n. */
-View lower_weight(Lower *lo, int parts, const Constant *const *part, bool transposed);
+/* Panels or pairs: in which layout a product takes a weight, beside activations of a type. */
+TnLayout lower_weight_layout(const Constant *w, TnDType activations);
+/* [k, n] packed; several parts stand side by side along n. */
+View lower_weight(Lower *lo, TnLayout layout, int parts, const Constant *const *part,
+                  bool transposed);
 View lower_conv_weight(Lower *lo, const Constant *w, ConvForm form);
 View lower_plain_constant(Lower *lo, const Constant *c);
 /* Vectors one after another. */

@@ -151,7 +151,9 @@ static ConvForm conv_form(const Node *n) {
     int64_t groups = attr_int(n, "groups");
     if (filters_tiles(n)) return CONV_WINOGRAD2;
     bool product = tn_conv_is_product(groups, n->inputs[1]->constant->dims[0] / groups);
-    return product ? CONV_PANELS : CONV_ROWS;
+    if (!product) return CONV_ROWS;
+    TnLayout layout = lower_weight_layout(n->inputs[1]->constant, n->inputs[0]->type.dtype);
+    return layout == TN_LAYOUT_PAIRS16 ? CONV_PAIRS : CONV_PANELS;
 }
 
 static bool is_stored_weight(const Value *w) {
@@ -178,7 +180,7 @@ void lower_conv(Lower *lo, Node *n) {
     const Constant *w = n->inputs[1]->constant;
     if (is_stored_weight(n->inputs[1]) && conv_form(n) == CONV_WINOGRAD2)
         p.flags |= TN_CONV_WINOGRAD2;
-    for (int i = 0; i < spatial && in[1].layout == TN_LAYOUT_PANELS16; i++)
+    for (int i = 0; i < spatial && in[1].layout != TN_LAYOUT_STRIDED; i++)
         p.kernel[i] = (uint32_t)w->dims[2 + i];
     copy_ints(lo, attr_ints(n, "strides"), 0, spatial, p.stride);
     copy_ints(lo, attr_ints(n, "dilations"), 0, spatial, p.dilation);
@@ -236,8 +238,9 @@ void lower_linear(Lower *lo, Node *n) {
     View v[3] = {[1] = view_absent()};
     if (walked[1] || !lower_columns(lo, walked[2], walked[0], &v[2], &v[0]))
         lower_walked(lo, 2, 1, walked, true, v);
-    View in[4] = {v[0], lower_weight(lo, 1, &w, attr_bool(n, "tb")), lower_dense(lo, operand(n, 2)),
-                  v[1]};
+    TnLayout layout = lower_weight_layout(w, v[0].dtype);
+    View in[4] = {v[0], lower_weight(lo, layout, 1, &w, attr_bool(n, "tb")),
+                  lower_dense(lo, operand(n, 2)), v[1]};
     ParamsGemm p = {0};
     copy_end(n, &p.activation, &p.flags);
     int inputs = 4;

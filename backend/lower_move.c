@@ -199,8 +199,9 @@ void lower_pad(Lower *lo, Node *n) {
 void lower_gather(Lower *lo, Node *n) {
     const Constant *c = n->inputs[0]->constant;
     int axis = (int)attr_int(n, "axis");
-    bool panels = c && axis == 0 && layout_packed_only(&lo->layouts[c->id]);
-    View x = panels ? lower_weight(lo, 1, &c, true) : lower_operand(lo, n->inputs[0]);
+    const ConstantLayout *l = c && axis == 0 ? &lo->layouts[c->id] : NULL;
+    View x = l && layout_packed_only(l) ? lower_weight(lo, l->layout, 1, &c, true)
+                                        : lower_operand(lo, n->inputs[0]);
     View index = lower_operand(lo, n->inputs[1]), out = lower_result(lo, n->outputs[0]);
     emit_gather(lo, &x, &index, &out, axis);
 }

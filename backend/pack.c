@@ -1,4 +1,5 @@
-/* Packs constants: panels of 16 columns for products, plain bytes for the rest.
+/* Packs constants: panels of 16 columns, of rows or of pairs of rows, for products, plain bytes for
+ * the rest.
  *
  * A panel is made in a buffer of its own and handed on, so packing a model needs a few hundred KiB
  * beside the mapped source. Columns of a packed matrix may come from several constants (packed
@@ -66,26 +67,46 @@ static void fill_columns(const Source *src, int64_t from, int64_t count, int64_t
     }
 }
 
+/* Gives a panel in the form that the layout has, and clears it. */
+typedef struct PanelSink {
+    PackSink *sink;
+    void *user;
+    unsigned char *panel, *pairs; /* pairs: NULL, or room for the panel as pairs of rows */
+    size_t bytes;
+} PanelSink;
+
+static void give_panel(const PanelSink *p) {
+    const uint16_t *from = (const uint16_t *)(const void *)p->panel;
+    uint16_t *to = (uint16_t *)(void *)p->pairs;
+    size_t elements = p->bytes / sizeof *from;
+    for (size_t i = 0; p->pairs && i < elements; i++)
+        to[i] =
+            from[i / (2 * TN_PANEL) * (2 * TN_PANEL) + i % 2 * TN_PANEL + i % (2 * TN_PANEL) / 2];
+    p->sink(p->user, p->pairs ? p->pairs : p->panel, p->bytes);
+    memset(p->panel, 0, p->bytes);
+}
+
 static void pack_panels(Image *im, const Stored *s, PackSink *sink, void *user) {
     Source src = source_of(s, 0);
-    int64_t k = src.k, used = 0;
-    size_t bytes = (size_t)(k * TN_PANEL * src.size);
-    unsigned char *panel = arena_alloc(&im->cx->arena, bytes + 1);
-    memset(panel, 0, bytes);
+    bool pairs = s->layout == TN_LAYOUT_PAIRS16;
+    int64_t k = pairs ? tn_pairs_rows(src.k) : src.k, used = 0;
+    PanelSink out = {sink, user, NULL, NULL, (size_t)(k * TN_PANEL * src.size)};
+    out.panel = arena_alloc(&im->cx->arena, out.bytes + 1);
+    if (pairs) out.pairs = arena_alloc(&im->cx->arena, out.bytes + 1);
+    memset(out.panel, 0, out.bytes);
     for (int part = 0; part < s->parts; part++) {
         src = source_of(s, part);
         for (int64_t from = 0; from < src.n;) {
             int64_t count = src.n - from < TN_PANEL - used ? src.n - from : TN_PANEL - used;
-            fill_columns(&src, from, count, used, panel);
+            fill_columns(&src, from, count, used, out.panel);
             from += count;
             used += count;
             if (used < TN_PANEL) continue;
-            sink(user, panel, bytes);
-            memset(panel, 0, bytes);
+            give_panel(&out);
             used = 0;
         }
     }
-    if (used) sink(user, panel, bytes);
+    if (used) give_panel(&out);
 }
 
 /* The weight of a convolution as a plain matrix. */
@@ -129,7 +150,7 @@ void pack_constant(Image *im, const Stored *s, PackSink *sink, void *user) {
         pack_winograd(im, s, sink, user);
         return;
     }
-    if (s->layout == TN_LAYOUT_PANELS16) {
+    if (s->layout != TN_LAYOUT_STRIDED) {
         pack_panels(im, s, sink, user);
         return;
     }

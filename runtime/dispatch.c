@@ -74,9 +74,10 @@ static const TnKernel avx512_kernels[TN_OP_COUNT] = {
 #include "runtime/instrs.def"
 #undef INSTR
 };
-static const TnKernel *const tables[TN_ISA_COUNT] = {scalar_kernels, avx2_kernels, avx512_kernels};
+static const TnKernel *const tables[TN_ISA_COUNT] = {scalar_kernels, avx2_kernels, avx512_kernels,
+                                                     avx512_kernels};
 #else
-static const TnKernel *const tables[TN_ISA_COUNT] = {scalar_kernels, scalar_kernels,
+static const TnKernel *const tables[TN_ISA_COUNT] = {scalar_kernels, scalar_kernels, scalar_kernels,
                                                      scalar_kernels};
 #endif
 

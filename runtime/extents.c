@@ -229,7 +229,7 @@ bool extent_gather(const TnCall *c, char *why, size_t why_size) {
     const ParamsGather *p = c->params;
     TnTensor x = *input(c, 0);
     const TnTensor *index = input(c, 1), *y = output(c, 0);
-    if (x.layout == TN_LAYOUT_PANELS16) { /* the table's rows are the columns of the panels */
+    if (x.layout != TN_LAYOUT_STRIDED) { /* the table's rows are the columns of the panels */
         if (p->axis != 0 || p->batch_dims != 0)
             return misfit(&w, "panels are looked up by row only");
         int64_t k = x.dims[0];

@@ -55,6 +55,7 @@ struct TnCall {
     TnFault *fault;
     int32_t inputs, outputs, scalar_count;
     int32_t opcode, index; /* index of the instruction in its function */
+    TnIsa isa;             /* the level that runs: cpu.h */
 
     /* Set by the family's plan function. */
     int64_t tasks; /* >= 0 */

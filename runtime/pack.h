@@ -8,20 +8,29 @@
  * (f32) and a group of panels is one linear stream. A table whose *rows* are looked up (an
  * embedding that is also the output projection) is stored as B = table^T: row r of the table is
  * column n = r.
- */
+ *
+ * TN_LAYOUT_PAIRS16 holds B of bf16 as panels of pairs of rows, which is what an instruction takes
+ * that adds two products of bf16 to a float:
+ *
+ *     element (k, n)  at  ((n / 16) * ceil(K / 2) + k / 2) * 32 + (n % 16) * 2 + k % 2
+ *
+ * Beyond K and N are zeros. A panel is ceil(K / 2) 64-byte rows, in each of which column n has the
+ * elements of two neighbouring k side by side. */
 #ifndef TENON_RUNTIME_PACK_H
 #define TENON_RUNTIME_PACK_H
 
 #include <stdint.h>
 
+/* All but the first are packed: of rank 2, without strides, read as a whole. */
 typedef enum TnLayout {
     TN_LAYOUT_STRIDED = 0,  /* plain elements under the view's strides */
     TN_LAYOUT_PANELS16 = 1, /* view dims are [K, N] */
+    TN_LAYOUT_PAIRS16 = 2,  /* the same, bf16 */
 } TnLayout;
 
 #define TN_PANEL 16
 
-/* Elements of a packed K x N matrix. */
+/* Elements of a matrix K x N in panels. */
 static inline int64_t tn_panels_elements(int64_t k, int64_t n) {
     return (n + TN_PANEL - 1) / TN_PANEL * TN_PANEL * k;
 }
@@ -40,6 +49,24 @@ static inline int64_t tn_panels_index(int64_t big_k, int64_t k, int64_t n) {
  * C is a multiple of TN_PANEL. How many columns there are: */
 static inline int64_t tn_winograd_columns(int64_t m, int64_t outputs) {
     return (m + 2) * (m + 2) * ((outputs + TN_PANEL - 1) / TN_PANEL * TN_PANEL);
+}
+
+/* Rows that K rows take in pairs. */
+static inline int64_t tn_pairs_rows(int64_t k) {
+    return k + k % 2;
+}
+
+static inline int64_t tn_pairs_index(int64_t big_k, int64_t k, int64_t n) {
+    return (n / TN_PANEL * tn_pairs_rows(big_k) + k - k % 2) * TN_PANEL + n % TN_PANEL * 2 + k % 2;
+}
+
+/* Rows that a matrix of K rows has in a layout of matrices, and its elements. */
+static inline int64_t tn_packed_rows(TnLayout layout, int64_t k) {
+    return layout == TN_LAYOUT_PAIRS16 ? tn_pairs_rows(k) : k;
+}
+
+static inline int64_t tn_packed_elements(TnLayout layout, int64_t k, int64_t n) {
+    return tn_panels_elements(tn_packed_rows(layout, k), n);
 }
 
 /* Whether a convolution is a product with its weights as a matrix [kernel C, O], rather than a sum

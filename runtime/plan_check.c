@@ -114,8 +114,10 @@ bool plan_constant_elements(const PlanConstant *c, int64_t *elements) {
             bound > TN_MAX_ELEMENTS)
             return false;
     if (c->layout == TN_LAYOUT_STRIDED) return tn_product(c->dims, c->rank, elements);
-    if (c->layout != TN_LAYOUT_PANELS16 || c->rank != 2) return false;
-    *elements = tn_panels_elements(c->dims[0], c->dims[1]);
+    if (c->rank != 2 || (c->layout != TN_LAYOUT_PANELS16 &&
+                         (c->layout != TN_LAYOUT_PAIRS16 || c->dtype != TN_BF16)))
+        return false;
+    *elements = tn_packed_elements((TnLayout)c->layout, c->dims[0], c->dims[1]);
     return true;
 }
 
@@ -206,7 +208,7 @@ static bool check_views(PlanCheck *c) {
                                 v->dtype, b->dtype);
         int layout =
             b->kind == TN_BUFFER_CONSTANT ? p->constants[b->index].layout : TN_LAYOUT_STRIDED;
-        if (v->layout != layout || (layout == TN_LAYOUT_PANELS16 && v->rank != 2))
+        if (v->layout != layout || (layout != TN_LAYOUT_STRIDED && v->rank != 2))
             return plan_invalid(c, "view %" PRIu32 ": layout %d of a buffer of %d", i, v->layout,
                                 layout);
     }

@@ -20,7 +20,7 @@
 /* Types by operand, inputs '>' outputs; a letter says what the operand may be:
  *
  *   f  f32                  T  any type
- *   P  f32, f16 or bf16 in panels          F  any float
+ *   P  packed (pack.h): f32, f16, bf16     F  any float
  *   i  i32 or i64           R  any type, or as P
  *   b  bool                 N  any type but bool
  *   .  any type             l  i64
@@ -31,7 +31,7 @@
  *
  * D, F, H, N, R, T and V stand for one type wherever they occur in a rule. */
 static const char *const type_rules[TN_OP_COUNT] = {
-    [TN_OP_gemm] = "fPff>f",
+    [TN_OP_gemm] = "hPfh>h",
     [TN_OP_matmul] = "NN>N",
     [TN_OP_attention] = "fffbbffl>f",
     [TN_OP_softmax] = "F>F",
@@ -81,11 +81,12 @@ static const char *name_of(const PlanInstruction *i) {
 /* Whether a view fits a letter. `same` is the type that D, F, H, N, R, T and V stand for in this
  * instruction, 0 before the first. */
 static bool type_fits(const PlanView *v, char letter, uint8_t *same) {
-    bool panels = v->layout == TN_LAYOUT_PANELS16;
+    bool panels = v->layout != TN_LAYOUT_STRIDED;
     bool packed_type = v->dtype == TN_F32 || v->dtype == TN_F16 || v->dtype == TN_BF16;
     bool either = letter == 'R' || letter == 'V';
     if (panels != (letter == 'P') && !(panels && either && packed_type)) return false;
-    if (panels && letter == 'V') return *same == TN_F32; /* the sums are of f32 */
+    if (panels && letter == 'V') /* the sums are of f32 */
+        return *same == TN_F32 && v->layout == TN_LAYOUT_PANELS16;
     switch (letter) {
     case 'f': return v->dtype == TN_F32;
     case 'h': return v->dtype == TN_F32 || v->dtype == TN_BF16;
@@ -130,7 +131,7 @@ static bool check_types(PlanCheck *c, const PlanInstruction *instruction) {
         if (v && !type_fits(v, letter, &same))
             return plan_invalid(c, "%s: operand %d cannot be %s%s", name_of(instruction), i,
                                 tn_dtype_name((TnDType)v->dtype),
-                                v->layout == TN_LAYOUT_PANELS16 ? " in panels" : "");
+                                v->layout != TN_LAYOUT_STRIDED ? " in panels" : "");
     }
     return true;
 }

@@ -187,7 +187,7 @@ static bool check_ParamsConv(PlanCheck *c, const PlanInstruction *i, const void 
     if (p->spatial < 1 || p->spatial > 3 || p->groups < 1)
         return plan_invalid(c, "%u spatial axes, %u groups", p->spatial, p->groups);
     const PlanView *x = plan_operand(c->plan, i, 0), *w = plan_operand(c->plan, i, 1);
-    bool packed = w->layout == TN_LAYOUT_PANELS16;
+    bool packed = w->layout != TN_LAYOUT_STRIDED;
     int w_rank = packed ? 2 : (int)p->spatial + 2;
     if (rank_of(c, i, 0) != (int)p->spatial + 2 || rank_of(c, i, 1) != w_rank)
         return plan_invalid(c, "%u spatial axes for ranks %d and %d", p->spatial, rank_of(c, i, 0),

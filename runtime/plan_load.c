@@ -224,7 +224,7 @@ static tenon_status new_plan(const tenon_plan_options *given, tenon_plan_options
     }
     TnIsa best = tn_cpu_isa(), isa = best;
     if (o->isa) {
-        if ((unsigned)o->isa > TENON_ISA_AVX512)
+        if ((unsigned)o->isa > TENON_ISA_AVX512_BF16)
             return tn_error(err, TENON_E_ARGUMENT, "isa %d is unknown", o->isa);
         isa = (TnIsa)(o->isa - TENON_ISA_SCALAR);
         if (isa > best)

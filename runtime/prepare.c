@@ -100,7 +100,7 @@ static tenon_status check_ports(const tenon_session *s, uint32_t stage, tenon_er
 
 /* Of packed columns only whole panels have a place of their own: a part begins with one. */
 static bool is_part_of_panels(const PlanConstant *whole, const TnTensor *part, int64_t offset) {
-    int64_t panel = whole->dims[0] * TN_PANEL; /* elements */
+    int64_t panel = tn_packed_rows((TnLayout)whole->layout, whole->dims[0]) * TN_PANEL;
     if (part->dims[0] != whole->dims[0] || offset < 0) return false;
     if (offset > 0 && (panel == 0 || offset % panel)) return false;
     int64_t first = offset > 0 ? offset / panel * TN_PANEL : 0;
@@ -127,7 +127,7 @@ static tenon_status load_operand(tenon_session *s, const PlanView *v, int32_t ca
         plan_constant_elements(constant, &available);
     else
         available = s->buffers[v->buffer - s->function->first_buffer].elements;
-    if (v->layout == TN_LAYOUT_PANELS16) {
+    if (v->layout != TN_LAYOUT_STRIDED) {
         return is_part_of_panels(constant, t, last)
                    ? TENON_OK
                    : call_error(s, call, err, TENON_E_INVALID,

@@ -42,6 +42,7 @@ static void link_calls(tenon_session *s) {
                                .outputs = instruction->outputs,
                                .scalar_count = instruction->scalar_count,
                                .opcode = instruction->opcode,
+                               .isa = p->isa,
                                .index = (int32_t)i};
         operands += instruction->inputs + instruction->outputs;
         scalars += instruction->scalar_count;

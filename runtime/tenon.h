@@ -139,7 +139,8 @@ typedef enum tenon_isa {
     TENON_ISA_AUTO = 0, /* the best that this CPU has */
     TENON_ISA_SCALAR = 1,
     TENON_ISA_AVX2 = 2,
-    TENON_ISA_AVX512 = 3
+    TENON_ISA_AVX512 = 3,
+    TENON_ISA_AVX512_BF16 = 4 /* and its products of bf16 */
 } tenon_isa;
 
 typedef struct tenon_plan_options {

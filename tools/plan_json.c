@@ -53,6 +53,7 @@ static void add_symbols(const tenon_plan *p, TextBuffer *t) {
 
 static void add_constant(const tenon_plan *p, uint32_t id, TextBuffer *t) {
     const PlanConstant *c = &p->constants[id];
+    static const char *const layouts[] = {"strided", "panels16", "pairs16"};
     int64_t elements;
     text_add(t, "{");
     text_member_int(t, "id", id);
@@ -65,7 +66,7 @@ static void add_constant(const tenon_plan *p, uint32_t id, TextBuffer *t) {
         text_json_int(t, c->dims[i]);
     }
     text_add(t, "]");
-    text_member(t, "layout", c->layout == TN_LAYOUT_PANELS16 ? "panels16" : "strided");
+    text_member(t, "layout", layouts[c->layout]);
     text_member_int(t, "offset", (long long)c->offset);
     text_member_int(t, "bytes", (long long)c->bytes);
     if (c->layout == TN_LAYOUT_STRIDED && plan_constant_elements(c, &elements))

@@ -18,11 +18,13 @@ static tenon_isa wanted_isa(Tool *t) {
     if (!strcmp(name, "scalar")) return TENON_ISA_SCALAR;
     if (!strcmp(name, "avx2")) return TENON_ISA_AVX2;
     if (!strcmp(name, "avx512")) return TENON_ISA_AVX512;
-    tn_fail(&t->cx, TN_E_ARGUMENT, "TENON_ISA is '%s'; scalar, avx2 or avx512 is wanted", name);
+    if (!strcmp(name, "avx512_bf16")) return TENON_ISA_AVX512_BF16;
+    tn_fail(&t->cx, TN_E_ARGUMENT,
+            "TENON_ISA is '%s'; scalar, avx2, avx512 or avx512_bf16 is wanted", name);
 }
 
 const char *tool_isa_name(Tool *t) {
-    static const char *const names[] = {"auto", "scalar", "avx2", "avx512"};
+    static const char *const names[] = {"auto", "scalar", "avx2", "avx512", "avx512_bf16"};
     tenon_isa isa = wanted_isa(t);
     if (isa != TENON_ISA_AUTO) return names[isa];
     return tn_isa_name(tn_cpu_isa());

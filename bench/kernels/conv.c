@@ -112,7 +112,7 @@ static void layer(Bench *b, const Layer *l, bool winograd) {
     c.bytes =
         bench_bytes(&c.operands[0]) + 4 * taps * (double)l->outputs + bench_bytes(&c.operands[4]);
     c.span = (size_t)c.bytes;
-    if (b->isa == TN_ISA_AVX512) memcpy(c.target, l->target, sizeof c.target);
+    if (b->isa >= TN_ISA_AVX512) memcpy(c.target, l->target, sizeof c.target);
     bench_case(b, &c);
 }
 

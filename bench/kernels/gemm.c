@@ -13,6 +13,7 @@ typedef struct Form {
 
 static const Form forms[] = {
     {"gemm", TN_F32, TN_LAYOUT_PANELS16, ROOFLINE_F32},
+    {"gemm-bf16", TN_BF16, TN_LAYOUT_PAIRS16, ROOFLINE_BF16},
 };
 
 /* Least rows, and the share of the roof that cold products of so many rows should reach. */
@@ -29,7 +30,7 @@ static const Target f32_targets[] = {{64, 0.92, 0.90}, {32, 0.88, 0.80}, {16, 0.
 static void set_target(const Bench *b, Case *c, const Form *f, int64_t m) {
     if (b->isa == TN_ISA_SCALAR) return;
     const Target *t = f->type == ROOFLINE_BF16  ? bf16_targets
-                      : b->isa == TN_ISA_AVX512 ? f32_targets
+                      : b->isa >= TN_ISA_AVX512 ? f32_targets
                                                 : avx2_targets;
     while (m < t->rows) t++;
     c->target[0] = t->one;
@@ -54,12 +55,13 @@ static void product(Bench *b, const Form *f, int64_t m, int64_t n, int64_t k, bo
     snprintf(c.name, sizeof c.name, "%s%s %lldx%lldx%lld %s", f->name,
              act == TN_ACT_GELU ? "+gelu" : "", (long long)m, (long long)n, (long long)k,
              cold ? "cold" : "hot");
-    c.operands[0] = bench_dense(b->activations, TN_F32, 2, (int64_t[]){m, k});
+    TnDType t = f->layout == TN_LAYOUT_PAIRS16 ? TN_BF16 : TN_F32; /* of what is no weight */
+    c.operands[0] = bench_dense(b->activations, t, 2, (int64_t[]){m, k});
     c.operands[1] = bench_dense(b->weights, f->dtype, 2, stored);
     c.operands[1].layout = (uint8_t)f->layout;
     c.operands[2] = act ? bench_dense(b->more, TN_F32, 1, &n) : bench_absent();
     c.operands[3] = bench_absent();
-    c.operands[4] = bench_dense(b->result, TN_F32, 2, (int64_t[]){m, n});
+    c.operands[4] = bench_dense(b->result, t, 2, (int64_t[]){m, n});
     if (cold && !act) set_target(b, &c, f, m);
     bench_case(b, &c);
 }

@@ -41,7 +41,8 @@ static bool region_open(Region *r, const Bench *b, Case *c) {
                            .outputs = c->outputs,
                            .scalars = c->scalars,
                            .scalar_count = c->scalar_count,
-                           .opcode = c->opcode}};
+                           .opcode = c->opcode,
+                           .isa = b->isa}};
     r->call.fault = &r->fault;
     kernel->plan(&r->call);
     r->pool = r->call.tasks > 1 && r->call.work >= MIN_PARALLEL_NS ? b->pool : NULL;

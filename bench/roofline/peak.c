@@ -71,9 +71,8 @@ static double f32_scalar(void) {
 
 PeakFn *peak_fn(TnIsa isa, RooflineType type) {
 #if defined(__x86_64__)
-    if (isa == TN_ISA_AVX512 && type == ROOFLINE_BF16 && __builtin_cpu_supports("avx512bf16"))
-        return bf16_avx512;
-    if (isa == TN_ISA_AVX512) return f32_avx512;
+    if (isa >= TN_ISA_AVX512_BF16 && type == ROOFLINE_BF16) return bf16_avx512;
+    if (isa >= TN_ISA_AVX512) return f32_avx512;
     if (isa == TN_ISA_AVX2) return f32_avx2;
 #else
     (void)isa, (void)type;

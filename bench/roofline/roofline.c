@@ -84,7 +84,7 @@ __attribute__((target("avx2"))) READ(read_avx2) __attribute__((target("avx512f")
 
 static ReadFn *read_fn(void) {
 #if defined(__x86_64__)
-    if (tn_cpu_isa() == TN_ISA_AVX512) return read_avx512;
+    if (tn_cpu_isa() >= TN_ISA_AVX512) return read_avx512;
     if (tn_cpu_isa() == TN_ISA_AVX2) return read_avx2;
 #endif
     return read_plain;

@@ -104,7 +104,7 @@ static void run_by_group(const Product *m, Tile *t, int64_t p, int64_t end) {
         int panels = (int)conv_smaller(m->shape.panels, end - p);
         int64_t most = panels > 1 ? 128 : 64, share = TN_CEIL_DIV(64 * panels, tiles * m->p->rows);
         t->b = panels_of(m, p, panels);
-        t->prefetch = (const char *)(t->b + (stored(m->s) ? panels * t->b_panel : 0));
+        t->prefetch = (const char *)t->b + (stored(m->s) ? panels * t->b_panel * 4 : 0);
         t->prefetch_step = stored(m->s) ? conv_smaller(share, most) : 0;
         for (int64_t i = 0; i < m->p->rows; i++)
             for (int64_t j = 0; j < tiles; j++) {

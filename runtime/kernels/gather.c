@@ -10,8 +10,8 @@
  * axis does not touch the index, a whole run is copied per look-up. A negative index counts from
  * the end; one outside [-bound, bound) is reported by tn_fault and yields 0.
  *
- * gather reads x also from TN_LAYOUT_PANELS16: a table of N rows with K elements each, which is
- * stored as the view [K, N]. */
+ * gather reads x also from panels, of rows or of pairs of rows (pack.h): a table of N rows with K
+ * elements each, which is stored as the view [K, N]. */
 #include <string.h>
 #include "runtime/kernels/family.h"
 #include "runtime/kernels/lookup.h"
@@ -33,7 +33,7 @@ typedef struct Lookup {
     int64_t bound[TN_MAX_RANK],
         stride[TN_MAX_RANK]; /* extents and strides of the looked-up axes of x */
     int64_t index_stride;    /* between the components of one look-up */
-    int panels;              /* x is PANELS16 with K = panel_rows */
+    TnLayout layout;         /* of x; if it is packed, with K = panel_rows */
     int64_t panel_rows;
 } Lookup;
 
@@ -57,8 +57,8 @@ static void lookup_gather(const TnCall *call, Lookup *l) {
     int after = axis + index->rank - batch;
     follow(l, INDEX, 0, index, 0, batch);
     follow(l, INDEX, axis, index, batch, index->rank - batch);
-    if (x->layout == TN_LAYOUT_PANELS16) {
-        l->panels = 1;
+    if (x->layout != TN_LAYOUT_STRIDED) {
+        l->layout = (TnLayout)x->layout;
         l->panel_rows = x->dims[0];
         l->depth = 1;
         l->bound[0] = x->dims[1];
@@ -99,6 +99,15 @@ static void plan(TnCall *call) {
     call->scratch_bytes = 0;
 }
 
+/* Where row i of the table starts. */
+static int64_t row_at(const Lookup *l, int k, int64_t i) {
+    switch (l->layout) {
+    case TN_LAYOUT_PANELS16: return tn_panels_index(l->panel_rows, 0, i);
+    case TN_LAYOUT_PAIRS16: return tn_pairs_index(l->panel_rows, 0, i);
+    default: return i * l->stride[k];
+    }
+}
+
 /* Element offset that the indices at `offset` of the index
  * tensor add in x; -1 if one is out of range. */
 static int64_t resolve(const TnCall *call, const Lookup *l, int64_t offset) {
@@ -107,7 +116,7 @@ static int64_t resolve(const TnCall *call, const Lookup *l, int64_t offset) {
         int64_t i =
             read_index(call, &call->operands[INDEX], offset + k * l->index_stride, l->bound[k]);
         if (i < 0) return -1;
-        sum += l->panels ? tn_panels_index(l->panel_rows, 0, i) : i * l->stride[k];
+        sum += row_at(l, k, i);
     }
     return sum;
 }
@@ -121,6 +130,12 @@ static void copy_strided(char *y, int64_t sy, const char *x, int64_t sx, int64_t
         int64_t step = (int64_t)size;
         for (int64_t i = 0; i < n; i++) memcpy(y + i * sy * step, x + i * sx * step, size);
     }
+}
+
+/* Elements from number `first` on of a row at x, in pairs. */
+static void copy_pairs(char *y, int64_t sy, const char *x, int64_t first, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        memcpy(y + i * sy * 2, x + tn_pairs_index(0, first + i, 0) * 2, 2);
 }
 
 static void zero_strided(char *y, int64_t sy, int64_t n, size_t size) {
@@ -141,6 +156,8 @@ static void gather_row(const TnCall *call, const Lookup *l, const LoopAt *at, in
         int64_t found = resolve(call, l, at->offset[INDEX] + i * si);
         if (found < 0)
             zero_strided(to, sy, run, size);
+        else if (l->layout == TN_LAYOUT_PAIRS16 && sx)
+            copy_pairs(to, sy, x + (at->offset[X] + found) * 2, i, run);
         else
             copy_strided(to, sy, x + (at->offset[X] + found + i * sx) * (int64_t)size, sx, run,
                          size);

@@ -9,13 +9,16 @@
  *         for each tile of 8 or 12 rows       all of K at once, C in registers (gemm.h)
  *             bias, activation, residual      the tile is in L1; one store to C
  *
- * Panels of f16 or bf16 are widened in scratch, a group at a time, before rows pass over them.
+ * A, C and the residual are f32 or bf16, each by itself. Where B is in pairs of bf16 and the CPU
+ * multiplies those, rows of A are pairs of bf16, else floats; rows in another form are converted in
+ * scratch, once per task. Panels of f16 or bf16 are widened in scratch, a group at a time, before
+ * rows pass over them.
  *
  * With few rows (M <= 4) B passes by once, panel after panel, as one linear stream: memory is the
  * bound. Every element of C is one sum in an order that depends on K and M only, so neither tasks
  * nor threads change a bit of it. */
 #include <string.h>
-#include "runtime/kernels/gemm.h"
+#include "runtime/kernels/bf16.h"
 #include "runtime/kernels/loop.h"
 #include "runtime/kernels/map.h"
 #include "runtime/kernels/simd.h"
@@ -28,10 +31,15 @@ enum { ROWS, PANELS, ROW_BLOCKS, PANEL_BLOCKS }; /* call->tile[] */
 typedef struct Gemm {
     int64_t m, n, k;
     int64_t head, head_stride; /* columns of a head, n if there are none; from one to the next */
-    const void *b;             /* panels of f32, f16 or bf16 */
+    const void *b;             /* panels of f32, f16 or bf16, or of pairs */
     TnDType b_dtype;
-    const float *bias;     /* NULL if absent */
-    float *base[MATRICES]; /* residual: NULL if absent */
+    int64_t depth;        /* rows in b: k, or one more */
+    const float *bias;    /* NULL if absent */
+    void *base[MATRICES]; /* residual: NULL if absent */
+    bool bf16[MATRICES];  /* else f32 */
+    bool in_pairs;        /* B's rows are */
+    bool pairs;           /* ... and multiplied as such */
+    bool copied;          /* rows of A are converted */
     TnActivation activation;
     bool residual_first;
     Loop rows; /* leading axes, merged where strides allow; the longest, tiled, is last */
@@ -52,6 +60,10 @@ static void longest_axis_last(Loop *l) {
     }
 }
 
+static bool is_stream(const Gemm *g) {
+    return g->rows.rank == 1 && g->m <= TN_FN(tile_kernels).stream_rows;
+}
+
 static Gemm gemm_of(const TnCall *call) {
     const TnTensor *b = &call->operands[1], *c = &call->operands[call->inputs], absent = {0};
     const TnTensor *bias = call->inputs > 2 ? &call->operands[2] : &absent;
@@ -62,6 +74,8 @@ static Gemm gemm_of(const TnCall *call) {
     leading[RESIDUAL] = residual->data ? *residual : leading[C];
     Gemm g = {.n = b->dims[1], .k = b->dims[0], .b = b->data, .bias = bias->data};
     g.b_dtype = (TnDType)b->dtype;
+    g.in_pairs = b->layout == TN_LAYOUT_PAIRS16;
+    g.depth = g.in_pairs ? tn_pairs_rows(g.k) : g.k;
     const ParamsGemm *params = call->params;
     g.activation = (TnActivation)params->activation;
     g.residual_first = params->flags & TN_RESIDUAL_FIRST;
@@ -70,18 +84,43 @@ static Gemm gemm_of(const TnCall *call) {
     g.base[A] = call->operands[0].data;
     g.base[C] = c->data;
     g.base[RESIDUAL] = residual->data;
-    for (int i = 0; i < MATRICES; i++) leading[i].rank--;
+    for (int i = 0; i < MATRICES; i++) {
+        leading[i].rank--;
+        g.bf16[i] = leading[i].dtype == TN_BF16;
+    }
     g.rows = loop_over(&leading[C]);
     for (int i = 0; i < MATRICES; i++) loop_add(&g.rows, &leading[i]);
     loop_collapse(&g.rows);
     longest_axis_last(&g.rows);
     g.m = loop_points(&g.rows, g.rows.rank);
     for (int i = 0; i < MATRICES; i++) g.row[i] = g.rows.strides[i][g.rows.rank - 1];
+    g.pairs = g.in_pairs && tile_has_pairs(call) && !is_stream(&g);
+    g.copied = g.bf16[A] != g.pairs || g.k != g.depth;
     return g;
 }
 
-static bool is_stream(const Gemm *g) {
-    return g->rows.rank == 1 && g->m <= TN_FN(tile_kernels).stream_rows;
+/* From row to row of a copy of A: not a multiple of 2 KiB (tile_shape). */
+static int64_t copied_row(const Gemm *g) {
+    int64_t size = float_size(g->pairs);
+    return g->depth + (g->depth * size % 2048 ? 0 : TN_PANEL * 4 / size);
+}
+
+static TileShape shape_of(const Gemm *g) {
+    if (g->pairs) return TN_FN(tile_kernels).pairs->shape;
+    return tile_shape(g->m, g->copied ? copied_row(g) : g->row[A]);
+}
+
+/* Panels that the tiles can't take as they are. */
+static bool is_widened(const Gemm *g) {
+    if (g->in_pairs) return !g->pairs && !is_stream(g);
+    return g->b_dtype != TN_F32;
+}
+
+/* Of the rows of A of a task, a multiple of 64. */
+static size_t copied_bytes(const Gemm *g, int64_t row_blocks) {
+    if (!g->copied) return 0;
+    int64_t bytes = TN_CEIL_DIV(g->m, row_blocks) * copied_row(g) * float_size(g->pairs);
+    return (size_t)(bytes + 63) / 64 * 64;
 }
 
 void TN_FN(gemm_plan)(TnCall *call) {
@@ -89,11 +128,11 @@ void TN_FN(gemm_plan)(TnCall *call) {
     call->tasks = 0;
     call->scratch_bytes = 0;
     if (g.m == 0 || g.n == 0) return;
-    TileShape shape = tile_shape(g.m, g.row[A]);
+    TileShape shape = shape_of(&g);
     int64_t groups = TN_CEIL_DIV(g.n, TN_PANEL * shape.panels);
     double flops = 2.0 * (double)g.m * (double)g.n * (double)g.k,
-           bytes = 4.0 * (double)g.n * (double)g.k;
-    double ns = flops / TILE_FLOPS_PER_NS + bytes / 20 + 1000;
+           bytes = (double)tn_dtype_size(g.b_dtype) * (double)g.n * (double)g.k;
+    double ns = flops / (g.pairs ? 2 * TILE_FLOPS_PER_NS : TILE_FLOPS_PER_NS) + bytes / 20 + 1000;
     int64_t want = tile_tasks(ns);
     int64_t row_blocks = g.m >= 512 ? TN_CEIL_DIV(g.m, 256) : 1;
     int64_t panel_blocks = TN_CEIL_DIV(want, row_blocks);
@@ -109,8 +148,9 @@ void TN_FN(gemm_plan)(TnCall *call) {
     call->tile[PANEL_BLOCKS] = panel_blocks;
     call->tasks = row_blocks * panel_blocks;
     call->work = (int64_t)ns;
-    call->scratch_bytes =
-        g.b_dtype == TN_F32 ? 0 : (size_t)(g.k * shape.panels * TN_PANEL) * sizeof(float);
+    call->scratch_bytes = copied_bytes(&g, row_blocks);
+    if (is_widened(&g))
+        call->scratch_bytes += (size_t)(g.depth * shape.panels * TN_PANEL) * sizeof(float);
 }
 
 /* `n` floats from p on, at most a vector. */
@@ -124,8 +164,9 @@ ALWAYS_INLINE void end_as(const TileEnd *e, const float *tile, int64_t tile_row,
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < cols; j += VF_WIDTH) {
             const int64_t n = cols - j < VF_WIDTH ? cols - j : VF_WIDTH;
-            const float *residual = e->residual ? e->residual + i * e->residual_row + j : NULL;
-            float *c = e->c + i * e->c_row + j;
+            const float *residual =
+                e->residual ? (const float *)e->residual + i * e->residual_row + j : NULL;
+            float *c = (float *)e->c + i * e->c_row + j;
             vf x = some(tile + i * tile_row + j, n);
             if (e->bias) x = vf_add(x, some(e->bias + j, n));
             if (first) x = vf_add(x, some(residual, n));
@@ -138,8 +179,8 @@ ALWAYS_INLINE void end_as(const TileEnd *e, const float *tile, int64_t tile_row,
         }
 }
 
-void TN_FN(tile_end)(const TileEnd *e, const float *tile, int64_t tile_row, int64_t rows,
-                     int64_t cols) {
+static void end_floats(const TileEnd *e, const float *tile, int64_t tile_row, int64_t rows,
+                       int64_t cols) {
     switch (e->activation) {
 #define X(upper, lower, number) \
     case TN_ACT_##upper: end_as(e, tile, tile_row, rows, cols, TN_ACT_##upper); break;
@@ -149,55 +190,113 @@ void TN_FN(tile_end)(const TileEnd *e, const float *tile, int64_t tile_row, int6
     }
 }
 
-/* One tile: `rows` rows from those at offset[], `panels` panels from column `column`. */
+void TN_FN(tile_end)(const TileEnd *e, float *tile, int64_t tile_row, int64_t rows, int64_t cols) {
+    _Alignas(64) float residual[TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
+    TileEnd floats = *e;
+    if (e->residual && e->residual_bf16) {
+        floats.residual = residual;
+        floats.residual_row = cols;
+        for (int64_t i = 0; i < rows; i++) TN_FN(bf16_copy)
+        (residual + i * cols, false, float_at(e->residual, true, i * e->residual_row), true, cols);
+    }
+    if (e->c_bf16) {
+        floats.c = tile;
+        floats.c_row = tile_row;
+    }
+    if (!e->c_bf16 || e->bias || e->residual || e->activation)
+        end_floats(&floats, tile, tile_row, rows, cols);
+    for (int64_t i = 0; i < rows && e->c_bf16; i++) TN_FN(bf16_copy)
+    (float_at(e->c, true, i * e->c_row), true, tile + i * tile_row, false, cols);
+}
+
+static void *matrix_at(const Gemm *g, int matrix, int64_t offset) {
+    return float_at(g->base[matrix], g->bf16[matrix], offset);
+}
+
+/* One tile: `rows` rows, those of A at t->a, the others at offset[]; `panels` panels from column
+ * `column`. */
 static void run_tile(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int panels,
                      int64_t column, const int64_t offset[MATRICES]) {
     _Alignas(64) float buffer[TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
     int64_t cols = g->n - column < panels * TN_PANEL ? g->n - column : panels * TN_PANEL;
     int64_t head = column / g->head, within = column % g->head;
-    float *c = g->base[C] + offset[C] + head * g->head_stride + within;
-    bool plain = !g->bias && !g->base[RESIDUAL] && g->activation == TN_ACT_NONE &&
+    void *c = matrix_at(g, C, offset[C] + head * g->head_stride + within);
+    bool plain = !g->bias && !g->base[RESIDUAL] && g->activation == TN_ACT_NONE && !g->bf16[C] &&
                  cols == panels * TN_PANEL && within + cols <= g->head;
-    t->a = g->base[A] + offset[A];
     t->c = plain ? c : buffer;
     t->c_row = plain ? g->row[C] : panels * TN_PANEL;
     kernel(t);
     if (plain) return;
     TileEnd end = {.c_row = g->row[C],
+                   .c_bf16 = g->bf16[C],
+                   .residual_bf16 = g->bf16[RESIDUAL],
                    .residual_row = g->row[RESIDUAL],
                    .activation = g->activation,
                    .residual_first = g->residual_first};
     for (int64_t j = 0, run; j < cols; j += run, within = 0) {
         run = cols - j < g->head - within ? cols - j : g->head - within;
-        end.c = j ? g->base[C] + offset[C] + ++head * g->head_stride : c;
+        end.c = j ? matrix_at(g, C, offset[C] + ++head * g->head_stride) : c;
         if (g->bias) end.bias = g->bias + column + j;
-        if (g->base[RESIDUAL]) end.residual = g->base[RESIDUAL] + offset[RESIDUAL] + column + j;
+        if (g->base[RESIDUAL]) end.residual = matrix_at(g, RESIDUAL, offset[RESIDUAL] + column + j);
         TN_FN(tile_end)(&end, buffer + j, t->c_row, rows, run);
     }
 }
 
 static const void *panel_at(const Gemm *g, int64_t p) {
-    return (const char *)g->b + p * g->k * TN_PANEL * (int64_t)tn_dtype_size(g->b_dtype);
+    return (const char *)g->b + p * g->depth * TN_PANEL * (int64_t)tn_dtype_size(g->b_dtype);
 }
 
-/* `panels` panels from number p on as floats: where they are, or widened in scratch. */
-static const float *panels_of(const Gemm *g, int64_t p, int panels, float *scratch) {
-    if (g->b_dtype == TN_F32) return panel_at(g, p);
-    TN_FN(map_load)(scratch, panel_at(g, p), g->b_dtype, 1, panels * g->k * TN_PANEL);
+/* `panels` panels from number p on: where they are, or widened in scratch. */
+static const void *panels_of(const Gemm *g, int64_t p, int panels, float *scratch) {
+    if (!is_widened(g)) return panel_at(g, p);
+    if (g->in_pairs)
+        TN_FN(bf16_panels)(scratch, panel_at(g, p), panels * g->depth / 2);
+    else
+        TN_FN(map_load)(scratch, panel_at(g, p), g->b_dtype, 1, panels * g->k * TN_PANEL);
     return scratch;
 }
 
-/* Rows [r0, r1) of one group of panels. Fetching the next group is shared out over the tiles; it
- * may be the next task's or, after the last, what follows in the plan: the next weights. */
-static void run_group(const Gemm *g, const TnCall *call, Tile *t, int64_t r0, int64_t r1, int64_t p,
-                      int panels, float *scratch) {
-    int64_t max_rows = call->tile[ROWS], tiles_in_all = TN_CEIL_DIV(r1 - r0, max_rows);
-    int64_t most = panels > 1 ? 128 : 64, step = TN_CEIL_DIV(64 * panels, tiles_in_all);
-    TileFn *const *kernel = TN_FN(tile_kernels).tile[panels];
+/* What a task has of its own. */
+typedef struct Task {
+    const TnCall *call;
+    int64_t r0, r1; /* rows */
+    char *rows;     /* of A, converted; NULL: in place */
+    float *panels;  /* room for a group */
+} Task;
+
+static const void *rows_at(const Gemm *g, const Task *task, int64_t row, int64_t offset) {
+    if (!g->copied) return matrix_at(g, A, offset);
+    return task->rows + (row - task->r0) * copied_row(g) * float_size(g->pairs);
+}
+
+static void copy_rows(const Gemm *g, const Task *task) {
     const int last = g->rows.rank - 1;
-    t->b = panels_of(g, p, panels, scratch);
+    int64_t step = copied_row(g);
+    char *to = task->rows;
+    for (int64_t r = task->r0, count; r < task->r1; r += count) {
+        LoopAt at;
+        loop_seek(&g->rows, last + 1, r, &at);
+        count = g->rows.dims[last] - at.index[last];
+        if (count > task->r1 - r) count = task->r1 - r;
+        TN_FN(bf16_rows)
+        (to, step, g->pairs, matrix_at(g, A, at.offset[A]), g->row[A], g->bf16[A], count, g->k);
+        to = float_at(to, g->pairs, count * step);
+    }
+}
+
+/* All rows of a task for one group of panels. Fetching the next group is shared out over the tiles;
+ * it may be the next task's or, after the last, what follows in the plan: the next weights. */
+static void run_group(const Gemm *g, const Task *task, Tile *t, int64_t p, int panels) {
+    int64_t r0 = task->r0, r1 = task->r1;
+    int64_t max_rows = task->call->tile[ROWS], tiles_in_all = TN_CEIL_DIV(r1 - r0, max_rows);
+    int64_t most = panels > 1 ? 128 : 64, step = TN_CEIL_DIV(64 * panels, tiles_in_all);
+    TileFn *const *kernel =
+        g->pairs ? TN_FN(tile_kernels).pairs->tile[panels] : TN_FN(tile_kernels).tile[panels];
+    const int last = g->rows.rank - 1;
+    t->b = panels_of(g, p, panels, task->panels);
     t->prefetch = panel_at(g, p + panels);
     t->prefetch_step = step < most ? step : most;
+    const int64_t steps = g->pairs ? g->depth / 2 : g->depth;
     while (r0 < r1) {
         LoopAt at;
         loop_seek(&g->rows, last + 1, r0, &at);
@@ -206,36 +305,46 @@ static void run_group(const Gemm *g, const TnCall *call, Tile *t, int64_t r0, in
         int64_t tiles = TN_CEIL_DIV(count, max_rows);
         for (int64_t i = 0; i < tiles; i++) {
             int64_t rows = deal(count, tiles, i + 1) - deal(count, tiles, i);
+            t->a = rows_at(g, task, r0 + deal(count, tiles, i), at.offset[A]);
             run_tile(g, kernel[rows], t, rows, panels, p * TN_PANEL, at.offset);
-            t->prefetch += g->k * t->prefetch_step;
+            t->prefetch += steps * t->prefetch_step;
             for (int j = 0; j < MATRICES; j++) at.offset[j] += rows * g->row[j];
         }
         r0 += count;
     }
 }
 
-void TN_FN(gemm_run)(const TnCall *call, int64_t task, void *scratch) {
+void TN_FN(gemm_run)(const TnCall *call, int64_t number, void *scratch) {
     Gemm g = gemm_of(call);
     int64_t panels = TN_CEIL_DIV(g.n, TN_PANEL), group = call->tile[PANELS],
             groups = TN_CEIL_DIV(panels, group);
-    int64_t row_block = task % call->tile[ROW_BLOCKS], panel_block = task / call->tile[ROW_BLOCKS];
-    int64_t r0 = deal(g.m, call->tile[ROW_BLOCKS], row_block),
-            r1 = deal(g.m, call->tile[ROW_BLOCKS], row_block + 1);
+    int64_t row_blocks = call->tile[ROW_BLOCKS], row_block = number % row_blocks,
+            panel_block = number / row_blocks;
+    Task task = {.call = call, .rows = scratch};
+    task.r0 = deal(g.m, row_blocks, row_block);
+    task.r1 = deal(g.m, row_blocks, row_block + 1);
+    task.panels = (float *)(void *)(task.rows + copied_bytes(&g, row_blocks));
     int64_t p = deal(groups, call->tile[PANEL_BLOCKS], panel_block) * group;
     int64_t end = deal(groups, call->tile[PANEL_BLOCKS], panel_block + 1) * group;
     if (end > panels) end = panels;
-    Tile t = {.k = g.k, .a_row = g.row[A], .b_row = TN_PANEL, .b_panel = g.k * TN_PANEL};
+    Tile t = {.k = g.depth,
+              .a_row = g.copied ? copied_row(&g) : g.row[A],
+              .b_row = g.pairs ? 2 * TN_PANEL : TN_PANEL,
+              .b_panel = g.depth * TN_PANEL};
+    if (g.copied) copy_rows(&g, &task);
 
     if (is_stream(&g)) {
         const int64_t offset[MATRICES] = {0};
+        TileFn *stream = g.in_pairs ? TN_FN(bf16_streams)[g.m] : TN_FN(tile_kernels).stream[g.m];
+        t.a = rows_at(&g, &task, 0, 0);
         for (; p < end; p++) {
-            t.b = panels_of(&g, p, 1, scratch);
-            run_tile(&g, TN_FN(tile_kernels).stream[g.m], &t, g.m, 1, p * TN_PANEL, offset);
+            t.b = panels_of(&g, p, 1, task.panels);
+            run_tile(&g, stream, &t, g.m, 1, p * TN_PANEL, offset);
         }
         return;
     }
     for (; p < end; p += group)
-        run_group(&g, call, &t, r0, r1, p, (int)(end - p < group ? end - p : group), scratch);
+        run_group(&g, &task, &t, p, (int)(end - p < group ? end - p : group));
 }
 
 void TN_FN(tile_pack)(float *to, const float *b, int64_t b_k, int64_t b_n, int64_t k, int64_t n) {

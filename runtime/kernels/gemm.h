@@ -17,6 +17,10 @@
  * A convolution's rows of A are windows of an image: several runs of k floats, each somewhere else,
  * A[i, r * k + j] = a[run[r] + i * a_row + j]; B goes on from run to run.
  *
+ * Where the CPU multiplies bf16, A may be bf16 and B in panels of pairs (pack.h), K even; C is
+ * floats all the same. Steps are in bf16 then, b_row one from pair to pair of rows. Everywhere else
+ * bf16 becomes floats first (bf16.h), A once per task, B a group of panels at a time.
+ *
  * Nothing is assumed about alignment. */
 #ifndef TENON_RUNTIME_KERNELS_GEMM_H
 #define TENON_RUNTIME_KERNELS_GEMM_H
@@ -59,11 +63,12 @@ typedef struct Tile {
     int64_t k;
     int64_t runs;       /* of k each, ... */
     const int64_t *run; /* ... where each starts in A; NULL: one, at 0 */
-    const float *a, *b;
+    const void *a, *b;  /* float, or bf16 of pairs */
     float *c;
     int64_t a_row, b_row, b_panel, c_row;
     const char *prefetch;  /* fetched into L2 meanwhile, for a later tile ... */
-    int64_t prefetch_step; /* ... this many bytes per k, at most 64 per panel and 128 in all */
+    int64_t prefetch_step; /* ... this many bytes per k (pair of k), at most 64 per panel and 128 in
+                              all */
 } Tile;
 
 typedef void TileFn(const Tile *t);
@@ -75,20 +80,30 @@ typedef void TransposeFn(float *to, int64_t to_row, const float *from, int64_t f
 
 /* What becomes of a tile: c = act(tile + bias) + residual, or act(tile + bias + residual). */
 typedef struct TileEnd {
-    const float *bias, *residual; /* of the tile's first element; NULL: none */
-    float *c;                     /* may be the tile itself */
+    const float *bias;    /* of the tile's first element, as the next; NULL: none */
+    const void *residual; /* float or bf16 */
+    void *c;              /* float or bf16; may be the tile itself */
     int64_t residual_row, c_row;
     TnActivation activation;
     bool residual_first; /* added before the activation */
+    bool residual_bf16, c_bf16;
 } TileEnd;
 
-void TN_FN(tile_end)(const TileEnd *e, const float *tile, int64_t tile_row, int64_t rows,
-                     int64_t cols);
+/* At most TILE_MAX_ROWS rows of 64 columns; the tile is scratch afterwards. */
+void TN_FN(tile_end)(const TileEnd *e, float *tile, int64_t tile_row, int64_t rows, int64_t cols);
 
 /* Largest tile of one shape. Every smaller one exists too. */
 typedef struct TileShape {
     int rows, panels;
 } TileShape;
+
+/* Tiles of pairs, for CPUs beyond the level that the family is compiled for. */
+typedef struct TilePairs {
+    TileShape shape;
+    TileFn *tile[TILE_MAX_PANELS + 1][TILE_MAX_ROWS + 1];
+} TilePairs;
+
+extern const TilePairs tile_pairs_avx512;
 
 typedef struct TileKernels {
     TileShape tall;   /* the usual choice */
@@ -100,9 +115,20 @@ typedef struct TileKernels {
     /* [rows]: one panel, which comes from memory and is read once, as one linear stream */
     TileFn *stream[STREAM_MAX_ROWS + 1];
     TransposeFn *transpose;
+    const TilePairs *pairs;
 } TileKernels;
 
 extern const TileKernels TN_FN(tile_kernels);
+
+/* Whether this CPU multiplies bf16: tile_kernels.pairs may be used. */
+static inline bool tile_has_pairs(const TnCall *call) {
+#ifdef TN_ISA_avx512
+    return call->isa >= TN_ISA_AVX512_BF16;
+#else
+    (void)call;
+    return false;
+#endif
+}
 
 /* Packs B[0..k-1, 0..n-1], n <= 16, of any strides into one panel at `to`: k rows of 16, zeros
  * beyond column n. */

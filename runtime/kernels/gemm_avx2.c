@@ -38,7 +38,7 @@ ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
     }
     int64_t r = 0;
     do {
-        const float *from = t->run ? t->a + t->run[r] : t->a;
+        const float *from = (const float *)t->a + (t->run ? t->run[r] : 0);
         const float *a[2] = {from, from + 3 * a_row};
         for (int64_t k = 0; k < depth; k++, b += b_row, next += t->prefetch_step) {
             _mm_prefetch(next, _MM_HINT_T1);

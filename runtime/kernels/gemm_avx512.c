@@ -1,58 +1,24 @@
-/* Micro-kernels of matrix products for AVX-512: tiles of up to 12 x 2, 8 x 3 and 6 x 4 panels, all
- * accumulators in registers.
- *
- * 24 accumulators, up to 4 vectors of B and a broadcast of A use 29 of 32 registers. Loads per k
- * are rows + panels against rows x panels multiplications, so the multipliers stay busy from about
- * 8 accumulators on. */
+/* Micro-kernels of matrix products for AVX-512: tiles of up to 12 x 2, 8 x 3 and 6 x 4 panels, and
+ * streams of few rows. Those of pairs of bf16 are in gemm_pairs_avx512.c. */
 #include <immintrin.h>
 #include "runtime/kernels/gemm.h"
 
-/* acc[i][j] += A[i, k] B[k, 16 j ..] for all rows i and panels j; then on to the next k. Row i of A
- * is found at a[i / 3] + (i % 3) * a_row: one addressing mode away from one of four pointers, so
- * that no address is spilled. */
-ALWAYS_INLINE void step(__m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS], const float *a[4],
-                        int64_t a_row, const float *b, int64_t b_panel, int rows, int panels) {
-    __m512 bv[TILE_MAX_PANELS];
-    UNROLL for (int j = 0; j < panels; j++) {
-        bv[j] = _mm512_loadu_ps(b + j * b_panel);
-    }
-    UNROLL for (int i = 0; i < rows; i++) {
-        __m512 av = _mm512_set1_ps(a[i / 3][i % 3 * a_row]);
-        UNROLL for (int j = 0; j < panels; j++) {
-            acc[i][j] = _mm512_fmadd_ps(av, bv[j], acc[i][j]);
-        }
-    }
-    UNROLL for (int i = 0; i < 4; i++) {
-        a[i]++;
-    }
+typedef float Element;
+enum { STEP = 1 };
+
+ALWAYS_INLINE __m512 broadcast(const float *a) {
+    return _mm512_set1_ps(*a);
 }
 
-ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
-    const int64_t a_row = t->a_row, b_row = t->b_row, b_panel = t->b_panel, depth = t->k;
-    const float *b = t->b;
-    const char *next = t->prefetch;
-    __m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS];
-    UNROLL for (int i = 0; i < rows; i++) {
-        UNROLL for (int j = 0; j < panels; j++) {
-            acc[i][j] = _mm512_setzero_ps();
-        }
-    }
-    int64_t r = 0;
-    do {
-        const float *from = t->run ? t->a + t->run[r] : t->a;
-        const float *a[4] = {from, from + 3 * a_row, from + 6 * a_row, from + 9 * a_row};
-        for (int64_t k = 0; k < depth; k++, b += b_row, next += t->prefetch_step) {
-            _mm_prefetch(next, _MM_HINT_T1);
-            _mm_prefetch(next + 64, _MM_HINT_T1);
-            step(acc, a, a_row, b, b_panel, rows, panels);
-        }
-    } while (++r < t->runs);
-    UNROLL for (int i = 0; i < rows; i++) {
-        UNROLL for (int j = 0; j < panels; j++) {
-            _mm512_storeu_ps(t->c + i * t->c_row + TN_PANEL * j, acc[i][j]);
-        }
-    }
+ALWAYS_INLINE __m512 load(const float *b) {
+    return _mm512_loadu_ps(b);
 }
+
+ALWAYS_INLINE __m512 multiply_add(__m512 sum, __m512 a, __m512 b) {
+    return _mm512_fmadd_ps(a, b, sum);
+}
+
+#include "runtime/kernels/gemm_tile_avx512.h"
 
 /* One panel, prefetched 4 KiB ahead of itself. Few rows have few accumulators, too few to hide the
  * latency of a multiplication, so k is dealt out to `sets` of them. */
@@ -128,20 +94,13 @@ static void transpose(float *to, int64_t to_row, const float *from, int64_t from
     }
 }
 
-#define TILES_6(X, p)  X(1, p) X(2, p) X(3, p) X(4, p) X(5, p) X(6, p)
-#define TILES_8(X, p)  TILES_6(X, p) X(7, p) X(8, p)
 #define TILES_12(X, p) TILES_8(X, p) X(9, p) X(10, p) X(11, p) X(12, p)
 #define STREAMS(X)     X(1, 4) X(2, 4) X(3, 4) X(4, 2)
 
-#define TILE(m, p)                              \
-    static void tile_##m##x##p(const Tile *t) { \
-        tile(t, m, p);                          \
-    }
 #define STREAM(m, sets)                     \
     static void stream_##m(const Tile *t) { \
         stream(t, m, sets);                 \
     }
-#define TILE_ENTRY(m, p)      [p][m] = tile_##m##x##p,
 #define STREAM_ENTRY(m, sets) [m] = stream_##m,
 
 TILES_12(TILE, 1)
@@ -160,4 +119,5 @@ const TileKernels tile_kernels_avx512 = {
                  TILES_6(TILE_ENTRY, 4)},
     .stream = {STREAMS(STREAM_ENTRY)},
     .transpose = transpose,
+    .pairs = &tile_pairs_avx512,
 };

@@ -29,7 +29,7 @@ ALWAYS_INLINE void tile(const Tile *t, int rows) {
     Quad sum[ROWS][QUADS] = {{{0}}};
     int64_t r = 0;
     do {
-        const float *a = t->run ? t->a + t->run[r] : t->a;
+        const float *a = (const float *)t->a + (t->run ? t->run[r] : 0);
         for (int64_t k = 0; k < t->k; k += BLOCK) {
             int64_t count = k + BLOCK < t->k ? BLOCK : t->k - k;
             Quad acc[ROWS][QUADS] = {{{0}}};

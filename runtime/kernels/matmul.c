@@ -108,14 +108,16 @@ static void run_rows(const Matmul *p, Tile t, TileShape shape, int64_t rows, int
     _Alignas(64) float buffer[TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
     bool plain = p->alpha == 1 && cols == panels * TN_PANEL && p->strides[C][1] == 1;
     int64_t tiles = TN_CEIL_DIV(rows, shape.rows);
+    const float *a = t.a;
     t.prefetch = (const char *)t.b;
     for (int64_t i = 0; i < tiles; i++) {
         int64_t count = deal(rows, tiles, i + 1) - deal(rows, tiles, i);
+        t.a = a;
         t.c = plain ? c : buffer;
         t.c_row = plain ? p->strides[C][0] : panels * TN_PANEL;
         TN_FN(tile_kernels).tile[panels][count](&t);
         if (!plain) finish(p, buffer, t.c_row, count, cols, c);
-        t.a += count * t.a_row;
+        a += count * t.a_row;
         c += count * p->strides[C][0];
     }
 }

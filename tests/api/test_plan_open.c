@@ -351,7 +351,7 @@ static void instructions(void **state) {
 
 static void forced_levels(void **state) {
     (void)state;
-    for (int isa = TENON_ISA_AUTO; isa <= TENON_ISA_AVX512; isa++) {
+    for (int isa = TENON_ISA_AUTO; isa <= TENON_ISA_AVX512_BF16; isa++) {
         tenon_plan *plan = NULL;
         tenon_plan_options o = {.struct_size = sizeof o, .isa = (tenon_isa)isa};
         tenon_status status = tenon_plan_open_memory(bytes, size, &o, &plan, &err);

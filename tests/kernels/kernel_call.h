@@ -53,7 +53,8 @@ static inline void call_kernel(TnIsa isa, int opcode, const void *params, TnTens
                    .inputs = inputs,
                    .outputs = outputs,
                    .scalar_count = scalar_count,
-                   .opcode = opcode};
+                   .opcode = opcode,
+                   .isa = isa};
     kernel->plan(&call);
     size_t bytes = (call.scratch_bytes + 63) / 64 * 64;
     void *scratch = bytes ? aligned_alloc(64, bytes) : NULL;

@@ -237,6 +237,36 @@ static void gather_from_panels(void **state) {
     free(table);
 }
 
+/* The same in pairs, with tasks that begin within rows. */
+static void gather_from_pairs(void **state) {
+    (void)state;
+    enum { N = 50, ROWS = 4 };
+    int64_t wanted[ROWS] = {0, 49, -1, 17}, count = ROWS;
+    static const int64_t ks[] = {1, 2, 37, 33333};
+    ParamsGather params = {.axis = 0};
+    for (int i = 0; i < COUNT(ks); i++) {
+        int64_t big_k = ks[i];
+        size_t size = (size_t)tn_packed_elements(TN_LAYOUT_PAIRS16, big_k, N);
+        uint16_t *table = calloc(size, sizeof *table), *y = calloc((size_t)(ROWS * big_k), 2);
+        for (int64_t k = 0; k < big_k; k++)
+            for (int64_t n = 0; n < N; n++)
+                table[tn_pairs_index(big_k, k, n)] = (uint16_t)(n * 1009 + k);
+        FOR_EACH_ISA(isa) {
+            TnTensor operands[] = {dense(table, TN_BF16, 2, (int64_t[]){big_k, N}),
+                                   dense(wanted, TN_I64, 1, &count),
+                                   dense(y, TN_BF16, 2, (int64_t[]){ROWS, big_k})};
+            operands[0].layout = TN_LAYOUT_PAIRS16;
+            call_kernel(isa, OP_gather, &params, operands, 2, 1, NULL, 0);
+            for (int64_t r = 0; r < ROWS; r++)
+                for (int64_t k = 0; k < big_k; k++) {
+                    int64_t n = wanted[r] < 0 ? wanted[r] + N : wanted[r];
+                    assert_int_equal(y[r * big_k + k], (uint16_t)(n * 1009 + k));
+                }
+        }
+        free(table), free(y);
+    }
+}
+
 /* An index outside its table is reported once, with its value, and leaves zeros. */
 static void bad_indices(void **state) {
     (void)state;
@@ -304,6 +334,7 @@ int main(void) {
         cmocka_unit_test(fills),
         cmocka_unit_test(gathers),
         cmocka_unit_test(gather_from_panels),
+        cmocka_unit_test(gather_from_pairs),
         cmocka_unit_test(bad_indices),
         cmocka_unit_test(iotas),
         cmocka_unit_test(scalar_lists),

@@ -1,0 +1,112 @@
+/* bf16 to floats and back, and products of few rows with panels of pairs: every multiplication is
+ * one of floats, exact but for its rounding. */
+#include "runtime/kernels/bf16.h"
+#include "runtime/kernels/simd_half.h"
+
+static void widen(float *to, const uint16_t *from, int64_t n) {
+    int64_t i = 0;
+    for (; i + VF_WIDTH <= n; i += VF_WIDTH) vf_store(to + i, vf_load_bf16(from + i));
+    for (; i < n; i++) to[i] = float_of_bf16(from[i]);
+}
+
+static void narrow(uint16_t *to, const float *from, int64_t n) {
+    int64_t i = 0;
+    for (; i + VF_WIDTH <= n; i += VF_WIDTH) vf_store_bf16(to + i, vf_load(from + i));
+    for (; i < n; i++) to[i] = bf16_of_float(from[i]);
+}
+
+void TN_FN(bf16_copy)(void *to, bool to_bf16, const void *from, bool from_bf16, int64_t n) {
+    if (to_bf16 == from_bf16)
+        memcpy(to, from, (size_t)(n * float_size(to_bf16)));
+    else if (to_bf16)
+        narrow(to, from, n);
+    else
+        widen(to, from, n);
+}
+
+void TN_FN(bf16_rows)(void *to, int64_t to_row, bool to_bf16, const void *from, int64_t from_row,
+                      bool from_bf16, int64_t rows, int64_t k) {
+    for (int64_t i = 0; i < rows; i++) {
+        TN_FN(bf16_copy)(to, to_bf16, from, from_bf16, k);
+        if (k % 2) memset(float_at(to, to_bf16, k), 0, (size_t)float_size(to_bf16));
+        to = float_at(to, to_bf16, to_row);
+        from = float_at(from, from_bf16, from_row);
+    }
+}
+
+/* The elements of even k, and of odd k, of VF_WIDTH columns. */
+typedef struct Pair {
+    vf even, odd;
+} Pair;
+
+static inline Pair pair_at(const uint16_t *p) {
+    vi bits = vi_load((const int32_t *)(const void *)p);
+    return (Pair){vf_of_bits(vi_shl(bits, 16)), vf_of_bits(vi_shl(vi_sra(bits, 16), 16))};
+}
+
+void TN_FN(bf16_panels)(float *to, const uint16_t *from, int64_t pairs) {
+    for (int64_t k = 0; k < pairs; k++, to += 2 * TN_PANEL, from += 2 * TN_PANEL)
+        for (int n = 0; n < TN_PANEL; n += VF_WIDTH) {
+            Pair pair = pair_at(from + 2 * n);
+            vf_store(to + n, pair.even);
+            vf_store(to + TN_PANEL + n, pair.odd);
+        }
+}
+
+#if VF_WIDTH > 1
+enum { PARTS = TN_PANEL / VF_WIDTH }; /* vectors of a row of a panel */
+
+/* acc[i][s][j] += A[i, k .. k + 1] B, for all rows i. */
+ALWAYS_INLINE void step(vf acc[STREAM_MAX_ROWS][4][PARTS], const float *a, int64_t a_row,
+                        const uint16_t *b, int rows, int even, int odd) {
+    UNROLL for (int j = 0; j < PARTS; j++) {
+        const Pair pair = pair_at(b + 2 * VF_WIDTH * j);
+        UNROLL for (int i = 0; i < rows; i++) {
+            vf *x = &acc[i][even][j];
+            *x = vf_fma(vf_set1(a[i * a_row]), pair.even, *x);
+            x = &acc[i][odd][j];
+            *x = vf_fma(vf_set1(a[i * a_row + 1]), pair.odd, *x);
+        }
+    }
+}
+
+/* As in gemm_<isa>.c: one panel, prefetched 4 KiB ahead of itself, k dealt out to `sets`. */
+ALWAYS_INLINE void stream(const Tile *t, int rows, int sets) {
+    const float *a = t->a;
+    const uint16_t *b = t->b;
+    vf acc[STREAM_MAX_ROWS][4][PARTS];
+    UNROLL for (int i = 0; i < rows * sets * PARTS; i++) {
+        acc[i / PARTS / sets][i / PARTS % sets][i % PARTS] = vf_zero();
+    }
+    int64_t k = 0;
+    for (; k + 4 <= t->k; k += 4, b += 4 * TN_PANEL) {
+        __builtin_prefetch((const char *)b + 4096);
+        __builtin_prefetch((const char *)b + 4096 + 64);
+        step(acc, a + k, t->a_row, b, rows, 0, 1 % sets);
+        step(acc, a + k + 2, t->a_row, b + 2 * TN_PANEL, rows, 2 % sets, 3 % sets);
+    }
+    if (k < t->k) step(acc, a + k, t->a_row, b, rows, 0, 1 % sets);
+    UNROLL for (int i = 0; i < rows; i++) {
+        UNROLL for (int j = 0; j < PARTS; j++) {
+            vf sum = acc[i][0][j];
+            UNROLL for (int s = 1; s < sets; s++) sum = vf_add(sum, acc[i][s][j]);
+            vf_store(t->c + i * t->c_row + VF_WIDTH * j, sum);
+        }
+    }
+}
+
+#if VF_WIDTH == 16
+#define STREAMS(X) X(1, 4) X(2, 4) X(3, 4) X(4, 2)
+#else
+#define STREAMS(X) X(1, 4) X(2, 2) X(3, 2) X(4, 1)
+#endif
+#define STREAM(m, sets)                     \
+    static void stream_##m(const Tile *t) { \
+        stream(t, m, sets);                 \
+    }
+#define STREAM_ENTRY(m, sets) [m] = stream_##m,
+STREAMS(STREAM)
+TileFn *const TN_FN(bf16_streams)[STREAM_MAX_ROWS + 1] = {STREAMS(STREAM_ENTRY)};
+#else
+TileFn *const TN_FN(bf16_streams)[STREAM_MAX_ROWS + 1] = {NULL};
+#endif

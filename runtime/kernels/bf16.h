@@ -1,0 +1,30 @@
+/* Operands of bf16 where sums are of floats: rows of either type, and B in panels of pairs (pack.h)
+ * on CPUs that do not multiply bf16. */
+#ifndef TENON_RUNTIME_KERNELS_BF16_H
+#define TENON_RUNTIME_KERNELS_BF16_H
+
+#include <stdbool.h>
+#include "runtime/kernels/gemm.h"
+
+static inline int64_t float_size(bool bf16) {
+    return bf16 ? 2 : 4;
+}
+
+/* Element `i` of floats or of bf16. */
+static inline void *float_at(const void *base, bool bf16, int64_t i) {
+    return (char *)(uintptr_t)base + i * float_size(bf16);
+}
+
+/* n elements; rounded to nearest even. */
+void TN_FN(bf16_copy)(void *to, bool to_bf16, const void *from, bool from_bf16, int64_t n);
+/* Rows of k elements as rows of A for tiles: of floats, or of bf16 for pairs, an odd k followed by
+ * a zero. */
+void TN_FN(bf16_rows)(void *to, int64_t to_row, bool to_bf16, const void *from, int64_t from_row,
+                      bool from_bf16, int64_t rows, int64_t k);
+/* Panels of pairs as panels of floats; an odd K is followed by a row of zeros. */
+void TN_FN(bf16_panels)(float *to, const uint16_t *from, int64_t pairs);
+
+/* [rows]: like tile_kernels.stream, with A of floats and B in pairs; NULL: none. */
+extern TileFn *const TN_FN(bf16_streams)[STREAM_MAX_ROWS + 1];
+
+#endif

@@ -1,0 +1,66 @@
+/* Tiles for AVX-512, all accumulators in registers; for floats, and for pairs of bf16.
+ *
+ * 24 accumulators, up to 4 vectors of B and a broadcast of A use 29 of 32 registers. Loads per step
+ * are rows + panels against rows x panels multiplications, so the multipliers stay busy from about
+ * 8 accumulators on.
+ *
+ * The file that includes this says what an Element is, how many of A's row a STEP takes, and how to
+ * broadcast them, load a vector of B and multiply_add. */
+#include <immintrin.h>
+#include "runtime/kernels/gemm.h"
+
+/* acc[i][j] += A[i, k] B[k, 16 j ..] for all rows i and panels j; then on to the next k. Row i of A
+ * is found at a[i / 3] + (i % 3) * a_row: one addressing mode away from one of four pointers, so
+ * that no address is spilled. */
+ALWAYS_INLINE void step(__m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS], const Element *a[4],
+                        int64_t a_row, const Element *b, int64_t b_panel, int rows, int panels) {
+    __m512 bv[TILE_MAX_PANELS];
+    UNROLL for (int j = 0; j < panels; j++) {
+        bv[j] = load(b + j * b_panel);
+    }
+    UNROLL for (int i = 0; i < rows; i++) {
+        __m512 av = broadcast(a[i / 3] + i % 3 * a_row);
+        UNROLL for (int j = 0; j < panels; j++) {
+            acc[i][j] = multiply_add(acc[i][j], av, bv[j]);
+        }
+    }
+    UNROLL for (int i = 0; i < 4; i++) {
+        a[i] += STEP;
+    }
+}
+
+ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
+    const int64_t a_row = t->a_row, b_row = t->b_row, b_panel = t->b_panel, depth = t->k;
+    const Element *b = t->b;
+    const char *next = t->prefetch;
+    __m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS];
+    UNROLL for (int i = 0; i < rows; i++) {
+        UNROLL for (int j = 0; j < panels; j++) {
+            acc[i][j] = _mm512_setzero_ps();
+        }
+    }
+    int64_t r = 0;
+    do {
+        const Element *from = (const Element *)t->a + (t->run ? t->run[r] : 0);
+        const Element *a[4] = {from, from + 3 * a_row, from + 6 * a_row, from + 9 * a_row};
+        for (int64_t k = 0; k < depth; k += STEP, b += b_row, next += t->prefetch_step) {
+            _mm_prefetch(next, _MM_HINT_T1);
+            _mm_prefetch(next + 64, _MM_HINT_T1);
+            step(acc, a, a_row, b, b_panel, rows, panels);
+        }
+    } while (++r < t->runs);
+    UNROLL for (int i = 0; i < rows; i++) {
+        UNROLL for (int j = 0; j < panels; j++) {
+            _mm512_storeu_ps(t->c + i * t->c_row + TN_PANEL * j, acc[i][j]);
+        }
+    }
+}
+
+#define TILES_6(X, p) X(1, p) X(2, p) X(3, p) X(4, p) X(5, p) X(6, p)
+#define TILES_8(X, p) TILES_6(X, p) X(7, p) X(8, p)
+
+#define TILE(m, p)                              \
+    static void tile_##m##x##p(const Tile *t) { \
+        tile(t, m, p);                          \
+    }
+#define TILE_ENTRY(m, p) [p][m] = tile_##m##x##p,

@@ -1,0 +1,91 @@
+/* Constants as the plan stores them: every element of a packed matrix is where pack.h says, and all
+ * others are zero. */
+#include "tests/unit/ir/fixture.h"
+
+#include "backend/pack.h"
+
+typedef struct Bytes {
+    unsigned char data[1 << 16];
+    size_t size;
+} Bytes;
+
+static void append(void *user, const void *bytes, size_t size) {
+    Bytes *to = user;
+    assert_true(to->size + size <= sizeof to->data);
+    memcpy(to->data + to->size, bytes, size);
+    to->size += size;
+}
+
+/* Element (k, n) of the matrix that parts of `width` columns make; never 0. */
+static uint16_t element(int64_t k, int64_t n) {
+    return (uint16_t)(k * 251 + n + 1);
+}
+
+static int64_t place(TnLayout layout, int64_t big_k, int64_t k, int64_t n) {
+    return layout == TN_LAYOUT_PAIRS16 ? tn_pairs_index(big_k, k, n) : tn_panels_index(big_k, k, n);
+}
+
+static void expect_packed(Image *im, const Stored *s, TnLayout layout, int64_t k, int64_t n) {
+    Bytes bytes = {.size = 0};
+    uint16_t *got = (uint16_t *)(void *)bytes.data;
+    pack_constant(im, s, append, &bytes);
+    int64_t count = tn_packed_elements(layout, k, n), found = 0;
+    assert_int_equal(bytes.size, 2 * count);
+    for (int64_t i = 0; i < k; i++)
+        for (int64_t j = 0; j < n; j++)
+            assert_int_equal(got[place(layout, k, i, j)], element(i, j));
+    for (int64_t i = 0; i < count; i++) found += got[i] != 0;
+    assert_int_equal(found, k * n);
+}
+
+static void check_matrix(Image *im, TnLayout layout, int64_t k, int64_t n, int parts,
+                         bool transposed) {
+    const Constant *part[IMAGE_PARTS];
+    for (int p = 0; p < parts; p++) {
+        uint16_t *data = arena_array(&fx.cx.arena, (size_t)(k * n) + 1, sizeof *data);
+        for (int64_t i = 0; i < k; i++)
+            for (int64_t j = 0; j < n; j++)
+                data[transposed ? j * k + i : i * n + j] = element(i, p * n + j);
+        int64_t dims[2] = {transposed ? n : k, transposed ? k : n};
+        part[p] = ir_constant_new(fx.m, "", TN_BF16, 2, dims, data);
+    }
+    const Stored *s = image_constant(im, layout, transposed, parts, part);
+    expect_packed(im, s, layout, k, parts * n);
+}
+
+static void matrices(void **state) {
+    (void)state;
+    GUARD();
+    Image *im = image_new(fx.m);
+    static const int64_t ks[] = {1, 2, 16, 19, 34}, ns[] = {1, 15, 16, 17, 40};
+    for (TnLayout layout = TN_LAYOUT_PANELS16; layout <= TN_LAYOUT_PAIRS16; layout++)
+        for (size_t i = 0; i < sizeof ks / sizeof *ks; i++)
+            for (size_t j = 0; j < sizeof ns / sizeof *ns; j++)
+                for (int parts = 1; parts <= IMAGE_PARTS; parts++) {
+                    check_matrix(im, layout, ks[i], ns[j], parts, false);
+                    check_matrix(im, layout, ks[i], ns[j], parts, true);
+                }
+}
+
+/* The weight [o, c, taps] of a convolution is the matrix [taps c, o]. */
+static void convolutions(void **state) {
+    (void)state;
+    GUARD();
+    Image *im = image_new(fx.m);
+    enum { O = 18, CHANNELS = 3, TAPS = 5 };
+    uint16_t *data = arena_array(&fx.cx.arena, O * CHANNELS * TAPS, sizeof *data);
+    for (int o = 0; o < O; o++)
+        for (int c = 0; c < CHANNELS; c++)
+            for (int t = 0; t < TAPS; t++)
+                data[(o * CHANNELS + c) * TAPS + t] = element(t * CHANNELS + c, o);
+    const Constant *w = ir_constant_new(fx.m, "", TN_BF16, 3, (int64_t[]){O, CHANNELS, TAPS}, data);
+    for (TnLayout layout = TN_LAYOUT_PANELS16; layout <= TN_LAYOUT_PAIRS16; layout++)
+        expect_packed(im, image_conv_weight(im, layout, w, 0), layout, TAPS * CHANNELS, O);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(matrices, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(convolutions, fixture_setup, fixture_teardown)};
+    return cmocka_run_group_tests_name("packing", tests, NULL, NULL);
+}
