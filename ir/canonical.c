@@ -81,7 +81,7 @@ static const char *c3_constant(const Node *n) {
         bool known = ex_const(attr_dim(n, "start"), &start) && ex_const(attr_dim(n, "step"), &step);
         return known && count <= SMALL ? "a small constant range" : NULL;
     }
-    if (n->input_count == 0 || n->output_count != 1 || ir_is_attention(n) ||
+    if (n->input_count == 0 || n->output_count != 1 || ir_is_attention(n) || ir_awaits_linear(n) ||
         (ir_op_info(n->op)->flags & (OPF_CHECKS | OPF_CONTROL)))
         return NULL;
     size_t size = tn_dtype_size(t->dtype), in = 0;
@@ -234,6 +234,11 @@ static bool swaps_last_two(const Value *v) {
     return n >= 2 && perm->v[n - 2] == n - 1 && perm->v[n - 1] == n - 2;
 }
 
+static bool is_column_view(const Value *v) {
+    const Type *t = &v->type;
+    return made_by(v, OP_view) && ex_is(t->dims[t->rank - 1], 1) && !ex_is(t->dims[t->rank - 2], 1);
+}
+
 static bool is_known_integer(const Value *v) {
     return v->type.rank == 0 && v->facts.values && !ex_mentions(v->facts.values[0], ATOM_LOAD);
 }
@@ -255,7 +260,8 @@ static const char *c7_spelling(const Node *n) {
         return floats && is_number(a, 1) && has_result_dims(n, b) ? "a reciprocal" : NULL;
     case OP_gather: return is_known_integer(b) ? "takes one known place" : NULL;
     case OP_matmul:
-        if (swaps_last_two(b)) return "of a transpose";
+        if (swaps_last_two(b) || (!attr_bool(n, "tb") && is_column_view(b)))
+            return "of a transpose";
         /* rows that meet a constant matrix stay rows */
         return swaps_last_two(a) && !(b->constant && b->type.rank == 2 && a->type.rank > 2)
                    ? "of a transpose"
@@ -291,12 +297,24 @@ static bool expands_in_vain(const Node *n, int i) {
     return false;
 }
 
+static bool repeats(const Value *v, int axes) {
+    for (int i = 0; v->constant && i < axes; i++)
+        if (ir_constant_repeats(v->constant, i)) return true;
+    return false;
+}
+
 static const char *c8_expanded(const Node *n) {
+    bool rows = n->op == OP_layer_norm || n->op == OP_rms_norm ||
+                (n->op == OP_matmul && n->inputs[1]->constant && n->inputs[1]->type.rank == 2 &&
+                 !attr_bool(n, "ta"));
+    if (rows && repeats(n->inputs[0], n->inputs[0]->type.rank - 1)) return "equal rows";
     if (!(ir_op_info(n->op)->flags & OPF_ELEMENTWISE) || n->input_count < 2) return NULL;
-    for (int i = 0; i < n->input_count; i++)
-        if ((made_by(n->inputs[i], OP_expand) || made_by(n->inputs[i], OP_splat)) &&
-            expands_in_vain(n, i))
-            return "an operand is expanded in vain";
+    for (int i = 0; i < n->input_count; i++) {
+        const Value *v = n->inputs[i];
+        bool expanded = made_by(v, OP_expand) || made_by(v, OP_splat);
+        if (repeats(v, v->type.rank - 1)) return "a constant repeats";
+        if (expanded && expands_in_vain(n, i)) return "an operand is expanded in vain";
+    }
     return NULL;
 }
 

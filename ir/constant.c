@@ -114,3 +114,14 @@ bool ir_constant_float(const Value *v, double *x) {
     *x = v->facts.yes;
     return true;
 }
+
+bool ir_constant_repeats(const Constant *c, int axis) {
+    size_t block = tn_dtype_size(c->dtype); /* of one index along the axis */
+    for (int i = axis + 1; i < c->rank; i++) block *= (size_t)c->dims[i];
+    size_t run = block * (size_t)c->dims[axis];
+    const unsigned char *data = c->data;
+    if (c->dims[axis] < 2 || !c->bytes) return false;
+    for (size_t at = 0; at < c->bytes; at += run) /* each block is the one before it */
+        if (memcmp(data + at, data + at + block, run - block)) return false;
+    return true;
+}

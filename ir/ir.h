@@ -266,6 +266,8 @@ uint64_t ir_constant_hash(Constant *c);
 /* v is a constant all of whose elements are equal (any shape): that number. */
 bool ir_constant_float(const Value *v, double *x);
 bool ir_constant_int(const Value *v, int64_t *x);
+/* It has more than one element along an axis, all of them equal. */
+bool ir_constant_repeats(const Constant *c, int axis);
 
 /* --- nodes: build, then insert; or one of the short forms in build.h --- */
 /* A node with its attributes at their defaults; not in the graph yet. */
@@ -311,6 +313,9 @@ bool ir_never_dead(const Node *n);
  * over constants, such as learned queries that have seen nothing yet: then the plan is the same
  * whether the batch is a number or a symbol. */
 bool ir_is_attention(const Node *n);
+/* Rows that meet a matrix of weights, and are no weights themselves: they are folded when the
+ * product has become `linear`, for the same reason. */
+bool ir_awaits_linear(const Node *n);
 /* A transposition that moves no axes but such of length 1: a view. */
 bool ir_keeps_order(const Node *n);
 bool ir_is_output(const Value *v);  /* a result of its graph */

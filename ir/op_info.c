@@ -43,11 +43,6 @@ OpKind ir_op_find(const char *name) {
     return (OpKind)i;
 }
 
-bool ir_is_attention(const Node *n) {
-    return n->op == OP_attention ||
-           (n->op == OP_matmul && n->inputs[0]->type.rank > 2 && n->inputs[1]->type.rank > 2);
-}
-
 bool ir_keeps_order(const Node *n) {
     const IntList *perm = attr_ints(n, "perm");
     int64_t last = -1;

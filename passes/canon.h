@@ -12,6 +12,9 @@ Value *canon_fold(Node *n);
 Value *canon_simplify(Node *n);
 /* simplify_expand.c: what is the same for rows that are equal */
 Value *canon_simplify_expand(Node *n);
+/* A constant with one element along each of its first axes along which all are equal, as if it had
+ * been broadcast. */
+Value *canon_distinct(Value *v, int axes);
 /* simplify_move.c: views, transposes, slices, gathers, products of them */
 Value *canon_simplify_move(Node *n);
 /* simplify_concat.c: concatenations, their slices and transposes */

@@ -52,6 +52,7 @@ static bool worth_folding(const Node *n, int64_t elements, int64_t bytes) {
         if (!n->inputs[i]->constant) return false;
         in += (int64_t)n->inputs[i]->constant->bytes;
     }
+    if (ir_awaits_linear(n)) return false;
     if (bytes > TN_MAX_FOLD || (n->op == OP_expand && elements > SMALL_COUNT)) return false;
     if (bytes > SMALL_BYTES && bytes > in) return false;
     return (ir_op_info(n->op)->flags & OPF_MOVE) ||

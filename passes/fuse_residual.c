@@ -6,7 +6,8 @@
  *     %3 = relu %2               =>
  *
  * A residual has the dims of the result. Transposes between a product and the addition move behind
- * it if the residual lies in the same order: it is transposed likewise, or a convolution's.
+ * it if the residual lies in the same order: it is transposed likewise, or a convolution's. A view
+ * that only moves axes of length 1 is such a transpose.
  *
  *     %1 = linear %a, %w               %y = linear %a, %w, _, %q
  *     %2 = transpose %1          =>    %3 = transpose %y
@@ -74,23 +75,48 @@ static bool fuse_activation(Graph *g, Node *n, Report *r) {
 
 /* An addition and the product that takes the other addend as its residual. */
 typedef struct Residual {
-    Node *add, *product, *transpose; /* transpose: between the two, or NULL */
+    Node *add, *product, *transpose; /* transpose: or view, between the two; or NULL */
     Value *residual;
 } Residual;
+
+/* Its axes longer than 1 are those of what it views. */
+static bool moves_ones(const Node *view) {
+    const Type *x = &view->inputs[0]->type, *y = &view->outputs[0]->type;
+    int i = 0, j = 0;
+    while (true) {
+        while (i < x->rank && ex_is(x->dims[i], 1)) i++;
+        while (j < y->rank && ex_is(y->dims[j], 1)) j++;
+        if (i == x->rank || j == y->rank || x->dims[i] != y->dims[j]) break;
+        i++, j++;
+    }
+    return i == x->rank && j == y->rank;
+}
+
+static bool is_transpose(const Node *n) {
+    return n && (n->op == OP_transpose || (n->op == OP_view && moves_ones(n)));
+}
 
 /* It lies in memory as the transposed product does. */
 static bool lies_alike(const Value *v, const Node *transpose) {
     const Node *n = v->node;
     if (!n) return false;
     if (n->op == OP_conv) return true;
-    return n->op == OP_transpose &&
-           !memcmp(attr_ints(n, "perm"), attr_ints(transpose, "perm"), sizeof(IntList));
+    if (n->op != transpose->op) return false;
+    return n->op == OP_view
+               ? ir_same_dims(&n->inputs[0]->type, &transpose->inputs[0]->type)
+               : !memcmp(attr_ints(n, "perm"), attr_ints(transpose, "perm"), sizeof(IntList));
+}
+
+/* A factor or term of whole rows, which a map takes up: whatever it is added to, that is broadcast
+ * but for rows of one element. */
+static bool is_column(const Value *v) {
+    return v->node->op == OP_linear && ex_is(v->type.dims[v->type.rank - 1], 1);
 }
 
 static const char *find(Node *add, int side, Residual *f) {
     Value *v = add->inputs[side];
     *f = (Residual){.add = add, .residual = add->inputs[1 - side]};
-    if (v->node && v->node->op == OP_transpose) {
+    if (is_transpose(v->node)) {
         f->transpose = v->node;
         if (!ir_single_use(v)) return "a transposed product is read elsewhere";
         v = v->node->inputs[0];
@@ -99,6 +125,7 @@ static const char *find(Node *add, int side, Residual *f) {
     f->product = v->node;
     if (!ir_single_use(v)) return "what comes before is read elsewhere";
     if (has_residual(f->product)) return "what comes before has a residual";
+    if (is_column(v)) return "the product is one column";
     if (f->residual->constant) return "the other addend is a constant";
     if (!ir_same_dims(&add->inputs[side]->type, &f->residual->type))
         return "the other addend is broadcast";
@@ -126,26 +153,28 @@ static const char *choose(Node *add, Residual *f) {
     return why;
 }
 
+/* v with its axes as they are behind f's transpose, or, inverse, before it. */
+static Value *transposed(const Residual *f, Value *v, bool inverse) {
+    const Node *n = f->transpose;
+    Graph *g = f->product->graph;
+    if (!n) return v;
+    const Type *t = &(inverse ? n->inputs[0] : n->outputs[0])->type;
+    if (n->op == OP_view) return ir_view(g, v, t->rank, t->dims);
+    const IntList *list = attr_ints(n, "perm");
+    int perm[TN_MAX_RANK];
+    for (int i = 0; i < list->count; i++)
+        perm[inverse ? list->v[i] : i] = (int)(inverse ? i : list->v[i]);
+    return ir_transpose(g, v, perm);
+}
+
 static Value *rewrite(const Residual *f) {
     const Node *n = f->product;
-    Graph *g = n->graph;
-    Value *residual = f->residual;
-    int inverse[TN_MAX_RANK];
-    if (f->transpose) {
-        const IntList *perm = attr_ints(f->transpose, "perm");
-        for (int i = 0; i < perm->count; i++) inverse[perm->v[i]] = i;
-        residual = ir_transpose(g, residual, inverse);
-    }
+    Value *residual = transposed(f, f->residual, true);
     Value *in[4] = {n->inputs[0], n->inputs[1], n->input_count > BIAS ? n->inputs[BIAS] : NULL,
                     residual};
-    Node *fused = ir_node(g, n->op, 4, in);
+    Node *fused = ir_node(n->graph, n->op, 4, in);
     ir_copy_attrs(fused, n);
-    ir_insert(fused);
-    if (!f->transpose) return fused->outputs[0];
-    int perm[TN_MAX_RANK];
-    const IntList *list = attr_ints(f->transpose, "perm");
-    for (int i = 0; i < list->count; i++) perm[i] = (int)list->v[i];
-    return ir_transpose(g, fused->outputs[0], perm);
+    return transposed(f, ir_insert(fused), false);
 }
 
 static bool fuse_addition(Graph *g, Node *add, Report *r) {

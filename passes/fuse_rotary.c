@@ -79,7 +79,16 @@ static Value *half_table(Graph *g, Value *v, bool interleaved, int depth) {
     return interleaved ? half_of_columns(g, v) : NULL;
 }
 
+/* At position 0 alone a table is a number, and a factor of 1 has gone. */
+static bool is_number(const Value *v, double *x) {
+    *x = 1;
+    return !v || (columns_of(v) == 1 && ir_constant_float(v, x));
+}
+
 static Value *table(Graph *g, const Rotation *r, Value *v) {
+    const Expr *width = ex_int(g->module->ex, r->width);
+    double x;
+    if (is_number(v, &x)) return ir_expand(g, ir_scalar(g, r->x.base->type.dtype, x), 1, &width);
     Value *half = columns_of(v) == r->width ? half_table(g, v, r->interleaved, MAX_DEPTH) : NULL;
     return half ? half : v;
 }
@@ -99,11 +108,12 @@ static bool has_rows(const Rotation *r, const Type *table) {
 }
 
 static const char *check(const Rotation *r) {
-    const Value *x = r->x.base;
-    TnDType t = x->type.dtype;
+    TnDType t = r->x.base->type.dtype;
     if (t != TN_F32 && t != TN_F16 && t != TN_BF16) return "its type has no kernel";
     const Value *tables[2] = {r->cos, r->sin};
     for (int i = 0; i < 2; i++) {
+        double x;
+        if (is_number(tables[i], &x)) continue;
         int64_t columns = columns_of(tables[i]);
         if (columns != r->width && columns != r->width / 2) return "a table has other columns";
         if (!has_rows(r, &tables[i]->type)) return "a table has other rows";

@@ -10,7 +10,7 @@
  * The zeros move on to where the rows of %r come from: through views, transposes and products with
  * constants, so that all layers share one extended table of positions. */
 #include <string.h>
-#include "passes/pass.h"
+#include "passes/canon.h"
 #include "passes/turn.h"
 
 /* v with one slice of zeros in front along an axis. */
@@ -66,7 +66,7 @@ static bool is_zero(const Value *v) {
     return ir_constant_float(v, &x) && x == 0;
 }
 
-/* The product behind a column of zeros, or NULL. */
+/* The product, or view of its rows, behind a column of zeros, or NULL. */
 static Node *padded_product(const Node *n) {
     int last = n->outputs[0]->type.rank - 1;
     Value *p = NULL;
@@ -82,9 +82,11 @@ static Node *padded_product(const Node *n) {
             column = column && ex_is(after->e[i], 0) && (i == last || ex_is(before->e[i], 0));
         p = column ? n->inputs[0] : NULL;
     }
+    while (p && p->node && p->node->op == OP_view && ir_single_use(p) && canon_keeps_rows(p->node))
+        p = p->node->inputs[0];
     if (!p || !p->node || p->node->op != OP_matmul || !ir_single_use(p)) return NULL;
-    Node *product = p->node;
-    return product->inputs[0]->constant || product->inputs[1]->constant ? NULL : product;
+    const Value *a = p->node->inputs[0], *b = p->node->inputs[1];
+    return a->constant || (b->constant && b->type.rank == 2) ? NULL : p->node;
 }
 
 bool pass_pad_product(Graph *g, Report *r) {
@@ -97,8 +99,9 @@ bool pass_pad_product(Graph *g, Report *r) {
         g->cursor = n;
         ir_origins_from(g, (Node *[]){product, n}, 2);
         Value *wider = extended(g, b, b->type.rank - (tb ? 2 : 1));
-        ir_replace(n->outputs[0],
-                   ir_matmul(g, product->inputs[0], wider, attr_bool(product, "ta"), tb));
+        Value *y = ir_matmul(g, product->inputs[0], wider, attr_bool(product, "ta"), tb);
+        const Type *t = &n->outputs[0]->type;
+        ir_replace(n->outputs[0], ir_view(g, y, t->rank, t->dims));
         ir_origins_from(g, NULL, 0);
         g->cursor = NULL;
         report_fired(r, "pad_product");

@@ -19,7 +19,8 @@ typedef struct Rotation {
     int64_t width;    /* elements that are rotated, from the first */
     bool interleaved; /* pairs are neighbours */
     bool back;        /* by the opposite angles */
-    Value *cos, *sin; /* with `width` columns or, equal for both of a pair, width / 2 */
+    Value *cos, *sin; /* with `width` columns or, equal for both of a pair, width / 2; a cos of NULL
+                         is 1 throughout */
     bool columns;     /* the last two axes of the result, [.., n, 2], stand for one of 2n */
     Value *result;    /* what it replaces */
     Node *nodes[ROTATION_NODES];

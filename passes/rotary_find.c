@@ -2,6 +2,7 @@
  *
  *     y = x cos + concat(-x2, x1) sin                            x1, x2: the halves of x
  *     y = concat(x1 cos - x2 sin, x2 cos + x1 sin)
+ *     y = x + concat(-x2, x1) sin                                where all positions are 0: cos = 1
  *
  * Neighbours are slices of step 2, or columns of x as [.., n, 2], and are joined as columns of
  * [.., n, 2]. What is found is exact: which elements a slice, a column or a half takes is followed
@@ -175,6 +176,12 @@ static bool find_turned(Value *v, Rotation *r, bool *negative) {
     return signs[0] != signs[1] && pair_up(&part[1], &part[0], r) && r->interleaved == columns;
 }
 
+/* x itself, where every cosine is 1 and left no factor: position 0 alone. */
+static bool is_unscaled(Value *v, const Rotation *r) {
+    Part p;
+    return r->sin->constant && part_of(v, &p) && same_part(&p, &r->x);
+}
+
 static bool find_sum(Node *n, Rotation *r, const char **why) {
     bool found = false;
     for (int i = 0; i < 2; i++) {
@@ -190,7 +197,7 @@ static bool find_sum(Node *n, Rotation *r, const char **why) {
             r->back = negative != (n->op == OP_sub);
             r->sin = product->inputs[1 - k];
             r->cos = factor_beside(n->inputs[1 - i], &r->x, r);
-            if (r->cos) return true;
+            if (r->cos || is_unscaled(n->inputs[1 - i], r)) return true;
         }
     }
     if (found) *why = "the other term is no product of the same elements";

@@ -144,9 +144,21 @@ static Value *simplify_minmax(Node *n) {
     return n->inputs[0] == n->inputs[1] ? n->inputs[0] : NULL;
 }
 
+/* A constant as if it had been broadcast: of equal rows one, of equal rows of equal numbers one
+ * number. A vector stays one, be it a bias of ones. */
+static Value *distinct(Value *v) {
+    Module *m = v->graph->module;
+    int last = v->type.rank - 1;
+    Value *row = canon_distinct(v, last);
+    if (row == v) return v;
+    Value *one = canon_distinct(v, last + 1);
+    return ir_elements(m, &one->type) == ex_int(m->ex, 1) ? ir_view(v->graph, one, 0, NULL) : row;
+}
+
 /* What an operand was broadcast from; a splat is one number broadcast. */
 static Value *unexpanded(Graph *g, Value *v) {
     Node *e = v->node;
+    if (v->constant) return distinct(v);
     if (!e || (e->op != OP_expand && e->op != OP_splat)) return v;
     if (e->op == OP_expand) return e->inputs[0];
     return tn_is_float(v->type.dtype) ? ir_scalar(g, v->type.dtype, attr_float(e, "value"))

@@ -4,15 +4,30 @@
  *     layer_norm(expand(x), ..) -> expand(layer_norm(x, ..))
  *     transpose(expand(x)) -> expand(transpose(x))
  *
- * A splat counts as one row, broadcast. Elementwise operators do the same in simplify.c. So what a
- * decoder makes of its learned queries before they have seen anything is a constant for any batch.
+ * A splat counts as one row, broadcast, and so do equal rows of a constant. Elementwise operators
+ * do the same in simplify.c. So what a decoder makes of its learned queries before they have seen
+ * anything is a constant for any batch.
  */
 #include "passes/canon.h"
+
+Value *canon_distinct(Value *v, int axes) {
+    Graph *g = v->graph;
+    ExprCx *x = g->module->ex;
+    Value *one = v;
+    for (int i = 0; i < axes; i++)
+        if (ir_constant_repeats(v->constant, i))
+            one = ir_slice(g, one, i, ex_int(x, 0), ex_int(x, 1), 1);
+    return one;
+}
 
 /* The rows of v that differ: v broadcast no further than it must be to have whole rows. NULL if all
  * may differ. */
 static Value *distinct_rows(Value *v) {
     Node *e = v->node;
+    if (v->constant) {
+        Value *one = canon_distinct(v, v->type.rank - 1);
+        return one != v ? one : NULL;
+    }
     if (!e || (e->op != OP_expand && e->op != OP_splat) || v->type.rank < 1) return NULL;
     const Type *from = e->op == OP_expand ? &e->inputs[0]->type : NULL;
     Type t = v->type;

@@ -279,6 +279,17 @@ static Value *swapped_is_view(Value *v) {
     return ir_view(v->graph, m.x, m.rank, m.dims);
 }
 
+/* What is viewed as one column, [.., k, 1], as a row: of a single key its transpose is a view. */
+static Value *column_as_row(Value *v) {
+    const Type *t = &v->type;
+    const Expr *dims[TN_MAX_RANK];
+    int r = t->rank;
+    if (!producer(v, OP_view) || r < 2 || !ex_is(t->dims[r - 1], 1) || ex_is(t->dims[r - 2], 1))
+        return NULL;
+    for (int i = 0; i < r; i++) dims[i] = t->dims[i < r - 2 ? i : 2 * r - 3 - i];
+    return ir_view(v->graph, v, r, dims);
+}
+
 /* Rows that meet a constant matrix stay rows: the product becomes a linear one. */
 static bool keeps_transpose(const Node *n, int i) {
     const Value *b = n->inputs[1];
@@ -293,6 +304,7 @@ static Value *simplify_matmul(Node *n) {
     for (int i = 0; i < 2; i++) {
         Node *t = producer(operand[i], OP_transpose);
         Value *v = t && swaps_last(t) ? t->inputs[0] : flag[i] ? swapped_is_view(operand[i]) : NULL;
+        if (!v && i == 1 && !flag[i]) v = column_as_row(operand[i]);
         if (!v || keeps_transpose(n, i)) continue;
         operand[i] = v;
         flag[i] = !flag[i];

@@ -1,0 +1,61 @@
+/* Products of constants that are not folded (C3 of docs/ir.md), or not yet.
+ *
+ * Learned queries and tables of positions make products constants where lengths are numbers, but
+ * not where they are symbols, and what is fused must not depend on that. So attention is left to
+ * the run, and rows that meet a matrix of weights wait until the product has become `linear`, with
+ * its bias and activation:
+ *
+ *     matmul %positions, %w        waits; folded as soon as it is `linear`
+ *     add %w, (matmul %a, %b)      is folded if products read it as weights
+ */
+#include "ir/ir.h"
+
+#define DEPTH 6 /* operators between a product and the one that reads it as weights */
+
+bool ir_is_attention(const Node *n) {
+    return n->op == OP_attention ||
+           (n->op == OP_matmul && n->inputs[0]->type.rank > 2 && n->inputs[1]->type.rank > 2);
+}
+
+static bool is_matrix_of_weights(const Value *v) {
+    TnDType t = v->type.dtype;
+    return v->type.rank == 2 && (t == TN_F32 || t == TN_F16 || t == TN_BF16);
+}
+
+/* Constants, or computed from nothing else, but for operand i. */
+static bool others_are_known(const Node *n, int i) {
+    for (int k = 0; k < n->input_count; k++) {
+        const Value *v = k != i ? n->inputs[k] : NULL;
+        if (!v || v->constant) continue;
+        if (!v->node || !v->node->input_count) return false;
+        for (int o = 0; o < v->node->input_count; o++)
+            if (v->node->inputs[o] && !v->node->inputs[o]->constant) return false;
+    }
+    return true;
+}
+
+static bool is_read_as_weights(const Value *v, int depth) {
+    for (int u = 0; u < v->use_count; u++) {
+        const Node *n = v->uses[u].node;
+        int i = v->uses[u].index;
+        if (n->op == OP_matmul || n->op == OP_conv || n->op == OP_linear) {
+            if (i == 1 && (v->type.rank == 2 || n->op != OP_matmul)) return true;
+        } else if ((ir_op_info(n->op)->flags & (OPF_MOVE | OPF_ELEMENTWISE)) && depth < DEPTH &&
+                   others_are_known(n, i) && is_read_as_weights(n->outputs[0], depth + 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* More than one row: a single one may be the gain of a norm, or a bias. */
+static bool has_rows(const Value *v) {
+    for (int i = 0; i + 1 < v->type.rank; i++)
+        if (!ex_is(v->type.dims[i], 1)) return true;
+    return false;
+}
+
+bool ir_awaits_linear(const Node *n) {
+    return n->op == OP_matmul && !attr_bool(n, "ta") && is_matrix_of_weights(n->inputs[1]) &&
+           has_rows(n->inputs[0]) && !is_read_as_weights(n->outputs[0], 0);
+}
