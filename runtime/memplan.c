@@ -11,7 +11,6 @@
  * rounded sizes, hence is a lower bound of `total`. */
 #include "runtime/memplan.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include "runtime/base/checked.h"
 
@@ -70,10 +69,28 @@ static Scratch carve(void *memory, size_t n) {
     return s;
 }
 
-static int compare_keys(const void *x, const void *y) {
-    const Key *a = x, *b = y;
-    if (a->key != b->key) return a->key < b->key ? -1 : 1;
-    return a->index < b->index ? -1 : a->index > b->index;
+static bool comes_before(Key a, Key b) {
+    return a.key != b.key ? a.key < b.key : a.index < b.index;
+}
+
+/* Puts `key` in the heap [0, n) from node `at` on downwards, the last in order at the top. */
+static void sift(Key *heap, size_t n, size_t at, Key key) {
+    for (size_t child; (child = 2 * at + 1) < n; at = child) {
+        if (child + 1 < n && comes_before(heap[child], heap[child + 1])) child++;
+        if (!comes_before(key, heap[child])) break;
+        heap[at] = heap[child];
+    }
+    heap[at] = key;
+}
+
+/* By heap, which needs no memory: qsort may allocate, and this is done at every new length. */
+static void sort(Key *keys, size_t n) {
+    for (size_t i = n / 2; i-- > 0;) sift(keys, n, i, keys[i]);
+    while (n-- > 1) {
+        Key last = keys[n];
+        keys[n] = keys[0];
+        sift(keys, n, 0, last);
+    }
 }
 
 static bool lives_with(const TnMemItem *a, const TnMemItem *b) {
@@ -137,7 +154,7 @@ static uint64_t place_by_rank(TnMemItem *items, size_t n, Scratch s, uint64_t li
     for (Rank rank = BY_SIZE; rank < (improve ? RANKS : BY_AREA) && best > live; rank++) {
         for (size_t i = 0; i < n; i++)
             s.a[i] = (Key){UINT64_MAX - rank_of(&items[i], rank), (uint32_t)i};
-        qsort(s.a, n, sizeof *s.a, compare_keys);
+        sort(s.a, n);
         for (int round = 0; round < (improve ? ROUNDS : 1) && best > live; round++) {
             uint64_t total = place(items, n, s);
             if (total < best) {
@@ -270,8 +287,8 @@ static uint64_t place_by_time(const TnMemItem *items, size_t n, Scratch s, uint6
         s.a[i] = (Key){items[i].first, (uint32_t)i};
         s.b[i] = (Key){items[i].last, (uint32_t)i};
     }
-    qsort(s.a, n, sizeof *s.a, compare_keys);
-    qsort(s.b, n, sizeof *s.b, compare_keys);
+    sort(s.a, n);
+    sort(s.b, n);
     *live = 0;
     for (size_t i = 0; i < n; i++) {
         const TnMemItem *item = &items[s.a[i].index];

@@ -99,8 +99,8 @@ tenon_status block_grow(tenon_session *s, Block *b, uint64_t bytes, uint64_t kee
     tenon_session *root = s->root;
     uint64_t limit = root->memory_limit ? root->memory_limit : UINT64_MAX;
     uint64_t states = root->states ? root->states->held : 0;
-    uint64_t room =
-        s != root ? b->capacity + b->capacity / 2 : 0; /* the next iteration needs more */
+    bool goes_on = s != root || root->use_count; /* the next iteration or step needs more */
+    uint64_t room = goes_on ? b->capacity + b->capacity / 2 : 0;
     unsigned char *old = b->data, *data = NULL;
     if (bytes <= b->capacity) return TENON_OK;
     if (!keep) {
