@@ -61,8 +61,8 @@ static const struct {
      "  --function NAME         which function of the plan (default: the first)\n"
      "  --threads N             default: all processors this process may use\n"
      "  --runs R, --warmup W    default: 20 and 3\n"
-     "  --profile               time, GFLOP/s and GB/s of every instruction, kind of instruction and\n"
-     "                          part of the model\n"
+     "  --profile               time, GFLOP/s, GB/s and share of the machine's roofline of every\n"
+     "                          instruction, kind of instruction and part of the model\n"
      "  --trace FILE            the last run for chrome://tracing or ui.perfetto.dev\n"
      "  --json FILE             the figures as JSON; `-`: on standard output, and nothing else\n" ISA_NOTE},
     {"check", cmd_check, "say everything that is wrong or unsupported",

@@ -34,6 +34,7 @@ static void on_event(void *user, const tenon_event *e) {
         l->flops += cost.flops;
         l->bytes += cost.bytes;
         l->moves = cost.moves;
+        if (call->inputs > 1 && call->operands[1].dtype == TN_BF16) l->type = ROOFLINE_BF16;
         p->event_room++;
         return;
     }
@@ -63,6 +64,8 @@ void profile_start(Tool *t, Profile *p, const PlanRun *r) {
     if (tenon_session_run(r->session, &err)) tool_fail(t, r->path, &err);
     p->first = false;
     p->events = ARENA_ARRAY(p->arena, ProfileEvent, p->event_room + 1);
+    roof_open(t, &p->roof, r);
+    roof_look(&p->roof);
 }
 
 void profile_begin(Profile *p) {
@@ -82,5 +85,6 @@ void profile_end(Profile *p) {
 }
 
 void profile_stop(Profile *p) {
+    roof_look(&p->roof);
     tenon_session_trace(p->run->session, NULL, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #define TENON_TOOLS_PROFILE_H
 
 #include "ir/text.h"
+#include "tools/roof.h"
 #include "tools/trace.h"
 
 /* An instruction, over all runs. Of branches and loops only their own time, without what they run:
@@ -12,6 +13,7 @@ typedef struct ProfileLine {
     int64_t calls;           /* of all runs */
     int64_t run, least, sum; /* nanoseconds: of the present run, the quickest, all */
     double flops, bytes;     /* of one run */
+    RooflineType type;       /* of the arithmetic */
     bool moves;
 } ProfileLine;
 
@@ -24,6 +26,7 @@ typedef struct ProfileEvent {
 typedef struct Profile {
     Arena *arena;
     const PlanRun *run;
+    Roof roof;          /* looked at before the runs and after */
     ProfileLine *lines; /* per instruction of the plan */
     uint32_t count;
     int runs;
@@ -43,7 +46,7 @@ void profile_stop(Profile *p);
 
 /* Tables: instructions by time, kinds, parts of the model. */
 void profile_print(Tool *t, const Profile *p);
-/* ,"profile":[...],"opcodes":[...],"modules":[...],"data_movement":{...} */
+/* ,"roofline":{...},"profile":[...],"opcodes":[...],"modules":[...],"data_movement":{...} */
 void profile_json(TextBuffer *x, const Profile *p);
 /* The last run in Chrome's trace event format, which Perfetto opens. */
 const char *profile_trace(const Profile *p);

@@ -13,6 +13,7 @@ typedef struct Sum {
     const char *key;
     int instructions;
     double ns, flops, bytes;
+    double bound; /* least nanoseconds of the roofline */
 } Sum;
 
 typedef struct Sums {
@@ -21,7 +22,12 @@ typedef struct Sums {
     NameMap places;
 } Sums;
 
-static void add(Arena *a, Sums *s, const char *key, const ProfileLine *l) {
+static double bound(const Profile *p, const ProfileLine *l) {
+    return roof_bound(&p->roof, l->type, l->flops, l->bytes);
+}
+
+static void add(const Profile *p, Sums *s, const char *key, const ProfileLine *l) {
+    Arena *a = p->arena;
     s->places.arena = a;
     size_t place = (size_t)(uintptr_t)names_find(&s->places, key);
     if (!place) {
@@ -35,12 +41,13 @@ static void add(Arena *a, Sums *s, const char *key, const ProfileLine *l) {
     sum->ns += (double)l->least;
     sum->flops += l->flops;
     sum->bytes += l->bytes;
+    sum->bound += bound(p, l);
 }
 
 /* Adds a line to the group that it is in and to all that hold it: "a/b/c", "a/b", "a". */
-static void add_groups(Arena *a, Sums *s, const ProfileLine *l) {
+static void add_groups(const Profile *p, Sums *s, const ProfileLine *l) {
     for (size_t n = strlen(l->group); n;) {
-        add(a, s, arena_strndup(a, l->group, n), l);
+        add(p, s, arena_strndup(p->arena, l->group, n), l);
         while (n && l->group[n - 1] != '/') n--;
         if (n) n--;
     }
@@ -61,9 +68,9 @@ static Sums sum_up(const Profile *p, bool groups) {
     for (uint32_t i = 0; i < p->count; i++) {
         if (!p->lines[i].calls) continue;
         if (groups)
-            add_groups(p->arena, &s, &p->lines[i]);
+            add_groups(p, &s, &p->lines[i]);
         else
-            add(p->arena, &s, p->lines[i].opcode, &p->lines[i]);
+            add(p, &s, p->lines[i].opcode, &p->lines[i]);
     }
     if (s.count) qsort(s.list, s.count, sizeof *s.list, groups ? by_key : by_time);
     return s;
@@ -113,15 +120,15 @@ static void print_instructions(Tool *t, const Profile *p) {
     for (uint32_t i = 0; i < p->count; i++)
         if (p->lines[i].calls) order[count++] = (Place){p->lines[i].least, i};
     if (count) qsort(order, count, sizeof *order, by_least);
-    tool_print(t, "\ninstruction            us  share    sum  GFLOP/s    GB/s  from\n");
+    tool_print(t, "\ninstruction            us  share    sum  GFLOP/s    GB/s   roof  from\n");
     for (size_t i = 0; i < count; i++) {
         const ProfileLine *l = &p->lines[order[i].instruction];
         double ns = (double)l->least;
         sum += ns;
-        tool_printf(t, "%4" PRIu32 " %-12s %8.1f %5.1f%% %5.1f%% %8.1f %7.1f  %.*s%s\n",
+        tool_printf(t, "%4" PRIu32 " %-12s %8.1f %5.1f%% %5.1f%% %8.1f %7.1f %5.0f%%  %.*s%s\n",
                     order[i].instruction, l->opcode, ns / 1e3, share(ns, all), share(sum, all),
-                    rate(l->flops, ns), rate(l->bytes, ns), NODE_WIDTH, l->node,
-                    strlen(l->node) > NODE_WIDTH ? "..." : "");
+                    rate(l->flops, ns), rate(l->bytes, ns), share(bound(p, l), ns), NODE_WIDTH,
+                    l->node, strlen(l->node) > NODE_WIDTH ? "..." : "");
     }
 }
 
@@ -130,13 +137,26 @@ static void print_sums(Tool *t, const Sums *s, double all, const char *title, do
     for (size_t i = 0; i < s->count; i++)
         if (share(s->list[i].ns, all) >= least && strlen(s->list[i].key) > (size_t)width)
             width = (int)strlen(s->list[i].key);
-    tool_printf(t, "\n%-*s  count       us  share  GFLOP/s    GB/s\n", width, title);
+    tool_printf(t, "\n%-*s  count       us  share  GFLOP/s    GB/s   roof\n", width, title);
     for (size_t i = 0; i < s->count; i++) {
         const Sum *x = &s->list[i];
         if (share(x->ns, all) < least) continue;
-        tool_printf(t, "%-*s  %5d %8.1f %5.1f%% %8.1f %7.1f\n", width, x->key, x->instructions,
-                    x->ns / 1e3, share(x->ns, all), rate(x->flops, x->ns), rate(x->bytes, x->ns));
+        tool_printf(t, "%-*s  %5d %8.1f %5.1f%% %8.1f %7.1f %5.0f%%\n", width, x->key,
+                    x->instructions, x->ns / 1e3, share(x->ns, all), rate(x->flops, x->ns),
+                    rate(x->bytes, x->ns), share(x->bound, x->ns));
     }
+}
+
+/* Peak arithmetic and bandwidth, and to how much of the time all bounds add up. */
+static void print_roof(Tool *t, const Profile *p, double all) {
+    const Roof *r = &p->roof;
+    double least = 0;
+    for (uint32_t i = 0; i < p->count; i++) least += bound(p, &p->lines[i]);
+    tool_printf(t, "\nroofline: %.1f GFLOP/s", r->flops[ROOFLINE_F32] / 1e9);
+    if (r->flops[ROOFLINE_BF16] > 1.5 * r->flops[ROOFLINE_F32])
+        tool_printf(t, " (bf16 %.1f)", r->flops[ROOFLINE_BF16] / 1e9);
+    tool_printf(t, ", %.1f GB/s read from memory; bounds add up to %.1f us, %.0f %% of the time\n",
+                r->bytes / 1e9, least / 1e3, share(least, all));
 }
 
 void profile_print(Tool *t, const Profile *p) {
@@ -145,8 +165,9 @@ void profile_print(Tool *t, const Profile *p) {
     print_instructions(t, p);
     print_sums(t, &kinds, all, "kind", 0);
     if (groups.count) print_sums(t, &groups, all, "part of the model (from 1 %)", 1);
+    print_roof(t, p, all);
     movement(p, &moved, &bytes);
-    tool_printf(t, "\ndata movement: %.1f %% of bytes (%.3g of %.3g MB)\n", share(moved, bytes),
+    tool_printf(t, "data movement: %.1f %% of bytes (%.3g of %.3g MB)\n", share(moved, bytes),
                 moved / 1e6, bytes / 1e6);
 }
 
@@ -158,9 +179,11 @@ static void json_sums(TextBuffer *x, const char *name, const char *key, const Su
         const Sum *u = &s->list[i];
         text_format(x, "%s{\"%s\":", i ? "," : "", key);
         text_json(x, u->key);
-        text_format(
-            x, ",\"instructions\":%d,\"us\":%.3f,\"share\":%.6f,\"flops\":%.0f,\"bytes\":%.0f}",
-            u->instructions, u->ns / 1e3, u->ns / all, u->flops, u->bytes);
+        text_format(x,
+                    ",\"instructions\":%d,\"us\":%.3f,\"share\":%.6f,\"flops\":%.0f,\"bytes\":%.0f,"
+                    "\"roof\":%.4f}",
+                    u->instructions, u->ns / 1e3, u->ns / all, u->flops, u->bytes,
+                    rate(u->bound, u->ns));
     }
     text_add(x, "]");
 }
@@ -173,17 +196,19 @@ static void json_line(TextBuffer *x, const Profile *p, uint32_t i, double all) {
     text_json(x, l->group);
     text_format(x,
                 ",\"calls\":%" PRId64 ",\"us\":%.3f,\"min_us\":%.3f,\"share\":%.6f,\"flops\":%.0f,"
-                "\"bytes\":%.0f,\"gflop_s\":%.3f,\"gb_s\":%.3f}",
+                "\"bytes\":%.0f,\"gflop_s\":%.3f,\"gb_s\":%.3f,\"roof\":%.4f}",
                 l->calls / p->runs, (double)l->sum / 1e3 / p->runs, (double)l->least / 1e3,
                 (double)l->least / all, l->flops, l->bytes, rate(l->flops, (double)l->least),
-                rate(l->bytes, (double)l->least));
+                rate(l->bytes, (double)l->least), rate(bound(p, l), (double)l->least));
 }
 
 void profile_json(TextBuffer *x, const Profile *p) {
     double all = total(p), moved, bytes;
     const char *comma = "";
     Sums kinds = sum_up(p, false), groups = sum_up(p, true);
-    text_add(x, ",\"profile\":[");
+    text_format(
+        x, ",\"roofline\":{\"gflop_s\":%.3f,\"bf16_gflop_s\":%.3f,\"gb_s\":%.3f},\"profile\":[",
+        p->roof.flops[ROOFLINE_F32] / 1e9, p->roof.flops[ROOFLINE_BF16] / 1e9, p->roof.bytes / 1e9);
     for (uint32_t i = 0; i < p->count; i++) {
         if (!p->lines[i].calls) continue;
         text_add(x, comma);

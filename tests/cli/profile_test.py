@@ -77,6 +77,20 @@ class Profile(unittest.TestCase):
         queries = 8 + 8 + 1  # the classifier reads one token of the last layer
         self.assertEqual(sum(e["flops"] for e in p["profile"] if e["opcode"] == "attention"), 2 * 3 * queries * 8 * (12 + 12))
 
+    def test_roof(self):
+        """Shares of the roofline follow from the counts, the times and what was measured."""
+        self.tenon("compile", FIXTURES / "bert-sequence-cls", "-o", "m.plan")
+        p = self.profile("--dim", "batch=2", "--dim", "sequence=20")
+        peak, memory = p["roofline"]["gflop_s"], p["roofline"]["gb_s"]
+        self.assertGreater(min(peak, memory, p["roofline"]["bf16_gflop_s"]), 0)
+        bounds = {}
+        for e in p["profile"]:
+            bound = max(e["flops"] / peak, e["bytes"] / memory) / 1e3
+            bounds[e["opcode"]] = bounds.get(e["opcode"], 0) + bound
+            self.assertAlmostEqual(e["roof"] * e["min_us"], bound, delta=0.02 * bound + 1e-4 * e["min_us"])
+        for s in p["opcodes"]:
+            self.assertAlmostEqual(s["roof"] * s["us"], bounds[s["opcode"]], delta=0.02 * bounds[s["opcode"]] + 1e-4 * s["us"])
+
     def test_report_counts_the_same(self):
         """compile --report at its sample lengths, bench --profile at the same."""
         for fixture in ("bert-sequence-cls", "vit-cls", "t5-encoder/model.onnx"):
@@ -95,6 +109,7 @@ class Profile(unittest.TestCase):
         self.assertEqual(times, sorted(times, reverse=True))
         self.assertIn("100.0%", rows[-1])
         self.assertIn("bert/encoder/layer.0/attention ", text)
+        self.assertRegex(text, r"roofline: \d+\.\d GFLOP/s.*, \d+\.\d GB/s read from memory; bounds add up to \d+\.\d us, \d+ % of the time\n")
         self.assertRegex(text, r"data movement: \d+\.\d % of bytes")
 
     def test_trace(self):
