@@ -216,14 +216,18 @@ Stored *image_constant(Image *im, TnLayout layout, bool transposed, int parts,
     return add_constant(im, s, &c);
 }
 
-Stored *image_conv_weight(Image *im, TnLayout layout, const Constant *w, int winograd) {
+Stored *image_conv_weight(Image *im, TnLayout layout, const Constant *w, ConvForm form) {
     Stored *s = ARENA_NEW(&im->cx->arena, Stored);
-    *s = (Stored){.part = {w}, .parts = 1, .layout = layout, .taps = 1, .winograd = winograd};
+    *s = (Stored){.part = {w}, .parts = 1, .layout = layout, .taps = 1, .form = form};
     for (int i = 2; i < w->rank; i++) s->taps *= w->dims[i];
     PlanConstant c;
     memset(&c, 0, sizeof c);
     c.rank = 2;
-    c.dims[0] = winograd ? w->dims[1] : s->taps * w->dims[1];
-    c.dims[1] = winograd ? tn_winograd_columns(winograd, w->dims[0]) : w->dims[0];
+    c.dims[0] = w->dims[1];
+    c.dims[1] = w->dims[0];
+    if (form == CONV_WINOGRAD2)
+        c.dims[1] = tn_winograd_columns(2, w->dims[0]);
+    else
+        c.dims[form == CONV_PLACES] *= s->taps;
     return add_constant(im, s, &c);
 }

@@ -19,6 +19,16 @@ typedef struct Table {
 
 typedef struct Dedup Dedup; /* hash of what a table holds */
 
+/* Forms of a convolution's weight [o, c, kernel]. */
+typedef enum ConvForm {
+    CONV_ROWS,      /* the matrix [kernel c, o]; the view is of the weight's own dims */
+    CONV_PANELS,    /* the same, in panels */
+    CONV_PAIRS,     /* the same, in pairs */
+    CONV_WINOGRAD2, /* in panels, transformed (pack.h) */
+    CONV_PLACES,    /* in panels, the matrix [c, kernel o] */
+    CONV_FORMS
+} ConvForm;
+
 /* One constant as the plan stores it: `parts` tensors packed or laid one after another. */
 #define IMAGE_PARTS 3
 typedef struct Stored {
@@ -27,7 +37,7 @@ typedef struct Stored {
     TnLayout layout;
     bool transposed; /* packed: the parts are [n, k] instead of [k, n] */
     int64_t taps;    /* not 0: the weight [o, c, taps] of a convolution as the matrix [taps c, o] */
-    int winograd;    /* not 0: or transformed, for tiles of so many results a side (pack.h) */
+    ConvForm form;   /* of such a weight */
     uint32_t id;     /* in CONSTANTS */
     struct Stored *next;
 } Stored;
@@ -76,8 +86,7 @@ void image_instr(Image *im, const Instr *in);
 /* Adds a constant; its bytes are produced when the plan is written. */
 Stored *image_constant(Image *im, TnLayout layout, bool transposed, int parts,
                        const Constant *const *part);
-/* The weight of a convolution as a matrix [kernel c, o], or transformed. */
-Stored *image_conv_weight(Image *im, TnLayout layout, const Constant *w, int winograd);
+Stored *image_conv_weight(Image *im, TnLayout layout, const Constant *w, ConvForm form);
 void image_meta(Image *im, const char *key, const char *value);
 void *table_add(Image *im, Table *t); /* a zeroed record at the end */
 

@@ -101,7 +101,7 @@ View lower_conv_weight(Lower *lo, const Constant *w, ConvForm form) {
     TnLayout layout = form == CONV_ROWS    ? TN_LAYOUT_STRIDED
                       : form == CONV_PAIRS ? TN_LAYOUT_PAIRS16
                                            : TN_LAYOUT_PANELS16;
-    if (!*stored) *stored = image_conv_weight(lo->im, layout, w, form == CONV_WINOGRAD2 ? 2 : 0);
+    if (!*stored) *stored = image_conv_weight(lo->im, layout, w, form);
     View matrix = constant_view(lo, *stored);
     if (form != CONV_ROWS) return matrix;
     View v = matrix; /* strides of [kernel, c, o], seen as [o, c, kernel] */

@@ -54,15 +54,6 @@ typedef struct LValue {
     const char *name;
 } LValue;
 
-/* Forms of a convolution's weight [o, c, kernel]. */
-typedef enum ConvForm {
-    CONV_ROWS,      /* the matrix [kernel c, o]; the view is of the weight's own dims */
-    CONV_PANELS,    /* the same, in panels */
-    CONV_PAIRS,     /* the same, in pairs */
-    CONV_WINOGRAD2, /* transformed (pack.h) */
-    CONV_FORMS
-} ConvForm;
-
 /* How the plan stores a constant of the module: see layout.c. */
 typedef struct ConstantLayout {
     /* Its uses: gemm weight, table of rows, anything else; gemm weight in several forms. */

@@ -147,9 +147,22 @@ static bool filters_tiles(const Node *n) {
     return true;
 }
 
+/* Each place is multiplied with all taps at once. */
+static bool multiplies_places(const Node *n) {
+    const Constant *w = n->inputs[1]->constant;
+    int64_t taps = 1;
+    if (w->dtype != TN_F32 || w->rank > 4 || attr_int(n, "groups") != 1) return false;
+    for (int i = 2; i < w->rank; i++) {
+        if (attr_ints(n, "strides")->v[i - 2] != 1) return false;
+        taps *= w->dims[i];
+    }
+    return tn_conv_by_places(taps, w->dims[1], w->dims[0]);
+}
+
 static ConvForm conv_form(const Node *n) {
     int64_t groups = attr_int(n, "groups");
     if (filters_tiles(n)) return CONV_WINOGRAD2;
+    if (multiplies_places(n)) return CONV_PLACES;
     bool product = tn_conv_is_product(groups, n->inputs[1]->constant->dims[0] / groups);
     if (!product) return CONV_ROWS;
     TnLayout layout = lower_weight_layout(n->inputs[1]->constant, n->inputs[0]->type.dtype);
@@ -178,8 +191,9 @@ void lower_conv(Lower *lo, Node *n) {
     ParamsConv p = {.spatial = (uint32_t)spatial, .groups = (uint32_t)groups};
     copy_end(n, &p.activation, &p.flags);
     const Constant *w = n->inputs[1]->constant;
-    if (is_stored_weight(n->inputs[1]) && conv_form(n) == CONV_WINOGRAD2)
-        p.flags |= TN_CONV_WINOGRAD2;
+    ConvForm form = is_stored_weight(n->inputs[1]) ? conv_form(n) : CONV_ROWS;
+    if (form == CONV_WINOGRAD2) p.flags |= TN_CONV_WINOGRAD2;
+    if (form == CONV_PLACES) p.flags |= TN_CONV_PLACES;
     for (int i = 0; i < spatial && in[1].layout != TN_LAYOUT_STRIDED; i++)
         p.kernel[i] = (uint32_t)w->dims[2 + i];
     copy_ints(lo, attr_ints(n, "strides"), 0, spatial, p.stride);

@@ -18,7 +18,16 @@ typedef struct Source {
     int64_t taps;
 } Source;
 
-static Source source_of(const Stored *s, int part) {
+/* Taps side by side are the columns of each output. */
+static Source source_of_output(const Stored *s, int64_t output) {
+    const Constant *c = s->part[0];
+    int64_t size = (int64_t)tn_dtype_size(c->dtype), k = c->dims[1];
+    const unsigned char *data = (const unsigned char *)c->data + output * k * s->taps * size;
+    return (Source){data, size, k, s->taps, s->taps, 1, 1};
+}
+
+static Source source_of(const Stored *s, int64_t part) {
+    if (s->form == CONV_PLACES) return source_of_output(s, part);
     const Constant *c = s->part[part];
     int64_t size = (int64_t)tn_dtype_size(c->dtype);
     if (s->taps) {
@@ -94,7 +103,8 @@ static void pack_panels(Image *im, const Stored *s, PackSink *sink, void *user) 
     out.panel = arena_alloc(&im->cx->arena, out.bytes + 1);
     if (pairs) out.pairs = arena_alloc(&im->cx->arena, out.bytes + 1);
     memset(out.panel, 0, out.bytes);
-    for (int part = 0; part < s->parts; part++) {
+    int64_t parts = s->form == CONV_PLACES ? s->part[0]->dims[0] : s->parts;
+    for (int64_t part = 0; part < parts; part++) {
         src = source_of(s, part);
         for (int64_t from = 0; from < src.n;) {
             int64_t count = src.n - from < TN_PANEL - used ? src.n - from : TN_PANEL - used;
@@ -126,7 +136,7 @@ static void pack_rows(Image *im, const Stored *s, PackSink *sink, void *user) {
 static void pack_winograd(Image *im, const Stored *s, PackSink *sink, void *user) {
     static const double g[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
     const Constant *w = s->part[0];
-    int64_t channels = w->dims[1], outputs = w->dims[0], side = s->winograd + 2;
+    int64_t channels = w->dims[1], outputs = w->dims[0], side = 4;
     size_t bytes = (size_t)(channels * TN_PANEL) * sizeof(float);
     float *panel = arena_alloc(&im->cx->arena, bytes + 1);
     for (int64_t e = 0; e < side * side; e++)
@@ -146,7 +156,7 @@ static void pack_winograd(Image *im, const Stored *s, PackSink *sink, void *user
 }
 
 void pack_constant(Image *im, const Stored *s, PackSink *sink, void *user) {
-    if (s->winograd) {
+    if (s->form == CONV_WINOGRAD2) {
         pack_winograd(im, s, sink, user);
         return;
     }

@@ -310,7 +310,7 @@ static int64_t conv_kernel(const ParamsConv *p, const TnTensor *k, int axis) {
     return k->layout == TN_LAYOUT_STRIDED ? k->dims[2 + axis] : p->kernel[axis];
 }
 
-/* w is [o, c / groups, kernel] or, in panels, [kernel c / groups, o], or transformed (pack.h);
+/* w is [o, c / groups, kernel] or, in panels, [kernel c / groups, o] or another form (pack.h);
  * *taps = kernel c / groups. */
 static bool conv_weights(const Why *w, const ParamsConv *p, const TnTensor *x, const TnTensor *k,
                          const TnTensor *y, int64_t *taps) {
@@ -326,6 +326,10 @@ static bool conv_weights(const Why *w, const ParamsConv *p, const TnTensor *x, c
         return (channels % TN_PANEL == 0 && k->dims[0] == channels &&
                 k->dims[1] == tn_winograd_columns(2, y->dims[1])) ||
                misfit_pair(w, "transformed weights and y", k, y);
+    if (p->flags & TN_CONV_PLACES)
+        return (y->dims[1] <= TN_PANEL && k->dims[0] == channels &&
+                k->dims[1] == *taps / (channels ? channels : 1) * y->dims[1]) ||
+               misfit_pair(w, "weights of places and y", k, y);
     if (k->layout != TN_LAYOUT_STRIDED)
         return (k->dims[0] == *taps && k->dims[1] == y->dims[1]) ||
                misfit_pair(w, "weights in panels and y", k, y);
@@ -351,8 +355,9 @@ bool extent_conv(const TnCall *c, char *why, size_t why_size) {
     }
     if (bias && !is_vector(&w, bias, y->dims[1], "bias")) return false;
     if (residual && !same_dims(&w, residual, y, "residual and y")) return false;
-    int64_t padded[4] = {x->dims[1], 1, 1, 1}; /* bounds what a kernel may copy of x */
+    /* bounds what a kernel may copy of x, and what each place gives to taps */
+    int64_t padded[5] = {x->dims[1], 1, 1, 1, p->flags & TN_CONV_PLACES ? k->dims[1] : 1};
     for (int i = 0; i < (int)p->spatial; i++)
         padded[1 + i] = x->dims[2 + i] + p->pad_begin[i] + p->pad_end[i] + p->stride[i];
-    return loops_ok(&w, padded, 4) && loops_ok(&w, (int64_t[]){product(y, 0, y->rank), taps}, 2);
+    return loops_ok(&w, padded, 5) && loops_ok(&w, (int64_t[]){product(y, 0, y->rank), taps}, 2);
 }

@@ -69,6 +69,14 @@ static inline int64_t tn_packed_elements(TnLayout layout, int64_t k, int64_t n) 
     return tn_panels_elements(tn_packed_rows(layout, k), n);
 }
 
+/* Weights w[O, C, kernel] of few outputs are stored as the matrix [C, kernel O] where each place is
+ * multiplied with all taps at once (kernels/conv_places.c): tap t of output o is column o kernel +
+ * t. Whether that fills panels better than a matrix [kernel C, O]: */
+static inline int tn_conv_by_places(int64_t taps, int64_t channels, int64_t outputs) {
+    return outputs <= TN_PANEL / 2 && channels >= TN_PANEL &&
+           2 * ((taps * outputs + TN_PANEL - 1) / TN_PANEL) <= taps;
+}
+
 /* Whether a convolution is a product with its weights as a matrix [kernel C, O], rather than a sum
  * over taps of a few channels: groups with few outputs would leave most of a panel's columns
  * unused. */

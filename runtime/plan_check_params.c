@@ -170,14 +170,18 @@ static bool check_wide_float(PlanCheck *c, const PlanInstruction *i) {
            plan_invalid(c, "%s of %s", tn_instr(i->opcode)->name, tn_dtype_name(t));
 }
 
-/* Winograd's transforms are of 3 x 3 taps that are neighbours, as are the results. */
-static bool check_winograd(PlanCheck *c, const ParamsConv *p, const PlanView *w) {
-    if (!(p->flags & TN_CONV_WINOGRAD2)) return true;
-    if (w->layout != TN_LAYOUT_PANELS16 || w->dtype != TN_F32 || p->spatial != 2 || p->groups != 1)
-        return plan_invalid(c, "transformed weights of layout %d, %u groups", w->layout, p->groups);
-    for (int a = 0; a < 2; a++)
-        if (p->kernel[a] != 3 || p->stride[a] != 1 || p->dilation[a] != 1)
-            return plan_invalid(c, "transformed weights of kernel %u, stride %u, dilation %u",
+/* Forms of weights for neighbouring results: Winograd's transforms are of 3 x 3 taps. */
+static bool check_conv_form(PlanCheck *c, const ParamsConv *p, const PlanView *w) {
+    const uint32_t form = p->flags & (TN_CONV_WINOGRAD2 | TN_CONV_PLACES);
+    const bool winograd = form & TN_CONV_WINOGRAD2;
+    if (!form) return true;
+    if (w->layout != TN_LAYOUT_PANELS16 || w->dtype != TN_F32 || p->groups != 1 || p->spatial > 2 ||
+        (winograd && (p->spatial != 2 || form & TN_CONV_PLACES)))
+        return plan_invalid(c, "weights of layout %d, flags 0x%x, %u groups, %u spatial axes",
+                            w->layout, p->flags, p->groups, p->spatial);
+    for (uint32_t a = 0; a < p->spatial; a++)
+        if (p->stride[a] != 1 || (winograd && (p->kernel[a] != 3 || p->dilation[a] != 1)))
+            return plan_invalid(c, "flags 0x%x with kernel %u, stride %u, dilation %u", p->flags,
                                 p->kernel[a], p->stride[a], p->dilation[a]);
     return true;
 }
@@ -204,8 +208,8 @@ static bool check_ParamsConv(PlanCheck *c, const PlanInstruction *i, const void 
     bool residual = i->inputs > 3 && plan_operand(c->plan, i, 3);
     if (x->dtype == TN_F64 && (p->activation != TN_ACT_NONE || residual))
         return plan_invalid(c, "activation or residual of f64");
-    return check_end(c, p->activation, p->flags, TN_CONV_WINOGRAD2) && check_winograd(c, p, w) &&
-           check_wide_float(c, i);
+    return check_end(c, p->activation, p->flags, TN_CONV_WINOGRAD2 | TN_CONV_PLACES) &&
+           check_conv_form(c, p, w) && check_wide_float(c, i);
 }
 
 /* Strides and dilations of the first axes. */

@@ -8,12 +8,16 @@
 
 enum { DEPTH, HEIGHT, WIDTH, SPATIAL };
 
+typedef enum ConvWay { CONV_PRODUCT, CONV_WINOGRAD, CONV_PLACES, CONV_CHANNELS } ConvWay;
+
 enum {
     CONV_BLOCK = 256,  /* outputs in a block, at most */
     CONV_TAPS = 4096,  /* weights of a block, about: they stay in the first cache */
     CONV_COLUMNS = 64, /* channels that conv_end takes, at most */
     CONV_RESULTS = 8,  /* neighbouring results at once, at most */
-    CONV_LANES = 16    /* a block is a multiple, on every ISA */
+    CONV_LANES = 16,   /* a block is a multiple, on every ISA */
+    CONV_TILE = 2,     /* results of a side of Winograd's tiles */
+    CONV_ELEMENTS = 16 /* of such a tile, transformed */
 };
 
 typedef struct ConvShape {
@@ -29,12 +33,14 @@ typedef struct ConvShape {
     int64_t w_strides[2 + SPATIAL];
     TnActivation activation;
     bool residual_first;
-    int64_t taps;  /* places of the kernel */
-    bool product;  /* conv_product.c does it, else conv_channels.c; ... */
-    int winograd;  /* ... conv_winograd.c: by tiles of so many results a side; 0: not */
+    int64_t taps; /* places of the kernel */
+    ConvWay way;  /* which file does it */
+    const struct ConvIsa *isa;
+    double nanoseconds;
     bool in_place; /* windows, or most of them, are read in x */
     int64_t sets;  /* channels are dealt out to: the groups, or blocks of `block` outputs */
     int64_t block;
+    int64_t results;     /* neighbours at once: what registers hold beside the weights */
     int64_t splits;      /* of a product's panels */
     int64_t pitch;       /* floats per place of a copied window */
     int64_t rows, width; /* results of a patch */
@@ -57,6 +63,7 @@ typedef struct ConvPatch {
 typedef struct ConvWindow {
     const float *x;
     int64_t at, plane, line, column;
+    int64_t first[2], end[2]; /* lines and columns that there are; others are padding */
 } ConvWindow;
 
 /* conv.c: ends `rows` results from (row, column) of the patch on, of `cols` channels from `o` on,
@@ -64,21 +71,35 @@ typedef struct ConvWindow {
 void TN_FN(conv_end)(const ConvShape *s, const ConvPatch *p, int64_t row, int64_t column,
                      int64_t rows, int64_t o, int64_t cols, float *tile, int64_t tile_row);
 
-/* conv_window.c */
-int64_t TN_FN(conv_window_floats)(const ConvShape *s);
+/* conv_window.c: the window as a copy in scratch of conv_window_floats */
 ConvWindow TN_FN(conv_copy)(const ConvShape *s, const ConvPatch *p, float *scratch);
 
-/* conv_product.c: the results of a patch for one of `splits` parts of its channels */
+/* conv_product.c, ..: the results of a patch for one of `splits` parts of its channels; a window's
+ * copy lies in scratch behind what each asks for. */
 size_t TN_FN(conv_product_scratch)(const ConvShape *s);
 void TN_FN(conv_product)(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch);
-
-/* conv_winograd.c: as conv_product */
 size_t TN_FN(conv_winograd_scratch)(const ConvShape *s);
 void TN_FN(conv_winograd)(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch);
-
-/* conv_channels.c */
 size_t TN_FN(conv_channels_scratch)(const ConvShape *s);
-void TN_FN(conv_channels)(const ConvShape *s, const ConvPatch *p, void *scratch);
+void TN_FN(conv_channels)(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch);
+
+/* What differs between ISAs, for what is compiled once. */
+typedef struct ConvIsa {
+    bool vectors;
+    double flops_per_ns;
+    const TileKernels *tiles;
+    void (*tile_end)(const TileEnd *e, float *tile, int64_t tile_row, int64_t rows, int64_t cols);
+    void (*end)(const ConvShape *s, const ConvPatch *p, int64_t row, int64_t column, int64_t rows,
+                int64_t o, int64_t cols, float *tile, int64_t tile_row);
+    ConvWindow (*copy)(const ConvShape *s, const ConvPatch *p, float *scratch);
+} ConvIsa;
+
+/* common/conv_shape.c: of a call that has results */
+void tn_conv_shape(const TnCall *call, const ConvIsa *isa, ConvShape *s);
+
+/* common/conv_places.c: as conv_product */
+size_t tn_conv_places_scratch(const ConvShape *s);
+void tn_conv_places(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch);
 
 /* common/conv_f64.c */
 void conv_f64_plan_common(TnCall *call); /* of a call that has results */
@@ -86,6 +107,15 @@ void conv_f64_run_common(const TnCall *call, int64_t task, void *scratch);
 
 static inline int64_t conv_smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
+}
+
+static inline int64_t conv_patches(const ConvShape *s) {
+    return s->batch * s->sets * s->out[DEPTH] * s->row_patches * s->column_patches;
+}
+
+static inline int64_t conv_window_floats(const ConvShape *s) {
+    if (s->way != CONV_CHANNELS && s->in_place) return 0;
+    return s->kernel[DEPTH] * s->input_rows * s->input_columns * s->pitch;
 }
 
 /* Where result (row, column) of the patch is, for channel o, in a tensor of these strides. */
@@ -101,20 +131,19 @@ static inline ConvWindow conv_in_place(const ConvShape *s, const ConvPatch *p) {
     int64_t first[SPATIAL] = {p->depth, p->row, p->column};
     ConvWindow window = {.x = s->x, .line = xs[2 + HEIGHT], .column = xs[2 + WIDTH]};
     window.plane = s->dilation[DEPTH] * xs[2 + DEPTH];
-    window.at = p->b * xs[0] + p->set * (s->product ? s->channels : s->block) * xs[1];
+    window.at = p->b * xs[0] + p->set * (s->way == CONV_CHANNELS ? s->block : s->channels) * xs[1];
     for (int i = 0; i < SPATIAL; i++)
         window.at += (first[i] * s->stride[i] - s->pad[i]) * xs[2 + i];
+    for (int i = 0; i < 2; i++) {
+        window.first[i] = s->pad[HEIGHT + i] - first[HEIGHT + i] * s->stride[HEIGHT + i];
+        window.end[i] = window.first[i] + s->in[HEIGHT + i];
+    }
     return window;
 }
 
 /* Results and taps are neighbours: conv_channels.c has loops for some widths of kernels. */
 static inline bool conv_neighbours(const ConvShape *s) {
     return s->stride[WIDTH] == 1 && s->dilation[WIDTH] == 1 && s->channels == 1;
-}
-
-/* How many neighbouring results are done at once: as many as registers hold beside the weights. */
-static inline int64_t conv_results(const ConvShape *s) {
-    return VF_WIDTH > 1 && conv_neighbours(s) && s->kernel[WIDTH] == 7 ? 7 : CONV_RESULTS;
 }
 
 /* How many results of a row, from this column on, have all their taps along WIDTH in x. */

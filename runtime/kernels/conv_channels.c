@@ -208,7 +208,7 @@ static void run_columns(const ConvShape *s, const Strip *strip, RunFn *run, int6
 /* Rows [row, end); the last columns of many are done with some before them once more, unless
  * results take the place of a residual. */
 static void run_rows(const ConvShape *s, const Strip *strip, int64_t row, int64_t end) {
-    const int64_t most = conv_results(s), columns = strip->p->columns;
+    const int64_t most = s->results, columns = strip->p->columns;
     RunFn *longest = longest_loop(s);
     for (int64_t i = 0, n; i < columns; i += n) {
         int64_t left = columns - i;
@@ -231,14 +231,15 @@ static void run_strip(const ConvShape *s, const Strip *strip) {
     for (int64_t row = 0; row < strip->p->rows; row += band) run_rows(s, strip, row, row + band);
 }
 
-void TN_FN(conv_channels)(const ConvShape *s, const ConvPatch *p, void *scratch) {
+void TN_FN(conv_channels)(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch) {
+    (void)split; /* its channels are dealt out as sets */
     int64_t *at = scratch, count = tap_count(s), o = p->set * s->block;
     float *w = (float *)(at + count + count % 2), *copy = w + count * s->block;
     Taps taps = {.w = w, .at = at, .count = count, .block = s->block};
     taps.lanes = conv_smaller(s->block, s->groups * s->outputs - o);
     pack_weights(s, o, w);
     ConvPatch strip = *p;
-    const int64_t most = conv_results(s);
+    const int64_t most = s->results;
     for (int64_t i = 0; i < p->columns; i += strip.columns) {
         int64_t left = p->columns - i, inside = conv_columns_inside(s, p->column + i);
         bool in_place = s->in_place && inside >= conv_smaller(left, most);

@@ -10,11 +10,6 @@
 #include "runtime/kernels/conv.h"
 #include "runtime/kernels/simd.h"
 
-int64_t TN_FN(conv_window_floats)(const ConvShape *s) {
-    if (s->product && s->in_place) return 0;
-    return s->kernel[DEPTH] * s->input_rows * s->input_columns * s->pitch;
-}
-
 /* `n` places of `channels` channels from those at x on. */
 static void copy_places(const ConvShape *s, float *to, const float *x, int64_t n,
                         int64_t channels) {
@@ -51,11 +46,14 @@ static void copy_spread(const ConvShape *s, float *to, const float *x, int64_t n
         }
 }
 
+static int64_t columns_read(const ConvShape *s, int64_t results) {
+    return (results - 1) * s->stride[WIDTH] + (s->kernel[WIDTH] - 1) * s->dilation[WIDTH] + 1;
+}
+
 /* One line; `x` is the first place of that line of x, NULL: all padding. */
 static void copy_line(const ConvShape *s, const ConvPatch *p, float *to, const float *x) {
     int64_t at = p->column * s->stride[WIDTH] - s->pad[WIDTH];
-    int64_t n =
-        (p->columns - 1) * s->stride[WIDTH] + (s->kernel[WIDTH] - 1) * s->dilation[WIDTH] + 1;
+    int64_t n = columns_read(s, p->columns);
     int64_t begin = at < 0 ? conv_smaller(-at, n) : 0;
     int64_t end = s->in[WIDTH] > at ? conv_smaller(s->in[WIDTH] - at, n) : 0;
     if (end < begin || !x) end = begin;
@@ -64,7 +62,7 @@ static void copy_line(const ConvShape *s, const ConvPatch *p, float *to, const f
     if (end == begin) return;
     to += begin * s->pitch;
     x += (at + begin) * s->x_strides[2 + WIDTH];
-    if (s->product) {
+    if (s->way != CONV_CHANNELS) {
         copy_places(s, to, x + p->set * s->channels * s->x_strides[1], end - begin, s->channels);
         return;
     }
@@ -84,6 +82,8 @@ ConvWindow TN_FN(conv_copy)(const ConvShape *s, const ConvPatch *p, float *scrat
     int64_t first = p->row * s->stride[HEIGHT] - s->pad[HEIGHT];
     int64_t lines =
         (p->rows - 1) * s->stride[HEIGHT] + (s->kernel[HEIGHT] - 1) * s->dilation[HEIGHT] + 1;
+    window.end[0] = lines;
+    window.end[1] = columns_read(s, p->columns);
     for (int64_t k = 0; k < s->kernel[DEPTH]; k++) {
         int64_t d = p->depth * s->stride[DEPTH] + k * s->dilation[DEPTH] - s->pad[DEPTH];
         bool inside = d >= 0 && d < s->in[DEPTH];

@@ -1,18 +1,19 @@
-/* conv of 3 x 3 with stride 1 by Winograd's minimal filtering: tiles of m x m results at once.
+/* conv of 3 x 3 with stride 1 by Winograd's minimal filtering: tiles of 2 x 2 results at once.
  *
- *     y = A' [ (G g G') * (B' d B) ] A        d: the (m + 2) x (m + 2) places that a tile reads
+ *     y = A' [ (G g G') * (B' d B) ] A        d: the 4 x 4 places that a tile reads
  *
- * where * goes element by element and sums over channels, so it is (m + 2)^2 products of matrices:
- * [tiles, C] from x by [C, O] from the weights, which the compiler has transformed (pack.h). For
- * m = 2 that is 16 multiplications where a sum over taps has 36; B and A have entries 0, 1 and -1.
+ * where * goes element by element and sums over channels, so it is 16 products of matrices:
+ * [tiles, C] from x by [C, O] from the weights, which the compiler has transformed (pack.h). Those
+ * are 16 multiplications where a sum over taps has 36; B and A have entries 0, 1 and -1. Sums of
+ * sums cost no accuracy to speak of. But infinities spread over their tile as NaN.
  *
  * A task owns a patch of tiles and a run of panels:
  *
- *     B' d B for all tiles and channels                      [(m + 2)^2][tiles][C], in L2
+ *     B' d B for all tiles and channels              [16][tiles][C], in L2
  *     for each group of panels
- *         for each of the (m + 2)^2 elements                 its panels in L2, the next prefetched
- *             products of 12 tiles at a time                 [(m + 2)^2][tiles][16 panels], in L2
- *         A' .. A, bias, activation, residual                straight to y
+ *         for each of the 16 elements                its panels in L2, the next prefetched
+ *             products of 12 tiles at a time         [16][tiles][16 panels], in L2
+ *         A' .. A, bias, activation, residual        straight to y
  *
  * Tiles lie on a grid from the first result on, whatever the patches are, so tasks don't change a
  * bit of the results. */
@@ -20,10 +21,14 @@
 #include "runtime/kernels/conv.h"
 #include "runtime/kernels/simd.h"
 
-enum {
-    MAX_SIDE = 6,                   /* of what a tile reads */
-    LINE_TILES = TILE_MAX_ROWS / 4, /* tiles side by side that end together */
-};
+enum { SIDE = CONV_TILE + 2 }; /* of what a tile reads */
+
+/* Lines stay in registers, if there are vectors of them. */
+#if VF_WIDTH > 1
+#define UNROLL_VECTORS UNROLL
+#else
+#define UNROLL_VECTORS
+#endif
 
 typedef struct Winograd {
     const ConvShape *s;
@@ -33,7 +38,6 @@ typedef struct Winograd {
     int64_t plane, sums_plane; /* from element to element */
     float *read, *sums, *zeros;
     ConvWindow window;
-    int64_t first[2], end[2]; /* rows and columns of the window that there are */
 } Winograd;
 
 /* Floats from plane to plane; an odd number of cache lines, so that the same place of all planes is
@@ -47,21 +51,19 @@ static int64_t group_panels(void) {
 }
 
 static Winograd layout_of(const ConvShape *s, float *scratch) {
-    int64_t m = s->winograd, elements = (m + 2) * (m + 2);
     Winograd w = {.s = s, .zeros = scratch};
-    w.tiles = s->rows / m * (s->width / m);
+    w.tiles = s->rows / CONV_TILE * (s->width / CONV_TILE);
     w.pitch = s->channels + TN_PANEL;
     w.plane = plane_floats(w.tiles, w.pitch);
     w.sums_plane = plane_floats(w.tiles, group_panels() * TN_PANEL);
     w.read = w.zeros + s->channels;
-    w.sums = w.read + elements * w.plane;
+    w.sums = w.read + CONV_ELEMENTS * w.plane;
     return w;
 }
 
 size_t TN_FN(conv_winograd_scratch)(const ConvShape *s) {
-    int64_t elements = (s->winograd + 2) * (s->winograd + 2);
     Winograd w = layout_of(s, NULL);
-    int64_t floats = s->channels + elements * (w.plane + w.sums_plane);
+    int64_t floats = s->channels + CONV_ELEMENTS * (w.plane + w.sums_plane);
     return (size_t)floats * sizeof(float);
 }
 
@@ -74,7 +76,7 @@ ALWAYS_INLINE void read_line(vf *d, int step) {
     d[3 * step] = vf_sub(b, e);
 }
 
-/* A' d along one line of sums: the first m of d. */
+/* A' d along one line of sums: the first two of d. */
 ALWAYS_INLINE void result_line(vf *d, int step) {
     vf b = d[step], c = d[2 * step];
     d[0] = vf_add(d[0], vf_add(b, c));
@@ -82,56 +84,34 @@ ALWAYS_INLINE void result_line(vf *d, int step) {
 }
 
 /* B' d B of one tile for all channels, to element planes at `to`. */
-ALWAYS_INLINE void read_tile(const Winograd *w, const float *const *place, float *to, int side) {
+ALWAYS_INLINE void read_tile(const Winograd *w, const float *const *place, float *to) {
     for (int64_t c = 0; c < w->s->channels; c += VF_WIDTH) {
-        vf d[MAX_SIDE * MAX_SIDE];
-        UNROLL for (int i = 0; i < side; i++) {
-            UNROLL for (int j = 0; j < side; j++) {
-                d[i * side + j] = vf_load(place[i * side + j] + c);
-            }
-            read_line(d + i * side, 1);
+        vf d[CONV_ELEMENTS];
+        UNROLL_VECTORS for (int i = 0; i < CONV_ELEMENTS; i++) d[i] = vf_load(place[i] + c);
+        UNROLL_VECTORS for (int i = 0; i < SIDE; i++) read_line(d + i * SIDE, 1);
+        UNROLL_VECTORS for (int i = 0; i < SIDE; i++) read_line(d + i, SIDE);
+        UNROLL_VECTORS for (int i = 0; i < CONV_ELEMENTS; i++) {
+            vf_store(to + i * w->plane + c, d[i]);
         }
-        UNROLL for (int j = 0; j < side; j++) {
-            read_line(d + j, side);
-            UNROLL for (int i = 0; i < side; i++) {
-                vf_store(to + (i * side + j) * w->plane + c, d[i * side + j]);
-            }
-        }
-    }
-}
-
-/* The window, of which x has a part, or a copy what results that are wanted read. */
-static void find_window(Winograd *w, float *copy) {
-    const ConvShape *s = w->s;
-    const int64_t results[2] = {w->p->rows, w->p->columns}, from[2] = {w->p->row, w->p->column};
-    w->window = s->in_place ? conv_in_place(s, w->p) : TN_FN(conv_copy)(s, w->p, copy);
-    for (int i = 0; i < 2; i++) {
-        int64_t before = from[i] - s->pad[HEIGHT + i]; /* where the window starts, in x */
-        w->first[i] = s->in_place ? -before : 0;
-        w->end[i] = s->in_place ? s->in[HEIGHT + i] - before : results[i] + 2;
     }
 }
 
 /* Where the places that a tile reads are: zeros where there are none. */
 static void find_places(const Winograd *w, int64_t row, int64_t column, const float **place) {
-    const ConvShape *s = w->s;
-    int64_t side = s->winograd + 2;
-    for (int64_t i = 0; i < side; i++)
-        for (int64_t j = 0; j < side; j++) {
-            int64_t h = row + i, c = column + j;
-            bool inside = h >= w->first[0] && h < w->end[0] && c >= w->first[1] && c < w->end[1];
-            int64_t at = w->window.at + h * w->window.line + c * w->window.column;
-            place[i * side + j] = inside ? w->window.x + at : w->zeros;
-        }
+    const ConvWindow *x = &w->window;
+    for (int64_t i = 0; i < CONV_ELEMENTS; i++) {
+        int64_t h = row + i / SIDE, c = column + i % SIDE;
+        bool inside = h >= x->first[0] && h < x->end[0] && c >= x->first[1] && c < x->end[1];
+        place[i] = inside ? x->x + (x->at + h * x->line + c * x->column) : w->zeros;
+    }
 }
 
 static void read_tiles(const Winograd *w) {
-    const float *place[MAX_SIDE * MAX_SIDE];
-    int64_t m = w->s->winograd;
+    const float *place[CONV_ELEMENTS];
     memset(w->zeros, 0, (size_t)w->s->channels * sizeof *w->zeros);
     for (int64_t t = 0; t < w->tiles; t++) {
-        find_places(w, t / w->across * m, t % w->across * m, place);
-        read_tile(w, place, w->read + t * w->pitch, 4);
+        find_places(w, t / w->across * CONV_TILE, t % w->across * CONV_TILE, place);
+        read_tile(w, place, w->read + t * w->pitch);
     }
 }
 
@@ -139,7 +119,6 @@ static void read_tiles(const Winograd *w) {
 static void multiply(const Winograd *w, int64_t p, int panels) {
     const ConvShape *s = w->s;
     const TileShape shape = TN_FN(tile_kernels).tall;
-    int64_t elements = (s->winograd + 2) * (s->winograd + 2);
     int64_t rows = TN_CEIL_DIV(w->tiles, shape.rows), most = panels > 1 ? 128 : 64;
     int64_t share = TN_CEIL_DIV(64 * panels, rows), all = TN_CEIL_DIV(s->outputs, TN_PANEL);
     Tile t = {.k = s->channels,
@@ -148,8 +127,8 @@ static void multiply(const Winograd *w, int64_t p, int panels) {
               .b_panel = s->channels * TN_PANEL,
               .c_row = panels * TN_PANEL,
               .prefetch_step = conv_smaller(share, most)};
-    for (int64_t e = 0; e < elements; e++) {
-        int64_t next = e + 1 < elements ? (e + 1) * all + p : p + panels;
+    for (int64_t e = 0; e < CONV_ELEMENTS; e++) {
+        int64_t next = e + 1 < CONV_ELEMENTS ? (e + 1) * all + p : p + panels;
         t.b = (const float *)s->w->data + (e * all + p) * t.b_panel;
         t.prefetch = (const char *)((const float *)s->w->data + next * t.b_panel);
         for (int64_t i = 0; i < rows; i++) {
@@ -162,53 +141,49 @@ static void multiply(const Winograd *w, int64_t p, int panels) {
     }
 }
 
-/* A' s A of one tile: m lines of results, `line` apart, each m times `cols` floats. */
+/* A' s A of one tile: two lines of results, `line` apart, each two times `cols` floats. */
 ALWAYS_INLINE void result_tile(const Winograd *w, const float *sums, float *to, int64_t line,
-                               int64_t cols, int m) {
-    const int side = m + 2;
+                               int64_t cols) {
     for (int64_t o = 0; o < cols; o += VF_WIDTH) {
-        vf d[MAX_SIDE * MAX_SIDE];
-        UNROLL for (int i = 0; i < side; i++) {
-            UNROLL for (int j = 0; j < side; j++) {
-                d[i * side + j] = vf_load(sums + (i * side + j) * w->sums_plane + o);
-            }
-            result_line(d + i * side, 1);
+        vf d[CONV_ELEMENTS];
+        UNROLL_VECTORS for (int i = 0; i < CONV_ELEMENTS; i++) {
+            d[i] = vf_load(sums + i * w->sums_plane + o);
         }
-        UNROLL for (int j = 0; j < m; j++) {
-            result_line(d + j, side);
-            UNROLL for (int i = 0; i < m; i++) {
-                vf_store(to + i * line + j * cols + o, d[i * side + j]);
-            }
+        UNROLL_VECTORS for (int i = 0; i < SIDE; i++) result_line(d + i * SIDE, 1);
+        UNROLL_VECTORS for (int i = 0; i < CONV_TILE; i++) {
+            result_line(d + i, SIDE);
+            vf_store(to + i * cols + o, d[i]);
+            vf_store(to + line + i * cols + o, d[SIDE + i]);
         }
     }
 }
 
-/* The results of all tiles for the columns [o, end) of a group of panels. */
+/* The results of all tiles for `panels` panels, from output o on. */
 static void write_tiles(const Winograd *w, int64_t o, int panels) {
-    _Alignas(64) float lines[MAX_SIDE * TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
+    _Alignas(64) float lines[CONV_TILE * TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
     const ConvShape *s = w->s;
-    int64_t m = s->winograd, cols = panels * TN_PANEL, line = TILE_MAX_ROWS * cols;
-    int64_t most = conv_smaller(s->outputs - o, cols), n;
-    for (int64_t row = 0; row < w->p->rows; row += m)
+    int64_t cols = panels * TN_PANEL, line = TILE_MAX_ROWS * cols, n;
+    int64_t some = conv_smaller(s->outputs - o, cols);
+    for (int64_t row = 0; row < w->p->rows; row += CONV_TILE)
         for (int64_t j = 0; j < w->across; j += n) {
-            n = conv_smaller(TILE_MAX_ROWS / m, w->across - j);
-            const float *sums = w->sums + (row / m * w->across + j) * cols;
+            n = conv_smaller(TILE_MAX_ROWS / CONV_TILE, w->across - j);
+            const float *sums = w->sums + (row / CONV_TILE * w->across + j) * cols;
             for (int64_t i = 0; i < n; i++)
-                result_tile(w, sums + i * cols, lines + i * m * cols, line, cols, 2);
-            int64_t width = conv_smaller(n * m, w->p->columns - j * m);
-            for (int64_t i = 0; i < conv_smaller(m, w->p->rows - row); i++) TN_FN(conv_end)
-            (s, w->p, row + i, j * m, width, o, most, lines + i * line, cols);
+                result_tile(w, sums + i * cols, lines + i * CONV_TILE * cols, line, cols);
+            int64_t width = conv_smaller(n * CONV_TILE, w->p->columns - j * CONV_TILE);
+            for (int64_t i = 0; i < conv_smaller(CONV_TILE, w->p->rows - row); i++) TN_FN(conv_end)
+            (s, w->p, row + i, j * CONV_TILE, width, o, some, lines + i * line, cols);
         }
 }
 
 void TN_FN(conv_winograd)(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch) {
     Winograd w = layout_of(s, scratch);
-    int64_t m = s->winograd, most = group_panels(), all = TN_CEIL_DIV(s->outputs, TN_PANEL);
+    int64_t most = group_panels(), all = TN_CEIL_DIV(s->outputs, TN_PANEL);
     float *copy = (float *)((char *)scratch + TN_FN(conv_winograd_scratch)(s));
     w.p = p;
-    w.across = TN_CEIL_DIV(p->columns, m);
-    w.tiles = w.across * TN_CEIL_DIV(p->rows, m);
-    find_window(&w, copy);
+    w.across = TN_CEIL_DIV(p->columns, CONV_TILE);
+    w.tiles = w.across * TN_CEIL_DIV(p->rows, CONV_TILE);
+    w.window = s->in_place ? conv_in_place(s, p) : TN_FN(conv_copy)(s, p, copy);
     read_tiles(&w);
     int64_t groups = TN_CEIL_DIV(all, most), at = deal(groups, s->splits, split) * most;
     int64_t end = conv_smaller(deal(groups, s->splits, split + 1) * most, all);

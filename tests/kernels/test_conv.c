@@ -18,7 +18,7 @@ typedef struct Case {
     Order x, y, w;
     bool residual, residual_first;
     uint32_t act;
-    int winograd; /* weights are transformed for tiles of so many results a side; 0: not */
+    uint32_t form; /* of the weights: TN_CONV_WINOGRAD2, TN_CONV_PLACES */
 } Case;
 
 static double at(const TnTensor *t, const int64_t *index) {
@@ -135,6 +135,25 @@ static TnTensor transformed(const Case *c, const View *w) {
     return t;
 }
 
+/* The weights as the matrix [C, kernel O] of pack.h. */
+static TnTensor by_place(const Case *c, const View *w) {
+    int64_t o = w->t.dims[0], taps = 1, index[4];
+    for (int i = 0; i < c->spatial; i++) taps *= c->kernel[i];
+    float *matrix = malloc((size_t)(c->channels * taps * o) * sizeof *matrix);
+    for (int64_t i = 0; i < c->channels * taps * o; i++) {
+        int64_t tap = i % taps;
+        index[0] = i / taps % o, index[1] = i / (taps * o);
+        for (int a = c->spatial - 1; a >= 0; tap /= c->kernel[a--])
+            index[2 + a] = tap % c->kernel[a];
+        matrix[i] = (float)at(&w->t, index);
+    }
+    TnTensor t = dense(pack_panels(matrix, c->channels, taps * o), TN_F32, 2,
+                       (int64_t[]){c->channels, taps * o});
+    free(matrix);
+    t.layout = TN_LAYOUT_PANELS16;
+    return t;
+}
+
 typedef struct Operands {
     View x, w, bias, residual, y;
     TnTensor panels;
@@ -165,8 +184,11 @@ static Operands operands_of(const Case *c, TnDType t, uint32_t *random) {
     o.bias = view_new(t, 1, &yd[1], NULL);
     View *all[] = {&o.x, &o.w, &o.bias, &o.residual};
     for (int i = 0; i < 4; i++) view_randomise(all[i], random);
-    if (c->winograd)
-        o.panels = transformed(c, &o.w), o.params.flags |= TN_CONV_WINOGRAD2;
+    o.params.flags |= c->form;
+    if (c->form == TN_CONV_WINOGRAD2)
+        o.panels = transformed(c, &o.w);
+    else if (c->form)
+        o.panels = by_place(c, &o.w);
     else if (c->panels)
         o.panels = panels_of(c, &o.w);
     if (!c->bias) o.bias.t.data = NULL;
@@ -179,7 +201,7 @@ static void check_results(const Case *c, const Operands *o, uint32_t seed) {
         int64_t index[5];
         view_index(&o->y.t, i, index);
         double size = 1, want = expected(c, &o->x.t, &o->w.t, index, &size);
-        if (c->winograd) size = 1 + winograd_size(c, &o->x.t, &o->w.t, index);
+        if (c->form == TN_CONV_WINOGRAD2) size = 1 + winograd_size(c, &o->x.t, &o->w.t, index);
         want += c->bias ? at(&o->bias.t, &index[1]) : 0;
         want = ended(want, c->act, c->residual ? at(&o->residual.t, index) : 0, c->residual_first);
         double got = at(&o->y.t, index), near = c->wide ? 1e-14 : 1e-6;
@@ -405,10 +427,39 @@ static void winograd(void **state) {
                   .kernel = {3, 3},
                   .stride = {1, 1},
                   .dilation = {1, 1},
-                  .winograd = 2};
+                  .form = TN_CONV_WINOGRAD2};
         for (int i = 0; i < 2; i++) {
             c.pad_begin[i] = pick(&random, 3), c.pad_end[i] = pick(&random, 3);
             c.in[i] = 3 + pick(&random, pick(&random, 3) ? 9 : 60);
+        }
+        random_form(&c, &random);
+        c.wide = false;
+        c.panels = TN_F32;
+        check_case(isa, &c, seed);
+    }
+}
+
+/* Few outputs: places in patches, at edges, or none at all inside. */
+static void few_outputs(void **state) {
+    (void)state;
+    FOR_EACH_ISA(isa)
+    for (uint32_t seed = 0; seed < 80; seed++) {
+        uint32_t random = seed;
+        Case c = {.spatial = 1 + (int)pick(&random, 2),
+                  .batch = 1 + pick(&random, 2),
+                  .groups = 1,
+                  .channels = 1 + pick(&random, 40),
+                  .outputs = pick(&random, 2) ? 1 : 1 + pick(&random, 16),
+                  .stride = {1, 1},
+                  .form = TN_CONV_PLACES};
+        for (int i = 0; i < c.spatial; i++) {
+            c.kernel[i] = 1 + pick(&random, 5);
+            c.dilation[i] = 1 + pick(&random, 2);
+            c.pad_begin[i] = pick(&random, pick(&random, 4) ? 4 : 30);
+            c.pad_end[i] = pick(&random, 4);
+            int64_t reach = (c.kernel[i] - 1) * c.dilation[i] + 1;
+            c.in[i] = pick(&random, 4) ? pick(&random, 90) : 1;
+            if (c.in[i] + c.pad_begin[i] + c.pad_end[i] < reach) c.in[i] = reach;
         }
         random_form(&c, &random);
         c.wide = false;
@@ -440,10 +491,8 @@ static void no_channels(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_shapes),
-        cmocka_unit_test(known_layers),
-        cmocka_unit_test(winograd),
-        cmocka_unit_test(no_channels),
+        cmocka_unit_test(random_shapes), cmocka_unit_test(known_layers), cmocka_unit_test(winograd),
+        cmocka_unit_test(few_outputs),   cmocka_unit_test(no_channels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
