@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include "runtime/base/checked.h"
 
 #define ARENA_ALIGN 16
@@ -22,12 +23,22 @@ struct ArenaBlock {
     alignas(ARENA_ALIGN) unsigned char data[];
 };
 
+/* Large memory begins with a huge page and asks for more of them: page tables of small pages cost
+ * what streams over many megabytes a third of the bandwidth. */
+#define HUGE_PAGE  ((size_t)2 << 20)
+#define HUGE_LEAST (2 * HUGE_PAGE)
+
 static void *default_allocate(void *user, size_t bytes, size_t alignment) {
     (void)user;
     size_t rounded;
     if (alignment < sizeof(void *)) alignment = sizeof(void *);
+    if (bytes >= HUGE_LEAST && alignment < HUGE_PAGE) alignment = HUGE_PAGE;
     if (!tn_add_size(bytes ? bytes : 1, alignment - 1, &rounded)) return NULL;
-    return aligned_alloc(alignment, rounded & ~(alignment - 1));
+    void *memory = aligned_alloc(alignment, rounded & ~(alignment - 1));
+#ifdef MADV_HUGEPAGE
+    if (memory && bytes >= HUGE_LEAST) (void)madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+    return memory;
 }
 
 static void default_release(void *user, void *memory) {
