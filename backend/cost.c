@@ -14,6 +14,7 @@
  *     pool                       |y| times the window
  *     col2im                     |x|
  *     resize, grid_sample        |y| times 2 per axis and neighbour: 4 (linear along one axis), 8
+ *     resize_plane               8 |y|
  *     deformable_attention       |y| times 8 per point: 2 per corner
  *     rnn                        2 |p| h, the recurrent product
  *     dft                        5 n log2 n per line
@@ -157,6 +158,7 @@ static const struct {
     [TN_OP_col2im] = {each_input, false},
     [TN_OP_pool] = {pool, false},
     [TN_OP_resize] = {four, false},
+    [TN_OP_resize_plane] = {eight, false},
     [TN_OP_grid_sample] = {eight, false},
     [TN_OP_deform_columns] = {eight, false},
     [TN_OP_deformable_attention] = {deformable, false},

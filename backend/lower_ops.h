@@ -53,6 +53,7 @@
     X(reduce_prod,      ANY,   ANY,   OPERAND)     \
     X(reduce_sum,       ANY,   ANY,   OPERAND)     \
     X(resize,           ANY,   ANY,   OPERAND)     \
+    X(resize_plane,     ANY,   ANY,   OPERAND)     \
     X(rms_norm,         ROWS,  ROWS,  ROW_MAJOR)   \
     X(rnn,              DENSE, DENSE, ROW_MAJOR)   \
     X(roi_align,        DENSE, DENSE, ROW_MAJOR)   \

@@ -22,24 +22,63 @@ static const Word resize_coordinates[] = {TN_RESIZE_COORDINATES(X)};
 static const Word resize_roundings[] = {TN_RESIZE_ROUNDINGS(X)};
 #undef X
 
+/* What resize and resize_plane have in common. */
+static ParamsResize resize_params(const Node *n) {
+    ParamsResize p = {.cubic_a = attr_float(n, "cubic_a")};
+    p.mode = number_of(resize_modes, attr_string(n, "mode"));
+    p.coordinates = number_of(resize_coordinates, attr_string(n, "coordinates"));
+    p.nearest = number_of(resize_roundings, attr_string(n, "nearest"));
+    if (attr_bool(n, "exclude_outside")) p.flags |= TN_RESIZE_EXCLUDE_OUTSIDE;
+    return p;
+}
+
+static uint32_t place_in(const IntList *order, int64_t axis) {
+    uint32_t i = 0;
+    while (order->v[i] != axis) i++;
+    return i;
+}
+
+/* Under axes in memory order: rows of what is dense come last. */
 void lower_resize(Lower *lo, Node *n) {
     View in[2] = {lower_operand(lo, n->inputs[0]), view_absent()};
     bool has_grid = n->input_count > 1 && n->inputs[1];
     if (has_grid) in[1] = lower_dense(lo, n->inputs[1]);
     View out = lower_result(lo, n->outputs[0]);
-    ParamsResize p = {.cubic_a = attr_float(n, "cubic_a"), .outside = attr_float(n, "outside")};
-    int64_t axis = ir_axis(lo->im->module, attr_int(n, "axis"), in[0].rank);
-    IntList order; /* rows of what is dense in memory come last */
+    ParamsResize p = resize_params(n);
+    IntList order;
     view_order(lo, &out, &order);
-    while (order.v[p.axis] != axis) p.axis++;
+    p.axis = place_in(&order, ir_axis(lo->im->module, attr_int(n, "axis"), in[0].rank));
+    p.outside = attr_float(n, "outside");
     in[0] = view_permute(&in[0], &order);
     out = view_permute(&out, &order);
-    p.mode = number_of(resize_modes, attr_string(n, "mode"));
-    p.coordinates = number_of(resize_coordinates, attr_string(n, "coordinates"));
-    p.nearest = number_of(resize_roundings, attr_string(n, "nearest"));
-    if (attr_bool(n, "exclude_outside")) p.flags |= TN_RESIZE_EXCLUDE_OUTSIDE;
     if (attr_bool(n, "antialias")) p.flags |= TN_RESIZE_ANTIALIAS;
     lower_emit(lo, TN_OP_resize, has_grid ? 2 : 1, in, 1, &out, &p, sizeof p);
+}
+
+/* Lines run along the axis that comes later in memory. */
+void lower_resize_plane(Lower *lo, Node *n) {
+    View in[4] = {lower_operand(lo, n->inputs[0]), view_absent(), view_absent(), view_absent()};
+    for (int i = 1; i < n->input_count; i++)
+        if (n->inputs[i])
+            in[i] = i < 3 ? lower_dense(lo, n->inputs[i]) : lower_operand(lo, n->inputs[i]);
+    View out = lower_result(lo, n->outputs[0]);
+    ParamsResizePlane p = {.resize = resize_params(n)};
+    IntList order;
+    view_order(lo, &out, &order);
+    p.down = place_in(&order, ir_axis(lo->im->module, attr_int(n, "axis"), in[0].rank));
+    p.resize.axis = place_in(&order, ir_axis(lo->im->module, attr_int(n, "axis2"), in[0].rank));
+    if (p.down > p.resize.axis) {
+        uint32_t axis = p.down;
+        View grid = in[1];
+        p.down = p.resize.axis;
+        p.resize.axis = axis;
+        in[1] = in[2];
+        in[2] = grid;
+    }
+    in[0] = view_permute(&in[0], &order);
+    if (n->input_count > 3 && n->inputs[3]) in[3] = view_permute(&in[3], &order);
+    out = view_permute(&out, &order);
+    lower_emit(lo, TN_OP_resize_plane, n->input_count, in, 1, &out, &p, sizeof p);
 }
 
 /* --- samples at places that are data --- */

@@ -18,6 +18,13 @@ static void check_length(const Node *n, const Expr *length) {
     if (ex_const(length, &v) && v < 0) tn_fail(m->cx, TN_E_MODEL, "a length of %lld", (long long)v);
 }
 
+static void check_grid(const Node *n, int i) {
+    Module *m = module_of(n);
+    if (n->input_count <= i || !n->inputs[i]) return;
+    infer_rank(n, i, 1, 1);
+    ir_same_dim(m, infer_input(n, i)->dims[0], ex_int(m->ex, 3), "grid and 3");
+}
+
 void shape_resize(Node *n) {
     Module *m = module_of(n);
     const Type *x = infer_input(n, 0);
@@ -28,13 +35,34 @@ void shape_resize(Node *n) {
     if (!isfinite(attr_float(n, "cubic_a")))
         tn_fail(m->cx, TN_E_MODEL, "the cubic's parameter is %g", attr_float(n, "cubic_a"));
     check_length(n, length);
-    if (n->input_count > 1 && n->inputs[1]) {
-        const Type *grid = infer_input(n, 1);
-        infer_rank(n, 1, 1, 1);
-        ir_same_dim(m, grid->dims[0], ex_int(m->ex, 3), "grid and 3");
-    }
+    check_grid(n, 1);
     memcpy(dims, x->dims, sizeof dims);
     dims[ir_axis(m, attr_int(n, "axis"), x->rank)] = length;
+    infer_output(n, 0, x->dtype, x->rank, dims);
+}
+
+void shape_resize_plane(Node *n) {
+    Module *m = module_of(n);
+    const Type *x = infer_input(n, 0);
+    const Expr *dims[TN_MAX_RANK];
+    infer_rank(n, 0, 2, TN_MAX_RANK);
+    int axis = ir_axis(m, attr_int(n, "axis"), x->rank);
+    int axis2 = ir_axis(m, attr_int(n, "axis2"), x->rank);
+    if (axis == axis2) tn_fail(m->cx, TN_E_MODEL, "axis %d is resized twice", axis);
+    if (!isfinite(attr_float(n, "cubic_a")))
+        tn_fail(m->cx, TN_E_MODEL, "the cubic's parameter is %g", attr_float(n, "cubic_a"));
+    check_grid(n, 1);
+    check_grid(n, 2);
+    memcpy(dims, x->dims, sizeof dims);
+    dims[axis] = attr_dim(n, "length");
+    dims[axis2] = attr_dim(n, "length2");
+    check_length(n, dims[axis]);
+    check_length(n, dims[axis2]);
+    if (n->input_count > 3 && n->inputs[3]) {
+        infer_rank(n, 3, x->rank, x->rank);
+        for (int i = 0; i < x->rank; i++)
+            dims[i] = ir_same_dim(m, dims[i], infer_input(n, 3)->dims[i], "result and addend");
+    }
     infer_output(n, 0, x->dtype, x->rank, dims);
 }
 

@@ -1,19 +1,38 @@
 /* Extent rules of resampling, signal and recurrent instructions; see extents.c. */
 #include "runtime/extents.h"
 
-bool extent_resize(const TnCall *c, char *why, size_t why_size) {
-    Why w = {why, why_size};
-    const ParamsResize *p = c->params;
-    const TnTensor *x = input(c, 0), *grid = input(c, 1), *y = output(c, 0);
-    int axis = (int)p->axis;
+/* y and x but for some axes; grids from input 1 on, one per axis. */
+static bool resized(const TnCall *c, const Why *w, const int *axes, int count) {
+    const TnTensor *x = input(c, 0), *y = output(c, 0);
+    int64_t steps[3] = {product(y, 0, y->rank)};
     TnTensor wanted = *x;
-    if (axis < y->rank) wanted.dims[axis] = y->dims[axis];
-    if (!same_dims(&w, y, &wanted, "y and x but for one axis")) return false;
-    if (x->dims[axis] > INT32_MAX / 4 || y->dims[axis] > INT32_MAX / 4)
-        return misfit_pair(&w, "a resized axis is too long", x, y);
-    if (x->dims[axis] == 0 && !is_empty(y)) return misfit_pair(&w, "an empty axis", x, y);
-    if (grid && !is_vector(&w, grid, 3, "grid")) return false;
-    return loops_ok(&w, (int64_t[]){product(y, 0, y->rank), x->dims[axis]}, 2);
+    for (int i = 0; i < count; i++) {
+        if (axes[i] < y->rank) wanted.dims[axes[i]] = y->dims[axes[i]];
+        steps[1 + i] = x->dims[axes[i]];
+    }
+    if (!same_dims(w, y, &wanted, "y and x but for what is resized")) return false;
+    for (int i = 0; i < count; i++) {
+        const TnTensor *grid = input(c, 1 + i);
+        if (x->dims[axes[i]] > INT32_MAX / 4 || y->dims[axes[i]] > INT32_MAX / 4)
+            return misfit_pair(w, "a resized axis is too long", x, y);
+        if (x->dims[axes[i]] == 0 && !is_empty(y)) return misfit_pair(w, "an empty axis", x, y);
+        if (grid && !is_vector(w, grid, 3, "grid")) return false;
+    }
+    return loops_ok(w, steps, 1 + count);
+}
+
+bool extent_resize(const TnCall *c, char *why, size_t why_size) {
+    const ParamsResize *p = c->params;
+    Why w = {why, why_size};
+    return resized(c, &w, (int[]){(int)p->axis}, 1);
+}
+
+bool extent_resize_plane(const TnCall *c, char *why, size_t why_size) {
+    const ParamsResizePlane *p = c->params;
+    Why w = {why, why_size};
+    const TnTensor *addend = input(c, 3);
+    if (!resized(c, &w, (int[]){(int)p->down, (int)p->resize.axis}, 2)) return false;
+    return !addend || same_dims(&w, addend, output(c, 0), "addend and y");
 }
 
 /* grid[b, o.., axes], y[b, c, o..] */

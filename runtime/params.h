@@ -241,6 +241,13 @@ typedef struct ParamsResize {
     uint32_t reserved;
     double cubic_a, outside; /* outside: the value beyond a crop */
 } ParamsResize;
+
+/* Along two axes: first resize.axis, then `down`. No crop, no antialiasing. */
+typedef struct ParamsResizePlane {
+    ParamsResize resize;
+    uint32_t down, reserved;
+} ParamsResizePlane;
+
 /* Both functions have the instruction's captures as inputs and its results as outputs. */
 typedef struct ParamsIf {
     uint32_t then_function, else_function; /* internal functions */

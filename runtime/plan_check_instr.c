@@ -51,6 +51,7 @@ static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_col2im] = "F>F",
     [TN_OP_deform_columns] = "FFF>F",
     [TN_OP_resize] = "Tf>T",
+    [TN_OP_resize_plane] = "ffff>f",
     [TN_OP_measure] = "i>",
     [TN_OP_if] = "", /* what the functions' ports are: plan_check_control.c */
     [TN_OP_loop] = "",

@@ -258,11 +258,15 @@ static bool check_ParamsPool(PlanCheck *c, const PlanInstruction *i, const void 
     return (isfinite(p->p) && p->p > 0) || plan_invalid(c, "p = %g", p->p);
 }
 
+static bool check_resized_axis(PlanCheck *c, const PlanInstruction *i, uint32_t axis) {
+    return axis < (uint32_t)rank_of(c, i, 0) ||
+           plan_invalid(c, "axis %u of rank %d", axis, rank_of(c, i, 0));
+}
+
 static bool check_ParamsResize(PlanCheck *c, const PlanInstruction *i, const void *record) {
     const ParamsResize *p = record;
     TnDType t = (TnDType)plan_operand(c->plan, i, 0)->dtype;
-    if (p->axis >= (uint32_t)rank_of(c, i, 0))
-        return plan_invalid(c, "axis %u of rank %d", p->axis, rank_of(c, i, 0));
+    if (!check_resized_axis(c, i, p->axis)) return false;
     if (p->mode >= TN_RESIZE_MODE_COUNT || p->coordinates >= TN_RESIZE_COORDINATES_COUNT ||
         p->nearest >= TN_RESIZE_ROUNDING_COUNT ||
         p->flags & ~(TN_RESIZE_EXCLUDE_OUTSIDE | TN_RESIZE_ANTIALIAS))
@@ -271,6 +275,16 @@ static bool check_ParamsResize(PlanCheck *c, const PlanInstruction *i, const voi
     if (p->mode != TN_RESIZE_NEAREST && t != TN_F32 && t != TN_F64)
         return plan_invalid(c, "%s is not interpolated", tn_dtype_name(t));
     return isfinite(p->cubic_a) || plan_invalid(c, "a = %g", p->cubic_a);
+}
+
+static bool check_ParamsResizePlane(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsResizePlane *p = record;
+    if (!check_ParamsResize(c, i, &p->resize) || !check_resized_axis(c, i, p->down)) return false;
+    if (p->down == p->resize.axis || p->resize.coordinates == TN_RESIZE_CROP ||
+        p->resize.flags & TN_RESIZE_ANTIALIAS)
+        return plan_invalid(c, "axes %u and %u, coordinates %u, flags 0x%x", p->resize.axis,
+                            p->down, p->resize.coordinates, p->resize.flags);
+    return true;
 }
 
 static bool check_ParamsGridSample(PlanCheck *c, const PlanInstruction *i, const void *record) {

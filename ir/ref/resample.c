@@ -13,9 +13,10 @@ typedef struct ResizeAxis {
     bool exclude_outside, antialias;
 } ResizeAxis;
 
-static ResizeAxis resize_axis(RefCall *call, int axis) {
+/* grid: operand of the axis's scale. */
+static ResizeAxis resize_axis(RefCall *call, int axis, int operand, bool antialias) {
     const Node *node = call->node;
-    const Tensor *grid = ref_operand(call, 1);
+    const Tensor *grid = ref_operand(call, operand);
     ResizeAxis a = {.node = node,
                     .mode = attr_string(node, "mode"),
                     .coordinates = attr_string(node, "coordinates"),
@@ -25,7 +26,7 @@ static ResizeAxis resize_axis(RefCall *call, int axis) {
                     .end = 1,
                     .cubic_a = attr_float(node, "cubic_a"),
                     .exclude_outside = attr_bool(node, "exclude_outside"),
-                    .antialias = attr_bool(node, "antialias")};
+                    .antialias = antialias};
     double given = grid ? ir_element_f64(grid->dtype, grid->data, 0) : 0;
     bool usable = given > 0 && isfinite(given);
     a.scale = usable ? given : (double)a.m / (double)a.n;
@@ -91,7 +92,7 @@ void ref_resize(RefCall *call) {
     const Tensor *x = call->in[0];
     Tensor *y = call->out;
     int axis = ref_axis(call, "axis", x->rank);
-    ResizeAxis a = resize_axis(call, axis);
+    ResizeAxis a = resize_axis(call, axis, 1, attr_bool(call->node, "antialias"));
     RefAxis from = ref_split(x, axis);
     size_t size = tn_dtype_size(x->dtype);
     double *xs = tn_is_float(x->dtype) ? ref_doubles(call, x) : NULL;
@@ -110,6 +111,37 @@ void ref_resize(RefCall *call) {
         else
             ir_store_f64(y->dtype, y->data, i, resize_sum(&a, xs + start, from.inner, at));
     }
+}
+
+/* x[outer, n, inner] resized along its middle axis. */
+static double *resize_middle(RefCall *call, const ResizeAxis *a, const double *x, int64_t outer,
+                             int64_t inner) {
+    double *y = ARENA_ARRAY(&call->scratch, double, (size_t)(outer * a->m * inner));
+    bool nearest = !strcmp(a->mode, "nearest");
+    for (int64_t i = 0; i < outer * a->m * inner; i++) {
+        double at = resize_source(a, i / inner % a->m);
+        const double *from = x + i / inner / a->m * a->n * inner + i % inner;
+        y[i] = nearest ? from[resize_nearest(a, (double)(float)at) * inner]
+                       : resize_sum(a, from, inner, at);
+    }
+    return y;
+}
+
+void ref_resize_plane(RefCall *call) {
+    const Tensor *x = call->in[0];
+    Tensor *y = call->out;
+    const double *addend = ref_doubles(call, ref_operand(call, 3)), *v = ref_doubles(call, x);
+    int axes[2] = {ref_axis(call, "axis", x->rank), ref_axis(call, "axis2", x->rank)};
+    Tensor shape = *x; /* of v */
+    for (int i = 0; i < 2; i++) {
+        ResizeAxis a = resize_axis(call, axes[i], 1 + i, false);
+        RefAxis split = ref_split(&shape, axes[i]);
+        if (tensor_count(y) > 0 && a.n == 0) ref_fail(call, TN_E_SHAPE, "an empty axis is resized");
+        if (tensor_count(y) > 0) v = resize_middle(call, &a, v, split.outer, split.inner);
+        shape.dims[axes[i]] = a.m;
+    }
+    for (int64_t i = 0; i < tensor_count(y); i++)
+        ir_store_f64(y->dtype, y->data, i, v[i] + (addend ? addend[i] : 0));
 }
 
 /* --- grid_sample --- */

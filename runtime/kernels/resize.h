@@ -21,7 +21,7 @@
 #define TENON_RUNTIME_KERNELS_RESIZE_H
 
 #include <stdbool.h>
-#include "runtime/kernels.h"
+#include "runtime/kernels/family.h"
 #include "runtime/kernels/taps.h"
 #include "runtime/params.h"
 
@@ -45,5 +45,27 @@ size_t tn_resize_table(const ResizeAxis *a, int64_t positions);
 Taps tn_resize_list(const ResizeAxis *a, int64_t first, int64_t n, void *table);
 /* Whether a result of a crop comes from nowhere. */
 bool tn_resize_beyond(const ResizeAxis *a, int64_t position);
+
+/* y[i] = sum of weight[t] line[t][i] + addend[i], i < n; y may be the addend. */
+typedef struct LineSum {
+    int64_t lines, n;
+    const float *const *line, *weight;
+    const float *addend; /* NULL: none */
+    float *y;
+    bool stream; /* past the caches */
+} LineSum;
+
+/* What exists once per instruction set. interpolate: all results of a table for rows of n floats
+ * that are x_step and y_step apart. */
+typedef struct ResizeLoops {
+    void (*interpolate)(const Taps *t, float *y, int64_t y_step, const float *x, int64_t x_step,
+                        int64_t n);
+    void (*add)(const LineSum *s);
+} ResizeLoops;
+
+void tn_resize_plan(TnCall *call);
+void tn_resize_run(const TnCall *call, int64_t task, void *scratch, const ResizeLoops *loops);
+void tn_resize_plane_plan(TnCall *call);
+void tn_resize_plane_run(const TnCall *call, int64_t task, void *scratch, const ResizeLoops *loops);
 
 #endif

@@ -21,7 +21,9 @@
 
 /* vf_load_n and vf_store_n touch exactly the first n floats, 0 <= n <=
  * VF_WIDTH; lanes beyond load as 0. vf_min and vf_max return b when either
- * operand is NaN: vf_max(constant, x) lets NaN through. vf_round goes to the
+ * operand is NaN: vf_max(constant, x) lets NaN through. vf_stream writes whole vectors past the
+ * caches, to addresses that are multiples of theirs; other threads may read them after
+ * vf_stream_end. vf_round goes to the
  * nearest even integer; vf_to_int expects integral values within int32. */
 
 /* One line per word. */
@@ -40,6 +42,8 @@ static inline vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
 static inline vf vf_load_n(const float *p, int64_t n) { return _mm512_maskz_loadu_ps(vm_first(n), p); }
 static inline void vf_store(float *p, vf x) { _mm512_storeu_ps(p, x); }
 static inline void vf_store_n(float *p, vf x, int64_t n) { _mm512_mask_storeu_ps(p, vm_first(n), x); }
+static inline void vf_stream(float *p, vf x) { _mm512_stream_ps(p, x); }
+static inline void vf_stream_end(void) { _mm_sfence(); }
 static inline vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
 static inline vf vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
 static inline vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
@@ -111,6 +115,8 @@ static inline void vf_store(float *p, vf x) { _mm256_storeu_ps(p, x); }
 static inline void vf_store_n(float *p, vf x, int64_t n) {
     _mm256_maskstore_ps(p, _mm256_castps_si256(vm_first(n)), x);
 }
+static inline void vf_stream(float *p, vf x) { _mm256_stream_ps(p, x); }
+static inline void vf_stream_end(void) { _mm_sfence(); }
 static inline vf vf_add(vf a, vf b) { return _mm256_add_ps(a, b); }
 static inline vf vf_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
 static inline vf vf_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
@@ -167,6 +173,8 @@ static inline void vf_store(float *p, vf x) { *p = x; }
 static inline void vf_store_n(float *p, vf x, int64_t n) {
     if (n > 0) *p = x;
 }
+static inline void vf_stream(float *p, vf x) { *p = x; }
+static inline void vf_stream_end(void) {}
 static inline vf vf_add(vf a, vf b) { return a + b; }
 static inline vf vf_sub(vf a, vf b) { return a - b; }
 static inline vf vf_mul(vf a, vf b) { return a * b; }

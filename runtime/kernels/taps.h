@@ -29,6 +29,14 @@ static inline void taps_set(const Taps *t, TnDType dtype, int64_t tap, int64_t i
         ((float *)t->weight)[at] = (float)weight;
 }
 
+static inline void taps_divide(const Taps *t, TnDType dtype, int64_t tap, int64_t i, double by) {
+    int64_t at = tap * t->pitch + i;
+    if (dtype == TN_F64)
+        ((double *)t->weight)[at] /= by;
+    else
+        ((float *)t->weight)[at] = (float)((double)((float *)t->weight)[at] / by);
+}
+
 /* Clears the entries beyond n. */
 static inline void taps_finish(const Taps *t, TnDType dtype) {
     for (int64_t tap = 0; tap < t->taps; tap++)
@@ -44,39 +52,6 @@ static inline void taps_sum_f32(const Taps *t, float *y, const float *x) {
             sum = vf_fma(vf_load(weight + at), vf_gather(x, vi_load(t->index + at)), sum);
         }
         vf_store_n(y + i, sum, t->n - i < VF_WIDTH ? t->n - i : VF_WIDTH);
-    }
-}
-
-/* `vectors` of neighbours in rows of x that are `step` apart, for result i. */
-static inline __attribute__((always_inline)) void
-taps_part_f32(const Taps *t, int64_t i, float *y, const float *x, int64_t step, int vectors) {
-    const float *weight = (const float *)t->weight + i;
-    const int32_t *index = t->index + i;
-    vf sum[4];
-    for (int v = 0; v < vectors; v++) sum[v] = vf_zero();
-    for (int64_t at = 0; at < t->taps * t->pitch; at += t->pitch) {
-        const float *from = x + index[at] * step;
-        vf w = vf_set1(weight[at]);
-        for (int v = 0; v < vectors; v++) sum[v] = vf_fma(w, vf_load(from + v * VF_WIDTH), sum[v]);
-    }
-    for (int v = 0; v < vectors; v++) vf_store(y + v * VF_WIDTH, sum[v]);
-}
-
-/* Result i where every element is a row: y[c] = sum of weight[t][i] x[index[t][i] step + c],
- * c < n. What is left of a row is done with the last whole vector. */
-static inline void taps_row_f32(const Taps *t, int64_t i, float *y, const float *x, int64_t step,
-                                int64_t n) {
-    int64_t c = 0;
-    for (; c + 4 * VF_WIDTH <= n; c += 4 * VF_WIDTH) taps_part_f32(t, i, y + c, x + c, step, 4);
-    for (; c + VF_WIDTH <= n; c += VF_WIDTH) taps_part_f32(t, i, y + c, x + c, step, 1);
-    if (c < n && n >= VF_WIDTH)
-        taps_part_f32(t, i, y + n - VF_WIDTH, x + n - VF_WIDTH, step, 1);
-    else if (c < n) {
-        const float *weight = (const float *)t->weight + i;
-        vf sum = vf_zero();
-        for (int64_t at = 0; at < t->taps * t->pitch; at += t->pitch)
-            sum = vf_fma(vf_set1(weight[at]), vf_load_n(x + t->index[i + at] * step, n), sum);
-        vf_store_n(y, sum, n);
     }
 }
 

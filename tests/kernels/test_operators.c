@@ -164,6 +164,24 @@ static void test_resize(void **state) {
     check("x: i16[3, 7]", "i16[3, 19] = resize %x {axis=1, length=19, mode=nearest, nearest=ceil}");
 }
 
+static void test_resize_plane(void **state) {
+    (void)state;
+    check("x: f32[2, 3, 7, 5]",
+          "f32[2, 3, 15, 12] = resize_plane %x {axis=3, length=12, axis2=2, length2=15}");
+    check("x: f32[2, 5, 4, 35], a: f32[2, 9, 13, 35]",
+          "f32[2, 9, 13, 35] = resize_plane %x, _, _, %a {axis=1, length=9, axis2=2, length2=13, "
+          "mode=cubic, coordinates=align_corners}");
+    check("%g: f32[3] = {2.5, 0, 1}|x: f32[6, 1, 8, 2], a: f32[15, 1, 3, 2]",
+          "f32[15, 1, 3, 2] = resize_plane %x, _, %g, %a {axis=2, length=3, axis2=0, length2=15, "
+          "mode=cubic, exclude_outside=1}");
+    check("x: f32[3, 40, 50, 64], a: f32[3, 80, 100, 64]",
+          "f32[3, 80, 100, 64] = resize_plane %x, _, _, %a {axis=2, length=100, axis2=1, "
+          "length2=80}"); /* several tasks and several lines for a row */
+    check("x: f32[4, 9, 3000]",
+          "f32[4, 20, 5000] = resize_plane %x {axis=1, length=20, axis2=2, length2=5000, "
+          "mode=nearest}");
+}
+
 /* Noise reaches beyond [-1, 1], so every padding is used. */
 static void test_grid_sample(void **state) {
     (void)state;
@@ -332,11 +350,17 @@ static void test_determinants(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resize),       cmocka_unit_test(test_grid_sample),
-        cmocka_unit_test(test_roi_align),    cmocka_unit_test(test_selections),
-        cmocka_unit_test(test_recurrent),    cmocka_unit_test(test_transforms),
-        cmocka_unit_test(test_determinants), cmocka_unit_test(test_rotary),
-        cmocka_unit_test(test_pad),          cmocka_unit_test(test_deformable_attention),
+        cmocka_unit_test(test_resize),
+        cmocka_unit_test(test_resize_plane),
+        cmocka_unit_test(test_grid_sample),
+        cmocka_unit_test(test_roi_align),
+        cmocka_unit_test(test_selections),
+        cmocka_unit_test(test_recurrent),
+        cmocka_unit_test(test_transforms),
+        cmocka_unit_test(test_determinants),
+        cmocka_unit_test(test_rotary),
+        cmocka_unit_test(test_pad),
+        cmocka_unit_test(test_deformable_attention),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

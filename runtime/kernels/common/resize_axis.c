@@ -83,10 +83,16 @@ static int64_t nearest_index(const ResizeAxis *a, int64_t position) {
 }
 
 static double weight_at(const ResizeAxis *a, double distance) {
-    double d = fabs(distance) * a->stretch, k = a->p->cubic_a;
+    double d = (distance < 0 ? -distance : distance) * a->stretch, k = a->p->cubic_a;
     if (a->p->mode == TN_RESIZE_LINEAR) return d < 1 ? 1 - d : 0;
     if (d <= 1) return ((k + 2) * d - (k + 3)) * d * d + 1;
     return d < 2 ? ((k * d - 5 * k) * d + 8 * k) * d - 4 * k : 0;
+}
+
+/* floor without a call; |x| is small. */
+static int64_t whole(double x) {
+    int64_t i = (int64_t)x;
+    return (double)i > x ? i - 1 : i;
 }
 
 /* All taps of result i of the table, which is at `position`. */
@@ -95,17 +101,17 @@ static void list_taps(const ResizeAxis *a, const Taps *t, int64_t i, int64_t pos
     bool inside_only = a->p->flags & TN_RESIZE_EXCLUDE_OUTSIDE;
     if (!(at >= -reach)) at = -reach; /* farther out nothing changes */
     if (at > 2 * reach) at = 2 * reach;
-    int64_t first = (int64_t)floor(at) - t->taps / 2 + 1;
-    for (int64_t k = first; k < first + t->taps; k++)
-        if (!inside_only || (k >= 0 && k < a->n)) sum += weight_at(a, (double)k - at);
-    bool normalise = (inside_only || a->stretch < 1) && sum != 0;
+    int64_t low = whole(at), first = low - t->taps / 2 + 1, last = a->n - 1;
     for (int64_t k = first; k < first + t->taps; k++) {
-        bool counts = !inside_only || (k >= 0 && k < a->n);
+        bool counts = !inside_only || (k >= 0 && k <= last);
         double weight = counts ? weight_at(a, (double)k - at) : 0;
-        double from = weight != 0 ? (double)k : floor(at); /* no 0 * NaN from a neighbour */
-        taps_set(t, a->dtype, k - first, i, clamp_index(a, from),
-                 normalise ? weight / sum : weight);
+        int64_t from = weight != 0 ? k : low; /* no 0 * NaN from a neighbour */
+        from = from < 0 ? 0 : from > last ? last : from;
+        taps_set(t, a->dtype, k - first, i, from, weight);
+        sum += weight;
     }
+    if ((!inside_only && a->stretch == 1) || sum == 0) return;
+    for (int64_t k = 0; k < t->taps; k++) taps_divide(t, a->dtype, k, i, sum);
 }
 
 Taps tn_resize_list(const ResizeAxis *a, int64_t first, int64_t n, void *table) {
