@@ -175,8 +175,10 @@ Item random_float(Maker *k) {
 
 Item random_exact(Maker *k, double bound) {
     Item x = random_any(k);
-    if (x.v->type.dtype != TN_BOOL && x.exact && x.bound <= bound) return x;
-    return random_partner(k, &x.v->type, TN_F32);
+    const Type *t = &x.v->type;
+    if (t->dtype != TN_BOOL && x.exact && x.bound <= bound) return x;
+    x = random_partner(k, t, TN_F32);
+    return x.exact && x.bound <= bound ? x : random_source(k, TN_F32, t->rank, t->dims);
 }
 
 /* x itself where it is small, else tanh(x). */
