@@ -167,7 +167,7 @@ static void gather_row(const TnCall *call, const Lookup *l, const LoopAt *at, in
 static void run(const TnCall *call, int64_t task, LookupFn *look_up) {
     const TnTensor *y = &call->operands[Y];
     Lookup l = {.loop = loop_over(y)};
-    l.loop.operands = 3;
+    loop_add_still(&l.loop, 3);
     follow(&l, Y, 0, y, 0, y->rank);
     look_up(call, &l);
     loop_collapse(&l.loop);

@@ -17,6 +17,7 @@
  * With few rows (M <= 4) B passes by once, panel after panel, as one linear stream: memory is the
  * bound. Every element of C is one sum in an order that depends on K and M only, so neither tasks
  * nor threads change a bit of it. */
+#include <stddef.h>
 #include <string.h>
 #include "runtime/kernels/bf16.h"
 #include "runtime/kernels/loop.h"
@@ -42,8 +43,8 @@ typedef struct Gemm {
     bool copied;          /* rows of A are converted */
     TnActivation activation;
     bool residual_first;
-    Loop rows; /* leading axes, merged where strides allow; the longest, tiled, is last */
-    int64_t row[MATRICES]; /* its strides */
+    int64_t row[MATRICES]; /* strides of the last of the leading axes */
+    Loop rows;             /* these, merged where strides allow; the longest, tiled, is last */
 } Gemm;
 
 static void longest_axis_last(Loop *l) {
@@ -65,31 +66,37 @@ static bool is_stream(const Gemm *g) {
 }
 
 static Gemm gemm_of(const TnCall *call) {
-    const TnTensor *b = &call->operands[1], *c = &call->operands[call->inputs], absent = {0};
-    const TnTensor *bias = call->inputs > 2 ? &call->operands[2] : &absent;
-    const TnTensor *residual = call->inputs > 3 ? &call->operands[3] : &absent;
-    TnTensor leading[MATRICES] = {[A] = call->operands[0], [C] = *c};
-    const bool heads = c->rank > leading[A].rank;
-    leading[C].rank = leading[A].rank;
-    leading[RESIDUAL] = residual->data ? *residual : leading[C];
-    Gemm g = {.n = b->dims[1], .k = b->dims[0], .b = b->data, .bias = bias->data};
+    const ParamsGemm *params = call->params;
+    const TnTensor *a = &call->operands[A], *b = &call->operands[1],
+                   *c = &call->operands[call->inputs];
+    const TnTensor *bias = call->inputs > 2 ? &call->operands[2] : NULL;
+    const TnTensor *residual = call->inputs > 3 ? &call->operands[3] : NULL;
+    const bool heads = c->rank > a->rank;
+    Gemm g;
+    memset(&g, 0, offsetof(Gemm, rows));
+    g.n = b->dims[1];
+    g.k = b->dims[0];
+    g.b = b->data;
     g.b_dtype = (TnDType)b->dtype;
     g.in_pairs = b->layout == TN_LAYOUT_PAIRS16;
     g.depth = g.in_pairs ? tn_pairs_rows(g.k) : g.k;
-    const ParamsGemm *params = call->params;
+    g.bias = bias ? bias->data : NULL;
     g.activation = (TnActivation)params->activation;
     g.residual_first = params->flags & TN_RESIDUAL_FIRST;
     g.head = heads ? c->dims[c->rank - 1] : g.n;
     g.head_stride = heads ? c->strides[c->rank - 2] : 0;
-    g.base[A] = call->operands[0].data;
+    g.base[A] = a->data;
     g.base[C] = c->data;
-    g.base[RESIDUAL] = residual->data;
-    for (int i = 0; i < MATRICES; i++) {
-        leading[i].rank--;
-        g.bf16[i] = leading[i].dtype == TN_BF16;
-    }
-    g.rows = loop_over(&leading[C]);
-    for (int i = 0; i < MATRICES; i++) loop_add(&g.rows, &leading[i]);
+    g.base[RESIDUAL] = residual ? residual->data : NULL;
+    if (!g.base[RESIDUAL]) residual = c;
+    g.bf16[A] = a->dtype == TN_BF16;
+    g.bf16[C] = c->dtype == TN_BF16;
+    g.bf16[RESIDUAL] = residual->dtype == TN_BF16;
+    const int leading = a->rank - 1;
+    loop_init(&g.rows, c, leading);
+    loop_add_axes(&g.rows, a, leading);
+    loop_add_axes(&g.rows, c, leading);
+    loop_add_axes(&g.rows, residual, residual == c ? leading : residual->rank - 1);
     loop_collapse(&g.rows);
     longest_axis_last(&g.rows);
     g.m = loop_points(&g.rows, g.rows.rank);
@@ -352,9 +359,12 @@ void TN_FN(tile_pack)(float *to, const float *b, int64_t b_k, int64_t b_n, int64
         TN_FN(tile_kernels).transpose(to, TN_PANEL, b, b_n, n, k, TN_PANEL);
         return;
     }
-    if (b_n == 1 && n == TN_PANEL) {
-        for (int64_t i = 0; i < k; i++)
-            memcpy(to + i * TN_PANEL, b + i * b_k, TN_PANEL * sizeof *to);
+    if (b_n == 1) {
+        for (int64_t i = 0; i < k; i++, to += TN_PANEL, b += b_k)
+            for (int64_t j = 0; j < TN_PANEL; j += VF_WIDTH) {
+                int64_t left = n - j < 0 ? 0 : n - j;
+                vf_store(to + j, left < VF_WIDTH ? vf_load_n(b + j, left) : vf_load(b + j));
+            }
         return;
     }
     for (int64_t i = 0; i < k; i++)

@@ -42,17 +42,35 @@ static inline int64_t tensor_extent(const TnTensor *t, int first, int last) {
     return count;
 }
 
+/* Over the first `rank` axes of a tensor. Strides mean nothing before their operand is added. */
+static inline void loop_init(Loop *l, const TnTensor *shape, int rank) {
+    l->rank = rank;
+    l->operands = 0;
+    for (int i = 0; i < rank; i++) l->dims[i] = shape->dims[i];
+}
+
 static inline Loop loop_over(const TnTensor *shape) {
-    Loop l = {.rank = shape->rank};
-    for (int i = 0; i < shape->rank; i++) l.dims[i] = shape->dims[i];
+    Loop l;
+    loop_init(&l, shape, shape->rank);
     return l;
 }
 
-static inline void loop_add(Loop *l, const TnTensor *t) {
+/* The first `rank` axes of a tensor. */
+static inline void loop_add_axes(Loop *l, const TnTensor *t, int rank) {
     int64_t *strides = l->strides[l->operands++];
-    int missing = l->rank - t->rank;
+    int missing = l->rank - rank;
     for (int i = 0; i < l->rank; i++)
         strides[i] = i < missing || t->dims[i - missing] == 1 ? 0 : t->strides[i - missing];
+}
+
+static inline void loop_add(Loop *l, const TnTensor *t) {
+    loop_add_axes(l, t, t->rank);
+}
+
+/* Operands whose strides are 0 until the caller sets them. */
+static inline void loop_add_still(Loop *l, int count) {
+    for (; count > 0; count--, l->operands++)
+        for (int i = 0; i < l->rank; i++) l->strides[l->operands][i] = 0;
 }
 
 static inline void loop_drop_axis(Loop *l, int axis) {

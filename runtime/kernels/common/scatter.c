@@ -148,7 +148,7 @@ static int64_t resolve(const TnCall *call, const Places *p, const TnTensor *inde
 static Loop update_loop(const TnCall *call, const Places *p, const TnTensor *index,
                         const TnTensor *u, const TnTensor *y) {
     Loop l = loop_over(u);
-    l.operands = 3;
+    loop_add_still(&l, 3);
     int index_axes = call->opcode == TN_OP_scatter_elements ? index->rank : index->rank - 1;
     for (int i = 0; i < u->rank; i++) l.strides[1][i] = u->strides[i];
     for (int i = 0; i < index_axes; i++) l.strides[0][i] = index->strides[i];
