@@ -339,6 +339,9 @@ int64_t state_room(const StateSet *set, const State *st, int64_t length);
 void state_copy(const tenon_plan *p, const PlanState *r, unsigned char *to, int64_t to_capacity,
                 const unsigned char *from, int64_t from_capacity, const int64_t *dims,
                 const int64_t *rows, int64_t from_batch);
+/* Sequence `from` of a state to the place of sequence `to`, or in exchange for it. */
+void state_move(const tenon_plan *p, const PlanState *r, State *st, int64_t to, int64_t from,
+                bool exchange);
 /* state_edit.c: the first record of a state, or TN_NO_ID; contents from the caller's tensor, or
  * none if it is NULL. */
 uint32_t states_find(const tenon_session *s, const char *name);

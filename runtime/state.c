@@ -131,6 +131,37 @@ void state_copy(const tenon_plan *p, const PlanState *r, unsigned char *to, int6
     }
 }
 
+static void exchange_bytes(unsigned char *a, unsigned char *b, size_t n) {
+    unsigned char kept[1024];
+    for (size_t at = 0, some; at < n; at += some) {
+        some = n - at < sizeof kept ? n - at : sizeof kept;
+        memcpy(kept, a + at, some);
+        memcpy(a + at, b + at, some);
+        memcpy(b + at, kept, some);
+    }
+}
+
+/* Memory as [outer, batch, inner] blocks, which are used up to the length if that comes behind. */
+void state_move(const tenon_plan *p, const PlanState *r, State *st, int64_t to, int64_t from,
+                bool exchange) {
+    Form f = form_of(r, tn_dtype_size((TnDType)p->buffers[r->buffer].dtype), st->dims);
+    const bool behind = f.batch_first;
+    int64_t inner = behind ? f.between : 1;
+    int64_t count = f.before * f.between * (behind ? 1 : st->capacity);
+    size_t block = f.row * (behind ? (size_t)st->capacity : 1),
+           used = f.row * (behind ? (size_t)f.length : 1);
+    for (int64_t i = 0; used && i < count; i++) {
+        if (!behind && i / f.between % st->capacity >= f.length) continue;
+        int64_t first = i / inner * f.batch * inner + i % inner;
+        unsigned char *a = st->data + (size_t)(first + to * inner) * block,
+                      *b = st->data + (size_t)(first + from * inner) * block;
+        if (exchange)
+            exchange_bytes(a, b, used);
+        else
+            memcpy(a, b, used);
+    }
+}
+
 /* Bytes of a state of these dims with room for `capacity` rows; false if they are too many. */
 static bool bytes_of(const tenon_plan *p, const PlanState *r, const int64_t *dims, int64_t capacity,
                      uint64_t *bytes) {

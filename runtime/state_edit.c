@@ -59,14 +59,47 @@ static tenon_status check_rows(const tenon_session *s, const int64_t *rows, int6
     return TENON_OK;
 }
 
-/* Whether all sequences stay where they are, as beams often do. */
-static bool all_stay(const tenon_session *s, const int64_t *rows, int64_t count) {
+#define MAX_IN_PLACE 64 /* sequences: a bit each */
+
+/* As many sequences as before find their places in the memory that there is, as beams do. */
+static bool fits_in_place(const tenon_session *s, int64_t count) {
     for (uint32_t i = 0; i < s->plan->states_count; i++)
         if (has_rows(s, i) && s->states->states[i].dims[s->plan->states[i].batch] != count)
             return false;
+    return count <= MAX_IN_PLACE;
+}
+
+static void move_sequence(tenon_session *s, int64_t to, int64_t from, bool exchange) {
+    for (uint32_t i = 0; i < s->plan->states_count; i++)
+        if (has_rows(s, i))
+            state_move(s->plan, &s->plan->states[i], &s->states->states[i], to, from, exchange);
+}
+
+/* A sequence in `waiting` that no other one there is to become; -1: they go round in circles. */
+static int64_t not_wanted(const int64_t *rows, int64_t count, uint64_t waiting) {
+    uint64_t wanted = 0;
     for (int64_t k = 0; k < count; k++)
-        if (rows[k] != k) return false;
-    return true;
+        if (waiting >> k & 1) wanted |= (uint64_t)1 << rows[k];
+    return waiting & ~wanted ? __builtin_ctzll(waiting & ~wanted) : -1;
+}
+
+/* What nobody wants any more is overwritten; along a circle each takes its place from the next. */
+static void reorder_in_place(tenon_session *s, const int64_t *rows, int64_t count) {
+    uint64_t waiting = 0;
+    for (int64_t k = 0; k < count; k++)
+        if (rows[k] != k) waiting |= (uint64_t)1 << k;
+    while (waiting) {
+        int64_t k = not_wanted(rows, count, waiting), first = k;
+        if (k >= 0) {
+            move_sequence(s, k, rows[k], false);
+        } else {
+            for (k = first = __builtin_ctzll(waiting); rows[k] != first; k = rows[k]) {
+                move_sequence(s, k, rows[k], true);
+                waiting &= ~((uint64_t)1 << k);
+            }
+        }
+        waiting &= ~((uint64_t)1 << k);
+    }
 }
 
 /* New contents are made for all states before the first is replaced. */
@@ -105,8 +138,11 @@ tenon_status tenon_session_reorder(tenon_session *session, const int64_t *rows, 
     tenon_status status = session_enter(session, true, err);
     if (status) return status;
     if (session->states) status = check_rows(session, rows, count, err);
-    if (!session->states || status || all_stay(session, rows, count))
-        return session_leave(session, true, status);
+    if (!session->states || status) return session_leave(session, true, status);
+    if (fits_in_place(session, count)) {
+        reorder_in_place(session, rows, count);
+        return session_leave(session, true, TENON_OK);
+    }
     size_t bytes = session->plan->states_count * sizeof(State);
     State *made = tn_allocate(&session->plan->alloc, bytes, _Alignof(State));
     if (!made) return session_leave(session, true, tn_error(err, TENON_E_MEMORY, "out of memory"));
