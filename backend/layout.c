@@ -1,17 +1,23 @@
 /* How constants are stored: once each, in the one form that all their readers in the module can
  * use.
  *
- * A matrix that products read is packed in panels, of pairs where all is bf16; a table that is
- * looked up by row and also multiplied (tied embeddings) is packed too, and the look-up reads the
- * panels. Everything else is stored as it is. A constant whose readers have no common form is
- * stored in both. */
+ * A matrix that products read is packed in panels, of pairs where all is bf16, of quads where all
+ * is of 8 bits; a table that is looked up by row and also multiplied (tied embeddings) is packed
+ * too, and the look-up reads the panels. Everything else is stored as it is. A constant whose
+ * readers have no common form is stored in both. */
 #include "backend/lower.h"
 
 #include <string.h>
 
 TnLayout lower_weight_layout(const Constant *w, TnDType activations) {
+    if (w->dtype == TN_I8 || w->dtype == TN_U8) return TN_LAYOUT_QUADS16;
     bool pairs = w->dtype == TN_BF16 && activations == TN_BF16;
     return pairs ? TN_LAYOUT_PAIRS16 : TN_LAYOUT_PANELS16;
+}
+
+bool lower_is_quads(const Node *n) {
+    const Value *b = n->inputs[1], *zeros = n->input_count > 3 ? n->inputs[3] : NULL;
+    return b->constant && b->type.rank == 2 && !(zeros && zeros->type.rank > 1 && !zeros->constant);
 }
 
 static void note_product(ConstantLayout *l, bool transposed, TnLayout layout) {
@@ -26,6 +32,8 @@ static void note_use(ConstantLayout *layouts, const Node *n, int i) {
     ConstantLayout *l = &layouts[c->id];
     if (n->op == OP_linear && i == 1)
         note_product(l, attr_bool(n, "tb"), lower_weight_layout(c, n->inputs[0]->type.dtype));
+    else if (n->op == OP_matmul_int && i == 1 && lower_is_quads(n))
+        note_product(l, false, TN_LAYOUT_QUADS16);
     else if (n->op == OP_gather && i == 0 && attr_int(n, "axis") == 0 && c->rank == 2 &&
              (c->dtype == TN_F32 || c->dtype == TN_F16 || c->dtype == TN_BF16))
         l->rows = true;

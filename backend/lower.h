@@ -58,10 +58,10 @@ typedef struct LValue {
 typedef struct ConstantLayout {
     /* Its uses: gemm weight, table of rows, anything else; gemm weight in several forms. */
     bool panels, rows, other, mixed;
-    bool transposed;                                  /* as gemm weight it is [n, k] */
-    TnLayout layout;                                  /* ... and this is how it is packed */
-    Stored *plain, *packed[TN_LAYOUT_PAIRS16 + 1][2]; /* packed: by layout, from [k, n] or [n, k] */
-    Stored *conv[CONV_FORMS];                         /* as weight of a convolution */
+    bool transposed;                            /* as gemm weight it is [n, k] */
+    TnLayout layout;                            /* ... and this is how it is packed */
+    Stored *plain, *packed[TN_LAYOUT_COUNT][2]; /* packed: by layout, from [k, n] or [n, k] */
+    Stored *conv[CONV_FORMS];                   /* as weight of a convolution */
 } ConstantLayout;
 
 typedef struct Lower {
@@ -90,8 +90,11 @@ typedef struct Lower {
 /* layout.c */
 ConstantLayout *layout_constants(Image *im);
 bool layout_packed_only(const ConstantLayout *l);
-/* Panels or pairs: in which layout a product takes a weight, beside activations of a type. */
+/* Panels, pairs or quads: in which layout a product takes a weight, beside activations of a type.
+ */
 TnLayout lower_weight_layout(const Constant *w, TnDType activations);
+/* Whether a matmul_int takes b in quads: a matrix with one zero point for each column. */
+bool lower_is_quads(const Node *n);
 /* [k, n] packed; several parts stand side by side along n. */
 View lower_weight(Lower *lo, TnLayout layout, int parts, const Constant *const *part,
                   bool transposed);

@@ -96,9 +96,15 @@ static View zero_points(Lower *lo, const Value *v, const View *out, int axis) {
 }
 
 void lower_matmul_int(Lower *lo, Node *n) {
-    View a = lower_operand(lo, n->inputs[0]), b = lower_operand(lo, n->inputs[1]),
-         out = lower_result(lo, n->outputs[0]);
-    View in[4] = {with_batch(lo, &a, &out), with_batch(lo, &b, &out),
+    const Constant *weight = lower_is_quads(n) ? n->inputs[1]->constant : NULL;
+    View a = lower_operand(lo, n->inputs[0]), out = lower_result(lo, n->outputs[0]), b;
+    if (weight) {
+        b = lower_weight(lo, TN_LAYOUT_QUADS16, 1, &weight, false);
+    } else {
+        b = lower_operand(lo, n->inputs[1]);
+        b = with_batch(lo, &b, &out);
+    }
+    View in[4] = {with_batch(lo, &a, &out), b,
                   zero_points(lo, n->input_count > 2 ? n->inputs[2] : NULL, &out, 1),
                   zero_points(lo, n->input_count > 3 ? n->inputs[3] : NULL, &out, 0)};
     int inputs = 4;

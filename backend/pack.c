@@ -1,5 +1,5 @@
-/* Packs constants: panels of 16 columns, of rows or of pairs of rows, for products, plain bytes for
- * the rest.
+/* Packs constants: panels of 16 columns, of rows or of pairs or quads of rows, for products, plain
+ * bytes for the rest.
  *
  * A panel is made in a buffer of its own and handed on, so packing a model needs a few hundred KiB
  * beside the mapped source. Columns of a packed matrix may come from several constants (packed
@@ -45,12 +45,14 @@ static int64_t row_at(const Source *s, int64_t k) {
     return k % channels * s->row_stride + k / channels;
 }
 
-/* Of 2 or 4 bytes: the usual sizes, inlined. */
+/* Of 1, 2 or 4 bytes: the usual sizes, inlined. */
 static inline void copy_element(unsigned char *to, const unsigned char *from, int64_t size) {
     if (size == 4)
         memcpy(to, from, 4);
-    else
+    else if (size == 2)
         memcpy(to, from, 2);
+    else
+        *to = *from;
 }
 
 /* Fills `count` columns of a panel, from column `to` on, with columns from `from` on of the source.
@@ -80,28 +82,50 @@ static void fill_columns(const Source *src, int64_t from, int64_t count, int64_t
 typedef struct PanelSink {
     PackSink *sink;
     void *user;
-    unsigned char *panel, *pairs; /* pairs: NULL, or room for the panel as pairs of rows */
+    TnLayout layout;
+    bool is_unsigned;              /* quads: of u8 */
+    unsigned char *panel, *groups; /* groups: room for the panel as pairs or quads of rows */
+    int64_t k;                     /* rows there are */
     size_t bytes;
 } PanelSink;
 
-static void give_panel(const PanelSink *p) {
+static void make_pairs(const PanelSink *p) {
     const uint16_t *from = (const uint16_t *)(const void *)p->panel;
-    uint16_t *to = (uint16_t *)(void *)p->pairs;
-    size_t elements = p->bytes / sizeof *from;
-    for (size_t i = 0; p->pairs && i < elements; i++)
+    uint16_t *to = (uint16_t *)(void *)p->groups;
+    for (size_t i = 0; i < p->bytes / sizeof *from; i++)
         to[i] =
             from[i / (2 * TN_PANEL) * (2 * TN_PANEL) + i % 2 * TN_PANEL + i % (2 * TN_PANEL) / 2];
-    p->sink(p->user, p->pairs ? p->pairs : p->panel, p->bytes);
+}
+
+static void make_quads(const PanelSink *p, int64_t columns) {
+    memset(p->groups, 0, p->bytes);
+    for (int64_t n = 0; n < columns; n++) {
+        int32_t sum = 0;
+        for (int64_t k = 0; k < p->k; k++) {
+            uint8_t x = p->panel[k * TN_PANEL + n] ^ (p->is_unsigned ? 0x80 : 0);
+            p->groups[k / 4 * 4 * TN_PANEL + n * 4 + k % 4] = x;
+            sum += (int8_t)x;
+        }
+        memcpy(p->groups + p->bytes - 4 * TN_PANEL + n * 4, &sum, sizeof sum);
+    }
+}
+
+/* Of which `columns` are in use. */
+static void give_panel(const PanelSink *p, int64_t columns) {
+    if (p->layout == TN_LAYOUT_PAIRS16) make_pairs(p);
+    if (p->layout == TN_LAYOUT_QUADS16) make_quads(p, columns);
+    p->sink(p->user, p->layout == TN_LAYOUT_PANELS16 ? p->panel : p->groups, p->bytes);
     memset(p->panel, 0, p->bytes);
 }
 
 static void pack_panels(Image *im, const Stored *s, PackSink *sink, void *user) {
     Source src = source_of(s, 0);
-    bool pairs = s->layout == TN_LAYOUT_PAIRS16;
-    int64_t k = pairs ? tn_pairs_rows(src.k) : src.k, used = 0;
-    PanelSink out = {sink, user, NULL, NULL, (size_t)(k * TN_PANEL * src.size)};
+    int64_t rows = tn_packed_rows(s->layout, src.k), used = 0;
+    PanelSink out = {.sink = sink, .user = user, .layout = s->layout, .k = src.k};
+    out.is_unsigned = s->part[0]->dtype == TN_U8;
+    out.bytes = (size_t)(rows * TN_PANEL * src.size);
     out.panel = arena_alloc(&im->cx->arena, out.bytes + 1);
-    if (pairs) out.pairs = arena_alloc(&im->cx->arena, out.bytes + 1);
+    if (s->layout != TN_LAYOUT_PANELS16) out.groups = arena_alloc(&im->cx->arena, out.bytes + 1);
     memset(out.panel, 0, out.bytes);
     int64_t parts = s->form == CONV_PLACES ? s->part[0]->dims[0] : s->parts;
     for (int64_t part = 0; part < parts; part++) {
@@ -112,11 +136,11 @@ static void pack_panels(Image *im, const Stored *s, PackSink *sink, void *user) 
             from += count;
             used += count;
             if (used < TN_PANEL) continue;
-            give_panel(&out);
+            give_panel(&out, TN_PANEL);
             used = 0;
         }
     }
-    if (used) give_panel(&out);
+    if (used) give_panel(&out, used);
 }
 
 /* The weight of a convolution as a plain matrix. */

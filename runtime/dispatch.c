@@ -75,10 +75,10 @@ static const TnKernel avx512_kernels[TN_OP_COUNT] = {
 #undef INSTR
 };
 static const TnKernel *const tables[TN_ISA_COUNT] = {scalar_kernels, avx2_kernels, avx512_kernels,
-                                                     avx512_kernels};
+                                                     avx512_kernels, avx512_kernels};
 #else
 static const TnKernel *const tables[TN_ISA_COUNT] = {scalar_kernels, scalar_kernels, scalar_kernels,
-                                                     scalar_kernels};
+                                                     scalar_kernels, scalar_kernels};
 #endif
 
 const TnKernel *tn_kernel(TnIsa isa, int opcode) {

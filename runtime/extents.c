@@ -49,11 +49,24 @@ bool extent_matmul(const TnCall *c, char *why, size_t why_size) {
     return loops_ok(&w, (int64_t[]){product(a, 0, r - 1), a->dims[r - 1], b->dims[r - 1]}, 3);
 }
 
+/* a[.., m, k] and c[.., m, n] beside a packed b[k, n]. */
+static bool fits_packed(const TnCall *c, const Why *w) {
+    const TnTensor *a = input(c, 0), *b = input(c, 1), *y = output(c, 0);
+    int last = y->rank - 1;
+    if (last < 1 || a->rank != y->rank) return misfit_pair(w, "ranks of a and c", a, y);
+    for (int i = 0; i < last; i++)
+        if (a->dims[i] != y->dims[i]) return misfit_pair(w, "rows of a and c", a, y);
+    if (a->dims[last] != b->dims[0]) return misfit_pair(w, "inner dims of a and b", a, b);
+    if (y->dims[last] != b->dims[1]) return misfit_pair(w, "columns of b and c", b, y);
+    return loops_ok(w, (int64_t[]){product(a, 0, last), b->dims[0], b->dims[1]}, 3);
+}
+
 bool extent_matmul_int(const TnCall *c, char *why, size_t why_size) {
     Why w = {why, why_size};
     const TnTensor *zeros[] = {input(c, 2), input(c, 3)}, *y = output(c, 0);
     int r = y->rank;
-    if (!extent_matmul(c, why, why_size)) return false;
+    bool packed = input(c, 1)->layout != TN_LAYOUT_STRIDED;
+    if (packed ? !fits_packed(c, &w) : !extent_matmul(c, why, why_size)) return false;
     for (int k = 0; k < 2; k++) {
         if (!zeros[k]) continue;
         if (zeros[k]->rank != r) return misfit_pair(&w, "ranks of zero points and c", zeros[k], y);
@@ -61,6 +74,9 @@ bool extent_matmul_int(const TnCall *c, char *why, size_t why_size) {
             if (zeros[k]->dims[i] != (i == r - 1 - k ? 1 : y->dims[i]))
                 return misfit_pair(&w, "zero points and c", zeros[k], y);
     }
+    for (int i = 0; packed && zeros[1] && i < r - 2; i++)
+        if (zeros[1]->strides[i] && zeros[1]->dims[i] > 1)
+            return misfit(&w, "packed columns with several zero points each");
     return true;
 }
 

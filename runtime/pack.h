@@ -15,7 +15,14 @@
  *     element (k, n)  at  ((n / 16) * ceil(K / 2) + k / 2) * 32 + (n % 16) * 2 + k % 2
  *
  * Beyond K and N are zeros. A panel is ceil(K / 2) 64-byte rows, in each of which column n has the
- * elements of two neighbouring k side by side. */
+ * elements of two neighbouring k side by side.
+ *
+ * TN_LAYOUT_QUADS16 holds B of i8, or of u8 less 128, as panels of quads of rows, for instructions
+ * that add four products of 8 bits to an integer:
+ *
+ *     element (k, n)  at  ((n / 16) * (ceil(K / 4) + 1) + k / 4) * 64 + (n % 16) * 4 + k % 4
+ *
+ * with zeros beyond K and N. Behind the quads of a panel are the sums of its columns, 16 i32. */
 #ifndef TENON_RUNTIME_PACK_H
 #define TENON_RUNTIME_PACK_H
 
@@ -26,6 +33,8 @@ typedef enum TnLayout {
     TN_LAYOUT_STRIDED = 0,  /* plain elements under the view's strides */
     TN_LAYOUT_PANELS16 = 1, /* view dims are [K, N] */
     TN_LAYOUT_PAIRS16 = 2,  /* the same, bf16 */
+    TN_LAYOUT_QUADS16 = 5,  /* the same, i8 and u8 */
+    TN_LAYOUT_COUNT
 } TnLayout;
 
 #define TN_PANEL 16
@@ -60,9 +69,16 @@ static inline int64_t tn_pairs_index(int64_t big_k, int64_t k, int64_t n) {
     return (n / TN_PANEL * tn_pairs_rows(big_k) + k - k % 2) * TN_PANEL + n % TN_PANEL * 2 + k % 2;
 }
 
+/* Rows of quads, the last of which is the sums. */
+static inline int64_t tn_quads_rows(int64_t k) {
+    return (k + 3) / 4 * 4 + 4;
+}
+
 /* Rows that a matrix of K rows has in a layout of matrices, and its elements. */
 static inline int64_t tn_packed_rows(TnLayout layout, int64_t k) {
-    return layout == TN_LAYOUT_PAIRS16 ? tn_pairs_rows(k) : k;
+    return layout == TN_LAYOUT_PAIRS16   ? tn_pairs_rows(k)
+           : layout == TN_LAYOUT_QUADS16 ? tn_quads_rows(k)
+                                         : k;
 }
 
 static inline int64_t tn_packed_elements(TnLayout layout, int64_t k, int64_t n) {

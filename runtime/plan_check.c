@@ -114,8 +114,10 @@ bool plan_constant_elements(const PlanConstant *c, int64_t *elements) {
             bound > TN_MAX_ELEMENTS)
             return false;
     if (c->layout == TN_LAYOUT_STRIDED) return tn_product(c->dims, c->rank, elements);
-    if (c->rank != 2 || (c->layout != TN_LAYOUT_PANELS16 &&
-                         (c->layout != TN_LAYOUT_PAIRS16 || c->dtype != TN_BF16)))
+    bool bytes = c->dtype == TN_I8 || c->dtype == TN_U8;
+    if (c->rank != 2 || !(c->layout == TN_LAYOUT_PANELS16 ||
+                          (c->layout == TN_LAYOUT_PAIRS16 && c->dtype == TN_BF16) ||
+                          (c->layout == TN_LAYOUT_QUADS16 && bytes)))
         return false;
     *elements = tn_packed_elements((TnLayout)c->layout, c->dims[0], c->dims[1]);
     return true;

@@ -27,7 +27,7 @@
  *   q  i8 or u8             w  i32
  *   D  f32 or f64           W  any type of the width of T
  *   h  f32 or bf16          V  as F, or as P
- *   H  f32 or bf16
+ *   H  f32 or bf16          Q  as q, or in quads
  *
  * D, F, H, N, R, T and V stand for one type wherever they occur in a rule. */
 static const char *const type_rules[TN_OP_COUNT] = {
@@ -58,7 +58,7 @@ static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_scatter_nd] = "TiT>T",
     [TN_OP_scatter_elements] = "TiT>T",
     [TN_OP_topk] = "T>Tl",
-    [TN_OP_matmul_int] = "qqqq>w",
+    [TN_OP_matmul_int] = "qQqq>w",
     [TN_OP_grid_sample] = "Tf>T",
     [TN_OP_deformable_attention] = "fff>f",
     [TN_OP_roi_align] = "ffi>f",
@@ -85,6 +85,8 @@ static bool type_fits(const PlanView *v, char letter, uint8_t *same) {
     bool panels = v->layout != TN_LAYOUT_STRIDED;
     bool packed_type = v->dtype == TN_F32 || v->dtype == TN_F16 || v->dtype == TN_BF16;
     bool either = letter == 'R' || letter == 'V';
+    if (letter == 'Q' && (!panels || v->layout == TN_LAYOUT_QUADS16))
+        return v->dtype == TN_I8 || v->dtype == TN_U8;
     if (panels != (letter == 'P') && !(panels && either && packed_type)) return false;
     if (panels && letter == 'V') /* the sums are of f32 */
         return *same == TN_F32 && v->layout == TN_LAYOUT_PANELS16;

@@ -140,7 +140,8 @@ typedef enum tenon_isa {
     TENON_ISA_SCALAR = 1,
     TENON_ISA_AVX2 = 2,
     TENON_ISA_AVX512 = 3,
-    TENON_ISA_AVX512_BF16 = 4 /* and its products of bf16 */
+    TENON_ISA_AVX512_VNNI = 4, /* and its products of 8 bits */
+    TENON_ISA_AVX512_BF16 = 5  /* and its products of bf16 */
 } tenon_isa;
 
 typedef struct tenon_plan_options {

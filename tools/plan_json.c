@@ -53,7 +53,10 @@ static void add_symbols(const tenon_plan *p, TextBuffer *t) {
 
 static void add_constant(const tenon_plan *p, uint32_t id, TextBuffer *t) {
     const PlanConstant *c = &p->constants[id];
-    static const char *const layouts[] = {"strided", "panels16", "pairs16"};
+    static const char *const layouts[] = {[TN_LAYOUT_STRIDED] = "strided",
+                                          [TN_LAYOUT_PANELS16] = "panels16",
+                                          [TN_LAYOUT_PAIRS16] = "pairs16",
+                                          [TN_LAYOUT_QUADS16] = "quads16"};
     int64_t elements;
     text_add(t, "{");
     text_member_int(t, "id", id);

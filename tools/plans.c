@@ -15,19 +15,15 @@ double tool_now_ms(void) {
 static tenon_isa wanted_isa(Tool *t) {
     const char *name = getenv("TENON_ISA");
     if (!name || !*name) return TENON_ISA_AUTO;
-    if (!strcmp(name, "scalar")) return TENON_ISA_SCALAR;
-    if (!strcmp(name, "avx2")) return TENON_ISA_AVX2;
-    if (!strcmp(name, "avx512")) return TENON_ISA_AVX512;
-    if (!strcmp(name, "avx512_bf16")) return TENON_ISA_AVX512_BF16;
+    TnIsa isa;
+    if (tn_isa_parse(name, &isa)) return (tenon_isa)(TENON_ISA_SCALAR + (int)isa);
     tn_fail(&t->cx, TN_E_ARGUMENT,
-            "TENON_ISA is '%s'; scalar, avx2, avx512 or avx512_bf16 is wanted", name);
+            "TENON_ISA is '%s'; scalar, avx2, avx512, avx512_vnni or avx512_bf16 is wanted", name);
 }
 
 const char *tool_isa_name(Tool *t) {
-    static const char *const names[] = {"auto", "scalar", "avx2", "avx512", "avx512_bf16"};
     tenon_isa isa = wanted_isa(t);
-    if (isa != TENON_ISA_AUTO) return names[isa];
-    return tn_isa_name(tn_cpu_isa());
+    return tn_isa_name(isa == TENON_ISA_AUTO ? tn_cpu_isa() : (TnIsa)(isa - TENON_ISA_SCALAR));
 }
 
 static void close_run(void *run) {

@@ -14,7 +14,8 @@
 #include <cpuid.h>
 #endif
 
-static const char *const isa_names[TN_ISA_COUNT] = {"scalar", "avx2", "avx512", "avx512_bf16"};
+static const char *const isa_names[TN_ISA_COUNT] = {"scalar", "avx2", "avx512", "avx512_vnni",
+                                                    "avx512_bf16"};
 
 #if defined(__x86_64__)
 static uint32_t saved_state(void) {
@@ -35,9 +36,10 @@ TnIsa tn_cpu_isa(void) {
     if ((state & 0x06) != 0x06 || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return TN_ISA_SCALAR;
     if ((b & (avx2 | bmi2)) != (avx2 | bmi2)) return TN_ISA_SCALAR;
     if ((state & 0xe0) != 0xe0 || (b & avx512f_dq_bw_vl) != avx512f_dq_bw_vl) return TN_ISA_AVX2;
-    const unsigned avx512_bf16 = 1u << 5;
+    const unsigned avx512_vnni = 1u << 11, avx512_bf16 = 1u << 5;
+    if (!(c & avx512_vnni)) return TN_ISA_AVX512;
     bool bf16 = __get_cpuid_count(7, 1, &a, &b, &c, &d) && a & avx512_bf16;
-    return bf16 ? TN_ISA_AVX512_BF16 : TN_ISA_AVX512;
+    return bf16 ? TN_ISA_AVX512_BF16 : TN_ISA_AVX512_VNNI;
 }
 #else
 TnIsa tn_cpu_isa(void) {

@@ -7,15 +7,40 @@
 #include "runtime/kernels/simd_half.h"
 #include "runtime/kernels/small_float.h"
 
-/* The stride-1 loop is apart so that it vectorises. */
-#define MOVE(target, source, formula)                                                       \
-    {                                                                                       \
-        if (stride == 1)                                                                    \
-            for (int64_t i = 0, at = 0; i < n; i++, at++) target = formula(source);         \
-        else                                                                                \
-            for (int64_t i = 0, at = 0; i < n; i++, at += stride) target = formula(source); \
-    }                                                                                       \
+#define MOVE(target, source, formula)                                                   \
+    {                                                                                   \
+        for (int64_t i = 0, at = 0; i < n; i++, at += stride) target = formula(source); \
+    }                                                                                   \
     break
+
+/* to[i] = formula(from[i]) for i < n, in runs of a fixed length: those become vectors. */
+enum { RUN = 16 };
+#define BY_RUNS(to, from, formula)                                    \
+    for (int64_t i = 0; i < n; i += RUN, from += RUN, to += RUN) {    \
+        if (n - i >= RUN)                                             \
+            for (int j = 0; j < RUN; j++) to[j] = formula(from[j]);   \
+        else                                                          \
+            for (int j = 0; j < n - i; j++) to[j] = formula(from[j]); \
+    }
+
+/* The same as LOAD and STORE for the usual integers. */
+#define LOAD_INTS(stored)                              \
+    {                                                  \
+        if (stride != 1) LOAD(int64_t, stored, PLAIN); \
+        const stored *restrict from = data;            \
+        int64_t *restrict to = y;                      \
+        BY_RUNS(to, from, PLAIN)                       \
+        break;                                         \
+    }
+
+#define STORE_INTS(stored)                                 \
+    {                                                      \
+        if (stride != 1) STORE(int64_t, stored, (stored)); \
+        const int64_t *restrict from = x;                  \
+        stored *restrict to = data;                        \
+        BY_RUNS(to, from, (stored))                        \
+        break;                                             \
+    }
 
 #define LOAD(type, stored, formula) \
     {                               \
@@ -84,10 +109,10 @@ void TN_FN(map_load)(void *y, const void *data, TnDType t, int64_t stride, int64
     case TN_F16: LOAD(float, uint16_t, float_of_f16)
     case TN_BF16: LOAD(float, uint16_t, float_of_bf16)
     case TN_F64: LOAD(double, double, PLAIN)
-    case TN_I8: LOAD(int64_t, int8_t, PLAIN)
+    case TN_I8: LOAD_INTS(int8_t)
     case TN_I16: LOAD(int64_t, int16_t, PLAIN)
-    case TN_I32: LOAD(int64_t, int32_t, PLAIN)
-    case TN_U8: LOAD(int64_t, uint8_t, PLAIN)
+    case TN_I32: LOAD_INTS(int32_t)
+    case TN_U8: LOAD_INTS(uint8_t)
     case TN_U16: LOAD(int64_t, uint16_t, PLAIN)
     case TN_U32: LOAD(int64_t, uint32_t, PLAIN)
     case TN_BOOL: LOAD(int64_t, uint8_t, TRUTH)
@@ -118,11 +143,11 @@ void TN_FN(map_store)(void *data, TnDType t, int64_t stride, const void *x, int6
     case TN_U4:
     case TN_I2:
     case TN_U2:
-    case TN_BOOL: STORE(int64_t, uint8_t, (uint8_t))
+    case TN_BOOL: STORE_INTS(uint8_t)
     case TN_I16:
     case TN_U16: STORE(int64_t, uint16_t, (uint16_t))
     case TN_I32:
-    case TN_U32: STORE(int64_t, uint32_t, (uint32_t))
+    case TN_U32: STORE_INTS(uint32_t)
     case SMALL_FLOATS: tn_small_store(data, t, stride, x, n); break;
     default: STORE(int64_t, int64_t, PLAIN)
     }
@@ -224,7 +249,6 @@ static double sticky_double(int64_t v, TnDType from) {
 CONVERT(float_of_double, float, double, x[i])
 CONVERT(odd_of_double, float, double, odd_float(x[i]))
 CONVERT(double_of_float, double, float, x[i])
-CONVERT(float_of_int, float, int64_t, x[i])
 CONVERT(float_of_u64, float, uint64_t, x[i])
 CONVERT(double_of_int, double, int64_t, x[i])
 CONVERT(double_of_u64, double, uint64_t, x[i])
@@ -233,10 +257,29 @@ CONVERT(bool_of_double, int64_t, double, x[i] != 0)
 CONVERT(u64_of_float, int64_t, float, u64_of_real(x[i]))
 CONVERT(u64_of_double, int64_t, double, u64_of_real(x[i]))
 
+/* Ranges within 24 bits have ends that are floats. */
+static int64_t small_int_of_float(int64_t *y, const float *x, const Range *r, int64_t n) {
+    const vf low = vf_set1((float)r->low), high = vf_set1((float)r->high);
+    int64_t i = 0;
+    for (; i + VF_WIDTH <= n; i += VF_WIDTH) {
+        float inside[VF_WIDTH];
+        vf v = vf_load(x + i);
+        vf_store(inside, vf_select(vf_eq(v, v), vf_max(low, vf_min(high, v)), vf_zero()));
+        for (int j = 0; j < VF_WIDTH; j++) y[i + j] = (int32_t)inside[j];
+    }
+    return i;
+}
+
 static void int_of_float(void *out, const float *x, TnDType t, int64_t n) {
     Range r = range_of(t);
-    int64_t *y = out;
-    for (int64_t i = 0; i < n; i++) y[i] = int_of_real(x[i], &r);
+    int64_t *y = out, i = r.high < 0x1p24 ? small_int_of_float(y, x, &r, n) : 0;
+    for (; i < n; i++) y[i] = int_of_real(x[i], &r);
+}
+
+static void float_of_int(void *out, const void *in, int64_t n) {
+    const int64_t *restrict x = in;
+    float *restrict y = out;
+    BY_RUNS(y, x, (float))
 }
 
 static void int_of_double(void *out, const double *x, TnDType t, int64_t n) {

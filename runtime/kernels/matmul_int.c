@@ -1,6 +1,6 @@
 /* matmul_int: c[.., m, n] = sum over k of (a[.., m, k] - za[.., m]) (b[.., k, n] - zb[.., n]), a
  * and b of 8 bits, c i32. Any strides; the sums are exact (modulo 2^32) and so the same on every
- * ISA.
+ * ISA. A constant b is left to matmul_quads.c.
  *
  * Differences fit 16 bits and a sum of two products fits 32, so the inner step multiplies pairs of
  * neighbours along k and adds the two products: one instruction without saturation (pmaddwd). For
@@ -10,8 +10,8 @@
  *     packed a: [rows][DEPTH / 2][2]     packed b: [DEPTH / 2][PANEL][2]
  *
  *     task = (batch entry) x (block of ROWS rows) x (group of GROUP panels) */
-#include "runtime/kernels/family.h"
 #include "runtime/kernels/loop.h"
+#include "runtime/kernels/matmul_quads.h"
 #include "runtime/kernels/simd.h"
 
 TN_FAMILY(matmul_int);
@@ -77,7 +77,15 @@ static Product product_of(const TnCall *call) {
     return p;
 }
 
+static bool is_packed(const TnCall *call) {
+    return call->operands[B].layout == TN_LAYOUT_QUADS16;
+}
+
 void TN_FN(matmul_int_plan)(TnCall *call) {
+    if (is_packed(call)) {
+        TN_FN(matmul_quads_plan)(call);
+        return;
+    }
     Product p = product_of(call);
     int64_t entries = loop_points(&p.entries, p.entries.rank);
     call->tile[0] = TN_CEIL_DIV(p.m, ROWS);
@@ -195,6 +203,10 @@ static void run_panel(const Product *p, const int16_t *a, const int16_t *b, int3
 }
 
 void TN_FN(matmul_int_run)(const TnCall *call, int64_t task, void *scratch) {
+    if (is_packed(call)) {
+        TN_FN(matmul_quads_run)(call, task, scratch);
+        return;
+    }
     Product p = product_of(call);
     int64_t groups = call->tile[1], row = task / groups % call->tile[0] * ROWS;
     int64_t first = task % groups * GROUP * PANEL, last = first + GROUP * PANEL;

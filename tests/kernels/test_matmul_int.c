@@ -1,12 +1,13 @@
 /* matmul_int on every ISA against sums in 64 bits: both types on either side with all their
  * extremes, sizes around tile and block edges, transposed and broadcast operands, zero points of
- * every form. */
-#include "tests/kernels/kernel_call.h"
+ * every form, and b as a constant in quads. */
+#include "tests/kernels/panels.h"
 
 typedef struct Case {
     int64_t batch, m, n, k;
     TnDType a, b;
     bool transposed, shared_b, zeros;
+    bool quads; /* b: with shared_b only */
 } Case;
 
 static int value(const TnTensor *t, int64_t at) {
@@ -31,6 +32,26 @@ static TnTensor bytes_of(int64_t batch, int64_t rows, int64_t columns, TnDType t
     return y;
 }
 
+/* The first matrix of b as pack.h lays it out. */
+static TnTensor quads_of(const TnTensor *b, int64_t k, int64_t n) {
+    int64_t rows = tn_quads_rows(k), sums = 4 * TN_CEIL_DIV(k, 4), dims[] = {k, n};
+    int8_t *to = calloc((size_t)tn_packed_elements(TN_LAYOUT_QUADS16, k, n) + 1, 1);
+    assert_non_null(to);
+    for (int64_t j = 0; j < n; j++) {
+        int8_t *panel = to + j / TN_PANEL * rows * TN_PANEL;
+        int32_t sum = 0;
+        for (int64_t i = 0; i < k; i++) {
+            int x = value(b, i * b->strides[1] + j * b->strides[2]) - (b->dtype == TN_U8 ? 128 : 0);
+            panel[i / 4 * 4 * TN_PANEL + j % TN_PANEL * 4 + i % 4] = (int8_t)x;
+            sum += x;
+        }
+        memcpy(panel + sums * TN_PANEL + j % TN_PANEL * 4, &sum, sizeof sum);
+    }
+    TnTensor y = dense(to, (TnDType)b->dtype, 2, dims);
+    y.layout = TN_LAYOUT_QUADS16;
+    return y;
+}
+
 static void check(TnIsa isa, const Case *s) {
     int64_t b_batch = s->shared_b ? 1 : s->batch, c_dims[] = {s->batch, s->m, s->n};
     int32_t *c = malloc((size_t)(s->batch * s->m * s->n + 1) * sizeof *c);
@@ -44,7 +65,9 @@ static void check(TnIsa isa, const Case *s) {
     }
     TnTensor operands[5] = {t[0], t[1], t[s->zeros ? 2 : 4], t[3], t[4]};
     ParamsNone none = {0};
+    if (s->quads) operands[1] = quads_of(&t[1], s->k, s->n);
     call_kernel(isa, OP_matmul_int, &none, operands, s->zeros ? 4 : 2, 1, NULL, 0);
+    if (s->quads) free(operands[1].data);
     for (int64_t at = 0; at < s->batch * s->m * s->n; at++) {
         int64_t e = at / (s->m * s->n), i = at / s->n % s->m, j = at % s->n, sum = 0;
         for (int64_t k = 0; k < s->k; k++) {
@@ -68,14 +91,15 @@ static void sizes(void **state) {
                                        {8, 64, 512},  {0, 3, 3}};
     FOR_EACH_ISA(isa)
     for (size_t i = 0; i < sizeof edges / sizeof *edges; i++)
-        for (int form = 0; form < 16; form++) {
+        for (int form = 0; form < 32; form++) {
             Case s = {
                 .batch = 1 + (form & 1), .m = edges[i][0], .n = edges[i][1], .k = edges[i][2]};
             s.a = form & 2 ? TN_I8 : TN_U8;
             s.b = form & 4 ? TN_I8 : TN_U8;
             s.transposed = form & 8;
             s.zeros = form % 3 != 0;
-            s.shared_b = form & 1;
+            s.quads = form & 16;
+            s.shared_b = form & 1 || s.quads;
             check(isa, &s);
         }
 }
@@ -96,6 +120,12 @@ static void extremes(void **state) {
             ParamsNone none = {0};
             call_kernel(isa, OP_matmul_int, &none, t, 2, 1, NULL, 0);
             assert_int_equal(c, K * 255 * (sign ? -128 : 127));
+            int64_t matrix[] = {1, K, 1};
+            TnTensor whole = dense(b, TN_I8, 3, matrix), quads = quads_of(&whole, K, 1);
+            t[1] = quads;
+            call_kernel(isa, OP_matmul_int, &none, t, 2, 1, NULL, 0);
+            assert_int_equal(c, K * 255 * (sign ? -128 : 127));
+            free(quads.data);
         }
     }
 }

@@ -171,6 +171,18 @@ static inline uint32_t pb_output(PlanBuilder *b, const char *name, TnDType dtype
     return view;
 }
 
+/* A constant whose bytes are those at `data`, as its layout has them; returns a view of it. */
+static inline uint32_t pb_stored(PlanBuilder *b, PlanConstant c, const void *data) {
+    uint32_t exprs[TN_MAX_RANK], strides[TN_MAX_RANK], elements;
+    TnDType t = (TnDType)c.dtype;
+    for (int i = 0; i < c.rank; i++) exprs[i] = pb_const(b, c.dims[i]);
+    c.offset = pb_append(&b->section[TN_SECTION_WEIGHTS], data, (size_t)c.bytes, TN_PLAN_ALIGN);
+    uint32_t buffer = pb_buffer(b, TN_BUFFER_CONSTANT,
+                                pb_record(b, TN_SECTION_CONSTANTS, &c, sizeof c), TN_NO_ID, t);
+    pb_strides(b, c.rank, exprs, strides, &elements);
+    return pb_view(b, buffer, t, (TnLayout)c.layout, c.rank, exprs, strides, pb_const(b, 0));
+}
+
 /* A constant of row-major f32 data, stored in the layout; returns a view of it. */
 static inline uint32_t pb_constant(PlanBuilder *b, const char *name, TnLayout layout, int rank,
                                    const int64_t *dims, const float *data) {
@@ -178,12 +190,10 @@ static inline uint32_t pb_constant(PlanBuilder *b, const char *name, TnLayout la
                       .dtype = TN_F32,
                       .layout = (uint8_t)layout,
                       .rank = (uint8_t)rank};
-    uint32_t exprs[TN_MAX_RANK], strides[TN_MAX_RANK], elements;
     int64_t count = 1;
     for (int i = 0; i < rank; i++) {
         c.dims[i] = dims[i];
         count *= dims[i];
-        exprs[i] = pb_const(b, dims[i]);
     }
     int64_t stored = layout == TN_LAYOUT_PANELS16 ? tn_panels_elements(dims[0], dims[1]) : count;
     float *packed = calloc((size_t)stored + 1, sizeof *packed);
@@ -191,12 +201,9 @@ static inline uint32_t pb_constant(PlanBuilder *b, const char *name, TnLayout la
         packed[layout == TN_LAYOUT_PANELS16 ? tn_panels_index(dims[0], i / dims[1], i % dims[1])
                                             : i] = data[i];
     c.bytes = (uint64_t)stored * sizeof *packed;
-    c.offset = pb_append(&b->section[TN_SECTION_WEIGHTS], packed, (size_t)c.bytes, TN_PLAN_ALIGN);
+    uint32_t view = pb_stored(b, c, packed);
     free(packed);
-    uint32_t buffer = pb_buffer(b, TN_BUFFER_CONSTANT,
-                                pb_record(b, TN_SECTION_CONSTANTS, &c, sizeof c), TN_NO_ID, TN_F32);
-    pb_strides(b, rank, exprs, strides, &elements);
-    return pb_view(b, buffer, TN_F32, layout, rank, exprs, strides, pb_const(b, 0));
+    return view;
 }
 
 static inline void pb_instruction(PlanBuilder *b, TnOpcode opcode, int inputs, const uint32_t *in,

@@ -90,6 +90,16 @@ static inline unsigned char *select_plan(size_t *size) {
         select_view(&s, bytes, TN_I8, 2, (uint32_t[]){k[4], s.n}, (uint32_t[]){k[1], k[4]});
     uint32_t product = pb_output(b, "product", TN_I32, 2, (uint32_t[]){s.n, s.n});
     select_one(&s, TN_OP_matmul_int, 2, (uint32_t[]){bytes, swapped}, 1, &product, NULL, 0);
+    const int8_t quads[8 * TN_PANEL] = {1, 2, 3, 4}; /* 4 x 3 */
+    PlanConstant weight = {.name = pb_string(b, "quads"),
+                           .dtype = TN_I8,
+                           .layout = TN_LAYOUT_QUADS16,
+                           .rank = 2,
+                           .dims = {4, 3},
+                           .bytes = sizeof quads};
+    product = pb_output(b, "packed", TN_I32, 2, (uint32_t[]){s.n, k[3]});
+    select_one(&s, TN_OP_matmul_int, 2, (uint32_t[]){bytes, pb_stored(b, weight, quads)}, 1,
+               &product, NULL, 0);
     pb_end(b);
     return pb_finish(b, size);
 }

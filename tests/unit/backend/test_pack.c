@@ -83,9 +83,42 @@ static void convolutions(void **state) {
         expect_packed(im, image_conv_weight(im, layout, w, 0), layout, TAPS * CHANNELS, O);
 }
 
+/* Quads have what is less than i8's middle by 128, and behind each panel the sums of columns. */
+static void quads(void **state) {
+    (void)state;
+    GUARD();
+    Image *im = image_new(fx.m);
+    enum { K = 5, N = 18, ROWS = 12 };
+    for (TnDType t = TN_I8; t <= TN_U8; t += TN_U8 - TN_I8) {
+        Bytes bytes = {.size = 0};
+        uint8_t *data = arena_array(&fx.cx.arena, K * N, 1);
+        for (int i = 0; i < K * N; i++) data[i] = (uint8_t)(i * 37);
+        const Constant *w = ir_constant_new(fx.m, "", t, 2, (int64_t[]){K, N}, data);
+        pack_constant(im, image_constant(im, TN_LAYOUT_QUADS16, false, 1, &w), append, &bytes);
+        assert_int_equal(bytes.size, tn_packed_elements(TN_LAYOUT_QUADS16, K, N));
+        assert_int_equal(bytes.size, 2 * ROWS * TN_PANEL);
+        int found = 0;
+        for (int n = 0; n < N; n++) {
+            const unsigned char *panel = bytes.data + n / TN_PANEL * ROWS * TN_PANEL;
+            int32_t sum, expected = 0;
+            for (int k = 0; k < K; k++) {
+                int x = t == TN_U8 ? data[k * N + n] - 128 : (int8_t)data[k * N + n];
+                assert_int_equal((int8_t)panel[k / 4 * 64 + n % 16 * 4 + k % 4], x);
+                expected += x;
+                found += x != 0;
+            }
+            memcpy(&sum, panel + 2 * 64 + n % 16 * 4, sizeof sum);
+            assert_int_equal(sum, expected);
+        }
+        for (size_t i = 0; i < bytes.size; i++) found -= i / 64 % 3 < 2 && bytes.data[i] != 0;
+        assert_int_equal(found, 0); /* all else is zero */
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(matrices, fixture_setup, fixture_teardown),
-        cmocka_unit_test_setup_teardown(convolutions, fixture_setup, fixture_teardown)};
+        cmocka_unit_test_setup_teardown(convolutions, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(quads, fixture_setup, fixture_teardown)};
     return cmocka_run_group_tests_name("packing", tests, NULL, NULL);
 }

@@ -1,0 +1,135 @@
+/* The tiles of matmul_quads.h. Sums wrap modulo 2^32, in whatever order they are taken. */
+#include "runtime/kernels/matmul_quads.h"
+
+#include <string.h>
+#include "runtime/kernels/gemm.h"
+#include "runtime/kernels/simd.h"
+
+static inline uint32_t quad_at(const uint8_t *a, uint32_t flip) {
+    uint32_t quad;
+    memcpy(&quad, a, sizeof quad);
+    return quad ^ flip;
+}
+
+void TN_FN(quads_end)(int32_t *y, int64_t columns, uint32_t za, const uint32_t *sum, uint32_t rest,
+                      const uint32_t *zero) {
+    for (int64_t j = 0; j < columns; j += TN_PANEL) /* of a fixed length: it becomes vectors */
+        for (int64_t i = j; i < j + TN_PANEL; i++)
+            y[i] = (int32_t)((uint32_t)y[i] - za * sum[i] + rest * zero[i]);
+}
+
+#if defined(TN_ISA_scalar)
+static void tile_1(QuadsTile *t) {
+    uint32_t sum[TN_PANEL] = {0};
+    for (int64_t k = 0; k < t->quads; k++) {
+        uint32_t quad = quad_at(t->a + 4 * k, t->flip);
+        const int8_t *b = t->b + k * 4 * TN_PANEL;
+        uint8_t x[4];
+        memcpy(x, &quad, sizeof x);
+        for (int j = 0; j < TN_PANEL; j++)
+            for (int i = 0; i < 4; i++) sum[j] += (uint32_t)(x[i] * b[4 * j + i]);
+    }
+    memcpy(t->y, sum, sizeof sum);
+}
+
+const QuadsKernels *TN_FN(quads_kernels)(TnIsa isa) {
+    static const QuadsKernels kernels = {1, {[1] = tile_1}};
+    (void)isa;
+    return &kernels;
+}
+#else
+
+/* Widened to 16 bits, two products at a time fit 32 without saturation: columns 4 j .. 4 j + 3 of a
+ * panel are a register of 4 numbers each, and give two sums each, which are added at the end. */
+ALWAYS_INLINE void tile_by_pairs(QuadsTile *t, int rows) {
+    __m256i sum[2][4];
+    UNROLL for (int i = 0; i < rows; i++) {
+        UNROLL for (int j = 0; j < 4; j++) sum[i][j] = _mm256_setzero_si256();
+    }
+    const int8_t *b = t->b;
+    for (int64_t k = 0; k < t->quads; k++, b += 4 * TN_PANEL) {
+        __m256i column[4];
+        UNROLL for (int j = 0; j < 4; j++) {
+            column[j] = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(b + 16 * j)));
+        }
+        _mm_prefetch((const char *)b + 2048, _MM_HINT_T0);
+        UNROLL for (int i = 0; i < rows; i++) {
+            int quad = (int)quad_at(t->a + i * t->a_row + 4 * k, t->flip);
+            __m256i a = _mm256_broadcastq_epi64(_mm_cvtepu8_epi16(_mm_cvtsi32_si128(quad)));
+            UNROLL for (int j = 0; j < 4; j++) {
+                sum[i][j] = _mm256_add_epi32(sum[i][j], _mm256_madd_epi16(a, column[j]));
+            }
+        }
+    }
+    UNROLL for (int i = 0; i < rows; i++) {
+        UNROLL for (int j = 0; j < 4; j += 2) {
+            __m256i y = _mm256_hadd_epi32(sum[i][j], sum[i][j + 1]);
+            y = _mm256_permute4x64_epi64(y, 0xd8);
+            _mm256_storeu_si256((__m256i *)(t->y + i * QUADS_MAX_PANELS * TN_PANEL + 4 * j), y);
+        }
+    }
+}
+
+static void pairs_1(QuadsTile *t) {
+    tile_by_pairs(t, 1);
+}
+static void pairs_2(QuadsTile *t) {
+    tile_by_pairs(t, 2);
+}
+static const QuadsKernels by_pairs = {1, {[1] = pairs_1, [2] = pairs_2}};
+
+#if defined(TN_ISA_avx512)
+/* Not the compiler's builtin: gcc 12 moves the sums through memory around it. */
+ALWAYS_INLINE __m512i add_dots(__m512i sum, __m512i a, __m512i b) {
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    return sum;
+}
+
+ALWAYS_INLINE void tile_by_dots(QuadsTile *t, int rows) {
+    __m512i sum[QUADS_MAX_ROWS][2];
+    UNROLL for (int i = 0; i < rows; i++) {
+        sum[i][0] = sum[i][1] = _mm512_setzero_si512();
+    }
+    const int64_t a_row = t->a_row;
+    const uint8_t *a[4] = {t->a, t->a + 3 * a_row, t->a + 6 * a_row, t->a + 9 * a_row};
+    const int8_t *b = t->b, *b_next = t->b_next;
+    const char *next = t->prefetch;
+    const __m512i flip = _mm512_set1_epi32((int)t->flip);
+    for (int64_t k = 0; k < t->quads; k++, b += 4 * TN_PANEL, b_next += 4 * TN_PANEL) {
+        _mm_prefetch(next, _MM_HINT_T1);
+        _mm_prefetch(next + 64, _MM_HINT_T1);
+        next += t->prefetch_step;
+        const __m512i b0 = _mm512_loadu_si512(b), b1 = _mm512_loadu_si512(b_next);
+        UNROLL for (int i = 0; i < rows; i++) {
+            int32_t quad;
+            memcpy(&quad, a[i / 3] + i % 3 * a_row, sizeof quad);
+            __m512i x = _mm512_xor_si512(_mm512_set1_epi32(quad), flip);
+            sum[i][0] = add_dots(sum[i][0], x, b0);
+            sum[i][1] = add_dots(sum[i][1], x, b1);
+        }
+        UNROLL for (int i = 0; i < 4; i++) a[i] += 4;
+    }
+    UNROLL for (int i = 0; i < rows; i++) {
+        _mm512_storeu_si512(t->y + 2 * i * TN_PANEL, sum[i][0]);
+        _mm512_storeu_si512(t->y + (2 * i + 1) * TN_PANEL, sum[i][1]);
+    }
+}
+
+#define ROW_COUNTS(X) X(1) X(2) X(4) X(8) X(12)
+#define TILE(rows)                          \
+    static void dots_##rows(QuadsTile *t) { \
+        tile_by_dots(t, rows);              \
+    }
+#define ENTRY(rows) [rows] = dots_##rows,
+ROW_COUNTS(TILE)
+static const QuadsKernels by_dots = {2, {ROW_COUNTS(ENTRY)}};
+#endif
+
+const QuadsKernels *TN_FN(quads_kernels)(TnIsa isa) {
+#if defined(TN_ISA_avx512)
+    if (isa >= TN_ISA_AVX512_VNNI) return &by_dots;
+#endif
+    (void)isa;
+    return &by_pairs;
+}
+#endif
