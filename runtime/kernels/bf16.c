@@ -57,7 +57,7 @@ void TN_FN(bf16_panels)(float *to, const uint16_t *from, int64_t pairs) {
 enum { PARTS = TN_PANEL / VF_WIDTH }; /* vectors of a row of a panel */
 
 /* acc[i][s][j] += A[i, k .. k + 1] B, for all rows i. */
-ALWAYS_INLINE void step(vf acc[STREAM_MAX_ROWS][4][PARTS], const float *a, int64_t a_row,
+ALWAYS_INLINE void step(vf acc[BF16_STREAM_ROWS][4][PARTS], const float *a, int64_t a_row,
                         const uint16_t *b, int rows, int even, int odd) {
     UNROLL for (int j = 0; j < PARTS; j++) {
         const Pair pair = pair_at(b + 2 * VF_WIDTH * j);
@@ -74,7 +74,7 @@ ALWAYS_INLINE void step(vf acc[STREAM_MAX_ROWS][4][PARTS], const float *a, int64
 ALWAYS_INLINE void stream(const Tile *t, int rows, int sets) {
     const float *a = t->a;
     const uint16_t *b = t->b;
-    vf acc[STREAM_MAX_ROWS][4][PARTS];
+    vf acc[BF16_STREAM_ROWS][4][PARTS];
     UNROLL for (int i = 0; i < rows * sets * PARTS; i++) {
         acc[i / PARTS / sets][i / PARTS % sets][i % PARTS] = vf_zero();
     }
@@ -95,18 +95,14 @@ ALWAYS_INLINE void stream(const Tile *t, int rows, int sets) {
     }
 }
 
-#if VF_WIDTH == 16
-#define STREAMS(X) X(1, 4) X(2, 4) X(3, 4) X(4, 2)
-#else
-#define STREAMS(X) X(1, 4) X(2, 2) X(3, 2) X(4, 1)
-#endif
+#define STREAMS(X) X(1, 4) X(2, VF_WIDTH / 4)
 #define STREAM(m, sets)                     \
     static void stream_##m(const Tile *t) { \
         stream(t, m, sets);                 \
     }
 #define STREAM_ENTRY(m, sets) [m] = stream_##m,
 STREAMS(STREAM)
-TileFn *const TN_FN(bf16_streams)[STREAM_MAX_ROWS + 1] = {STREAMS(STREAM_ENTRY)};
+TileFn *const TN_FN(bf16_streams)[BF16_STREAM_ROWS + 1] = {STREAMS(STREAM_ENTRY)};
 #else
-TileFn *const TN_FN(bf16_streams)[STREAM_MAX_ROWS + 1] = {NULL};
+TileFn *const TN_FN(bf16_streams)[BF16_STREAM_ROWS + 1] = {NULL};
 #endif

@@ -24,7 +24,8 @@ void TN_FN(bf16_rows)(void *to, int64_t to_row, bool to_bf16, const void *from, 
 /* Panels of pairs as panels of floats; an odd K is followed by a row of zeros. */
 void TN_FN(bf16_panels)(float *to, const uint16_t *from, int64_t pairs);
 
+enum { BF16_STREAM_ROWS = 2 };
 /* [rows]: like tile_kernels.stream, with A of floats and B in pairs; NULL: none. */
-extern TileFn *const TN_FN(bf16_streams)[STREAM_MAX_ROWS + 1];
+extern TileFn *const TN_FN(bf16_streams)[BF16_STREAM_ROWS + 1];
 
 #endif

@@ -22,12 +22,11 @@
 #include "runtime/kernels/bf16.h"
 #include "runtime/kernels/loop.h"
 #include "runtime/kernels/map.h"
-#include "runtime/kernels/simd.h"
 
 TN_FAMILY(gemm);
 
-enum { A, C, RESIDUAL, MATRICES };               /* operands that have rows */
-enum { ROWS, PANELS, ROW_BLOCKS, PANEL_BLOCKS }; /* call->tile[] */
+enum { A, C, RESIDUAL, MATRICES }; /* operands that have rows */
+enum { ROW_BLOCKS, PANEL_BLOCKS }; /* call->tile[] */
 
 typedef struct Gemm {
     int64_t m, n, k;
@@ -62,7 +61,8 @@ static void longest_axis_last(Loop *l) {
 }
 
 static bool is_stream(const Gemm *g) {
-    return g->rows.rank == 1 && g->m <= TN_FN(tile_kernels).stream_rows;
+    int64_t most = TN_FN(tile_kernels).stream_rows;
+    return g->rows.rank == 1 && g->m <= (g->in_pairs && most ? BF16_STREAM_ROWS : most);
 }
 
 static Gemm gemm_of(const TnCall *call) {
@@ -149,8 +149,6 @@ void TN_FN(gemm_plan)(TnCall *call) {
         if (more > most) more = most;
         if (more > row_blocks) row_blocks = more;
     }
-    call->tile[ROWS] = shape.rows;
-    call->tile[PANELS] = shape.panels;
     call->tile[ROW_BLOCKS] = row_blocks;
     call->tile[PANEL_BLOCKS] = panel_blocks;
     call->tasks = row_blocks * panel_blocks;
@@ -158,62 +156,6 @@ void TN_FN(gemm_plan)(TnCall *call) {
     call->scratch_bytes = copied_bytes(&g, row_blocks);
     if (is_widened(&g))
         call->scratch_bytes += (size_t)(g.depth * shape.panels * TN_PANEL) * sizeof(float);
-}
-
-/* `n` floats from p on, at most a vector. */
-static inline vf some(const float *p, int64_t n) {
-    return n == VF_WIDTH ? vf_load(p) : vf_load_n(p, n);
-}
-
-ALWAYS_INLINE void end_as(const TileEnd *e, const float *tile, int64_t tile_row, int64_t rows,
-                          int64_t cols, TnActivation act) {
-    const bool first = e->residual && e->residual_first, after = e->residual && !first;
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < cols; j += VF_WIDTH) {
-            const int64_t n = cols - j < VF_WIDTH ? cols - j : VF_WIDTH;
-            const float *residual =
-                e->residual ? (const float *)e->residual + i * e->residual_row + j : NULL;
-            float *c = (float *)e->c + i * e->c_row + j;
-            vf x = some(tile + i * tile_row + j, n);
-            if (e->bias) x = vf_add(x, some(e->bias + j, n));
-            if (first) x = vf_add(x, some(residual, n));
-            x = vf_activate(x, act);
-            if (after) x = vf_add(x, some(residual, n));
-            if (n == VF_WIDTH)
-                vf_store(c, x);
-            else
-                vf_store_n(c, x, n);
-        }
-}
-
-static void end_floats(const TileEnd *e, const float *tile, int64_t tile_row, int64_t rows,
-                       int64_t cols) {
-    switch (e->activation) {
-#define X(upper, lower, number) \
-    case TN_ACT_##upper: end_as(e, tile, tile_row, rows, cols, TN_ACT_##upper); break;
-        TN_ACTIVATIONS(X)
-#undef X
-    default: break;
-    }
-}
-
-void TN_FN(tile_end)(const TileEnd *e, float *tile, int64_t tile_row, int64_t rows, int64_t cols) {
-    _Alignas(64) float residual[TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
-    TileEnd floats = *e;
-    if (e->residual && e->residual_bf16) {
-        floats.residual = residual;
-        floats.residual_row = cols;
-        for (int64_t i = 0; i < rows; i++) TN_FN(bf16_copy)
-        (residual + i * cols, false, float_at(e->residual, true, i * e->residual_row), true, cols);
-    }
-    if (e->c_bf16) {
-        floats.c = tile;
-        floats.c_row = tile_row;
-    }
-    if (!e->c_bf16 || e->bias || e->residual || e->activation)
-        end_floats(&floats, tile, tile_row, rows, cols);
-    for (int64_t i = 0; i < rows && e->c_bf16; i++) TN_FN(bf16_copy)
-    (float_at(e->c, true, i * e->c_row), true, tile + i * tile_row, false, cols);
 }
 
 static void *matrix_at(const Gemm *g, int matrix, int64_t offset) {
@@ -265,10 +207,9 @@ static const void *panels_of(const Gemm *g, int64_t p, int panels, float *scratc
 
 /* What a task has of its own. */
 typedef struct Task {
-    const TnCall *call;
-    int64_t r0, r1; /* rows */
-    char *rows;     /* of A, converted; NULL: in place */
-    float *panels;  /* room for a group */
+    int64_t r0, r1, max_rows; /* rows; of a tile */
+    char *rows;               /* of A, converted; NULL: in place */
+    float *panels;            /* room for a group */
 } Task;
 
 static const void *rows_at(const Gemm *g, const Task *task, int64_t row, int64_t offset) {
@@ -295,7 +236,7 @@ static void copy_rows(const Gemm *g, const Task *task) {
  * it may be the next task's or, after the last, what follows in the plan: the next weights. */
 static void run_group(const Gemm *g, const Task *task, Tile *t, int64_t p, int panels) {
     int64_t r0 = task->r0, r1 = task->r1;
-    int64_t max_rows = task->call->tile[ROWS], tiles_in_all = TN_CEIL_DIV(r1 - r0, max_rows);
+    int64_t max_rows = task->max_rows, tiles_in_all = TN_CEIL_DIV(r1 - r0, max_rows);
     int64_t most = panels > 1 ? 128 : 64, step = TN_CEIL_DIV(64 * panels, tiles_in_all);
     TileFn *const *kernel =
         g->pairs ? TN_FN(tile_kernels).pairs->tile[panels] : TN_FN(tile_kernels).tile[panels];
@@ -323,11 +264,12 @@ static void run_group(const Gemm *g, const Task *task, Tile *t, int64_t p, int p
 
 void TN_FN(gemm_run)(const TnCall *call, int64_t number, void *scratch) {
     Gemm g = gemm_of(call);
-    int64_t panels = TN_CEIL_DIV(g.n, TN_PANEL), group = call->tile[PANELS],
+    const TileShape shape = shape_of(&g);
+    int64_t panels = TN_CEIL_DIV(g.n, TN_PANEL), group = shape.panels,
             groups = TN_CEIL_DIV(panels, group);
     int64_t row_blocks = call->tile[ROW_BLOCKS], row_block = number % row_blocks,
             panel_block = number / row_blocks;
-    Task task = {.call = call, .rows = scratch};
+    Task task = {.rows = scratch, .max_rows = shape.rows};
     task.r0 = deal(g.m, row_blocks, row_block);
     task.r1 = deal(g.m, row_blocks, row_block + 1);
     task.panels = (float *)(void *)(task.rows + copied_bytes(&g, row_blocks));
@@ -350,24 +292,8 @@ void TN_FN(gemm_run)(const TnCall *call, int64_t number, void *scratch) {
         }
         return;
     }
-    for (; p < end; p += group)
-        run_group(&g, &task, &t, p, (int)(end - p < group ? end - p : group));
-}
-
-void TN_FN(tile_pack)(float *to, const float *b, int64_t b_k, int64_t b_n, int64_t k, int64_t n) {
-    if (b_k == 1) {
-        TN_FN(tile_kernels).transpose(to, TN_PANEL, b, b_n, n, k, TN_PANEL);
-        return;
+    for (int some; p < end; p += some) {
+        some = tile_panels(shape, end - p, g.pairs);
+        run_group(&g, &task, &t, p, some);
     }
-    if (b_n == 1) {
-        for (int64_t i = 0; i < k; i++, to += TN_PANEL, b += b_k)
-            for (int64_t j = 0; j < TN_PANEL; j += VF_WIDTH) {
-                int64_t left = n - j < 0 ? 0 : n - j;
-                vf_store(to + j, left < VF_WIDTH ? vf_load_n(b + j, left) : vf_load(b + j));
-            }
-        return;
-    }
-    for (int64_t i = 0; i < k; i++)
-        for (int64_t j = 0; j < TN_PANEL; j++)
-            to[i * TN_PANEL + j] = j < n ? b[i * b_k + j * b_n] : 0;
 }

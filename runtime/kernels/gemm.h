@@ -97,11 +97,17 @@ typedef struct TileShape {
     int rows, panels;
 } TileShape;
 
-/* Tiles of pairs, for CPUs beyond the level that the family is compiled for. */
+/* Tiles of pairs, for CPUs beyond the level that the family is compiled for: of as many panels as
+ * the shape says, or of one. */
 typedef struct TilePairs {
     TileShape shape;
     TileFn *tile[TILE_MAX_PANELS + 1][TILE_MAX_ROWS + 1];
 } TilePairs;
+
+/* How many panels the next tile of a shape takes of those that are left. */
+static inline int tile_panels(TileShape shape, int64_t left, bool pairs) {
+    return left >= shape.panels ? shape.panels : pairs ? 1 : (int)left;
+}
 
 extern const TilePairs tile_pairs_avx512;
 

@@ -1,6 +1,6 @@
-/* Micro-kernels for products of bf16 on CPUs with AVX512-BF16: tiles of up to 8 rows x 3 panels of
- * pairs (pack.h). An instruction adds two products to each of 16 floats. It takes and gives
- * denormal numbers as 0. */
+/* Micro-kernels for products of bf16 on CPUs with AVX512-BF16: tiles of up to 6 rows and 4 panels,
+ * or one, of pairs (pack.h). An instruction adds two products to each of 16 floats. It takes and
+ * gives denormal numbers as 0. */
 #include <immintrin.h>
 #include <string.h>
 #include "runtime/kernels/gemm.h"
@@ -24,11 +24,10 @@ ALWAYS_INLINE __m512 multiply_add(__m512 sum, __m512 a, __m512 b) {
 
 #include "runtime/kernels/gemm_tile_avx512.h"
 
-TILES_8(TILE, 1)
-TILES_8(TILE, 2)
-TILES_8(TILE, 3)
+TILES_6(TILE, 1)
+TILES_6(TILE, 4)
 
 const TilePairs tile_pairs_avx512 = {
-    .shape = {8, 3},
-    .tile = {TILES_8(TILE_ENTRY, 1) TILES_8(TILE_ENTRY, 2) TILES_8(TILE_ENTRY, 3)},
+    .shape = {6, 4},
+    .tile = {TILES_6(TILE_ENTRY, 1) TILES_6(TILE_ENTRY, 4)},
 };

@@ -22,7 +22,7 @@ static TnTensor rows_view(const Floats *x, const Case *s, int64_t cols, int64_t 
 
 /* Rows of f32 are rounded where the CPU multiplies bf16, but for few rows. */
 static bool rounds(TnIsa isa, const Case *s) {
-    bool stream = s->batch * s->rows <= 4 && (s->batch == 1 || !s->a_batch_gap);
+    bool stream = s->batch * s->rows <= 2 && (s->batch == 1 || !s->a_batch_gap);
     return isa >= TN_ISA_AVX512_BF16 && s->layout == TN_LAYOUT_PAIRS16 && !stream;
 }
 

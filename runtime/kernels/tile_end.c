@@ -1,0 +1,79 @@
+/* What comes before and after the tiles of products (gemm.h): B in panels; bias, activation and
+ * residual. */
+#include <string.h>
+#include "runtime/kernels/bf16.h"
+#include "runtime/kernels/simd.h"
+
+/* `n` floats from p on, at most a vector. */
+static inline vf some(const float *p, int64_t n) {
+    return n == VF_WIDTH ? vf_load(p) : vf_load_n(p, n);
+}
+
+ALWAYS_INLINE void end_as(const TileEnd *e, const float *tile, int64_t tile_row, int64_t rows,
+                          int64_t cols, TnActivation act) {
+    const bool first = e->residual && e->residual_first, after = e->residual && !first;
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < cols; j += VF_WIDTH) {
+            const int64_t n = cols - j < VF_WIDTH ? cols - j : VF_WIDTH;
+            const float *residual =
+                e->residual ? (const float *)e->residual + i * e->residual_row + j : NULL;
+            float *c = (float *)e->c + i * e->c_row + j;
+            vf x = some(tile + i * tile_row + j, n);
+            if (e->bias) x = vf_add(x, some(e->bias + j, n));
+            if (first) x = vf_add(x, some(residual, n));
+            x = vf_activate(x, act);
+            if (after) x = vf_add(x, some(residual, n));
+            if (n == VF_WIDTH)
+                vf_store(c, x);
+            else
+                vf_store_n(c, x, n);
+        }
+}
+
+static void end_floats(const TileEnd *e, const float *tile, int64_t tile_row, int64_t rows,
+                       int64_t cols) {
+    switch (e->activation) {
+#define X(upper, lower, number) \
+    case TN_ACT_##upper: end_as(e, tile, tile_row, rows, cols, TN_ACT_##upper); break;
+        TN_ACTIVATIONS(X)
+#undef X
+    default: break;
+    }
+}
+
+void TN_FN(tile_end)(const TileEnd *e, float *tile, int64_t tile_row, int64_t rows, int64_t cols) {
+    _Alignas(64) float residual[TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
+    TileEnd floats = *e;
+    if (e->residual && e->residual_bf16) {
+        floats.residual = residual;
+        floats.residual_row = cols;
+        for (int64_t i = 0; i < rows; i++) TN_FN(bf16_copy)
+        (residual + i * cols, false, float_at(e->residual, true, i * e->residual_row), true, cols);
+    }
+    if (e->c_bf16) {
+        floats.c = tile;
+        floats.c_row = tile_row;
+    }
+    if (!e->c_bf16 || e->bias || e->residual || e->activation)
+        end_floats(&floats, tile, tile_row, rows, cols);
+    for (int64_t i = 0; i < rows && e->c_bf16; i++) TN_FN(bf16_copy)
+    (float_at(e->c, true, i * e->c_row), true, tile + i * tile_row, false, cols);
+}
+
+void TN_FN(tile_pack)(float *to, const float *b, int64_t b_k, int64_t b_n, int64_t k, int64_t n) {
+    if (b_k == 1) {
+        TN_FN(tile_kernels).transpose(to, TN_PANEL, b, b_n, n, k, TN_PANEL);
+        return;
+    }
+    if (b_n == 1) {
+        for (int64_t i = 0; i < k; i++, to += TN_PANEL, b += b_k)
+            for (int64_t j = 0; j < TN_PANEL; j += VF_WIDTH) {
+                int64_t left = n - j < 0 ? 0 : n - j;
+                vf_store(to + j, left < VF_WIDTH ? vf_load_n(b + j, left) : vf_load(b + j));
+            }
+        return;
+    }
+    for (int64_t i = 0; i < k; i++)
+        for (int64_t j = 0; j < TN_PANEL; j++)
+            to[i * TN_PANEL + j] = j < n ? b[i * b_k + j * b_n] : 0;
+}
