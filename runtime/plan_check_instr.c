@@ -33,7 +33,7 @@
 static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_gemm] = "hPfh>h",
     [TN_OP_matmul] = "NN>N",
-    [TN_OP_attention] = "fffbbffl>f",
+    [TN_OP_attention] = "HHHbbffl>h",
     [TN_OP_softmax] = "F>F",
     [TN_OP_norm] = "hhff>hh",
     [TN_OP_map] = "................>.", /* the program says more */

@@ -9,8 +9,11 @@
  *         softmax, row by row           in cache
  *         o = scores v / sum            wide tiles: few rows, all of e
  *
- *     scratch = panels of k | of v | scores of a block | rows of the biases | allowed keys | 1 /
- * sums
+ *     scratch = panels of k | of v | rows as floats | scores of a block | rows of the biases |
+ *               allowed keys | 1 / sums
+ *
+ * q, k and v are f32 or all bf16 (attention_products.c), o is either. The softmax is one of floats;
+ * where v is in pairs, what comes out of it is rounded to bf16 in place.
  *
  * Packed keys (`starts`) are planned for entries of the most rows that there may be and run as what
  * each entry is: a batch of one.
@@ -20,27 +23,20 @@
  * by dot products: packing would cost more than it saves. */
 #include <string.h>
 #include "runtime/kernels/attention.h"
-#include "runtime/kernels/gemm.h"
-#include "runtime/kernels/simd.h"
+#include "runtime/kernels/bf16.h"
 
 TN_FAMILY(attention);
 
-enum { SPLITS, BLOCK_ROWS, PACK_K, PACK_V }; /* call->tile[] */
 enum {
-    FLAT_ROWS = 4,
     CACHED_KEYS = 512, /* whose panels stay in cache, so that packing them costs less */
     MIN_ROWS = 12,
     MAX_ROWS = 96,
     SCORES = 32 * 1024 /* floats of a block, about */
 };
 
-static int64_t round_up(int64_t x) {
-    return TN_CEIL_DIV(x, TN_PANEL) * TN_PANEL;
-}
-
 /* Floats of a row of scores: a gap for vectors that run over the end. */
 static int64_t stride_of(int64_t keys) {
-    return round_up(keys) + TN_PANEL;
+    return attention_round_up(keys) + TN_PANEL;
 }
 
 static bool has_bias(const Attention *a) {
@@ -55,6 +51,8 @@ static bool is_copied(const TnTensor *bias) {
 static Attention attention_of(const TnCall *call) {
     Attention a = {.p = *(const ParamsAttention *)call->params,
                    .offset = call->scalars[0],
+                   .bf16 = call->operands[Q].dtype == TN_BF16,
+                   .out_bf16 = call->operands[call->inputs].dtype == TN_BF16,
                    .out = call->operands[call->inputs]};
     for (int i = 0; i < call->inputs; i++) {
         a.in[i] = call->operands[i];
@@ -74,6 +72,8 @@ static Attention attention_of(const TnCall *call) {
         a.packed = a.p.flags & TN_ATTENTION_PACKED;
         if (a.packed) a.queries = a.keys;
     }
+    a.v_pairs = a.bf16 && tile_has_pairs(call);
+    a.k_pairs = a.v_pairs && a.depth % 2 == 0 && call->tile[PACK_K];
     a.stride = stride_of(a.keys);
     a.ranged = (a.p.flags & TN_ATTENTION_CAUSAL) || a.p.window_left >= 0 || a.p.window_right >= 0;
     a.band = a.ranged && a.p.flags & TN_ATTENTION_BAND;
@@ -85,8 +85,9 @@ static Attention attention_of(const TnCall *call) {
     return a;
 }
 
-static void skip_rows(TnTensor *t, int64_t rows, size_t size) {
-    if (t->data) t->data = (char *)t->data + rows * t->strides[1] * (int64_t)size;
+static void skip_rows(TnTensor *t, int64_t rows) {
+    int64_t size = (int64_t)tn_dtype_size((TnDType)t->dtype);
+    if (t->data) t->data = (char *)t->data + rows * t->strides[1] * size;
 }
 
 /* What is left of packed operands is entry b; false if it is not where it can be. */
@@ -101,14 +102,14 @@ static bool take_entry(const TnCall *call, Attention *a, int64_t b) {
     }
     a->keys = end - start;
     a->stride = stride_of(a->keys);
-    skip_rows(&a->in[K], start, sizeof(float));
-    skip_rows(&a->in[V], start, sizeof(float));
-    skip_rows(&a->in[KEY_MASK], start, 1);
+    skip_rows(&a->in[K], start);
+    skip_rows(&a->in[V], start);
+    skip_rows(&a->in[KEY_MASK], start);
     if (!a->packed) return true;
     a->queries = a->keys;
-    skip_rows(&a->in[Q], start, sizeof(float));
-    skip_rows(&a->in[QUERY_MASK], start, 1);
-    skip_rows(&a->out, start, sizeof(float));
+    skip_rows(&a->in[Q], start);
+    skip_rows(&a->in[QUERY_MASK], start);
+    skip_rows(&a->out, start);
     a->out.strides[0] = 0;
     return true;
 }
@@ -121,13 +122,17 @@ static int64_t rows_of(const Attention *a) {
 
 /* Where things are in scratch, in floats. */
 typedef struct Parts {
-    int64_t k, v, scores, bias, allowed, inverse, end;
+    int64_t k, v, rows, scores, bias, allowed, inverse, end;
 } Parts;
 
 static Parts parts_of(const Attention *a, const TnCall *call) {
     Parts p = {0};
-    p.v = p.k + (call->tile[PACK_K] ? round_up(a->keys) * a->depth : 0);
-    p.scores = p.v + (call->tile[PACK_V] ? a->keys * round_up(a->width) : 0);
+    int64_t k = attention_round_up(a->keys) * a->depth,
+            v = attention_v_rows(a) * attention_round_up(a->width);
+    p.v = p.k + (call->tile[PACK_K] ? k / (a->k_pairs ? 2 : 1) : 0);
+    p.rows = p.v + (call->tile[PACK_V] ? v / (a->v_pairs ? 2 : 1) : 0);
+    int64_t longest = a->depth > a->width ? a->depth : a->width;
+    p.scores = p.rows + (a->bf16 ? TN_PANEL * longest + call->tile[BLOCK_ROWS] * a->depth : 0);
     p.bias = p.scores + call->tile[BLOCK_ROWS] * a->stride;
     bool copied = is_copied(&a->in[BIAS]) || is_copied(&a->in[MORE_BIAS]);
     p.allowed = p.bias + (copied ? 2 * a->stride : 0);
@@ -149,80 +154,29 @@ void TN_FN(attention_plan)(TnCall *call) {
     Attention a = attention_of(call);
     call->tasks = 0;
     if (a.batch == 0 || a.queries == 0 || a.heads == 0 || a.width == 0) return;
-    int64_t block = SCORES / round_up(reach_of(&a) + 1) / MIN_ROWS * MIN_ROWS;
+    int64_t block = SCORES / attention_round_up(reach_of(&a) + 1) / MIN_ROWS * MIN_ROWS;
     Attention usual = a; /* entries of packed keys as they are on average */
     if (a.in[STARTS].data) usual.keys = TN_CEIL_DIV(a.in[K].dims[1], a.batch);
     if (a.packed) usual.queries = usual.keys;
     int64_t units = a.batch * a.kv_heads, rows = rows_of(&usual), reach = reach_of(&usual);
     double cells = (double)units * (double)reach * (double)(a.depth + a.width);
-    double ns = 2 * cells * (double)rows / TILE_FLOPS_PER_NS + cells / 4 + 500 * (double)units;
+    double ns = 2 * cells * (double)rows / TILE_FLOPS_PER_NS;
+    ns = (a.v_pairs ? ns / 2 : ns) + cells / 4 + 500 * (double)units;
     call->tile[BLOCK_ROWS] = block < MIN_ROWS ? MIN_ROWS : block > MAX_ROWS ? MAX_ROWS : block;
     call->tile[PACK_K] = rows > (a.keys > CACHED_KEYS ? 16 : 8);
     bool crowded = a.keys > 128 * TN_FN(tile_kernels).wide.panels ||
                    a.in[V].strides[1] * (int64_t)sizeof(float) % 2048 == 0;
-    call->tile[PACK_V] = a.width % TN_PANEL != 0 || (crowded && rows > MIN_ROWS);
+    call->tile[PACK_V] = a.width % TN_PANEL != 0 || a.bf16 || (crowded && rows > MIN_ROWS);
     bool packs = call->tile[PACK_K] || call->tile[PACK_V]; /* in each split anew */
     int64_t splits = TN_CEIL_DIV(tile_tasks(ns), units),
-            most = rows / (packs ? MAX_ROWS : FLAT_ROWS);
+            most = rows / (packs ? MAX_ROWS : ATTENTION_FLAT_ROWS);
     if (most < 1) most = 1;
     call->tile[SPLITS] = splits < most ? splits : most;
     call->tasks = units * call->tile[SPLITS];
     call->work = (int64_t)ns;
+    a = attention_of(call);
     call->scratch_bytes = (size_t)parts_of(&a, call).end * sizeof(float);
 }
-
-/* A task: one kv head of one batch entry. */
-typedef struct Unit {
-    const Attention *a;
-    const TnCall *call;
-    int64_t b;
-    const float *k, *v;         /* of this kv head; v may be packed */
-    int64_t packed[2];          /* keys that are packed, multiples of 16: [begin, end) */
-    float *k_panels, *v_panels; /* NULL: in place */
-    float *scores, *bias, *inverse;
-    Keys keys;
-} Unit;
-
-static void pack_range(Unit *u, int64_t t0, int64_t t1) {
-    const Attention *a = u->a;
-    const int64_t *ks = a->in[K].strides, *vs = a->in[V].strides;
-    for (int64_t t = t0; t < t1; t += TN_PANEL) {
-        int64_t n = a->keys - t < TN_PANEL ? a->keys - t : TN_PANEL;
-        if (u->k_panels)
-            TN_FN(tile_pack)(u->k_panels + t * a->depth, u->k + t * ks[1], 1, ks[1], a->depth, n);
-        if (!u->v_panels) continue;
-        for (int64_t e = 0; e < a->width; e += TN_PANEL) {
-            int64_t cols = a->width - e < TN_PANEL ? a->width - e : TN_PANEL;
-            TN_FN(tile_pack)
-            (u->v_panels + e * a->keys + t * TN_PANEL, u->v + t * vs[1] + e, vs[1], 1, n, cols);
-        }
-    }
-}
-
-/* Packs what is not yet packed of keys [t0, t1). */
-static void pack(Unit *u, int64_t t0, int64_t t1) {
-    t0 = t0 / TN_PANEL * TN_PANEL;
-    t1 = round_up(t1);
-    if (u->packed[0] >= u->packed[1]) u->packed[0] = u->packed[1] = t0;
-    if (t0 < u->packed[0]) {
-        pack_range(u, t0, u->packed[0]);
-        u->packed[0] = t0;
-    }
-    if (t1 > u->packed[1]) {
-        pack_range(u, u->packed[1], t1);
-        u->packed[1] = t1;
-    }
-}
-
-/* A block of rows with one stride: queries of one head, or the heads of a single query. */
-typedef struct Block {
-    int64_t h, i, rows; /* the first row */
-    int64_t q_row, o_row;
-    const float *q;
-    float *o;
-    int64_t t0, t1; /* keys in use, ... */
-    int64_t sinks;  /* and these before them */
-} Block;
 
 static Row row_of(const Unit *u, const Block *block, int64_t r) {
     bool by_head = u->a->queries == 1;
@@ -230,115 +184,18 @@ static Row row_of(const Unit *u, const Block *block, int64_t r) {
                                 block->i + (by_head ? 0 : r));
 }
 
-static void scores_by_tiles(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
-    const Attention *a = u->a;
-    TileShape shape = tile_shape(block->rows, block->q_row);
-    int64_t tiles = TN_CEIL_DIV(block->rows, shape.rows), first = t0 / TN_PANEL,
-            last = TN_CEIL_DIV(t1, TN_PANEL);
-    Tile t = {.k = a->depth,
-              .a_row = block->q_row,
-              .b_row = TN_PANEL,
-              .b_panel = a->depth * TN_PANEL,
-              .c_row = a->stride};
-    for (int64_t p = first; p < last; p += shape.panels) {
-        int64_t panels = last - p < shape.panels ? last - p : shape.panels;
-        t.b = u->k_panels + p * t.b_panel;
-        t.prefetch = (const char *)t.b;
-        for (int64_t i = 0; i < tiles; i++) {
-            int64_t r = deal(block->rows, tiles, i);
-            t.a = block->q + r * block->q_row;
-            t.c = u->scores + r * t.c_row + p * TN_PANEL;
-            TN_FN(tile_kernels).tile[panels][deal(block->rows, tiles, i + 1) - r](&t);
-        }
-    }
-}
-
-/* Each key passes by once for `rows` rows from r on. */
-ALWAYS_INLINE void dots(const Unit *u, const Block *block, int64_t r, int64_t t0, int64_t t1,
-                        int rows) {
-    const int64_t depth = u->a->depth, stride = u->a->in[K].strides[1], q_row = block->q_row;
-    const float *q = block->q + r * q_row, *k = u->k + t0 * stride;
-    float *scores = u->scores + r * u->a->stride;
-    for (int64_t t = t0; t < t1; t++, k += stride) {
-        vf sum[4] = {vf_zero(), vf_zero(), vf_zero(), vf_zero()};
-        int64_t d = 0;
-        for (; d + VF_WIDTH <= depth; d += VF_WIDTH) {
-            const vf key = vf_load(k + d);
-            UNROLL for (int i = 0; i < rows; i++) {
-                sum[i] = vf_fma(vf_load(q + i * q_row + d), key, sum[i]);
-            }
-        }
-        if (d < depth) {
-            const vf key = vf_load_n(k + d, depth - d);
-            UNROLL for (int i = 0; i < rows; i++) {
-                sum[i] = vf_fma(vf_load_n(q + i * q_row + d, depth - d), key, sum[i]);
-            }
-        }
-        UNROLL for (int i = 0; i < rows; i++) {
-            scores[i * u->a->stride + t] = vf_sum(sum[i]);
-        }
-    }
-}
-
-static void scores_by_dots(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
-    int64_t r = 0;
-    for (; r + 4 <= block->rows; r += 4) dots(u, block, r, t0, t1, 4);
-    for (; r < block->rows; r++) dots(u, block, r, t0, t1, 1);
-}
-
-/* o = inverse[r] * tile, columns 0..cols-1; or added to o. */
-static void store_rows(const float *tile, int64_t tile_row, int64_t rows, int64_t cols,
-                       const float *inverse, float *o, int64_t o_row, bool add) {
-    for (int64_t r = 0; r < rows; r++, tile += tile_row, o += o_row) {
-        const vf factor = vf_set1(inverse[r]);
-        int64_t n = 0;
-        for (; n + VF_WIDTH <= cols; n += VF_WIDTH) {
-            vf y = vf_mul(factor, vf_load(tile + n));
-            vf_store(o + n, add ? vf_add(y, vf_load(o + n)) : y);
-        }
-        if (n == cols) continue;
-        vf y = vf_mul(factor, vf_load(tile + n));
-        vf_store_n(o + n, add ? vf_add(y, vf_load_n(o + n, cols - n)) : y, cols - n);
-    }
-}
-
-static void weigh_values(const Unit *u, const Block *block, int64_t t0, int64_t t1, bool add) {
-    _Alignas(64) float buffer[TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
-    const Attention *a = u->a;
-    const TileKernels *kernels = &TN_FN(tile_kernels);
-    const TileShape shape = block->rows <= FLAT_ROWS ? kernels->flat : kernels->wide;
-    int64_t tiles = TN_CEIL_DIV(block->rows, shape.rows), all = TN_CEIL_DIV(a->width, TN_PANEL);
-    Tile t = {.k = t1 - t0, .a_row = a->stride, .c = buffer};
-    t.b_row = u->v_panels ? TN_PANEL : a->in[V].strides[1];
-    t.b_panel = u->v_panels ? a->keys * TN_PANEL : TN_PANEL;
-    for (int64_t p = 0; p < all; p += shape.panels) {
-        int64_t panels = all - p < shape.panels ? all - p : shape.panels, e = p * TN_PANEL;
-        int64_t cols = a->width - e < panels * TN_PANEL ? a->width - e : panels * TN_PANEL;
-        t.b = (u->v_panels ? u->v_panels : u->v) + p * t.b_panel + t0 * t.b_row;
-        t.prefetch = (const char *)t.b;
-        t.c_row = panels * TN_PANEL;
-        for (int64_t i = 0; i < tiles; i++) {
-            int64_t r = deal(block->rows, tiles, i), rows = deal(block->rows, tiles, i + 1) - r;
-            t.a = u->scores + r * t.a_row + t0;
-            kernels->tile[panels][rows](&t);
-            store_rows(buffer, t.c_row, rows, cols, u->inverse + r, block->o + r * block->o_row + e,
-                       block->o_row, add);
-        }
-    }
-}
-
-static void scores_of(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
-    if (u->k_panels)
-        scores_by_tiles(u, block, t0, t1);
-    else
-        scores_by_dots(u, block, t0, t1);
+/* Weights [t0, t1) of a row become bf16, of whole pairs: the keys around them weigh nothing. */
+static void narrow_weights(float *scores, int64_t t0, int64_t t1) {
+    if (t1 % 2) scores[t1++] = 0;
+    if (t0 % 2) scores[--t0] = 0;
+    TN_FN(bf16_copy)(float_at(scores, true, t0), true, scores + t0, false, t1 - t0);
 }
 
 /* Scores and their softmax over the keys in use; false if some row needs all that exist. */
 static bool probabilities(Unit *u, const Block *block, bool full) {
-    pack(u, block->t0, block->t1);
-    if (block->sinks) scores_of(u, block, 0, block->sinks);
-    scores_of(u, block, block->t0, block->t1);
+    TN_FN(attention_pack)(u, block->t0, block->t1);
+    if (block->sinks) TN_FN(attention_scores)(u, block, 0, block->sinks);
+    TN_FN(attention_scores)(u, block, block->t0, block->t1);
     for (int64_t r = 0; r < block->rows; r++) {
         Row row = row_of(u, block, r);
         if (!TN_FN(attention_softmax)(u->a, &u->keys, &row, u->scores + r * u->a->stride, block->t0,
@@ -375,28 +232,50 @@ static void run_block(Unit *u, Block *block) {
         choose_keys(u, block, true);
         probabilities(u, block, true);
     }
-    if (block->sinks) weigh_values(u, block, 0, block->sinks, false);
-    weigh_values(u, block, block->t0, block->t1, block->sinks > 0);
+    for (int64_t r = 0; r < block->rows && u->a->v_pairs; r++) {
+        float *scores = u->scores + r * u->a->stride;
+        if (block->sinks) narrow_weights(scores, 0, block->sinks);
+        narrow_weights(scores, block->t0, block->t1);
+    }
+    int64_t unit = u->a->v_pairs ? 2 : 1, sinks = TN_CEIL_DIV(block->sinks, unit) * unit;
+    if (sinks) TN_FN(attention_values)(u, block, 0, sinks, false);
+    TN_FN(attention_values)
+    (u, block, block->t0 / unit * unit, TN_CEIL_DIV(block->t1, unit) * unit, sinks > 0);
 }
 
 /* Without keys there is nothing to sum. */
-static void clear_rows(const Block *block, int64_t width) {
+static void clear_rows(const Block *block, bool bf16, int64_t width) {
     for (int64_t r = 0; r < block->rows; r++)
-        memset(block->o + r * block->o_row, 0, (size_t)width * sizeof *block->o);
+        memset(float_at(block->o, bf16, r * block->o_row), 0, (size_t)(width * float_size(bf16)));
+}
+
+static const void *operand_at(const Attention *a, int operand, int64_t b, int64_t i, int64_t h) {
+    const int64_t *stride = a->in[operand].strides;
+    return float_at(a->in[operand].data, a->bf16, b * stride[0] + i * stride[1] + h * stride[2]);
+}
+
+static void widen_queries(const Unit *u, Block *block) {
+    int64_t depth = u->a->depth, longest = depth > u->a->width ? depth : u->a->width;
+    float *rows = u->rows + TN_PANEL * longest;
+    for (int64_t r = 0; r < block->rows; r++) TN_FN(bf16_copy)
+    (rows + r * depth, false, float_at(block->q, true, r * block->q_row), true, depth);
+    block->q = rows;
+    block->q_row = depth;
 }
 
 static Unit unit_of(const TnCall *call, const Attention *a, int64_t b, int64_t g, float *scratch) {
     Parts parts = parts_of(a, call);
     Unit u = {.a = a, .call = call, .b = b};
-    u.k = (const float *)a->in[K].data + b * a->in[K].strides[0] + g * a->in[K].strides[2];
-    u.v = (const float *)a->in[V].data + b * a->in[V].strides[0] + g * a->in[V].strides[2];
+    u.k = operand_at(a, K, b, 0, g);
+    u.v = operand_at(a, V, b, 0, g);
     u.k_panels = call->tile[PACK_K] ? scratch + parts.k : NULL;
     u.v_panels = call->tile[PACK_V] ? scratch + parts.v : NULL;
+    u.rows = scratch + parts.rows;
     u.scores = scratch + parts.scores;
     u.bias = scratch + parts.bias;
     u.inverse = scratch + parts.inverse;
     u.keys = TN_FN(attention_keys)(a, b, scratch + parts.allowed);
-    if (a->sinks) pack_range(&u, 0, round_up(a->sinks));
+    if (a->sinks) TN_FN(attention_pack_sinks)(&u);
     return u;
 }
 
@@ -417,10 +296,11 @@ void TN_FN(attention_run)(const TnCall *call, int64_t task, void *scratch) {
         block.rows = TN_CEIL_DIV(left, TN_CEIL_DIV(left, call->tile[BLOCK_ROWS]));
         block.q_row = qs[by_head ? 2 : 1];
         block.o_row = os[by_head ? 2 : 1];
-        block.q = (const float *)a.in[Q].data + b * qs[0] + block.i * qs[1] + block.h * qs[2];
-        block.o = (float *)a.out.data + b * os[0] + block.i * os[1] + block.h * os[2];
+        block.q = operand_at(&a, Q, b, block.i, block.h);
+        if (a.bf16 && !a.k_pairs) widen_queries(&u, &block);
+        block.o = float_at(a.out.data, a.out_bf16, b * os[0] + block.i * os[1] + block.h * os[2]);
         if (a.keys == 0)
-            clear_rows(&block, a.width);
+            clear_rows(&block, a.out_bf16, a.width);
         else
             run_block(&u, &block);
         r += block.rows;

@@ -1,11 +1,13 @@
-/* Shared by attention.c (blocks, packing, products) and attention_softmax.c (masks, one row). */
+/* Shared by attention.c (tasks and blocks), attention_products.c (packing and products) and
+ * attention_softmax.c (masks, one row). */
 #ifndef TENON_RUNTIME_KERNELS_ATTENTION_H
 #define TENON_RUNTIME_KERNELS_ATTENTION_H
 
 #include <stdbool.h>
-#include "runtime/kernels/family.h"
+#include "runtime/kernels/gemm.h"
 #include "runtime/params.h"
 
+enum { SPLITS, BLOCK_ROWS, PACK_K, PACK_V }; /* call->tile[] */
 enum { Q, K, V, KEY_MASK, QUERY_MASK, BIAS, MORE_BIAS, STARTS, INPUTS };
 
 /* A mask_value this small beside an allowed x this large
@@ -19,12 +21,25 @@ typedef struct Attention {
     TnTensor in[INPUTS], out; /* strides are 0 along axes of extent 1; absent ones have no data */
     ParamsAttention p;
     int64_t offset, sinks;
-    int64_t stride; /* floats from one row of scores, or of biases, to the next */
-    bool ranged;    /* which keys a row may see depends on its position: causal or window */
-    bool band;      /* ... and no other keys but the first `sinks` exist */
-    bool skippable; /* what is masked is at most MASKED_BELOW */
-    bool packed;    /* queries lie behind one another as packed keys do */
+    int64_t stride;        /* floats from one row of scores, or of biases, to the next */
+    bool ranged;           /* which keys a row may see depends on its position: causal or window */
+    bool band;             /* ... and no other keys but the first `sinks` exist */
+    bool skippable;        /* what is masked is at most MASKED_BELOW */
+    bool packed;           /* queries lie behind one another as packed keys do */
+    bool bf16, out_bf16;   /* q, k and v are; o is. Else f32 */
+    bool k_pairs, v_pairs; /* ... and are packed, and multiplied, as pairs of bf16 */
 } Attention;
+
+enum { ATTENTION_FLAT_ROWS = 4 };
+
+static inline int64_t attention_round_up(int64_t x) {
+    return TN_CEIL_DIV(x, TN_PANEL) * TN_PANEL;
+}
+
+/* Keys of a panel of v. */
+static inline int64_t attention_v_rows(const Attention *a) {
+    return a->v_pairs ? attention_round_up(a->keys) : a->keys;
+}
 
 /* Which keys the key mask of one batch entry allows. */
 typedef struct Keys {
@@ -51,5 +66,37 @@ Row TN_FN(attention_row)(const Attention *a, const Keys *keys, int64_t b, int64_
  * scratch, `bias` is room for a row of each bias. */
 bool TN_FN(attention_softmax)(const Attention *a, const Keys *keys, const Row *row, float *scores,
                               int64_t t0, int64_t t1, bool full, float *bias, float *inverse);
+
+/* A task: one kv head of one batch entry. */
+typedef struct Unit {
+    const Attention *a;
+    const TnCall *call;
+    int64_t b;
+    const void *k, *v;          /* of this kv head */
+    int64_t packed[2];          /* keys that are packed, multiples of 16: [begin, end) */
+    float *k_panels, *v_panels; /* of floats or of pairs; NULL: in place */
+    float *rows;                /* room for 16 keys or values, and the block's queries, as floats */
+    float *scores, *bias, *inverse;
+    Keys keys;
+} Unit;
+
+/* A block of rows with one stride: queries of one head, or the heads of a single query. */
+typedef struct Block {
+    int64_t h, i, rows; /* the first row */
+    int64_t q_row, o_row;
+    const void *q; /* floats, or pairs if k is packed as such */
+    void *o;
+    int64_t t0, t1; /* keys in use, ... */
+    int64_t sinks;  /* and these before them */
+} Block;
+
+/* attention_products.c. What is not yet packed of keys [t0, t1); of all blocks, in any order. */
+void TN_FN(attention_pack)(Unit *u, int64_t t0, int64_t t1);
+void TN_FN(attention_pack_sinks)(const Unit *u);
+/* Scores of keys [t0, t1) and more, up to the next multiple of 16. */
+void TN_FN(attention_scores)(const Unit *u, const Block *block, int64_t t0, int64_t t1);
+/* o = the weighted sums of values [t0, t1), or what is added to it. With pairs of v the weights are
+ * bf16 by then, and t0 and t1 even. */
+void TN_FN(attention_values)(const Unit *u, const Block *block, int64_t t0, int64_t t1, bool add);
 
 #endif

@@ -102,6 +102,8 @@ typedef struct TileShape {
 typedef struct TilePairs {
     TileShape shape;
     TileFn *tile[TILE_MAX_PANELS + 1][TILE_MAX_ROWS + 1];
+    /* Packs B[0..k-1, 0..n-1], n <= 16, of any strides into one panel, as tile_pack. */
+    void (*pack)(uint16_t *to, const uint16_t *b, int64_t b_k, int64_t b_n, int64_t k, int64_t n);
 } TilePairs;
 
 /* How many panels the next tile of a shape takes of those that are left. */

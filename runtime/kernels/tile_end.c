@@ -1,6 +1,5 @@
 /* What comes before and after the tiles of products (gemm.h): B in panels; bias, activation and
  * residual. */
-#include <string.h>
 #include "runtime/kernels/bf16.h"
 #include "runtime/kernels/simd.h"
 

@@ -1,0 +1,201 @@
+/* Products of attention: scores q k' and sums of values, over panels made of k and v.
+ *
+ * Operands of bf16 are packed as pairs where the CPU multiplies those: of neighbouring d for the
+ * scores, of neighbouring keys for the values. Otherwise they are packed as floats, and queries
+ * have been made floats. */
+#include "runtime/kernels/attention.h"
+#include "runtime/kernels/bf16.h"
+#include "runtime/kernels/simd.h"
+
+/* `n` <= 16 rows from number t on of k or v as floats: in place, or in u->rows. */
+static const float *float_rows(const Unit *u, const void *from, const TnTensor *of, int64_t t,
+                               int64_t n, int64_t *row) {
+    int64_t width = of->dims[3];
+    from = float_at(from, u->a->bf16, t * of->strides[1]);
+    *row = u->a->bf16 ? width : of->strides[1];
+    if (!u->a->bf16) return from;
+    for (int64_t i = 0; i < n; i++) TN_FN(bf16_copy)
+    (u->rows + i * width, false, float_at(from, true, i * of->strides[1]), true, width);
+    return u->rows;
+}
+
+static void pack_keys(const Unit *u, int64_t t, int64_t n) {
+    const Attention *a = u->a;
+    int64_t row = a->in[K].strides[1];
+    if (a->k_pairs) {
+        uint16_t *to = float_at(u->k_panels, true, t * a->depth);
+        TN_FN(tile_kernels).pairs->pack(to, float_at(u->k, true, t * row), 1, row, a->depth, n);
+        return;
+    }
+    const float *from = float_rows(u, u->k, &a->in[K], t, n, &row);
+    TN_FN(tile_pack)(u->k_panels + t * a->depth, from, 1, row, a->depth, n);
+}
+
+static void pack_values(const Unit *u, int64_t t, int64_t n) {
+    const Attention *a = u->a;
+    int64_t row = a->in[V].strides[1], rows = attention_v_rows(a);
+    const float *from = a->v_pairs ? NULL : float_rows(u, u->v, &a->in[V], t, n, &row);
+    for (int64_t e = 0; e < a->width; e += TN_PANEL) {
+        int64_t cols = a->width - e < TN_PANEL ? a->width - e : TN_PANEL;
+        int64_t at = e * rows + t * TN_PANEL;
+        if (a->v_pairs)
+            TN_FN(tile_kernels)
+                .pairs->pack(float_at(u->v_panels, true, at), float_at(u->v, true, t * row + e),
+                             row, 1, n, cols);
+        else
+            TN_FN(tile_pack)(u->v_panels + at, from + e, row, 1, n, cols);
+    }
+}
+
+static void pack_range(const Unit *u, int64_t t0, int64_t t1) {
+    for (int64_t t = t0; t < t1; t += TN_PANEL) {
+        int64_t n = u->a->keys - t < TN_PANEL ? u->a->keys - t : TN_PANEL;
+        if (u->k_panels) pack_keys(u, t, n);
+        if (u->v_panels) pack_values(u, t, n);
+    }
+}
+
+void TN_FN(attention_pack_sinks)(const Unit *u) {
+    pack_range(u, 0, attention_round_up(u->a->sinks));
+}
+
+void TN_FN(attention_pack)(Unit *u, int64_t t0, int64_t t1) {
+    t0 = t0 / TN_PANEL * TN_PANEL;
+    t1 = attention_round_up(t1);
+    if (u->packed[0] >= u->packed[1]) u->packed[0] = u->packed[1] = t0;
+    if (t0 < u->packed[0]) {
+        pack_range(u, t0, u->packed[0]);
+        u->packed[0] = t0;
+    }
+    if (t1 > u->packed[1]) {
+        pack_range(u, u->packed[1], t1);
+        u->packed[1] = t1;
+    }
+}
+
+static void scores_by_tiles(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
+    const Attention *a = u->a;
+    const TileKernels *kernels = &TN_FN(tile_kernels);
+    const bool pairs = a->k_pairs;
+    TileShape shape = pairs ? kernels->pairs->shape : tile_shape(block->rows, block->q_row);
+    int64_t tiles = TN_CEIL_DIV(block->rows, shape.rows), last = TN_CEIL_DIV(t1, TN_PANEL);
+    Tile t = {.k = a->depth,
+              .a_row = block->q_row,
+              .b_row = pairs ? 2 * TN_PANEL : TN_PANEL,
+              .b_panel = a->depth * TN_PANEL,
+              .c_row = a->stride};
+    for (int64_t p = t0 / TN_PANEL, panels; p < last; p += panels) {
+        panels = tile_panels(shape, last - p, pairs);
+        TileFn *const *kernel = pairs ? kernels->pairs->tile[panels] : kernels->tile[panels];
+        t.b = float_at(u->k_panels, pairs, p * t.b_panel);
+        t.prefetch = t.b;
+        for (int64_t i = 0; i < tiles; i++) {
+            int64_t r = deal(block->rows, tiles, i);
+            t.a = float_at(block->q, pairs, r * block->q_row);
+            t.c = u->scores + r * t.c_row + p * TN_PANEL;
+            kernel[deal(block->rows, tiles, i + 1) - r](&t);
+        }
+    }
+}
+
+/* Each of `n` keys passes by once for `rows` rows. */
+ALWAYS_INLINE void dots(const Attention *a, float *scores, const float *q, int64_t q_row,
+                        const float *k, int64_t k_row, int64_t n, int rows) {
+    const int64_t depth = a->depth;
+    for (int64_t t = 0; t < n; t++, k += k_row) {
+        vf sum[4] = {vf_zero(), vf_zero(), vf_zero(), vf_zero()};
+        int64_t d = 0;
+        for (; d + VF_WIDTH <= depth; d += VF_WIDTH) {
+            const vf key = vf_load(k + d);
+            UNROLL for (int i = 0; i < rows; i++) {
+                sum[i] = vf_fma(vf_load(q + i * q_row + d), key, sum[i]);
+            }
+        }
+        if (d < depth) {
+            const vf key = vf_load_n(k + d, depth - d);
+            UNROLL for (int i = 0; i < rows; i++) {
+                sum[i] = vf_fma(vf_load_n(q + i * q_row + d, depth - d), key, sum[i]);
+            }
+        }
+        UNROLL for (int i = 0; i < rows; i++) {
+            scores[i * a->stride + t] = vf_sum(sum[i]);
+        }
+    }
+}
+
+/* Keys of bf16 become floats 16 at a time. */
+static void scores_by_dots(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
+    const Attention *a = u->a;
+    const int64_t most = a->bf16 ? TN_PANEL : t1 - t0, q_row = block->q_row;
+    for (int64_t t = t0, n; t < t1; t += n) {
+        int64_t k_row, r = 0;
+        n = t1 - t < most ? t1 - t : most;
+        const float *k = float_rows(u, u->k, &a->in[K], t, n, &k_row), *q = block->q;
+        float *scores = u->scores + t;
+        for (; r + 4 <= block->rows; r += 4)
+            dots(a, scores + r * a->stride, q + r * q_row, q_row, k, k_row, n, 4);
+        for (; r < block->rows; r++)
+            dots(a, scores + r * a->stride, q + r * q_row, q_row, k, k_row, n, 1);
+    }
+}
+
+void TN_FN(attention_scores)(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
+    if (u->k_panels)
+        scores_by_tiles(u, block, t0, t1);
+    else
+        scores_by_dots(u, block, t0, t1);
+}
+
+/* o = inverse[r] * tile, columns 0..cols-1; or added to o. */
+static void store_rows(const Unit *u, const Block *block, int64_t r, int64_t rows, float *tile,
+                       int64_t tile_row, int64_t e, int64_t cols, bool add) {
+    float more[TILE_MAX_PANELS * TN_PANEL];
+    const bool bf16 = u->a->out_bf16;
+    for (int64_t end = r + rows; r < end; r++, tile += tile_row) {
+        const vf factor = vf_set1(u->inverse[r]);
+        float *o = float_at(block->o, bf16, r * block->o_row + e), *to = bf16 ? tile : o;
+        const float *old = add ? bf16 ? more : o : NULL;
+        if (old == more) TN_FN(bf16_copy)(more, false, o, true, cols);
+        int64_t n = 0;
+        for (; n + VF_WIDTH <= cols; n += VF_WIDTH) {
+            vf y = vf_mul(factor, vf_load(tile + n));
+            vf_store(to + n, old ? vf_add(y, vf_load(old + n)) : y);
+        }
+        if (n < cols) {
+            vf y = vf_mul(factor, vf_load_n(tile + n, cols - n));
+            vf_store_n(to + n, old ? vf_add(y, vf_load_n(old + n, cols - n)) : y, cols - n);
+        }
+        if (bf16) TN_FN(bf16_copy)(o, true, tile, false, cols);
+    }
+}
+
+void TN_FN(attention_values)(const Unit *u, const Block *block, int64_t t0, int64_t t1, bool add) {
+    _Alignas(64) float buffer[TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
+    const Attention *a = u->a;
+    const TileKernels *kernels = &TN_FN(tile_kernels);
+    const bool pairs = a->v_pairs;
+    const TileShape shape = pairs                                ? kernels->pairs->shape
+                            : block->rows <= ATTENTION_FLAT_ROWS ? kernels->flat
+                                                                 : kernels->wide;
+    int64_t tiles = TN_CEIL_DIV(block->rows, shape.rows), all = TN_CEIL_DIV(a->width, TN_PANEL);
+    Tile t = {.k = t1 - t0, .c = buffer};
+    t.a_row = pairs ? 2 * a->stride : a->stride;
+    t.b_row = pairs ? 2 * TN_PANEL : u->v_panels ? TN_PANEL : a->in[V].strides[1];
+    t.b_panel = u->v_panels ? attention_v_rows(a) * TN_PANEL : TN_PANEL;
+    for (int64_t p = 0, panels; p < all; p += panels) {
+        panels = tile_panels(shape, all - p, pairs);
+        TileFn *const *kernel = pairs ? kernels->pairs->tile[panels] : kernels->tile[panels];
+        int64_t e = p * TN_PANEL, left = a->width - e,
+                cols = left < panels * TN_PANEL ? left : panels * TN_PANEL;
+        int64_t first = u->v_panels ? t0 * TN_PANEL : t0 * t.b_row;
+        t.b = float_at(u->v_panels ? u->v_panels : u->v, pairs, p * t.b_panel + first);
+        t.prefetch = t.b;
+        t.c_row = panels * TN_PANEL;
+        for (int64_t i = 0; i < tiles; i++) {
+            int64_t r = deal(block->rows, tiles, i), rows = deal(block->rows, tiles, i + 1) - r;
+            t.a = float_at(u->scores + r * a->stride, pairs, t0);
+            kernel[rows](&t);
+            store_rows(u, block, r, rows, buffer, t.c_row, e, cols, add);
+        }
+    }
+}
