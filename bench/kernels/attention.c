@@ -32,15 +32,17 @@ static const Shape shapes[] = {
 
 /* Rows of a fused projection [t, q + k + v], or of a state [heads, t, d], which a run reads from
  * memory. */
-static TnTensor keys(const Shape *s, float *data, int64_t row) {
+static TnTensor keys(const Shape *s, void *data, TnDType type, int64_t row) {
     int64_t dims[] = {1, s->keys, s->kv_heads, s->width};
-    TnTensor t = bench_dense(data, TN_F32, 4, dims);
+    TnTensor t = bench_dense(data, type, 4, dims);
     t.strides[1] = s->state ? s->width : row;
     t.strides[2] = s->state ? s->keys * s->width : s->width;
     return t;
 }
 
-static void one(Bench *b, const Shape *s) {
+static void one(Bench *b, const Shape *s, TnDType type) {
+    int64_t size = (int64_t)tn_dtype_size(type);
+    bool bf16 = type == TN_BF16;
     ParamsAttention params = {.scale = 0.125f,
                               .mask_value = -3.4028235e38f,
                               .window_left = -1,
@@ -57,26 +59,28 @@ static void one(Bench *b, const Shape *s) {
               .scalars = {s->keys - s->queries},
               .scalar_count = 1,
               .flops = 4 * pairs * (double)q_row,
-              .bytes = 8.0 * (double)(s->queries * q_row + s->keys * kv_row),
+              .type = bf16 ? ROOFLINE_BF16 : ROOFLINE_F32,
+              .bytes = 2.0 * (double)size * (double)(s->queries * q_row + s->keys * kv_row),
               .target = {s->target, 0.95 * s->target}};
-    snprintf(c.name, sizeof c.name, "attention %s", s->name);
-    float *kv = s->state ? b->weights : b->activations + q_row;
-    c.operands[0] = bench_dense(b->activations, TN_F32, 4, dims);
+    snprintf(c.name, sizeof c.name, "attention%s %s", bf16 ? "-bf16" : "", s->name);
+    char *kv = s->state ? (char *)b->weights : (char *)b->activations + q_row * size;
+    c.operands[0] = bench_dense(b->activations, type, 4, dims);
     if (!s->state) c.operands[0].strides[1] = row;
-    c.operands[1] = keys(s, kv, row);
-    c.operands[2] = keys(s, s->state ? kv + s->keys * kv_row : kv + kv_row, row);
+    c.operands[1] = keys(s, kv, type, row);
+    c.operands[2] = keys(s, kv + (s->state ? s->keys : 1) * kv_row * size, type, row);
     for (int i = 3; i < 6; i++) c.operands[i] = bench_absent();
-    c.operands[6] = bench_dense(b->result, TN_F32, 4, dims);
+    c.operands[6] = bench_dense(b->result, type, 4, dims);
     if (s->state) {
         c.cold = 1u << 1 | 1u << 2;
-        c.cold_bytes = (size_t)(8 * s->keys * kv_row);
+        c.cold_bytes = (size_t)(2 * size * s->keys * kv_row);
     } else {
         c.span = (size_t)c.bytes;
     }
-    if (b->isa < TN_ISA_AVX512) c.target[0] = c.target[1] = 0;
+    if (bf16 || b->isa < TN_ISA_AVX512) c.target[0] = c.target[1] = 0;
     bench_case(b, &c);
 }
 
 void bench_attention(Bench *b) {
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) one(b, &shapes[i]);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) one(b, &shapes[i], TN_F32);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) one(b, &shapes[i], TN_BF16);
 }

@@ -28,6 +28,7 @@
 TN_FAMILY(attention);
 
 enum {
+    FEW_ROWS = 3,      /* for which bf16 is read in place */
     CACHED_KEYS = 512, /* whose panels stay in cache, so that packing them costs less */
     MIN_ROWS = 12,
     MAX_ROWS = 96,
@@ -72,8 +73,9 @@ static Attention attention_of(const TnCall *call) {
         a.packed = a.p.flags & TN_ATTENTION_PACKED;
         if (a.packed) a.queries = a.keys;
     }
-    a.v_pairs = a.bf16 && tile_has_pairs(call);
-    a.k_pairs = a.v_pairs && a.depth % 2 == 0 && call->tile[PACK_K];
+    const bool pairs = a.bf16 && tile_has_pairs(call);
+    a.v_pairs = pairs && call->tile[PACK_V];
+    a.k_pairs = pairs && call->tile[PACK_K] && a.depth % 2 == 0;
     a.stride = stride_of(a.keys);
     a.ranged = (a.p.flags & TN_ATTENTION_CAUSAL) || a.p.window_left >= 0 || a.p.window_right >= 0;
     a.band = a.ranged && a.p.flags & TN_ATTENTION_BAND;
@@ -161,12 +163,13 @@ void TN_FN(attention_plan)(TnCall *call) {
     int64_t units = a.batch * a.kv_heads, rows = rows_of(&usual), reach = reach_of(&usual);
     double cells = (double)units * (double)reach * (double)(a.depth + a.width);
     double ns = 2 * cells * (double)rows / TILE_FLOPS_PER_NS;
-    ns = (a.v_pairs ? ns / 2 : ns) + cells / 4 + 500 * (double)units;
+    ns = (a.bf16 && tile_has_pairs(call) ? ns / 2 : ns) + cells / 4 + 500 * (double)units;
     call->tile[BLOCK_ROWS] = block < MIN_ROWS ? MIN_ROWS : block > MAX_ROWS ? MAX_ROWS : block;
-    call->tile[PACK_K] = rows > (a.keys > CACHED_KEYS ? 16 : 8);
+    call->tile[PACK_K] = rows > (a.bf16 ? FEW_ROWS : a.keys > CACHED_KEYS ? 16 : 8);
     bool crowded = a.keys > 128 * TN_FN(tile_kernels).wide.panels ||
                    a.in[V].strides[1] * (int64_t)sizeof(float) % 2048 == 0;
-    call->tile[PACK_V] = a.width % TN_PANEL != 0 || a.bf16 || (crowded && rows > MIN_ROWS);
+    call->tile[PACK_V] =
+        a.width % TN_PANEL != 0 || (a.bf16 ? rows > FEW_ROWS : crowded && rows > MIN_ROWS);
     bool packs = call->tile[PACK_K] || call->tile[PACK_V]; /* in each split anew */
     int64_t splits = TN_CEIL_DIV(tile_tasks(ns), units),
             most = rows / (packs ? MAX_ROWS : ATTENTION_FLAT_ROWS);
@@ -238,9 +241,8 @@ static void run_block(Unit *u, Block *block) {
         narrow_weights(scores, block->t0, block->t1);
     }
     int64_t unit = u->a->v_pairs ? 2 : 1, sinks = TN_CEIL_DIV(block->sinks, unit) * unit;
-    if (sinks) TN_FN(attention_values)(u, block, 0, sinks, false);
     TN_FN(attention_values)
-    (u, block, block->t0 / unit * unit, TN_CEIL_DIV(block->t1, unit) * unit, sinks > 0);
+    (u, block, sinks, block->t0 / unit * unit, TN_CEIL_DIV(block->t1, unit) * unit);
 }
 
 /* Without keys there is nothing to sum. */

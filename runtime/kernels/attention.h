@@ -95,8 +95,9 @@ void TN_FN(attention_pack)(Unit *u, int64_t t0, int64_t t1);
 void TN_FN(attention_pack_sinks)(const Unit *u);
 /* Scores of keys [t0, t1) and more, up to the next multiple of 16. */
 void TN_FN(attention_scores)(const Unit *u, const Block *block, int64_t t0, int64_t t1);
-/* o = the weighted sums of values [t0, t1), or what is added to it. With pairs of v the weights are
- * bf16 by then, and t0 and t1 even. */
-void TN_FN(attention_values)(const Unit *u, const Block *block, int64_t t0, int64_t t1, bool add);
+/* o = the weighted sums of values [0, sinks) and [t0, t1). With pairs of v the weights are bf16 by
+ * then, and all three even. */
+void TN_FN(attention_values)(const Unit *u, const Block *block, int64_t sinks, int64_t t0,
+                             int64_t t1);
 
 #endif

@@ -5,7 +5,9 @@
  * have been made floats. */
 #include "runtime/kernels/attention.h"
 #include "runtime/kernels/bf16.h"
-#include "runtime/kernels/simd.h"
+#include "runtime/kernels/simd_half.h"
+
+enum { VECTORS = 4 }; /* of a row of values, at once */
 
 /* `n` <= 16 rows from number t on of k or v as floats: in place, or in u->rows. */
 static const float *float_rows(const Unit *u, const void *from, const TnTensor *of, int64_t t,
@@ -146,40 +148,78 @@ void TN_FN(attention_scores)(const Unit *u, const Block *block, int64_t t0, int6
         scores_by_dots(u, block, t0, t1);
 }
 
-/* o = inverse[r] * tile, columns 0..cols-1; or added to o. */
+/* o = inverse[r] * (tile + more), columns 0..cols-1; more: NULL if there is none. */
 static void store_rows(const Unit *u, const Block *block, int64_t r, int64_t rows, float *tile,
-                       int64_t tile_row, int64_t e, int64_t cols, bool add) {
-    float more[TILE_MAX_PANELS * TN_PANEL];
+                       const float *more, int64_t tile_row, int64_t e, int64_t cols) {
     const bool bf16 = u->a->out_bf16;
-    for (int64_t end = r + rows; r < end; r++, tile += tile_row) {
-        const vf factor = vf_set1(u->inverse[r]);
-        float *o = float_at(block->o, bf16, r * block->o_row + e), *to = bf16 ? tile : o;
-        const float *old = add ? bf16 ? more : o : NULL;
-        if (old == more) TN_FN(bf16_copy)(more, false, o, true, cols);
-        int64_t n = 0;
-        for (; n + VF_WIDTH <= cols; n += VF_WIDTH) {
-            vf y = vf_mul(factor, vf_load(tile + n));
-            vf_store(to + n, old ? vf_add(y, vf_load(old + n)) : y);
-        }
-        if (n < cols) {
-            vf y = vf_mul(factor, vf_load_n(tile + n, cols - n));
-            vf_store_n(to + n, old ? vf_add(y, vf_load_n(old + n, cols - n)) : y, cols - n);
+    for (int64_t i = 0; i < rows; i++, tile += tile_row) {
+        const vf factor = vf_set1(u->inverse[r + i]);
+        const float *other = more ? more + i * tile_row : NULL;
+        float *o = float_at(block->o, bf16, (r + i) * block->o_row + e), *to = bf16 ? tile : o;
+        for (int64_t n = 0; n < cols; n += VF_WIDTH) { /* the tile has whole panels */
+            vf y = vf_load(tile + n);
+            if (other) y = vf_add(y, vf_load(other + n));
+            y = vf_mul(factor, y);
+            if (bf16 || n + VF_WIDTH <= cols)
+                vf_store(to + n, y);
+            else
+                vf_store_n(to + n, y, cols - n);
         }
         if (bf16) TN_FN(bf16_copy)(o, true, tile, false, cols);
     }
 }
 
-void TN_FN(attention_values)(const Unit *u, const Block *block, int64_t t0, int64_t t1, bool add) {
-    _Alignas(64) float buffer[TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
+/* One row of sums of values of bf16 in place. */
+static void sum_in_place(const Unit *u, const uint16_t *v, const float *weight, int64_t n,
+                         int64_t cols, float *to) {
+    const int64_t row = u->a->in[V].strides[1];
+    for (int64_t e = 0; e < cols; e += VECTORS * VF_WIDTH) {
+        const int64_t left = (cols - e) / VF_WIDTH;
+        vf sum[VECTORS];
+        for (int j = 0; j < VECTORS; j++) sum[j] = vf_zero();
+        for (int64_t t = 0; t < n; t++) {
+            const vf w = vf_set1(weight[t]);
+            const uint16_t *from = v + t * row + e;
+            UNROLL for (int j = 0; j < VECTORS; j++) {
+                if (j < left) sum[j] = vf_fma(w, vf_load_bf16(from + j * VF_WIDTH), sum[j]);
+            }
+        }
+        for (int j = 0; j < VECTORS && j < left; j++) vf_store(to + e + j * VF_WIDTH, sum[j]);
+    }
+}
+
+enum { TILE_FLOATS = TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL };
+
+/* The tile of keys [t0, t1). */
+static void sum_values(const Unit *u, TileFn *kernel, Tile *t, int64_t r, const void *v, int64_t t0,
+                       int64_t t1, float *to) {
+    const bool pairs = u->a->v_pairs;
+    if (u->a->bf16 && !u->v_panels) {
+        const float *weight = u->scores + r * u->a->stride + t0;
+        sum_in_place(u, float_at(v, true, t0 * t->b_row), weight, t1 - t0, t->c_row, to);
+        return;
+    }
+    t->k = t1 - t0;
+    t->a = float_at(u->scores + r * u->a->stride, pairs, t0);
+    t->b = float_at(v, pairs, t0 * (pairs ? TN_PANEL : t->b_row));
+    t->prefetch = t->b;
+    t->c = to;
+    kernel(t);
+}
+
+void TN_FN(attention_values)(const Unit *u, const Block *block, int64_t sinks, int64_t t0,
+                             int64_t t1) {
+    _Alignas(64) float tile[TILE_FLOATS], more[TILE_FLOATS];
     const Attention *a = u->a;
     const TileKernels *kernels = &TN_FN(tile_kernels);
     const bool pairs = a->v_pairs;
+    const TileShape one = {1, TILE_MAX_PANELS};
     const TileShape shape = pairs                                ? kernels->pairs->shape
+                            : a->bf16 && !u->v_panels            ? one
                             : block->rows <= ATTENTION_FLAT_ROWS ? kernels->flat
                                                                  : kernels->wide;
     int64_t tiles = TN_CEIL_DIV(block->rows, shape.rows), all = TN_CEIL_DIV(a->width, TN_PANEL);
-    Tile t = {.k = t1 - t0, .c = buffer};
-    t.a_row = pairs ? 2 * a->stride : a->stride;
+    Tile t = {.a_row = pairs ? 2 * a->stride : a->stride};
     t.b_row = pairs ? 2 * TN_PANEL : u->v_panels ? TN_PANEL : a->in[V].strides[1];
     t.b_panel = u->v_panels ? attention_v_rows(a) * TN_PANEL : TN_PANEL;
     for (int64_t p = 0, panels; p < all; p += panels) {
@@ -187,15 +227,14 @@ void TN_FN(attention_values)(const Unit *u, const Block *block, int64_t t0, int6
         TileFn *const *kernel = pairs ? kernels->pairs->tile[panels] : kernels->tile[panels];
         int64_t e = p * TN_PANEL, left = a->width - e,
                 cols = left < panels * TN_PANEL ? left : panels * TN_PANEL;
-        int64_t first = u->v_panels ? t0 * TN_PANEL : t0 * t.b_row;
-        t.b = float_at(u->v_panels ? u->v_panels : u->v, pairs, p * t.b_panel + first);
-        t.prefetch = t.b;
+        const void *v = u->v_panels ? float_at(u->v_panels, pairs, p * t.b_panel)
+                                    : float_at(u->v, a->bf16, p * t.b_panel);
         t.c_row = panels * TN_PANEL;
         for (int64_t i = 0; i < tiles; i++) {
             int64_t r = deal(block->rows, tiles, i), rows = deal(block->rows, tiles, i + 1) - r;
-            t.a = float_at(u->scores + r * a->stride, pairs, t0);
-            kernel[rows](&t);
-            store_rows(u, block, r, rows, buffer, t.c_row, e, cols, add);
+            if (sinks) sum_values(u, kernel[rows], &t, r, v, 0, sinks, more);
+            sum_values(u, kernel[rows], &t, r, v, t0, t1, tile);
+            store_rows(u, block, r, rows, tile, sinks ? more : NULL, t.c_row, e, cols);
         }
     }
 }
