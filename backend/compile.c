@@ -109,6 +109,12 @@ static bool concerns(const Function *f, const Requirement *r) {
     return !s.foreign && (s.fresh || !f->g->internal);
 }
 
+/* A measured length that is required to be at most another: prepare makes room for that. */
+static void note_bound(Image *im, const Requirement *r, uint32_t bound) {
+    const Symbol *s = r->kind == REL_LE ? ex_as_symbol(im->ex, r->left) : NULL;
+    if (s && s->measured && !ex_mentions_measured(r->right)) image_bound(im, r->left, bound);
+}
+
 static void record_requirements(Image *im, const Function *f, uint32_t function) {
     for (const Requirement *r = ex_requirements(im->ex); r; r = r->next) {
         if (!concerns(f, r)) continue;
@@ -122,6 +128,7 @@ static void record_requirements(Image *im, const Function *f, uint32_t function)
                              .origin = image_string(im, r->origin),
                              .function = function};
         *(PlanRequirement *)table_add(im, &im->requirements) = p;
+        note_bound(im, r, p.right);
     }
 }
 

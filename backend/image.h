@@ -76,6 +76,8 @@ uint32_t image_string(Image *im, const char *s);
 uint32_t image_expr(Image *im, const Expr *e);
 /* A symbol that prepare chooses; its id in SYMBOLS. */
 uint32_t image_capacity(Image *im, const Expr *symbol);
+/* A measured symbol is at most what expression `bound` is. */
+void image_bound(Image *im, const Expr *symbol, uint32_t bound);
 uint32_t image_ids(Image *im, const uint32_t *ids, int n);
 uint32_t image_exprs(Image *im, const Expr *const *e, int n); /* a slice of IDS */
 uint32_t image_buffer(Image *im, PlanBufferKind kind, uint32_t index, const Expr *elements,

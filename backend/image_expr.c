@@ -43,6 +43,12 @@ uint32_t image_capacity(Image *im, const Expr *e) {
     return id;
 }
 
+void image_bound(Image *im, const Expr *e, uint32_t bound) {
+    int number = ex_as_symbol(im->ex, e)->atom->number;
+    symbol(im, number);
+    ((PlanSymbol *)im->symbols.data)[im->symbol_of[number] - 1].bound = bound;
+}
+
 static uint32_t fold(Image *im, PlanExprOp op, const Atom *a) {
     uint32_t e = image_expr(im, a->args[0]);
     for (int i = 1; i < a->arity; i++) e = record(im, op, e, image_expr(im, a->args[i]), 0);

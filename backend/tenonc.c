@@ -200,6 +200,12 @@ static void set_state(tenonc *c, const char *value) {
     c->module->keep_states = !strcmp(value, "auto");
 }
 
+static void set_padding(tenonc *c, const char *value) {
+    if (strcmp(value, "keep") && strcmp(value, "skip"))
+        tn_fail(&c->cx, TN_E_ARGUMENT, "padding '%s': keep or skip is wanted", value);
+    c->module->skip_padding = !strcmp(value, "skip");
+}
+
 static void set(tenonc *c, const void *argument) {
     const Setting *s = argument;
     if (!s->value) tn_fail(&c->cx, TN_E_ARGUMENT, "option '%s' needs a value", s->key);
@@ -213,6 +219,8 @@ static void set(tenonc *c, const void *argument) {
         set_require(c, s->value);
     else if (!strcmp(s->key, "state"))
         set_state(c, s->value);
+    else if (!strcmp(s->key, "padding"))
+        set_padding(c, s->value);
     else if (!strcmp(s->key, "strip"))
         set_flag(c, COMPILE_STRIP, s->value);
     else if (!strcmp(s->key, "unfused"))

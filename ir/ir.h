@@ -223,8 +223,9 @@ struct Module {
     Graph *graphs, *last_graph;
     const char *origin; /* source of the node being inserted: names its requirements */
     Meta *meta;
-    bool keep_states; /* pass_state looks for states */
-    bool bf16;        /* pass_bfloat runs */
+    bool keep_states;  /* pass_state looks for states */
+    bool bf16;         /* pass_bfloat runs */
+    bool skip_padding; /* rows of padding may be returned as zeros */
 };
 
 /* --- modules, graphs --- */

@@ -3,7 +3,8 @@
  *
  * Stage k is the instructions after the k-th one that defines symbols, up to and including the
  * next. An expression belongs to the first stage in which its symbols are known; a buffer to the
- * one that first touches it; a requirement to that of its sides; a port to that of its buffer.
+ * one that first touches it, but an output to that which knows its dims, so that callers are told
+ * of them as early; a requirement to that of its sides; a port to that of its buffer.
  * All of it follows from the plan, so it is worked out once, when the session is made.
  *
  *     0  ...      count: i64[1]         stage 0
@@ -194,6 +195,26 @@ static bool sort_buffers(tenon_session *s, const uint32_t *expr_stages, uint32_t
     return sort_by_stage(s, &s->stage_buffers, stages, f->buffer_count);
 }
 
+/* The stage that knows the elements of an output's buffer and the dims and strides of its view. */
+static void place_outputs_early(tenon_session *s, const uint32_t *expr_stages) {
+    const tenon_plan *p = s->plan;
+    const PlanFunction *f = s->function;
+    for (uint32_t i = f->input_count; i < f->input_count + f->output_count; i++) {
+        const PlanView *v = &p->views[session_port(s, i)->view];
+        BufferState *b = &s->buffers[v->buffer - f->first_buffer];
+        uint32_t stage = expr_stages[p->buffers[v->buffer].elements];
+        if (p->buffers[v->buffer].kind != TN_BUFFER_OUTPUT) continue;
+        if (expr_stages[v->offset] > stage) stage = expr_stages[v->offset];
+        for (uint32_t k = 0; k < v->rank; k++) {
+            uint32_t dim = expr_stages[p->ids[v->dims + k]],
+                     stride = expr_stages[p->ids[v->strides + k]];
+            if (dim > stage) stage = dim;
+            if (stride > stage) stage = stride;
+        }
+        if (stage < b->stage) b->stage = stage;
+    }
+}
+
 static bool sort_ports(tenon_session *s, uint32_t *stages) {
     const PlanFunction *f = s->function;
     uint32_t count = f->input_count + f->output_count;
@@ -230,6 +251,7 @@ bool stage_build(tenon_session *s) {
     memset(exprs, 0xff, p->exprs_count * sizeof *exprs); /* UNUSED */
     mark_function(s, exprs);
     find_expr_stages(s, exprs);
+    place_outputs_early(s, exprs);
     bool ok = sort_by_stage(s, &s->needed, exprs, p->exprs_count) &&
               sort_buffers(s, exprs, others) && sort_ports(s, others) &&
               sort_requirements(s, exprs, others);

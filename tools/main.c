@@ -26,6 +26,7 @@ static const struct {
      "                          default: what its config.json says\n"
      "  --precision f32         element type of weights and activations\n"
      "  --state off|auto        auto: a decoder's past is kept by the plan (default: off)\n"
+     "  --padding keep|skip     skip: outputs are zeros where the mask says padding (default: keep)\n"
      "  --require-fusion KIND=N fail unless the fusion fired exactly N times\n"
      "  --report[=FILE.json]    print the fusion report, or write it as JSON\n"
      "  --strip                 leave the names of the model's nodes out\n"

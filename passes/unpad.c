@@ -1,0 +1,352 @@
+/* unpad: rows of padding are not computed.
+ *
+ *     %k: bool[b, s] = cast %attention_mask              %n: i64[] = measure .. {symbols=[rows]}
+ *     %x: f32[b, s, 8] = gather %words, %ids             %at: i64[rows] = rows where %k
+ *     %q, %k, %v: .. = qkv %x ..                   =>    %i: i64[1, rows] = gather %ids, %at
+ *     %o: f32[b, s, 2, 4] = attention .. %k              %x: f32[1, rows, 8] = gather %words, %i
+ *     %y: f32[b, s, 8] = linear %o ..                    ..
+ *     %c: f32[b, 1, 8] = slice %y {axis=1, length=1}     %o: f32[1, rows, 2, 4] = attention ..
+ * %starts %y: f32[1, rows, 8] = linear %o .. %c: f32[b, 1, 8] = gather %y, %firsts
+ *
+ * A batch of sequences of unequal length is padded to the longest, and a mask says which keys are
+ * none. What unpad_find.c finds to be of no need for the other rows is computed for those that the
+ * mask allows: they lie behind one another as one batch entry of `rows` rows, a measured symbol,
+ * and every operator works on them as it is. Attention is told where each sequence starts.
+ *
+ * Kept are the rows that the mask allows; up to the last of them if attention minds distances
+ * (causal, windows, biases); and all rows of a sequence whose mask does not allow the rows that
+ * are read at its end, or none at all: its queries see the mean of everything. */
+#include <string.h>
+#include "ir/build.h"
+#include "passes/pass.h"
+#include "passes/unpad.h"
+
+/* The pieces that kept rows are found by. */
+typedef struct Kept {
+    const Expr *rows; /* how many */
+    Value *at;        /* i64[rows]: where each is among b s */
+    Value *place;     /* i64[b s]: what becomes of row b s; of one that is not kept, anything */
+    Value *starts;    /* i64[b + 1] */
+    Value *mask;      /* bool[1, rows] */
+    Value **packed;   /* by value id: [1, rows, ..] or [rows, ..] */
+} Kept;
+
+/* --- finding the rows --- */
+
+static const Expr *number(const Unpad *u, int64_t v) {
+    return ex_int(u->x, v);
+}
+
+static Value *as_i64(Graph *g, Value *v) {
+    return ir_cast(g, v, TN_I64);
+}
+
+static Value *flat(const Unpad *u, Value *v) {
+    return ir_view(u->g, v, 1, (const Expr *[]){ex_mul(u->x, u->batch, u->length)});
+}
+
+static Value *cumsum(Graph *g, Value *v, int axis, bool exclusive, bool reverse) {
+    Node *n = ir_node(g, OP_cumsum, 1, &v);
+    ir_set_int(n, "axis", axis);
+    ir_set_bool(n, "exclusive", exclusive);
+    ir_set_bool(n, "reverse", reverse);
+    return ir_insert(n);
+}
+
+static Value *is_positive(Graph *g, Value *v) {
+    return ir_binary(g, OP_lt, ir_scalar_int(g, TN_I64, 0), v);
+}
+
+/* [b, 1]: whether all rows that are read are allowed, or some row at least. */
+static Value *allows_reads(const Unpad *u, Value *mask) {
+    Graph *g = u->g;
+    int64_t axis = 1;
+    Value *all = NULL;
+    for (int i = 0; i < u->cut_count; i++) {
+        Value *part = ir_slice(g, mask, 1, u->cuts[i].start, u->cuts[i].length, 1);
+        part = ir_reduce(g, OP_reduce_min, part, 1, &axis, true);
+        all = all ? ir_binary(g, OP_min, all, part) : part;
+    }
+    return is_positive(g, all ? all : ir_reduce(g, OP_reduce_max, mask, 1, &axis, true));
+}
+
+/* [b, s] */
+static Value *kept_rows(const Unpad *u) {
+    Graph *g = u->g;
+    Value *mask = as_i64(g, u->mask), *keep = u->mask;
+    Value *whole = ir_unary(g, OP_not, allows_reads(u, mask));
+    if (u->by_position) keep = is_positive(g, cumsum(g, mask, 1, false, true));
+    return ir_binary(g, OP_or, keep, whole);
+}
+
+static const Expr *new_symbol(const Unpad *u) {
+    const char *name = "rows";
+    for (int i = 1; ex_find_symbol(u->x, name); i++)
+        name = arena_printf(&u->g->module->cx->arena, "rows.%d", i);
+    return ex_measured(u->x, name, 0, INT64_MAX);
+}
+
+static Value *nonzero(Graph *g, Value *keep, const Expr *count) {
+    Node *n = ir_node(g, OP_nonzero, 1, &keep);
+    ir_set_dim(n, "count", count);
+    return ir_view(g, ir_insert(n), 1, &count);
+}
+
+static Value *behind_zero(Graph *g, Value *v) {
+    const Expr *one = ex_int(g->module->ex, 1), *none = ex_int(g->module->ex, 0);
+    Node *n = ir_node(g, OP_pad, 1, &v);
+    ir_set_dims(n, "before", 1, &one);
+    ir_set_dims(n, "after", 1, &none);
+    return ir_insert(n);
+}
+
+static void find_rows(const Unpad *u, Kept *k) {
+    Graph *g = u->g;
+    int64_t first = 0, second = 1;
+    Value *keep = kept_rows(u), *ones = as_i64(g, keep);
+    Value *lengths = ir_reduce(g, OP_reduce_sum, ones, 1, &second, false);
+    k->rows = new_symbol(u);
+    ex_require_le(u->x, k->rows, ex_mul(u->x, u->batch, u->length), "attention");
+    k->place = cumsum(g, flat(u, ones), 0, true, false);
+    k->starts = behind_zero(g, cumsum(g, lengths, 0, false, false));
+    ir_measure(g, ir_reduce(g, OP_reduce_sum, lengths, 1, &first, false), 1, &k->rows);
+    k->at = nonzero(g, flat(u, keep), k->rows);
+    k->mask = ir_view(g, ir_gather(g, flat(u, u->mask), k->at, 0), 2,
+                      (const Expr *[]){number(u, 1), k->rows});
+}
+
+/* Operator `op` of every row's place and the number of rows of a sequence. */
+static Value *by_length(const Unpad *u, const Kept *k, OpKind op) {
+    return ir_binary(u->g, op, k->at, ir_scalars(u->g, TN_I64, 1, &u->length));
+}
+
+/* --- into kept rows --- */
+
+/* Rows of v, `axes` of them in one axis of `count`, at these places: [rows, ..] */
+static Value *rows_at(const Unpad *u, Value *v, int axes, const Expr *count, Value *at) {
+    const Expr *dims[TN_MAX_RANK] = {count};
+    int rank = v->type.rank - axes + 1;
+    for (int i = 1; i < rank; i++) dims[i] = v->type.dims[i + axes - 1];
+    return ir_gather(u->g, ir_view(u->g, v, rank, dims), at, 0);
+}
+
+/* v of rows [n, ..] under `axes` axes, the last of them the rows'. */
+static Value *under_axes(const Unpad *u, Value *v, int axes) {
+    const Expr *dims[TN_MAX_RANK];
+    for (int i = 0; i < axes - 1; i++) dims[i] = number(u, 1);
+    for (int i = 0; i < v->type.rank; i++) dims[axes - 1 + i] = v->type.dims[i];
+    return ir_view(u->g, v, axes - 1 + v->type.rank, dims);
+}
+
+static Value *give(const Unpad *u, const Kept *k, Value *v, Demand d, int rank) {
+    int first = v->type.rank - rank; /* negative: it lacks the first axis */
+    switch (d) {
+    case ROWS_PAIR:
+        return under_axes(u, rows_at(u, v, 2, ex_mul(u->x, u->batch, u->length), k->at), 2);
+    case ROWS_FLAT: return rows_at(u, v, 1, v->type.dims[0], k->at);
+    case BY_POSITION:
+        return under_axes(u, rows_at(u, v, first + 2, u->length, by_length(u, k, OP_mod)),
+                          first + 2);
+    case BY_ENTRY: return under_axes(u, rows_at(u, v, 2, u->batch, by_length(u, k, OP_div)), 2);
+    case ALIKE:
+    case UNFIT: break;
+    }
+    return v;
+}
+
+/* Operand i of n, whose results have place p, for kept rows. */
+static Value *packed_operand(const Unpad *u, const Kept *k, const Node *n, int i, Place p) {
+    Value *v = n->inputs[i];
+    if (!v) return NULL;
+    Demand d = unpad_demand(u, n, i, p);
+    if (n->op == OP_attention && i == 3) return k->mask;
+    if (d == ALIKE) return v;
+    if (k->packed[v->id]) return k->packed[v->id];
+    int rank = n->op == OP_attention && i == 4 ? 2 : n->outputs[0]->type.rank;
+    return give(u, k, v, d, rank); /* canon sees to it that this is done once */
+}
+
+/* The dims of a result at place p, of kept rows. */
+static void set_dims(const Unpad *u, const Kept *k, Node *n, const DimList *from, Place p) {
+    const Expr *dims[TN_MAX_RANK];
+    for (int i = 0; i < from->count; i++) dims[i] = from->e[i];
+    if (p == PAIR) dims[0] = number(u, 1);
+    dims[p == PAIR] = k->rows;
+    ir_set_dims(n, "dims", from->count, dims);
+}
+
+static void pack_node(const Unpad *u, Kept *k, Node *n, Place p) {
+    Graph *g = u->g;
+    bool attention = n->op == OP_attention;
+    int count = attention ? 8 : n->input_count;
+    Value **in = ARENA_ARRAY(&g->module->cx->arena, Value *, (size_t)count + 1);
+    ir_origins_from(g, &n, 1);
+    for (int i = 0; i < n->input_count; i++) in[i] = packed_operand(u, k, n, i, p);
+    if (attention) in[7] = k->starts;
+    Node *packed = ir_node(g, n->op, count, in);
+    ir_copy_attrs(packed, n);
+    if (n->op == OP_view || n->op == OP_expand) set_dims(u, k, packed, attr_dims(n, "dims"), p);
+    if (attention) {
+        ir_set_dim(packed, "longest", u->length);
+        ir_set_bool(packed, "packed", true);
+    }
+    ir_insert(packed);
+    ir_origins_from(g, NULL, 0);
+    for (int i = 0; i < n->output_count; i++) k->packed[n->outputs[i]->id] = packed->outputs[i];
+}
+
+/* --- out of them --- */
+
+/* What is new reads no old value of rows. */
+static bool is_packed(const Unpad *u, const Node *n) {
+    return n->output_count && u->place[n->outputs[0]->id] != NOWHERE;
+}
+
+static void leave_by_cut(const Unpad *u, const Kept *k, Node *slice) {
+    Graph *g = u->g;
+    g->cursor = slice;
+    ir_origins_from(g, &slice, 1);
+    Value *v = k->packed[slice->inputs[0]->id];
+    Value *place = ir_view(g, k->place, 2, (const Expr *[]){u->batch, u->length});
+    place = ir_slice(g, place, 1, attr_dim(slice, "start"), attr_dim(slice, "length"), 1);
+    Value *y = rows_at(u, v, 2, k->rows, place);
+    ir_origins_from(g, NULL, 0);
+    ir_replace(slice->outputs[0], y);
+    ir_remove(slice);
+}
+
+static Value *packed_key(const Unpad *u, const Kept *k, Node *n, int i) {
+    Value *v = n->inputs[i];
+    return k->packed[v->id] ? k->packed[v->id] : give(u, k, v, ROWS_PAIR, v->type.rank);
+}
+
+/* Keys of other queries. */
+static void leave_as_keys(const Unpad *u, const Kept *k, Node *n) {
+    Graph *g = u->g;
+    Value *in[8] = {NULL};
+    g->cursor = n;
+    for (int i = 0; i < n->input_count; i++) in[i] = n->inputs[i];
+    for (int i = 1; i < 3; i++) in[i] = packed_key(u, k, n, i);
+    in[3] = k->mask;
+    in[7] = k->starts;
+    ir_origins_from(g, &n, 1);
+    Node *other = ir_node(g, OP_attention, 8, in);
+    ir_copy_attrs(other, n);
+    ir_set_dim(other, "longest", u->length);
+    ir_insert(other);
+    ir_origins_from(g, NULL, 0);
+    ir_replace(n->outputs[0], other->outputs[0]);
+    ir_remove(n);
+}
+
+/* All rows of v, `number` in those of padding: the last row of a table that has one more. */
+static Value *padded(const Unpad *u, const Kept *k, const Value *v, double filling) {
+    Graph *g = u->g;
+    Value *packed = k->packed[v->id];
+    const Expr *dims[TN_MAX_RANK] = {k->rows};
+    int rank = v->type.rank - 1;
+    for (int i = 1; i < rank; i++) dims[i] = v->type.dims[i + 1];
+    Value *table[2] = {ir_view(g, packed, rank, dims), NULL};
+    dims[0] = number(u, 1);
+    table[1] = ir_splat(g, v->type.dtype, rank, dims, filling);
+    Value *last = ir_scalars(g, TN_I64, 1, &k->rows),
+          *place = ir_view(g, k->place, 2, (const Expr *[]){u->batch, u->length});
+    return ir_gather(g, ir_concat(g, 2, table, 0), ir_where(g, u->mask, place, last), 0);
+}
+
+static void leave_whole(const Unpad *u, const Kept *k, Value *v) {
+    Graph *g = u->g;
+    double filling = 0;
+    Value *all = NULL;
+    unpad_known(u, v, &filling);
+    g->cursor = v->node->next;
+    for (int i = v->use_count - 1; i >= 0; i--) {
+        Use use = v->uses[i];
+        if (is_packed(u, use.node)) continue;
+        if (!all) all = padded(u, k, v, filling);
+        ir_set_operand(use.node, use.index, all);
+    }
+    for (int i = 0; i < g->output_count; i++) {
+        if (g->outputs[i] != v) continue;
+        if (!all) all = padded(u, k, v, filling);
+        ir_set_output(g, i, all);
+    }
+}
+
+static void leave(const Unpad *u, const Kept *k, Node *n) {
+    for (int i = 0; i < n->input_count; i++) {
+        const Value *v = n->inputs[i];
+        if (!v || v->id >= u->values || u->reached[v->id] == NOWHERE) continue;
+        Exit e = unpad_exit(u, n, i);
+        if (e == EXIT_KNOWN) continue;
+        if (e == EXIT_CUT)
+            leave_by_cut(u, k, n);
+        else
+            leave_as_keys(u, k, n);
+        return;
+    }
+}
+
+/* --- the pass --- */
+
+static void unpad(const Unpad *u) {
+    Graph *g = u->g;
+    Node *front = u->mask->node ? u->mask->node->next : g->first, *last = g->last;
+    Kept k = {.packed = ARENA_ARRAY(&g->module->cx->arena, Value *, u->values)};
+    bool behind = false; /* kept rows are known only from the front on */
+    g->cursor = front;
+    find_rows(u, &k);
+    for (Node *n = g->first, *next; n; n = next) {
+        next = n == last ? NULL : n->next;
+        behind = behind || n == front;
+        g->cursor = behind ? n : front;
+        if (n->id < u->nodes && is_packed(u, n)) pack_node(u, &k, n, u->place[n->outputs[0]->id]);
+    }
+    for (Node *n = g->first, *next; n; n = next) {
+        next = n->next;
+        if (n->id < u->nodes && !is_packed(u, n)) leave(u, &k, n);
+    }
+    IR_FOR_NODES(n, g)
+    for (int i = 0; n->id < u->nodes && i < n->output_count; i++)
+        if (u->reached[n->outputs[i]->id] != NOWHERE) leave_whole(u, &k, n->outputs[i]);
+    g->cursor = NULL;
+}
+
+/* The mask of an attention that may be over rows of padding. */
+static bool take_mask(Unpad *u, const Node *n) {
+    if (n->op != OP_attention || n->input_count < 4 || n->input_count > 7 || !n->inputs[3])
+        return false;
+    const Type *keys = &n->inputs[1]->type, *mask = &n->inputs[3]->type;
+    u->mask = n->inputs[3];
+    u->batch = keys->dims[0];
+    u->length = keys->dims[1];
+    return !u->mask->constant && mask->dims[0] == u->batch && mask->dims[1] == u->length;
+}
+
+/* For one mask that has not been tried. */
+static bool unpad_once(Graph *g, Report *r) {
+    size_t count = 0;
+    Value **tried = ARENA_ARRAY(&g->module->cx->arena, Value *, (size_t)g->node_count);
+    IR_FOR_NODES(n, g) {
+        Unpad u = {.g = g, .x = g->module->ex};
+        bool known = !take_mask(&u, n);
+        for (size_t i = 0; i < count && !known; i++) known = tried[i] == u.mask;
+        if (known) continue;
+        tried[count++] = u.mask;
+        if (!unpad_find(&u, r)) continue;
+        unpad(&u);
+        report_fired(r, "unpad");
+        return true;
+    }
+    return false;
+}
+
+bool pass_unpad(Graph *g, Report *r) {
+    bool changed = false;
+    if (g->internal) return false;
+    while (unpad_once(g, r)) {
+        pass_canon(g, r); /* so that nothing reads what is left of the old rows */
+        changed = true;
+    }
+    return changed;
+}
