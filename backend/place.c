@@ -2,6 +2,7 @@
 #include "backend/place.h"
 
 #include "backend/lower_ops.h"
+#include "ir/symbols.h"
 
 #define MAX_VIEWS 8 /* in a row between a value and its reader that are looked through */
 
@@ -125,14 +126,40 @@ static void claim_states(Lower *lo) {
     }
 }
 
+/* Measured symbols of dims, as long as there is but one. */
+typedef struct Measured {
+    const ExprCx *x;
+    int symbol, others; /* -1: none */
+} Measured;
+
+static void note_measured(void *user, int symbol) {
+    Measured *m = user;
+    if (!ex_symbol_at(m->x, symbol)->measured || symbol == m->symbol) return;
+    if (m->symbol < 0)
+        m->symbol = symbol;
+    else
+        m->others++;
+}
+
+static Measured measured_in(const Lower *lo, const Type *t) {
+    Measured m = {.x = lo->x, .symbol = -1};
+    for (int i = 0; i < t->rank; i++) ir_each_symbol(t->dims[i], note_measured, &m);
+    return m;
+}
+
 /* A concat or pad whose operands can be written before it comes up: its size is known from the
- * beginning. */
+ * beginning, or when the lengths are that the operands have, too; constants are written by it. */
 static bool takes_parts(Lower *lo, const Node *n) {
     if (n->op == OP_pad && !lower_pad_has_borders(lo, n)) return false;
     if (n->op != OP_pad && n->op != OP_concat) return false;
-    for (int i = 0; i < n->input_count; i++)
-        if (n->inputs[i] && is_measured(&n->inputs[i]->type)) return false;
-    return !is_measured(&n->outputs[0]->type);
+    Measured all = measured_in(lo, &n->outputs[0]->type);
+    for (int i = 0; i < n->input_count; i++) {
+        const Value *v = n->inputs[i];
+        if (!v || (v->constant && all.symbol >= 0)) continue;
+        Measured own = measured_in(lo, &v->type);
+        if (own.symbol != all.symbol || own.others) return false;
+    }
+    return !all.others;
 }
 
 static void claim_operands(Lower *lo, const Node *n) {

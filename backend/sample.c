@@ -108,6 +108,9 @@ void sample_lengths(Arena *a, const PlanTables *t, const PlanFunction *f, uint32
     const int64_t *values = sample_values(a, t, lengths);
     for (uint32_t i = 0; i < t->state_count; i++) /* room for what there will be */
         lengths[t->states[i].capacity] = values[t->states[i].next];
+    for (uint32_t i = 0; i < t->symbol_count; i++) /* as much as there may be */
+        if (lengths[i] == TN_UNKNOWN && t->symbols[i].bound != TN_NO_ID)
+            lengths[i] = values[t->symbols[i].bound];
 }
 
 tenon_status sample_bind_states(Arena *a, const PlanTables *t, uint32_t function,

@@ -325,6 +325,8 @@ Value *ir_resolve(Value *v);        /* follows `forward` */
 /* New nodes until the next call take their origins from these nodes (a fused node keeps the set).
  * n = 0 ends it. */
 void ir_origins_from(Graph *g, Node *const *nodes, int n);
+/* The name of what says which rows of the model's sequences are computed (pass unpad). */
+#define IR_KEPT_ROWS "(rows of sequences)"
 /* source.c: v is the model's value of this name, a result of this node. The names are kept. */
 void ir_add_source(Value *v, const char *name, const char *node);
 void ir_take_sources(Value *by, Value *old);

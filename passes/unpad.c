@@ -111,6 +111,7 @@ static void find_rows(const Unpad *u, Kept *k) {
     k->starts = behind_zero(g, cumsum(g, lengths, 0, false, false));
     ir_measure(g, ir_reduce(g, OP_reduce_sum, lengths, 1, &first, false), 1, &k->rows);
     k->at = nonzero(g, flat(u, keep), k->rows);
+    ir_add_source(k->at, IR_KEPT_ROWS, "attention");
     k->mask = ir_view(g, ir_gather(g, flat(u, u->mask), k->at, 0), 2,
                       (const Expr *[]){number(u, 1), k->rows});
 }
@@ -192,7 +193,10 @@ static void pack_node(const Unpad *u, Kept *k, Node *n, Place p) {
     }
     ir_insert(packed);
     ir_origins_from(g, NULL, 0);
-    for (int i = 0; i < n->output_count; i++) k->packed[n->outputs[i]->id] = packed->outputs[i];
+    for (int i = 0; i < n->output_count; i++) {
+        k->packed[n->outputs[i]->id] = packed->outputs[i];
+        ir_take_sources(packed->outputs[i], n->outputs[i]);
+    }
 }
 
 /* --- out of them --- */

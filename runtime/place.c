@@ -1,6 +1,9 @@
 /* Placing: lifetimes of buffers become offsets in one block per stage, then every operand gets its
  * address.
  *
+ * Where lengths that a run measures have bounds, room is made for these beforehand; a later stage
+ * that fits into what its block holds is left where it is, so that runs plan nothing.
+ *
  * A block holds the intermediate buffers that are touched first in its stage, outputs that the
  * caller did not bind, optional inputs left out, and behind them one slice of scratch per lane. It
  * only ever grows; memory_limit bounds all blocks of a session and its children together. */
@@ -38,8 +41,22 @@ static void keep_offsets(tenon_session *s, uint32_t stage) {
     uint32_t count = 0;
     for (uint32_t k = list->first[stage]; k < list->first[stage + 1]; k++) {
         BufferState *state = &s->buffers[list->ids[k]];
-        if (state->placed) state->offset = s->items[count++].offset;
+        if (!state->placed) continue;
+        state->offset = s->items[count++].offset;
+        state->room = state->bytes;
     }
+}
+
+/* Whether the stage needs no more of its block than it has. */
+static bool has_room(const tenon_session *s, uint32_t stage, uint64_t scratch) {
+    const ByStage *list = &s->stage_buffers;
+    const Stage *now = &s->stages[stage];
+    if (!now->reserved || scratch > now->bytes - now->scratch_offset) return false;
+    for (uint32_t k = list->first[stage]; k < list->first[stage + 1]; k++) {
+        const BufferState *state = &s->buffers[list->ids[k]];
+        if (state->placed && state->bytes > state->room) return false;
+    }
+    return true;
 }
 
 /* Inputs left out hold zeros or ones. */
@@ -81,7 +98,7 @@ static void reclaim(tenon_session *s, const Block *but) {
     for (uint32_t k = s->in_use ? s->stage + 1 : 0; k < s->stage_count; k++) {
         if (&s->stages[k].block == but) continue;
         block_free(s, &s->stages[k].block);
-        s->stages[k].laid_out = false;
+        s->stages[k].laid_out = s->stages[k].reserved = false;
         if (k == 0) s->prepared = false;
     }
     for (uint32_t k = 0; !s->in_use && s->scans && k < s->function->output_count; k++)
@@ -131,8 +148,10 @@ tenon_status place_stage(tenon_session *s, uint32_t stage, tenon_error *err) {
     uint64_t total, live, scratch, lanes = (uint64_t)tn_pool_threads(s->pool);
     Stage *now = &s->stages[stage];
     uint32_t count = collect_items(s, stage);
-    if (!tn_memplan(s->items, count, s->memplan_scratch, &total, &live) ||
-        __builtin_mul_overflow(now->lane_scratch, lanes, &scratch) || scratch > UINT64_MAX / 4)
+    bool fits =
+        !__builtin_mul_overflow(now->lane_scratch, lanes, &scratch) && scratch <= UINT64_MAX / 4;
+    if (fits && has_room(s, stage, scratch)) return TENON_OK;
+    if (!fits || !tn_memplan(s->items, count, s->memplan_scratch, &total, &live))
         return tn_error(err, TENON_E_LIMIT, "the arena would be larger than any memory");
     keep_offsets(s, stage);
     tenon_status status = block_grow(s, &now->block, total + scratch, 0, err);
@@ -140,6 +159,7 @@ tenon_status place_stage(tenon_session *s, uint32_t stage, tenon_error *err) {
     now->bytes = total + scratch;
     now->live = live;
     now->scratch_offset = total;
+    now->reserved = stage > 0;
     if (stage == 0) fill_defaults(s);
     return TENON_OK;
 }

@@ -6,8 +6,9 @@
  *      says so. Extents fit; kernels choose tiles.
  *   3. place.c turns lifetimes into one block and gives every operand its address.
  *
- * Before a run this is done for stage 0, which is everything unless lengths are measured; during
- * it for each later stage, as soon as its symbols are known. For the same shapes again only the
+ * Before a run this is done for stage 0, which is everything unless lengths are measured, and for
+ * what follows with such lengths at their bounds if they have any; during it for each later stage,
+ * as soon as its symbols are known. For the same shapes again only the
  * addresses are done. The only allocation is a stage's block, when it has to grow. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -363,7 +364,10 @@ static bool same_shapes(const tenon_session *s) {
 }
 
 static tenon_status lay_out(tenon_session *s, uint32_t stage, tenon_error *err) {
-    for (uint32_t k = stage; k < s->stage_count; k++) s->stages[k].laid_out = false;
+    for (uint32_t k = stage; k < s->stage_count; k++) {
+        s->stages[k].laid_out = false;
+        if (k > stage) s->stages[k].reserved = false;
+    }
     tenon_status status = stage ? contract_stage(s, stage, err) : contract_solve(s, err);
     if (!status) status = size_buffers(s, stage, err);
     if (!status) status = check_ports(s, stage, err);
@@ -371,6 +375,27 @@ static tenon_status lay_out(tenon_session *s, uint32_t stage, tenon_error *err) 
     if (!status) status = place_stage(s, stage, err);
     s->stages[stage].laid_out = !status;
     return status;
+}
+
+/* Measured symbols that `stage` waits for get the bounds that they have; false if one has none. */
+static bool assume_bounds(tenon_session *s, uint32_t stage) {
+    const tenon_plan *p = s->plan;
+    for (uint32_t i = 0; i < p->symbols_count; i++) {
+        const Definition *d = &s->definitions[i];
+        if (d->slot == TN_NO_ID || d->stage != stage) continue;
+        if (p->symbols[i].bound == TN_NO_ID) return false;
+        int64_t bound = s->values[p->symbols[i].bound];
+        if (bound < p->symbols[i].min) return false; /* or it cannot be computed */
+        s->symbols[i].value = bound < p->symbols[i].max ? bound : p->symbols[i].max;
+    }
+    return true;
+}
+
+/* Lays out the later stages as they are at the most. A failure is none: it may turn out to be less,
+ * and then they are laid out again. */
+static void reserve(tenon_session *s) {
+    for (uint32_t k = 1; k < s->stage_count && assume_bounds(s, k); k++)
+        if (lay_out(s, k, NULL)) return;
 }
 
 tenon_status session_prepare(tenon_session *s, tenon_error *err) {
@@ -385,6 +410,7 @@ tenon_status session_prepare(tenon_session *s, tenon_error *err) {
         if (s->use_count) s->state_generation = s->states->generation;
         memcpy(s->shapes, s->bindings,
                (s->function->input_count + (size_t)s->function->output_count) * sizeof *s->shapes);
+        reserve(s);
     }
     status = place_addresses(s, 0, err);
     s->prepared = !status;

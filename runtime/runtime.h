@@ -158,7 +158,8 @@ typedef struct BufferState {
     unsigned char *base; /* NULL until prepared */
     int64_t elements;
     uint64_t bytes;
-    uint64_t offset;      /* in the block of its stage, if it lives there */
+    uint64_t offset;      /* in the block of its stage, if it lives there; it has ... */
+    uint64_t room;        /* ... this many bytes there */
     uint32_t first, last; /* instructions between which it is live; first = TN_NO_ID: unused */
     uint32_t stage;
     bool placed; /* lives in a block; else its memory is the caller's or the plan's */
@@ -200,6 +201,7 @@ typedef struct Definition {
 typedef struct Stage {
     uint32_t first, end; /* instructions */
     bool laid_out;       /* for the present values of symbols; addresses may have to be set anew */
+    bool reserved;       /* offsets and `room` of its buffers stand, whatever the symbols' values */
     Block block;         /* buffers touched first in this stage, then scratch */
     uint64_t bytes, live, scratch_offset;
     uint64_t lane_scratch; /* bytes per lane */

@@ -258,14 +258,18 @@ tenon_status tenon_session_memory(const tenon_session *session, tenon_memory *me
     if (atomic_load_explicit(&session->busy, memory_order_acquire) ||
         (session->states && atomic_load_explicit(&session->states->busy, memory_order_acquire)))
         return tn_error(err, TENON_E_BUSY, "the session is in use by another thread");
-    const Stage *stage = &session->stages[0];
     tenon_memory m = {.struct_size = memory->struct_size,
                       .weights = session->plan->weights_bytes,
                       .program = session->plan->arena.total,
-                      .arena = stage->bytes + session->held - stage->block.capacity,
-                      .live = stage->live,
-                      .scratch = stage->bytes - stage->scratch_offset,
+                      .arena = session->held,
                       .states = session->states ? session->states->held : 0};
+    for (uint32_t i = 0; i < session->stage_count; i++) {
+        const Stage *stage = &session->stages[i];
+        if (i && !stage->reserved) continue;
+        m.arena += stage->bytes - stage->block.capacity;
+        m.live += stage->live;
+        m.scratch += stage->bytes - stage->scratch_offset;
+    }
     memcpy(memory, &m, m.struct_size < sizeof m ? m.struct_size : sizeof m);
     return TENON_OK;
 }

@@ -6,6 +6,9 @@
  * plan never has, because a fusion swallowed them, cannot be looked at; those that stand between
  * the first departing value and the nearest ones that agree are listed, as the fault may be theirs.
  *
+ * A plan that computes no rows of padding says which rows it has under the name IR_KEPT_ROWS;
+ * values of as many rows are compared with those of what is expected.
+ *
  *     first to depart: node '/layer.0/Softmax' (softmax), value '/layer.0/Softmax_output_0'
  *       computed by instruction 7 (softmax)
  *       96 of 128 elements differ; at [0, 1, 3]: 0.25, expected 0.5 (allowed 3e-05)
@@ -78,14 +81,52 @@ typedef struct Bisect {
     int64_t *scratch;
     Seen *seen; /* by order of the expected */
     int looks;
+    int64_t *rows, row_count, most_rows; /* that are kept, -1: all; there is room for */
+    char *picked;                        /* of an expected value, the same rows */
 } Bisect;
+
+static int64_t count_of(int rank, const int64_t *dims) {
+    int64_t count = 1;
+    for (int i = 0; i < rank; i++) count *= dims[i];
+    return count;
+}
+
+/* Elements of a row if `got` is the kept rows of what is wanted, else 0. */
+static int64_t row_length(const Bisect *b, const TnTensor *got, const StTensor *want) {
+    int64_t length = 1, kept = count_of(got->rank, got->dims),
+            all = count_of(want->rank, want->dims);
+    int axis = got->rank > 1 && got->dims[0] == 1 ? 1 : 0;
+    if (b->row_count < 0 || !got->rank || got->dims[axis] != b->row_count || all <= kept) return 0;
+    for (int i = axis + 1; i < got->rank; i++) length *= got->dims[i];
+    for (int64_t i = 0; i < b->row_count; i++)
+        if (length == 0 || b->rows[i] < 0 || b->rows[i] >= all / length) return 0;
+    return length && all % length == 0 ? length : 0;
+}
+
+/* The kept rows of what is wanted, under the dims of what there is. */
+static StTensor pick_rows(const Bisect *b, const TnTensor *got, const StTensor *want,
+                          int64_t length) {
+    StTensor t = *want;
+    size_t bytes = (size_t)length * tn_dtype_size((TnDType)want->dtype);
+    for (int64_t i = 0; i < b->row_count; i++)
+        memcpy(b->picked + (size_t)i * bytes, (const char *)want->data + (size_t)b->rows[i] * bytes,
+               bytes);
+    t.data = b->picked;
+    t.bytes = (size_t)b->row_count * bytes;
+    t.rank = got->rank;
+    memcpy(t.dims, got->dims, sizeof t.dims);
+    return t;
+}
 
 static void compare(Bisect *b, const Expected *e, const TnTensor *got, const tenon_event *event) {
     Seen *s = &b->seen[e->order];
     /* A recording has one iteration of a body, which is the first. */
     if ((size_t)s->computed >= e->count || (s->times && !s->agreement.ok)) return;
     const StTensor *want = &e->tensors[s->computed++];
-    Agreement a = agree(got, want, b->tolerance);
+    int64_t row = row_length(b, got, want);
+    StTensor part = row ? pick_rows(b, got, want, row) : *want;
+    Agreement a = agree(got, &part, b->tolerance);
+    if (row) a.worst = b->rows[a.worst / row] * row + a.worst % row;
     if (!a.comparable) {
         s->shapes_differ = true;
         return;
@@ -98,6 +139,13 @@ static void compare(Bisect *b, const Expected *e, const TnTensor *got, const ten
     s->node = event->node;
 }
 
+static void keep_rows(Bisect *b, const TnTensor *at) {
+    bool fits = at->rank == 1 && at->dtype == TN_I64 && b->rows && at->dims[0] <= b->most_rows;
+    b->row_count = fits ? at->dims[0] : -1;
+    for (int64_t i = 0; i < b->row_count; i++)
+        b->rows[i] = ((const int64_t *)at->data)[i * at->strides[0]];
+}
+
 static void on_event(void *user, const tenon_event *event) {
     Bisect *b = user;
     uint32_t count;
@@ -106,6 +154,9 @@ static void on_event(void *user, const tenon_event *event) {
         const Expected *e = names_find(&b->x->by_name, plan_string(b->run->plan, v[i].name));
         TnTensor got;
         if (e && trace_look(b->run->session, &v[i], b->scratch, &got)) compare(b, e, &got, event);
+        if (!strcmp(plan_string(b->run->plan, v[i].name), IR_KEPT_ROWS) &&
+            trace_look(b->run->session, &v[i], b->scratch, &got))
+            keep_rows(b, &got);
     }
     const Expected *e = *event->node ? names_find(&b->x->by_name, event->node) : NULL;
     const TnCall *call = trace_call(b->run->session);
@@ -231,10 +282,23 @@ static const Expected *first_departing(const Bisect *b) {
     return first;
 }
 
+/* A callback allocates nothing. */
+static void make_room(Bisect *b) {
+    size_t most = 0;
+    for (size_t i = 0; i < b->x->count; i++)
+        for (size_t k = 0; k < b->x->list[i]->count; k++)
+            if (b->x->list[i]->tensors[k].bytes > most) most = b->x->list[i]->tensors[k].bytes;
+    b->row_count = -1;
+    b->most_rows = (int64_t)most;
+    b->picked = ARENA_ARRAY(&b->t->cx.arena, char, most + 1);
+    b->rows = ARENA_ARRAY(&b->t->cx.arena, int64_t, most + 1);
+}
+
 bool bisect_run(Tool *t, const PlanRun *r, const Expectations *x, Tolerance tolerance) {
     Bisect b = {.t = t, .run = r, .x = x, .tolerance = tolerance};
     b.scratch = ARENA_ARRAY(&t->cx.arena, int64_t, (size_t)r->plan->exprs_count + 1);
     b.seen = ARENA_ARRAY(&t->cx.arena, Seen, x->count + 1);
+    make_room(&b);
     tenon_error err;
     if (!r->plan->values_count)
         tn_fail(&t->cx, TN_E_ARGUMENT,
