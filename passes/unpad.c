@@ -116,9 +116,10 @@ static void find_rows(const Unpad *u, Kept *k) {
                       (const Expr *[]){number(u, 1), k->rows});
 }
 
-/* Operator `op` of every row's place and the number of rows of a sequence. */
+/* Operator `op`, a division, of every row's place and the number of rows of a sequence. */
 static Value *by_length(const Unpad *u, const Kept *k, OpKind op) {
-    return ir_binary(u->g, op, k->at, ir_scalars(u->g, TN_I64, 1, &u->length));
+    const Expr *length = ex_max(u->x, u->length, number(u, 1)); /* without any there is no row */
+    return ir_binary(u->g, op, k->at, ir_scalars(u->g, TN_I64, 1, &length));
 }
 
 /* --- into kept rows --- */
