@@ -124,7 +124,8 @@ static Value *by_length(const Unpad *u, const Kept *k, OpKind op) {
 
 /* --- into kept rows --- */
 
-/* Rows of v, `axes` of them in one axis of `count`, at these places: [rows, ..] */
+/* Rows of v, whose first axes have `count` of them, at these places: [.., rest] for [axes.., rest].
+ */
 static Value *rows_at(const Unpad *u, Value *v, int axes, const Expr *count, Value *at) {
     const Expr *dims[TN_MAX_RANK] = {count};
     int rank = v->type.rank - axes + 1;
@@ -132,24 +133,33 @@ static Value *rows_at(const Unpad *u, Value *v, int axes, const Expr *count, Val
     return ir_gather(u->g, ir_view(u->g, v, rank, dims), at, 0);
 }
 
-/* v of rows [n, ..] under `axes` axes, the last of them the rows'. */
-static Value *under_axes(const Unpad *u, Value *v, int axes) {
-    const Expr *dims[TN_MAX_RANK];
-    for (int i = 0; i < axes - 1; i++) dims[i] = number(u, 1);
-    for (int i = 0; i < v->type.rank; i++) dims[axes - 1 + i] = v->type.dims[i];
-    return ir_view(u->g, v, axes - 1 + v->type.rank, dims);
+/* Axes `entry` and `row` (they may be the same) to the front, or from there back. */
+static Value *moved(Graph *g, Value *v, Place p, bool back) {
+    int perm[TN_MAX_RANK], inverse[TN_MAX_RANK], count = 0;
+    perm[count++] = p.entry - 1;
+    if (p.row != p.entry) perm[count++] = p.row - 1;
+    for (int i = 0; i < v->type.rank; i++)
+        if (!is_row_axis(p, i)) perm[count++] = i;
+    for (int i = 0; i < count; i++) inverse[perm[i]] = i;
+    return ir_transpose(g, v, back ? inverse : perm);
 }
 
-static Value *give(const Unpad *u, const Kept *k, Value *v, Demand d, int rank) {
-    int first = v->type.rank - rank; /* negative: it lacks the first axis */
-    switch (d) {
-    case ROWS_PAIR:
-        return under_axes(u, rows_at(u, v, 2, ex_mul(u->x, u->batch, u->length), k->at), 2);
-    case ROWS_FLAT: return rows_at(u, v, 1, v->type.dims[0], k->at);
-    case BY_POSITION:
-        return under_axes(u, rows_at(u, v, first + 2, u->length, by_length(u, k, OP_mod)),
-                          first + 2);
-    case BY_ENTRY: return under_axes(u, rows_at(u, v, 2, u->batch, by_length(u, k, OP_div)), 2);
+/* Kept rows of v, which has all of them. */
+static Value *kept_of(const Unpad *u, const Kept *k, Value *v, Place p) {
+    bool flat = p.entry == p.row;
+    Value *y = rows_at(u, moved(u->g, v, p, false), flat ? 1 : 2, ex_mul(u->x, u->batch, u->length),
+                       k->at);
+    return moved(u->g, flat ? y : ir_unsqueeze(u->g, y, 0), p, true);
+}
+
+static Value *give(const Unpad *u, const Kept *k, Value *v, Demand d) {
+    int entry = d.place.entry - 1, row = d.place.row - 1, perm[TN_MAX_RANK];
+    switch (d.kind) {
+    case ROWS: return kept_of(u, k, v, d.place);
+    case BY_POSITION: return ir_gather(u->g, v, by_length(u, k, OP_mod), row);
+    case BY_ENTRY: /* the other axis has a length of 1, as that of entries is to have then */
+        for (int i = 0; i < v->type.rank; i++) perm[i] = i == entry ? row : i == row ? entry : i;
+        return ir_transpose(u->g, ir_gather(u->g, v, by_length(u, k, OP_div), entry), perm);
     case ALIKE:
     case UNFIT: break;
     }
@@ -160,20 +170,18 @@ static Value *give(const Unpad *u, const Kept *k, Value *v, Demand d, int rank) 
 static Value *packed_operand(const Unpad *u, const Kept *k, const Node *n, int i, Place p) {
     Value *v = n->inputs[i];
     if (!v) return NULL;
-    Demand d = unpad_demand(u, n, i, p);
     if (n->op == OP_attention && i == 3) return k->mask;
-    if (d == ALIKE) return v;
-    if (k->packed[v->id]) return k->packed[v->id];
-    int rank = n->op == OP_attention && i == 4 ? 2 : n->outputs[0]->type.rank;
-    return give(u, k, v, d, rank); /* canon sees to it that this is done once */
+    Demand d = unpad_demand(u, n, i, p);
+    if (d.kind == ROWS && k->packed[v->id]) return k->packed[v->id];
+    return give(u, k, v, d); /* canon sees to it that this is done once */
 }
 
 /* The dims of a result at place p, of kept rows. */
 static void set_dims(const Unpad *u, const Kept *k, Node *n, const DimList *from, Place p) {
     const Expr *dims[TN_MAX_RANK];
     for (int i = 0; i < from->count; i++) dims[i] = from->e[i];
-    if (p == PAIR) dims[0] = number(u, 1);
-    dims[p == PAIR] = k->rows;
+    dims[p.entry - 1] = number(u, 1);
+    dims[p.row - 1] = k->rows;
     ir_set_dims(n, "dims", from->count, dims);
 }
 
@@ -204,7 +212,7 @@ static void pack_node(const Unpad *u, Kept *k, Node *n, Place p) {
 
 /* What is new reads no old value of rows. */
 static bool is_packed(const Unpad *u, const Node *n) {
-    return n->output_count && u->place[n->outputs[0]->id] != NOWHERE;
+    return n->output_count && is_somewhere(u->place[n->outputs[0]->id]);
 }
 
 static void leave_by_cut(const Unpad *u, const Kept *k, Node *slice) {
@@ -222,7 +230,7 @@ static void leave_by_cut(const Unpad *u, const Kept *k, Node *slice) {
 
 static Value *packed_key(const Unpad *u, const Kept *k, Node *n, int i) {
     Value *v = n->inputs[i];
-    return k->packed[v->id] ? k->packed[v->id] : give(u, k, v, ROWS_PAIR, v->type.rank);
+    return k->packed[v->id] ? k->packed[v->id] : kept_of(u, k, v, place_at(0, 1));
 }
 
 /* Keys of other queries. */
@@ -281,7 +289,7 @@ static void leave_whole(const Unpad *u, const Kept *k, Value *v) {
 static void leave(const Unpad *u, const Kept *k, Node *n) {
     for (int i = 0; i < n->input_count; i++) {
         const Value *v = n->inputs[i];
-        if (!v || v->id >= u->values || u->reached[v->id] == NOWHERE) continue;
+        if (!v || v->id >= u->values || !is_somewhere(u->reached[v->id])) continue;
         Exit e = unpad_exit(u, n, i);
         if (e == EXIT_KNOWN) continue;
         if (e == EXIT_CUT)
@@ -313,7 +321,7 @@ static void unpad(const Unpad *u) {
     }
     IR_FOR_NODES(n, g)
     for (int i = 0; n->id < u->nodes && i < n->output_count; i++)
-        if (u->reached[n->outputs[i]->id] != NOWHERE) leave_whole(u, &k, n->outputs[i]);
+        if (is_somewhere(u->reached[n->outputs[i]->id])) leave_whole(u, &k, n->outputs[i]);
     g->cursor = NULL;
 }
 

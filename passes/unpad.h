@@ -5,17 +5,39 @@
 #include "ir/build.h"
 #include "passes/pass.h"
 
-/* Where the rows of a value are, row s of batch entry b: axes [b, s, ..], or one axis of b s. */
-typedef enum Place { NOWHERE, PAIR, FLAT } Place;
+/* Where the rows of a value are, row s of batch entry b: the axes of b and of s, the same one if it
+ * has all b s of them. */
+typedef struct Place {
+    int8_t entry, row; /* 0: nowhere, else the axis + 1 */
+} Place;
+
+static inline Place place_at(int entry, int row) {
+    return (Place){(int8_t)(entry + 1), (int8_t)(row + 1)};
+}
+static inline bool is_somewhere(Place p) {
+    return p.row != 0;
+}
+static inline bool same_place(Place a, Place b) {
+    return a.entry == b.entry && a.row == b.row;
+}
+/* [b, s, ..] */
+static inline bool is_pair(Place p) {
+    return p.entry == 1 && p.row == 2;
+}
+static inline bool is_row_axis(Place p, int axis) {
+    return axis + 1 == p.entry || axis + 1 == p.row;
+}
 
 /* How an operator that works row by row reads an operand. */
-typedef enum Demand {
-    ALIKE,       /* the same for all rows */
-    ROWS_PAIR,   /* row by row, ... */
-    ROWS_FLAT,   /* ... under either place */
-    BY_POSITION, /* the same for row s of all entries */
-    BY_ENTRY,    /* the same for all rows of an entry */
-    UNFIT        /* in any other way: it is no operator of rows */
+typedef struct Demand {
+    enum {
+        UNFIT,       /* not at all: it is no operator of rows */
+        ALIKE,       /* the same for all rows */
+        ROWS,        /* row by row, which are at `place` */
+        BY_POSITION, /* the same for row s of all entries: s is axis place.row */
+        BY_ENTRY,    /* the same for all rows of an entry: axis place.entry */
+    } kind;
+    Place place;
 } Demand;
 
 #define UNPAD_CUTS 8
@@ -38,8 +60,6 @@ typedef struct Unpad {
     int cut_count;
 } Unpad;
 
-/* The place that results of n would have if it worked row by row. */
-Place unpad_result_place(const Unpad *u, const Node *n);
 /* How n, whose results have place p, reads operand i. */
 Demand unpad_demand(const Unpad *u, const Node *n, int i, Place p);
 /* What rows of padding of v hold if that is known: then they need not be computed to be read. */

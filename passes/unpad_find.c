@@ -18,119 +18,151 @@
 
 /* --- operators of rows --- */
 
-static Place place_of(const Unpad *u, const Type *t) {
-    if (t->rank >= 2 && t->dims[0] == u->batch && t->dims[1] == u->length) return PAIR;
-    bool flat = t->rank >= 1 && t->dims[0] == ex_mul(u->x, u->batch, u->length);
-    return flat ? FLAT : NOWHERE;
+static const Place nowhere = {0, 0};
+static const Demand unfit = {.kind = UNFIT}, alike = {.kind = ALIKE};
+
+/* Whether axes of these lengths are where p says. */
+static bool lies_at(const Unpad *u, const Type *t, Place p) {
+    int entry = p.entry - 1, row = p.row - 1;
+    if (!is_somewhere(p) || entry < 0 || entry >= t->rank || row >= t->rank) return false;
+    if (entry == row) return t->dims[row] == ex_mul(u->x, u->batch, u->length);
+    return t->dims[entry] == u->batch && t->dims[row] == u->length;
 }
 
-Place unpad_result_place(const Unpad *u, const Node *n) {
-    return n->output_count ? place_of(u, &n->outputs[0]->type) : NOWHERE;
-}
-
-static int row_axes(Place p) {
-    return p == PAIR ? 2 : 1;
-}
-
-static Demand rows(Place p) {
-    return p == PAIR ? ROWS_PAIR : ROWS_FLAT;
-}
-
-/* An operand that has the rows as its first axes, with `rest` more at least. */
-static Demand of_rows(const Unpad *u, const Value *v, Place p, int rest) {
-    return place_of(u, &v->type) == p && v->type.rank >= row_axes(p) + rest ? rows(p) : UNFIT;
+/* An operand of the result's axes, of which the last is not the rows' if the operator is over it.
+ */
+static Demand of_rows(const Unpad *u, const Value *v, Place p, bool over_last) {
+    bool last = over_last && is_row_axis(p, v->type.rank - 1);
+    return lies_at(u, &v->type, p) && !last ? (Demand){ROWS, p} : unfit;
 }
 
 /* An operand that broadcasts to a result of `rank` axes. */
 static Demand broadcast(const Unpad *u, const Value *v, Place p, int rank) {
     const Type *t = &v->type;
-    int first = t->rank - rank, second = first + 1; /* its axes under those of the rows */
-    if (!first && place_of(u, t) == p) return rows(p);
-    bool has_first = first >= 0 && !ex_is(t->dims[first], 1);
-    if (p == FLAT) return has_first ? UNFIT : ALIKE;
-    bool has_second = second >= 0 && !ex_is(t->dims[second], 1);
-    if (!has_first) return has_second ? BY_POSITION : ALIKE;
-    return has_second ? UNFIT : BY_ENTRY;
+    int entry = p.entry - 1 + t->rank - rank, row = p.row - 1 + t->rank - rank;
+    Place here = place_at(entry, row);
+    if (entry >= 0 && row >= 0 && lies_at(u, t, here)) return (Demand){ROWS, here};
+    bool has_entry = entry >= 0 && !ex_is(t->dims[entry], 1),
+         has_row = row >= 0 && !ex_is(t->dims[row], 1);
+    if (!has_entry && !has_row) return alike;
+    if (p.entry == p.row || (has_entry && (has_row || row < 0))) return unfit;
+    return (Demand){has_row ? BY_POSITION : BY_ENTRY, here};
 }
 
-static bool only_axes_behind(const IntList *axes, Place p) {
-    for (int i = 0; i < axes->count; i++)
-        if (axes->v[i] < row_axes(p)) return false;
-    return true;
+/* The axis of x that axis `axis` of y is, of which y is a view: as long, and with as many elements
+ * before it; -1: none. */
+static int viewed_axis(ExprCx *ex, const Type *x, const Type *y, int axis, const Expr *length) {
+    const Expr *before = ex_product(ex, y->dims, axis);
+    for (int i = 0; i < x->rank; i++)
+        if (x->dims[i] == length && ex_product(ex, x->dims, i) == before) return i;
+    return -1;
 }
 
-static bool keeps_row_axes(const Node *n, Place p) {
+static Demand of_view(const Unpad *u, const Type *x, const Type *y, Place p) {
+    int entry = p.entry - 1, row = p.row - 1;
+    int first = viewed_axis(u->x, x, y, entry, u->batch), second = first + 1;
+    bool together = entry == row || row == entry + 1; /* b s elements in a row */
+    if (!together) second = viewed_axis(u->x, x, y, row, u->length);
+    Place from = first >= 0 && second >= 0 ? place_at(first, second) : nowhere;
+    if (together && !lies_at(u, x, from)) {
+        int all = viewed_axis(u->x, x, y, entry, ex_mul(u->x, u->batch, u->length));
+        from = place_at(all, all);
+    }
+    return lies_at(u, x, from) ? (Demand){ROWS, from} : unfit;
+}
+
+static Demand of_transpose(const Unpad *u, const Node *n, Place p) {
     const IntList *perm = attr_ints(n, "perm");
-    for (int i = 0; i < row_axes(p); i++)
-        if (perm->v[i] != i) return false;
-    return true;
+    return of_rows(u, n->inputs[0], place_at((int)perm->v[p.entry - 1], (int)perm->v[p.row - 1]),
+                   false);
 }
 
-static bool pads_behind(const Node *n, Place p) {
-    for (int i = 0; i < row_axes(p); i++)
-        if (!ex_is(attr_dims(n, "before")->e[i], 0) || !ex_is(attr_dims(n, "after")->e[i], 0))
-            return false;
-    return true;
+/* A reduction of other axes than those of rows. */
+static Demand of_reduction(const Unpad *u, const Node *n, Place p) {
+    const IntList *axes = attr_ints(n, "axes");
+    int entry = p.entry - 1, row = p.row - 1;
+    for (int i = 0; i < axes->count && !attr_bool(n, "keep"); i++) { /* rising */
+        entry += axes->v[i] <= entry;
+        row += axes->v[i] <= row;
+    }
+    for (int i = 0; i < axes->count; i++)
+        if (is_row_axis(place_at(entry, row), (int)axes->v[i])) return unfit;
+    return of_rows(u, n->inputs[0], place_at(entry, row), false);
 }
 
-static Demand demand_of_attention(const Unpad *u, const Node *n, int i) {
-    if (n->input_count < 4 || n->inputs[3] != u->mask) return UNFIT;
-    if (i < 3) return of_rows(u, n->inputs[i], PAIR, 2);
-    return i == 4 ? broadcast(u, n->inputs[4], PAIR, 2) : ALIKE;
+static bool pads_rows(const Node *n, Place p) {
+    const DimList *before = attr_dims(n, "before"), *after = attr_dims(n, "after");
+    for (int i = 0; i < before->count; i++)
+        if (is_row_axis(p, i) && !(ex_is(before->e[i], 0) && ex_is(after->e[i], 0))) return true;
+    return false;
+}
+
+static Demand demand_of_attention(const Unpad *u, const Node *n, int i, Place p) {
+    if (n->input_count < 4 || n->inputs[3] != u->mask || !is_pair(p)) return unfit;
+    if (i < 3) return of_rows(u, n->inputs[i], p, false);
+    return i == 4 ? broadcast(u, n->inputs[4], p, 2) : alike;
 }
 
 Demand unpad_demand(const Unpad *u, const Node *n, int i, Place p) {
     const Value *v = n->inputs[i];
     int rank = n->outputs[0]->type.rank;
-    if (!v) return ALIKE;
+    if (!v) return alike;
     switch (n->op) {
     case OP_linear:
-        if (i == 1 || i == 2) return ALIKE;
-        return i == 0 ? of_rows(u, v, p, 1) : broadcast(u, v, p, rank);
-    case OP_qkv: return i == 0 ? of_rows(u, v, p, 1) : ALIKE;
-    case OP_layer_norm:
-    case OP_rms_norm: return i == 0 ? of_rows(u, v, p, 1) : ALIKE;
     case OP_add_norm:
-        if (i > 1) return ALIKE;
-        return i == 0 ? of_rows(u, v, p, 1) : broadcast(u, v, p, rank);
-    case OP_rotary: return i == 0 ? of_rows(u, v, p, 1) : broadcast(u, v, p, rank);
-    case OP_softmax:
-    case OP_log_softmax: return attr_int(n, "axis") == -1 ? of_rows(u, v, p, 1) : UNFIT;
-    case OP_attention: return p == PAIR ? demand_of_attention(u, n, i) : UNFIT;
-    case OP_gather: /* a table at positions that the rows hold */
-        if (attr_int(n, "axis") != 0) return UNFIT;
-        return i == 1 ? of_rows(u, v, p, 0) : ALIKE;
-    case OP_view: {
-        Place from = place_of(u, &v->type);
-        return from == NOWHERE ? UNFIT : rows(from);
+    case OP_rotary: {
+        bool residual = i == (n->op == OP_linear ? 3 : 1) || (n->op == OP_rotary && i == 2);
+        if (residual) return broadcast(u, v, p, rank);
+        return i == 0 ? of_rows(u, v, p, true) : alike;
     }
-    case OP_transpose: return keeps_row_axes(n, p) ? of_rows(u, v, p, 0) : UNFIT;
+    case OP_qkv:
+    case OP_layer_norm:
+    case OP_rms_norm: return i == 0 ? of_rows(u, v, p, true) : alike;
+    case OP_softmax:
+    case OP_log_softmax: return attr_int(n, "axis") == -1 ? of_rows(u, v, p, true) : unfit;
+    case OP_attention: return demand_of_attention(u, n, i, p);
+    case OP_gather: /* a table at positions that the rows hold */
+        if (attr_int(n, "axis") != 0) return unfit;
+        return i == 1 ? of_rows(u, v, p, false) : alike;
+    case OP_view: return of_view(u, &v->type, &n->outputs[0]->type, p);
+    case OP_transpose: return of_transpose(u, n, p);
     case OP_slice:
-    case OP_concat: return attr_int(n, "axis") >= row_axes(p) ? of_rows(u, v, p, 0) : UNFIT;
+    case OP_concat:
+        return is_row_axis(p, (int)attr_int(n, "axis")) ? unfit : of_rows(u, v, p, false);
     case OP_pad:
-        if (i == 1) return ALIKE;
-        return pads_behind(n, p) ? of_rows(u, v, p, 0) : UNFIT;
+        if (i == 1) return alike;
+        return pads_rows(n, p) ? unfit : of_rows(u, v, p, false);
     case OP_reduce_sum:
     case OP_reduce_mean:
     case OP_reduce_max:
-    case OP_reduce_min:
-        return only_axes_behind(attr_ints(n, "axes"), p) ? of_rows(u, v, p, 0) : UNFIT;
+    case OP_reduce_min: return of_reduction(u, n, p);
     case OP_expand: return broadcast(u, v, p, rank);
     default: break;
     }
-    return ir_op_info(n->op)->flags & OPF_ELEMENTWISE ? broadcast(u, v, p, rank) : UNFIT;
+    return ir_op_info(n->op)->flags & OPF_ELEMENTWISE ? broadcast(u, v, p, rank) : unfit;
 }
 
-/* Its reached operands are read row by row, the others in ways that can be given to it. */
+/* With results at p, its reached operands are read row by row, the others in ways that can be given
+ * to it. */
 static bool works_by_row(const Unpad *u, const Node *n, Place p) {
-    if (p == NOWHERE || !n->input_count) return false;
+    if (!n->input_count || !lies_at(u, &n->outputs[0]->type, p)) return false;
     for (int i = 0; i < n->input_count; i++) {
         const Value *v = n->inputs[i];
         Demand d = unpad_demand(u, n, i, p);
-        Place reached = v ? u->reached[v->id] : NOWHERE;
-        if (d == UNFIT || (reached != NOWHERE && d != rows(reached))) return false;
+        if (d.kind == UNFIT) return false;
+        if (!v || !is_somewhere(u->reached[v->id])) continue;
+        if (d.kind != ROWS || !same_place(d.place, u->reached[v->id])) return false;
     }
     return true;
+}
+
+/* Where its results have their rows if n works row by row. */
+static Place result_place(const Unpad *u, const Node *n) {
+    int rank = n->output_count ? n->outputs[0]->type.rank : 0;
+    for (int entry = 0; entry < rank; entry++)
+        for (int row = 0; row < rank; row++)
+            if (works_by_row(u, n, place_at(entry, row))) return place_at(entry, row);
+    return nowhere;
 }
 
 /* --- attention --- */
@@ -213,7 +245,7 @@ static const Pred *nonzero(const Unpad *u, const Value *v) {
 
 static bool known(const Unpad *u, const Value *v, double *number, int steps) {
     const Node *n = v->node;
-    if (!n || !steps || u->reached[v->id] != PAIR) return false;
+    if (!n || !steps || !is_pair(u->reached[v->id])) return false;
     int rank = v->type.rank;
     *number = 0;
     if (n->op == OP_mul)
@@ -239,7 +271,7 @@ Exit unpad_exit(const Unpad *u, const Node *n, int i) {
     int64_t length;
     double number;
     if (unpad_known(u, v, &number)) return EXIT_KNOWN;
-    if (u->reached[v->id] != PAIR) return EXIT_NONE;
+    if (!is_pair(u->reached[v->id])) return EXIT_NONE;
     if (n->op == OP_slice && attr_int(n, "axis") == 1 && attr_int(n, "step") == 1 &&
         ex_const(attr_dim(n, "length"), &length) && length > 0)
         return EXIT_CUT;
@@ -268,7 +300,7 @@ static const char *output_name(const Graph *g, const Value *v) {
 static bool returned(const Unpad *u, const Value *v, const Node *n, Report *r) {
     double number;
     if (!ir_is_output(v) || unpad_known(u, v, &number)) return false;
-    if (u->g->module->skip_padding && u->reached[v->id] == PAIR) return false;
+    if (u->g->module->skip_padding && is_pair(u->reached[v->id])) return false;
     report_miss(r, "unpad", n, "rows of padding are returned as '%s'", output_name(u->g, v));
     return true;
 }
@@ -278,7 +310,7 @@ static bool check_uses(Unpad *u, const Value *v, Report *r) {
     if (returned(u, v, v->node, r)) return false;
     for (int k = 0; k < v->use_count; k++) {
         const Node *n = v->uses[k].node;
-        if (u->reached[n->outputs[0]->id] != NOWHERE) continue;
+        if (is_somewhere(u->reached[n->outputs[0]->id])) continue;
         Exit e = unpad_exit(u, n, v->uses[k].index);
         if (e == EXIT_KEYS && is_ranged(n)) u->by_position = true;
         if (e == EXIT_CUT ? add_cut(u, n) : e != EXIT_NONE) continue;
@@ -290,7 +322,8 @@ static bool check_uses(Unpad *u, const Value *v, Report *r) {
 
 static bool starts_here(Unpad *u, const Node *n, Report *r, bool *ok) {
     bool own = n->op == OP_attention && has(n, 3) && n->inputs[3] == u->mask &&
-               place_of(u, &n->inputs[0]->type) == PAIR && place_of(u, &n->inputs[1]->type) == PAIR;
+               lies_at(u, &n->inputs[0]->type, place_at(0, 1)) &&
+               lies_at(u, &n->inputs[1]->type, place_at(0, 1));
     const char *why = own ? why_seen(u, n, true) : NULL;
     if (why) {
         report_miss(r, "unpad", n, "%s", why);
@@ -305,16 +338,16 @@ static bool find_reached(Unpad *u, Report *r) {
     IR_FOR_NODES(n, u->g) {
         bool reached = starts_here(u, n, r, &ok);
         for (int i = 0; i < n->input_count && !reached; i++)
-            reached = n->inputs[i] && u->reached[n->inputs[i]->id] != NOWHERE;
-        Place p = unpad_result_place(u, n);
-        if (!reached || !works_by_row(u, n, p)) continue;
+            reached = n->inputs[i] && is_somewhere(u->reached[n->inputs[i]->id]);
+        Place p = reached ? result_place(u, n) : nowhere;
+        if (!is_somewhere(p)) continue;
         for (int i = 0; i < n->output_count; i++) u->reached[n->outputs[i]->id] = p;
         any = true;
     }
     if (!any) return false;
     IR_FOR_NODES(n, u->g)
     for (int i = 0; i < n->output_count && ok; i++)
-        if (u->reached[n->outputs[i]->id] != NOWHERE) ok = check_uses(u, n->outputs[i], r);
+        if (is_somewhere(u->reached[n->outputs[i]->id])) ok = check_uses(u, n->outputs[i], r);
     return ok;
 }
 
@@ -322,32 +355,37 @@ static bool find_reached(Unpad *u, Report *r) {
 
 /* The place that all readers want v under, if they are all computed for kept rows only. */
 static Place wanted_place(const Unpad *u, const Value *v) {
-    Place wanted = NOWHERE;
-    if (ir_is_output(v)) return NOWHERE;
+    Place wanted = nowhere;
+    if (ir_is_output(v)) return nowhere;
     for (int k = 0; k < v->use_count; k++) {
         const Node *n = v->uses[k].node;
-        Place p = n->output_count ? u->place[n->outputs[0]->id] : NOWHERE;
-        Demand d = p == NOWHERE ? UNFIT : unpad_demand(u, n, v->uses[k].index, p);
-        Place here = d == ROWS_PAIR ? PAIR : d == ROWS_FLAT ? FLAT : NOWHERE;
-        if (here == NOWHERE || (wanted != NOWHERE && wanted != here)) return NOWHERE;
-        wanted = here;
+        Place p = n->output_count ? u->place[n->outputs[0]->id] : nowhere;
+        Demand d = is_somewhere(p) ? unpad_demand(u, n, v->uses[k].index, p) : unfit;
+        if (d.kind != ROWS || (k && !same_place(d.place, wanted))) return nowhere;
+        wanted = d.place;
     }
     return wanted;
+}
+
+/* The same of all results that are read. */
+static Place wanted_of(const Unpad *u, const Node *n) {
+    Place all = nowhere;
+    for (int i = 0; i < n->output_count; i++) {
+        const Value *v = n->outputs[i];
+        if (!v->use_count && !ir_is_output(v)) continue;
+        Place p = wanted_place(u, v);
+        if (!is_somewhere(p) || (is_somewhere(all) && !same_place(p, all))) return nowhere;
+        all = p;
+    }
+    return all;
 }
 
 static void find_wanted(Unpad *u) {
     memcpy(u->place, u->reached, u->values * sizeof *u->place);
     for (Node *n = u->g->last; n; n = n->prev) {
-        if (!n->output_count || u->place[n->outputs[0]->id] != NOWHERE) continue;
-        Place p = NOWHERE;
-        for (int i = 0; i < n->output_count; i++) {
-            const Value *v = n->outputs[i];
-            if (!v->use_count && !ir_is_output(v)) continue;
-            Place wanted = wanted_place(u, v);
-            p = wanted == NOWHERE || (p != NOWHERE && p != wanted) ? NOWHERE : wanted;
-            if (p == NOWHERE) break;
-        }
-        if (p == NOWHERE || p != unpad_result_place(u, n) || !works_by_row(u, n, p)) continue;
+        if (!n->output_count || is_somewhere(u->place[n->outputs[0]->id])) continue;
+        Place p = wanted_of(u, n);
+        if (!is_somewhere(p) || !works_by_row(u, n, p)) continue;
         for (int i = 0; i < n->output_count; i++) u->place[n->outputs[i]->id] = p;
     }
 }
