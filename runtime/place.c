@@ -151,6 +151,7 @@ tenon_status place_stage(tenon_session *s, uint32_t stage, tenon_error *err) {
     bool fits =
         !__builtin_mul_overflow(now->lane_scratch, lanes, &scratch) && scratch <= UINT64_MAX / 4;
     if (fits && has_room(s, stage, scratch)) return TENON_OK;
+    now->reserved = false;
     if (!fits || !tn_memplan(s->items, count, s->memplan_scratch, &total, &live))
         return tn_error(err, TENON_E_LIMIT, "the arena would be larger than any memory");
     keep_offsets(s, stage);
