@@ -154,6 +154,7 @@ Image *compile_module(Module *m, Report *r, unsigned flags) {
     }
     problems_raise(m->cx);
     image_meta(im, "compiler", tenon_version());
+    if (m->bf16) image_meta(im, "precision", "bf16");
     for (const Meta *meta = m->meta; meta; meta = meta->next)
         image_meta(im, meta->key, meta->value);
     return im;

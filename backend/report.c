@@ -8,6 +8,7 @@
 #include "backend/movement.h"
 #include "backend/plan_write.h"
 #include "ir/text.h"
+#include "runtime/base/cpu.h"
 
 #define MAX_MEASURED ((uint64_t)512 << 20) /* bytes of arena */
 
@@ -137,6 +138,35 @@ static void add_operators(const Image *im, TextBuffer *t) {
     text_format(t, "},\"integer_instructions\":%d", count_integer(im));
 }
 
+/* Operators that read or write bf16, and others that give f32; moves are neither. */
+typedef struct Precision {
+    int bf16, f32;
+    bool native; /* this CPU multiplies bf16 */
+} Precision;
+
+static bool touches_bf16(const Node *n) {
+    bool bf16 = false;
+    for (int i = 0; i < n->input_count; i++)
+        bf16 |= n->inputs[i] && n->inputs[i]->type.dtype == TN_BF16;
+    for (int i = 0; i < n->output_count; i++) bf16 |= n->outputs[i]->type.dtype == TN_BF16;
+    return bf16;
+}
+
+static Precision precision_of(const Module *m) {
+    Precision p = {.native = tn_cpu_isa() > TN_ISA_AVX512};
+    for (const Graph *g = m->graphs; g; g = g->next)
+        for (const Node *n = g->first; n; n = n->next) {
+            bool moves = ir_op_info(n->op)->flags & (OPF_MOVE | OPF_CONTROL);
+            bool f32 = n->output_count && n->outputs[0]->type.dtype == TN_F32;
+            if (moves) continue;
+            if (touches_bf16(n))
+                p.bf16++;
+            else
+                p.f32 += f32;
+        }
+    return p;
+}
+
 const char *report_text(const Report *r, Image *im) {
     TextBuffer t = {.arena = &im->cx->arena};
     text_add(&t, "fusions\n");
@@ -149,6 +179,13 @@ const char *report_text(const Report *r, Image *im) {
     for (int op = 1; op < TN_OP_COUNT; op++)
         if (tn_instr(op) && count_kind(im, op))
             text_format(&t, "  %-20s %6d\n", tn_instr(op)->name, count_kind(im, op));
+    if (im->module->bf16) {
+        Precision p = precision_of(im->module);
+        text_format(&t,
+                    "precision              bf16: %d operators, %d others in f32; this CPU %s\n",
+                    p.bf16, p.f32,
+                    p.native ? "multiplies bf16" : "has no products of bf16 and converts to f32");
+    }
     text_format(&t, "constants              %6zu, %" PRIu64 " bytes\n", im->constants.count,
                 im->weight_bytes);
     text_format(&t, "plan                   %" PRIu64 " bytes\n", plan_bytes(im));
@@ -187,6 +224,11 @@ const char *report_json(const Report *r, Image *im) {
         comma = ",";
     }
     add_operators(im, &t);
+    if (im->module->bf16) {
+        Precision p = precision_of(im->module);
+        text_format(&t, ",\"precision\":{\"bf16_operators\":%d,\"f32_operators\":%d,\"native\":%s}",
+                    p.bf16, p.f32, p.native ? "true" : "false");
+    }
     text_format(&t, ",\"constant_bytes\":%" PRIu64 ",\"plan_bytes\":%" PRIu64, im->weight_bytes,
                 plan_bytes(im));
     const Usage *u = im->usage;

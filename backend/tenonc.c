@@ -206,6 +206,13 @@ static void set_padding(tenonc *c, const char *value) {
     c->module->skip_padding = !strcmp(value, "skip");
 }
 
+static void set_precision(tenonc *c, const char *value) {
+    c->module->bf16 = !strcmp(value, "bf16");
+    if (!c->module->bf16 && strcmp(value, "f32"))
+        tn_fail(&c->cx, TN_E_UNSUPPORTED,
+                "precision '%s' is unsupported; f32 and bf16 are supported", value);
+}
+
 static void set(tenonc *c, const void *argument) {
     const Setting *s = argument;
     if (!s->value) tn_fail(&c->cx, TN_E_ARGUMENT, "option '%s' needs a value", s->key);
@@ -225,10 +232,9 @@ static void set(tenonc *c, const void *argument) {
         set_flag(c, COMPILE_STRIP, s->value);
     else if (!strcmp(s->key, "unfused"))
         set_flag(c, COMPILE_UNFUSED, s->value);
-    else if (!strcmp(s->key, "precision") && strcmp(s->value, "f32"))
-        tn_fail(&c->cx, TN_E_UNSUPPORTED, "precision '%s' is unsupported; f32 is supported",
-                s->value);
-    else if (strcmp(s->key, "precision"))
+    else if (!strcmp(s->key, "precision"))
+        set_precision(c, s->value);
+    else
         tn_fail(&c->cx, TN_E_ARGUMENT, "unknown option '%s'", s->key);
 }
 

@@ -70,7 +70,8 @@ TENON_API int64_t tenonc_skipped(const tenonc *c);
  *     dim             "batch=1", "sequence=1..512", "input_ids.0=4": fixes or bounds a length
  *     rename-dim      "s21=batch"
  *     task            "fill-mask": what a checkpoint is compiled as
- *     precision       "f32"
+ *     precision       "f32", "bf16": of weights and of values between products; sums, statistics,
+ *                     inputs and results stay f32
  *     require-fusion  "attention=12": the compile fails unless it fired that often
  *     state           "auto": past and present pairs become states of the plan; "off"
  *     padding         "skip": results hold zeros in rows that the model's mask says are padding,

@@ -1,8 +1,8 @@
 /* bfloat: the values between products become bf16, and the weights of products.
  *
  *     %1: f32[n, 8] = layer_norm %x, %g              %1: bf16[n, 8] = layer_norm %x, %g {to=bf16}
- *     %2: f32[n, 8] = linear %1, %w, %b        =>    %2: bf16[n, 8] = linear %1, %w16, %b {to=bf16}
- *     %3: f32[n, 8] = gelu %2                        %3: f32[n, 8] = cast %2 {to=f32}; gelu; cast
+ *     %2: f32[n, 8] = linear %1, %w, %b        =>    %2: bf16[n, 8] = linear %1, %w16, %b
+ *     %3: f32[n, 8] = gelu %2                        %3: f32 = cast %2; %4: f32 = gelu %3; ..
  *
  * Which values, bfloat_choose.c says. Sums and statistics run in f32 inside the kernels,
  * elementwise operators between two casts that join their map (fuse_map), so a number is rounded
@@ -14,14 +14,13 @@
 typedef struct Rewrite {
     Bfloat b;
     Value **now; /* by value id: what a value that became bf16 is now */
-    int products, f32_products;
 } Rewrite;
 
 static bool is_half_or_single(TnDType t) {
     return t == TN_F32 || t == TN_F16 || t == TN_BF16;
 }
 
-/* Whether the operands and results of `n` that share a type have become bf16. */
+/* The type of all operands and results of `n` that share one. */
 static bool shares_bf16(const Rewrite *w, const Node *n) {
     for (int i = 0; i < n->input_count; i++)
         if (n->inputs[i] && bfloat_operand(n, i) == '1' && bfloat_chosen(&w->b, n->inputs[i]))
@@ -31,24 +30,39 @@ static bool shares_bf16(const Rewrite *w, const Node *n) {
     return false;
 }
 
-static Value *operand(const Rewrite *w, const Node *n, int i, bool shared) {
-    Value *v = n->inputs[i];
-    if (!v) return NULL;
-    if (v->constant && is_half_or_single(v->constant->dtype) &&
-        (bfloat_is_weight(n, i) || (shared && bfloat_operand(n, i) == '1')))
-        return ir_constant_bf16(n->graph, v->constant);
-    if (!bfloat_chosen(&w->b, v)) return v;
-    bool steps = ir_op_info(n->op)->flags & OPF_ELEMENTWISE;
-    return steps ? ir_cast(n->graph, w->now[v->id], TN_F32) : w->now[v->id];
+/* What an operand is to be: bf16, f32, or (TN_NONE) as it comes. */
+static TnDType wanted(const Rewrite *w, const Node *n, int i) {
+    const char *why;
+    const Value *v = n->inputs[i];
+    if (!is_half_or_single(v->type.dtype)) return TN_NONE;
+    switch (bfloat_operand(n, i)) {
+    case 'm': return bfloat_multiplies(&w->b, n, &why) ? TN_BF16 : TN_F32;
+    case 'w': return bfloat_multiplies(&w->b, n, &why) && v->constant ? TN_BF16 : TN_NONE;
+    case '1':
+        return v->constant && v->type.dtype == TN_F32 && shares_bf16(w, n) ? TN_BF16 : TN_NONE;
+    default: return ir_op_info(n->op)->flags & OPF_ELEMENTWISE ? TN_F32 : TN_NONE;
+    }
 }
 
-/* Names of attributes that give results their types. */
+static Value *operand(const Rewrite *w, const Node *n, int i) {
+    Value *v = n->inputs[i];
+    if (!v) return NULL;
+    TnDType t = wanted(w, n, i);
+    if (v->constant) return t == TN_BF16 ? ir_constant_bf16(n->graph, v->constant) : v;
+    bool is_bf16 = bfloat_chosen(&w->b, v);
+    if (is_bf16) v = w->now[v->id];
+    if (t == TN_NONE || (!is_bf16 && v->type.dtype != TN_F32)) return v;
+    return ir_cast(n->graph, v, t);
+}
+
+/* Results that have a type of their own say it where it is not that of operand 0. */
 static void set_result_types(const Rewrite *w, const Node *n, Node *by) {
     static const char *const names[] = {"to", "sum"};
+    TnDType x = by->inputs[0]->type.dtype;
     for (int k = 0; k < n->output_count && k < 2; k++) {
-        TnDType t = bfloat_chosen(&w->b, n->outputs[k]) ? TN_BF16 : TN_F32;
-        bool own = bfloat_result(n, k) == 'e' || n->op == OP_qkv;
-        if (own && t != by->inputs[0]->type.dtype) ir_set_dtype(by, names[k], t);
+        TnDType t = bfloat_chosen(&w->b, n->outputs[k]) ? TN_BF16 : n->outputs[k]->type.dtype;
+        if (t != x && (bfloat_result(n, k) == 'e' || n->op == OP_qkv))
+            ir_set_dtype(by, names[n->op == OP_qkv ? 0 : k], t);
     }
 }
 
@@ -65,11 +79,11 @@ static void hand_on(Rewrite *w, Value *old, Value *by) {
 static bool rewrite_node(Rewrite *w, Node *n) {
     Graph *g = n->graph;
     Value **in = ARENA_ARRAY(&g->module->cx->arena, Value *, (size_t)n->input_count);
-    bool shared = shares_bf16(w, n), changed = false;
+    bool changed = false;
     g->cursor = n;
     ir_origins_from(g, &n, 1);
     for (int i = 0; i < n->input_count; i++) {
-        in[i] = operand(w, n, i, shared);
+        in[i] = operand(w, n, i);
         changed |= in[i] != n->inputs[i];
     }
     for (int i = 0; i < n->output_count; i++) changed |= bfloat_chosen(&w->b, n->outputs[i]);
@@ -85,17 +99,12 @@ static bool rewrite_node(Rewrite *w, Node *n) {
     return changed;
 }
 
-static void report_product(const Rewrite *w, const Node *n, Report *r) {
-    bool bf16 = false;
-    const Value *f32 = n->inputs[0];
-    for (int i = 0; i < n->input_count && !bf16; i++) {
-        bf16 = n->inputs[i] && (bfloat_is_weight(n, i) || bfloat_chosen(&w->b, n->inputs[i]));
-        if (n->inputs[i] && !n->inputs[i]->constant && !bf16) f32 = n->inputs[i];
-    }
-    if (bf16)
-        report_fired(r, "bf16");
-    else
-        report_miss(r, "bf16", n, "%s", f32->type.dtype == TN_F32 ? bfloat_why(&w->b, f32) : "?");
+/* Of what computes on its own: not of moves, which cost nothing, nor of steps of maps. */
+static void report_node(const Rewrite *w, const Node *n, Report *r) {
+    bool computes = n->output_count && n->outputs[0]->type.dtype == TN_F32;
+    if (!computes || ir_op_info(n->op)->flags & (OPF_MOVE | OPF_ELEMENTWISE | OPF_CONTROL)) return;
+    const char *why = bfloat_why(&w->b, n);
+    if (why) report_miss(r, "bf16", n, "%s", why);
 }
 
 static void remove_dead(Graph *g) {
@@ -112,8 +121,7 @@ bool pass_bfloat(Graph *g, Report *r) {
     Rewrite w = {.b = bfloat_choose(g)};
     bool changed = false;
     w.now = ARENA_ARRAY(&g->module->cx->arena, Value *, w.b.count + 1);
-    IR_FOR_NODES(n, g)
-    if (bfloat_is_product(n)) report_product(&w, n, r);
+    for (const Node *n = g->first; n; n = n->next) report_node(&w, n, r);
     IR_FOR_NODES(n, g) changed |= rewrite_node(&w, n);
     remove_dead(g);
     return changed;

@@ -34,12 +34,8 @@ static char letter(const char *letters, int i) {
 }
 
 /* A convolution in groups multiplies in f32; one whose weights are computed is f32 as a whole. */
-bool bfloat_is_weight(const Node *n, int i) {
-    const Value *w = n->inputs[i];
-    if (!w || !w->constant || w->constant->rank < 2 || !rows[n->op].operands ||
-        letter(rows[n->op].operands, i) != 'w')
-        return false;
-    return n->op != OP_conv || attr_int(n, "groups") == 1;
+static bool in_groups(const Node *n) {
+    return n->op == OP_conv && attr_int(n, "groups") != 1;
 }
 
 static bool computed_weight(const Node *n) {
@@ -49,7 +45,10 @@ static bool computed_weight(const Node *n) {
 char bfloat_operand(const Node *n, int i) {
     const Row *row = &rows[n->op];
     if (elementwise(n)) return 'e';
-    return row->operands && !computed_weight(n) ? letter(row->operands, i) : 'f';
+    if (!row->operands || computed_weight(n)) return 'f';
+    char c = letter(row->operands, i);
+    if (in_groups(n) && (c == 'm' || c == 'w')) return c == 'm' ? 'e' : 'f';
+    return c != 'w' || (n->inputs[i] && n->inputs[i]->type.rank > 1) ? c : 'f';
 }
 
 char bfloat_result(const Node *n, int i) {
@@ -59,14 +58,7 @@ char bfloat_result(const Node *n, int i) {
 }
 
 bool bfloat_is_product(const Node *n) {
-    switch (n->op) {
-    case OP_linear:
-    case OP_qkv:
-    case OP_conv:
-    case OP_matmul:
-    case OP_attention: return true;
-    default: return false;
-    }
+    return rows[n->op].operands && rows[n->op].operands[0] == 'm';
 }
 
 /* --- classes --- */
@@ -86,6 +78,7 @@ static void unite(Bfloat *b, const Value *v, const Value *with) {
     if (from == to) return;
     b->parent[from] = to;
     b->wanted[to] |= b->wanted[from];
+    b->outside[to] |= b->outside[from];
     if (!b->f32[to]) b->f32[to] = b->f32[from];
 }
 
@@ -125,30 +118,37 @@ static void tie(Bfloat *b, const Value *v, char letter, const Value **same) {
     *same = v;
 }
 
+/* Rows of a constant table are data: they were learned as weights are. */
+static bool looks_up(const Node *n) {
+    return n->op == OP_gather && n->inputs[0]->constant;
+}
+
+static bool any(const Node *n, const bool *of_value) {
+    for (int i = 0; i < n->input_count; i++)
+        if (n->inputs[i] && of_value[n->inputs[i]->id]) return true;
+    return false;
+}
+
 static void look_at_operands(Bfloat *b, const Node *n, const Value **same) {
+    bool product = bfloat_is_product(n) && any(n, b->data);
     for (int i = 0; i < n->input_count; i++) {
         const Value *v = n->inputs[i];
         if (!is_f32(v)) continue;
         char c = bfloat_operand(n, i);
         if (c == 'f' || c == 'w') keep_f32(b, v, works_in_f32(b->g, n));
-        if (c == '.') continue;
         tie(b, v, c, same);
-        if (bfloat_is_product(n)) b->wanted[root(b, v->id)] = true;
+        if (product) b->wanted[root(b, v->id)] = true;
     }
 }
 
-/* Rows of a constant table are weights that are looked up. */
-static bool is_source(const Node *n) {
-    return bfloat_is_product(n) || (n->op == OP_gather && n->inputs[0]->constant);
-}
-
 static void look_at_results(Bfloat *b, const Node *n, const Value **same) {
-    bool from = is_source(n);
-    for (int i = 0; i < n->input_count; i++)
-        from |= n->inputs[i] && b->from_products[n->inputs[i]->id];
+    bool data = looks_up(n) || any(n, b->data);
+    bool from = looks_up(n) || any(n, b->from_products) || (bfloat_is_product(n) && data);
     for (int i = 0; i < n->output_count; i++) {
         const Value *v = n->outputs[i];
-        b->from_products[v->id] = from;
+        bool is_float = tn_is_float(v->type.dtype);
+        b->from_products[v->id] = from && is_float;
+        b->data[v->id] = data && is_float;
         if (!is_f32(v)) continue;
         char c = bfloat_result(n, i);
         if (c == 'f') keep_f32(b, v, works_in_f32(b->g, n));
@@ -166,10 +166,16 @@ Bfloat bfloat_choose(Graph *g) {
     b.parent = ARENA_ARRAY(a, uint32_t, b.count + 1);
     b.f32 = ARENA_ARRAY(a, const char *, b.count + 1);
     b.wanted = ARENA_ARRAY(a, bool, b.count + 1);
+    b.outside = ARENA_ARRAY(a, bool, b.count + 1);
     b.from_products = ARENA_ARRAY(a, bool, b.count + 1);
+    b.data = ARENA_ARRAY(a, bool, b.count + 1);
     for (uint32_t i = 0; i < b.count; i++) b.parent[i] = i;
-    for (int i = 0; i < g->input_count; i++)
-        keep_f32(&b, g->inputs[i], "it is an input of the graph");
+    for (int i = 0; i < g->input_count; i++) {
+        const Value *v = g->inputs[i];
+        keep_f32(&b, v, "it is an input of the graph");
+        b.outside[v->id] = true;
+        b.data[v->id] = tn_is_float(v->type.dtype);
+    }
     for (const Node *n = g->first; n; n = n->next) {
         const Value *same = NULL;
         look_at_operands(&b, n, &same);
@@ -184,7 +190,39 @@ bool bfloat_chosen(const Bfloat *b, const Value *v) {
     return b->wanted[class] && !b->f32[class];
 }
 
-const char *bfloat_why(const Bfloat *b, const Value *v) {
-    const char *why = b->f32[root(b, v->id)];
-    return why ? why : "no product is near";
+/* A past that comes in is multiplied as it is, rather than cast as a whole in every step. */
+static bool is_past(const Bfloat *b, const Node *n, int i) {
+    return (n->op == OP_attention || n->op == OP_matmul) && !n->inputs[i]->constant &&
+           b->outside[root(b, n->inputs[i]->id)];
+}
+
+bool bfloat_multiplies(const Bfloat *b, const Node *n, const char **why) {
+    *why = "it computes places, not data";
+    if (!any(n, b->data)) return false;
+    for (int i = 0; i < n->input_count; i++) {
+        const Value *v = n->inputs[i];
+        char c = bfloat_operand(n, i);
+        if (!v || (c != 'm' && !(i == 0 && bfloat_is_product(n)))) continue;
+        *why = "its operands are no f32";
+        if (v->type.dtype != TN_F32) return false;
+        *why = in_groups(n) ? "it is in groups" : "its weights are computed";
+        if (c != 'm') return false;
+        *why = "an operand is an input of the graph";
+        if (is_past(b, n, i)) return false;
+    }
+    *why = NULL;
+    return true;
+}
+
+const char *bfloat_why(const Bfloat *b, const Node *n) {
+    const char *why = NULL;
+    if (bfloat_is_product(n) && bfloat_multiplies(b, n, &why)) return NULL;
+    for (int i = 0; i < n->input_count + n->output_count; i++) {
+        const Value *v = i < n->input_count ? n->inputs[i] : n->outputs[i - n->input_count];
+        if (!is_f32(v)) continue;
+        if (bfloat_chosen(b, v)) return NULL;
+        const char *of_class = b->f32[root(b, v->id)];
+        if (!why) why = of_class ? of_class : "no product is near";
+    }
+    return why;
 }

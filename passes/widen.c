@@ -7,7 +7,10 @@
  * f16 and bf16 results are rounded once, where the operator ends: fused operators do not round in
  * between. The weights of products stay as they are, each stored once; the kernel widens them as it
  * goes. The casts join the maps around them (fuse_map). Norms of f64 have no kernel and are taken
- * apart. */
+ * apart.
+ *
+ * Where the plan computes in bf16, bfloat decides where to round: then all operators are widened,
+ * and what they rounded in between no longer is. */
 #include <string.h>
 #include "ir/build.h"
 #include "passes/pass.h"
@@ -40,6 +43,17 @@ static bool is_weight(const Node *n, int i) {
     return n->op == OP_qkv && i >= 1 && i <= attr_int(n, "parts");
 }
 
+/* All but what moves or looks up whole tables, and what says its type itself. */
+static bool may_widen(const Node *n) {
+    switch (n->op) {
+    case OP_cast:
+    case OP_bitcast:
+    case OP_splat: return false;
+    case OP_gather: return !n->inputs[0]->constant;
+    default: return !(ir_op_info(n->op)->flags & OPF_CONTROL);
+    }
+}
+
 /* The operand in f32. Vectors of constants - biases, gains - are converted here, so that they stay
  * constants whatever their length. */
 static Value *widened(Graph *g, Value *v) {
@@ -52,7 +66,6 @@ static Value *widened(Graph *g, Value *v) {
 
 static void widen(Node *n) {
     Graph *g = n->graph;
-    TnDType t = n->inputs[0]->type.dtype;
     Value **in = ARENA_ARRAY(&g->module->cx->arena, Value *, (size_t)n->input_count);
     for (int i = 0; i < n->input_count; i++) {
         Value *v = n->inputs[i];
@@ -62,7 +75,17 @@ static void widen(Node *n) {
     ir_copy_attrs(wide, n);
     ir_insert(wide);
     for (int i = 0; i < n->output_count; i++)
-        ir_replace(n->outputs[i], ir_cast(g, wide->outputs[i], t));
+        ir_replace(n->outputs[i], ir_cast(g, wide->outputs[i], n->outputs[i]->type.dtype));
+}
+
+/* cast to f32 (cast of f32 to 16 bits) becomes the f32. */
+static void drop_rounding(Node *n) {
+    Node *inner = n->op == OP_cast ? n->inputs[0]->node : NULL;
+    if (!inner || inner->op != OP_cast || n->outputs[0]->type.dtype != TN_F32 ||
+        !is_half(n->inputs[0]->type.dtype) || inner->inputs[0]->type.dtype != TN_F32)
+        return;
+    ir_replace(n->outputs[0], inner->inputs[0]);
+    ir_remove(n);
 }
 
 /* (s - mean) / sqrt(mean((s - mean)^2) + eps) gamma + beta over the last axis; rms: without mean.
@@ -88,12 +111,19 @@ static bool is_norm(OpKind op) {
     return op == OP_layer_norm || op == OP_rms_norm || op == OP_add_norm;
 }
 
+static bool has_half(const Node *n) {
+    for (int i = 0; i < n->input_count; i++)
+        if (n->inputs[i] && is_half(n->inputs[i]->type.dtype) && !is_weight(n, i)) return true;
+    return false;
+}
+
 bool pass_widen(Graph *g, Report *r) {
-    bool changed = false;
+    bool changed = false, all = g->module->bf16;
     (void)r;
     IR_FOR_NODES(n, g) {
         TnDType t = n->input_count && n->inputs[0] ? n->inputs[0]->type.dtype : TN_NONE;
-        bool half = is_half(t) && computes_in_f32(n->op), norm = t == TN_F64 && is_norm(n->op);
+        bool half = (is_half(t) && computes_in_f32(n->op)) || (all && has_half(n) && may_widen(n));
+        bool norm = t == TN_F64 && is_norm(n->op);
         if (!half && !norm) continue;
         g->cursor = n;
         ir_origins_from(g, &n, 1);
@@ -106,5 +136,7 @@ bool pass_widen(Graph *g, Report *r) {
         ir_remove(n);
         changed = true;
     }
+    IR_FOR_NODES(n, g)
+    if (all) drop_rounding(n);
     return changed;
 }

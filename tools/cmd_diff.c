@@ -60,8 +60,13 @@ static bool compare(Tool *t, const Diff *d, const StTensor *got, const StTensor 
     }
     TnTensor tensor = trace_dense(got);
     Agreement a = agree(&tensor, want, d->tolerance);
-    tool_printf(t, "%s: %s, largest difference %.3g, allowed %.3g\n", got->name,
-                a.ok ? "ok" : "DIFFERENT", a.largest, a.allowed);
+    tool_printf(t, "%s: %s, largest difference %.3g", got->name, a.ok ? "ok" : "DIFFERENT",
+                a.largest);
+    if (d->tolerance.rms > 0 && tn_is_float(want->dtype))
+        tool_printf(t, ", error %.3g %% of its size, allowed %.3g %%, cosine %.7f\n", 100 * a.rms,
+                    100 * d->tolerance.rms, a.cosine);
+    else
+        tool_printf(t, ", allowed %.3g\n", a.allowed);
     if (!a.ok)
         tool_printf(t, "  at %s: %.9g, expected %.9g\n", tool_index_text(t, got, a.worst), a.got,
                     a.want);
@@ -124,9 +129,12 @@ static bool compare_outputs(Tool *t, const Diff *d, const PlanRun *r, const Outp
 }
 
 int cmd_diff(Tool *t) {
-    Diff d = {.tolerance = {-1, -1}};
+    Diff d = {.tolerance = {-1, -1, 0}};
     parse(t, &d);
     PlanRun r = tool_open(t, d.plan, d.function, d.threads);
+    const char *precision = tenon_plan_meta(r.plan, "precision");
+    bool given = d.tolerance.rtol >= 0 || d.tolerance.atol >= 0;
+    if (precision && !strcmp(precision, "bf16") && !given) d.tolerance.rms = TOLERANCE_BF16;
     tenon_error err;
     tool_bind(t, &r, &d.source, d.function, false);
     Outputs computed = {0};

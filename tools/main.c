@@ -24,7 +24,8 @@ static const struct {
      "  --rename-dim OLD=NEW    give a length another name\n"
      "  --task NAME             what a checkpoint is compiled as (see `tenon models`);\n"
      "                          default: what its config.json says\n"
-     "  --precision f32         element type of weights and activations\n"
+     "  --precision f32|bf16    element type of weights and of values between products (default: f32);\n"
+     "                          sums, statistics, inputs and results stay f32\n"
      "  --state off|auto        auto: a decoder's past is kept by the plan (default: off)\n"
      "  --padding keep|skip     skip: outputs are zeros where the mask says padding (default: keep)\n"
      "  --require-fusion KIND=N fail unless the fusion fired exactly N times\n"
@@ -84,7 +85,9 @@ static const struct {
      "                          departs; with --expect, values by the names of the model's values\n"
      "                          (a recording of PyTorch or onnxruntime, outputs not needed)\n"
      "  --rtol R, --atol A      default by element type: f32 2e-5 and 1e-5, f16 2e-3 and 1e-3,\n"
-     "                          bf16 2e-2 and 1e-2; integers have to be equal\n"
+     "                          bf16 2e-2 and 1e-2; integers have to be equal. Without them outputs of\n"
+     "                          a plan with --precision bf16 may be off by 5 % of their size, root mean\n"
+     "                          squares\n"
      "  --function NAME         which function of the plan (default: the first)\n"
      "  --threads N             default: all processors this process may use\n" ISA_NOTE},
     {"ops", cmd_ops, "list the operators",

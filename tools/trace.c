@@ -78,15 +78,16 @@ bool trace_look(const tenon_session *root, const PlanValue *value, int64_t *valu
 /* --- agreement --- */
 
 Tolerance tolerance_for(Tolerance given, TnDType dtype) {
-    Tolerance t = {0, 0}; /* integers and booleans: exact */
+    Tolerance t = {0}; /* integers and booleans: exact */
     switch (dtype) {
     case TN_F32:
-    case TN_F64: t = (Tolerance){2e-5, 1e-5}; break;
-    case TN_F16: t = (Tolerance){2e-3, 1e-3}; break;
-    case TN_BF16: t = (Tolerance){2e-2, 1e-2}; break;
+    case TN_F64: t = (Tolerance){2e-5, 1e-5, 0}; break;
+    case TN_F16: t = (Tolerance){2e-3, 1e-3, 0}; break;
+    case TN_BF16: t = (Tolerance){2e-2, 1e-2, 0}; break;
     default:
-        if (tn_dtype_class(dtype) == TN_CLASS_FLOAT) t = (Tolerance){0.13, 1e-2};
+        if (tn_dtype_class(dtype) == TN_CLASS_FLOAT) t = (Tolerance){0.13, 1e-2, 0};
     }
+    t.rms = given.rms;
     if (given.rtol >= 0) t.rtol = given.rtol;
     if (given.atol >= 0) t.atol = given.atol;
     return t;
@@ -130,6 +131,25 @@ static double largest_ordinary(const StTensor *t, int64_t count) {
     return largest;
 }
 
+/* Sums over all elements below 1e30. */
+typedef struct Sums {
+    double gap, got, want, product;
+} Sums;
+
+static void add_squares(Sums *s, double got, double want) {
+    if (fabs(want) >= 1e30 && fabs(got) >= 1e30 && signbit(got) == signbit(want)) return;
+    s->gap += (got - want) * (got - want);
+    s->got += got * got;
+    s->want += want * want;
+    s->product += got * want;
+}
+
+static void agree_by_size(Agreement *a, const Sums *s, Tolerance t) {
+    a->rms = s->gap == 0 ? 0 : s->want > 0 ? sqrt(s->gap / s->want) : INFINITY;
+    a->cosine = s->gap == 0 ? 1 : s->product / sqrt(s->got * s->want);
+    if (t.rms > 0) a->ok = a->rms <= t.rms;
+}
+
 Agreement agree(const TnTensor *got, const StTensor *want, Tolerance given) {
     Agreement a = {.ok = true, .count = 1};
     int64_t wanted = 1, at[TN_MAX_RANK] = {0}, offset = 0;
@@ -141,11 +161,13 @@ Agreement agree(const TnTensor *got, const StTensor *want, Tolerance given) {
                   !memcmp(got->dims, want->dims, (size_t)got->rank * sizeof *got->dims);
     Tolerance t = tolerance_for(given, want->dtype);
     double scale = largest_ordinary(want, a.count), ratio = -1;
+    Sums sums = {0};
     for (int64_t i = 0; i < a.count; i++) {
         double g = ir_element_f64((TnDType)got->dtype, got->data, offset),
                w = ir_element_f64(want->dtype, want->data, i), e = distance(g, w),
                own = isfinite(w) && fabs(w) > scale ? fabs(w) : scale,
                allowed = t.atol + t.rtol * own;
+        add_squares(&sums, g, w);
         if (e > a.largest) a.largest = e;
         if (e > allowed) a.wrong++;
         double r = e == 0 ? 0 : allowed > 0 ? e / allowed : INFINITY;
@@ -160,5 +182,6 @@ Agreement agree(const TnTensor *got, const StTensor *want, Tolerance given) {
         offset = advance(got, at, offset);
     }
     a.ok = !a.wrong;
+    agree_by_size(&a, &sums, tn_is_float(want->dtype) ? t : (Tolerance){0});
     return a;
 }

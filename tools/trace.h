@@ -19,10 +19,13 @@ bool trace_look(const tenon_session *root, const PlanValue *v, int64_t *scratch,
 
 /* How well a tensor agrees with what is wanted. Element i may differ by
  * atol + rtol * max(|wanted i|, the largest |wanted| below 1e30), so that mask values hide nothing.
- */
+ * With `rms`, for what was computed in fewer bits, the root mean square of all differences may be
+ * this part of that of what is wanted, the same numbers left out. */
 typedef struct Tolerance {
     double rtol, atol; /* < 0: by the element type: see tolerance_for */
+    double rms;        /* 0: elements are compared one by one */
 } Tolerance;
+#define TOLERANCE_BF16 0.05 /* rms: an output of a plan in bf16 */
 Tolerance tolerance_for(Tolerance given, TnDType dtype);
 
 typedef struct Agreement {
@@ -33,6 +36,7 @@ typedef struct Agreement {
     int64_t worst;                    /* row-major index, by difference / allowed */
     double error, allowed, got, want; /* there */
     double largest;                   /* difference anywhere */
+    double rms, cosine;               /* difference by the size wanted; angle to what is wanted */
 } Agreement;
 Agreement agree(const TnTensor *got, const StTensor *want, Tolerance t);
 /* A file's or an evaluation's dense tensor as one with strides. */

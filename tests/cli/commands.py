@@ -82,7 +82,7 @@ class Usage(Cli):
         r = self.expect(UNSUPPORTED, "compile", "m", "-o", "x.plan")
         self.assertTrue(r.stderr.startswith("tenon: m/config.json: model_type 'zebra' is unsupported"), r.stderr)
         self.assertEqual(self.expect(UNSUPPORTED, "compile", BERT, "-o", "x.plan", "--precision", "int3").stderr,
-                         "tenon: precision 'int3' is unsupported; f32 is supported\n")
+                         "tenon: precision 'int3' is unsupported; f32 and bf16 are supported\n")
         self.expect(UNSUPPORTED, "check", "m")
         self.assertEqual(self.files(), ["m"])
 
