@@ -153,7 +153,7 @@ static bool touches_bf16(const Node *n) {
 }
 
 static Precision precision_of(const Module *m) {
-    Precision p = {.native = tn_cpu_isa() > TN_ISA_AVX512};
+    Precision p = {.native = tn_cpu_isa() >= TN_ISA_AVX512_BF16};
     for (const Graph *g = m->graphs; g; g = g->next)
         for (const Node *n = g->first; n; n = n->next) {
             bool moves = ir_op_info(n->op)->flags & (OPF_MOVE | OPF_CONTROL);

@@ -189,7 +189,7 @@ static void parse(Tool *t, Check *k) {
         } else if (!strcmp(name, "--json")) {
             k->json = true;
         } else if (!strcmp(name, "--dim") || !strcmp(name, "--rename-dim") ||
-                   !strcmp(name, "--task")) {
+                   !strcmp(name, "--task") || !strcmp(name, "--precision")) {
             for_models = true;
             if (tenonc_set(k->compiler, name + 2, tool_value(t, name, value)))
                 tool_usage(t, "%s", tenonc_error(k->compiler)->text);

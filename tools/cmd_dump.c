@@ -52,7 +52,7 @@ static void parse(Tool *t, Dump *d, tenonc *c) {
             d->format = NULL;
             set_format(t, d, tool_value(t, name, value));
         } else if (!strcmp(name, "--dim") || !strcmp(name, "--rename-dim") ||
-                   !strcmp(name, "--task")) {
+                   !strcmp(name, "--task") || !strcmp(name, "--precision")) {
             set_option(t, d, c, name, tool_value(t, name, value));
         } else {
             tool_usage(t, "unknown option '%s'", name);

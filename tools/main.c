@@ -55,7 +55,7 @@ static const struct {
      "For models only:\n"
      "  --after PASS            the graph after this pass; `import`: before any. With json and html\n"
      "                          also several, PASS,PASS,..., or `all`, html's default\n"
-     "  --rename-dim, --task    as for compile\n"},
+     "  --rename-dim, --task, --precision   as for compile\n"},
     {"bench", cmd_bench, "time a plan",
      "usage: tenon bench PLAN [--inputs FILE | --dim NAME=N...] [options]\n"
      "  --inputs FILE           real inputs; otherwise zeros (masks: ones) of the given lengths\n"
@@ -73,7 +73,7 @@ static const struct {
      "unsupported is listed; a plan is verified with the checksum of its weights.\n"
      "  --json                  the same as JSON (docs/check.md)\n"
      "For models only:\n"
-     "  --dim, --rename-dim, --task   as for compile\n"
+     "  --dim, --rename-dim, --task, --precision   as for compile\n"
      "`tenon ops --onnx` lists the operators that are supported.\n"},
     {"diff", cmd_diff, "compare a plan's results with expected ones",
      "usage: tenon diff PLAN --inputs IN.safetensors --expect OUT.safetensors [options]\n"
