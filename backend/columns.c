@@ -57,7 +57,7 @@ static void emit_columns(Lower *lo, const Qkv *q, const View *a, int64_t from, i
 /* Parts [first, end), side by side from column `from` on, as one product into one buffer. */
 static void emit_packed(Lower *lo, const Node *n, const Qkv *q, int first, int end, int64_t from) {
     const IntList *widths = attr_ints(n, "widths");
-    Type t = n->inputs[0]->type;
+    Type t = n->outputs[0]->type;
     int64_t total = 0;
     for (int i = first; i < end; i++) total += widths->v[i];
     if (first == end) return;
@@ -79,16 +79,16 @@ static const Constant *zeros(Lower *lo, TnDType t, int64_t n) {
 
 static Qkv operands_of(Lower *lo, const Node *n) {
     int parts = (int)attr_int(n, "parts");
-    bool transposed = attr_bool(n, "tb"), biased = false;
+    bool transposed = attr_bool(n, "tb");
+    const Constant *biased = NULL; /* one of those there are */
     const Constant *w[IMAGE_PARTS], *b[IMAGE_PARTS] = {NULL};
     for (int i = 0; i < parts; i++) {
         w[i] = n->inputs[1 + i]->constant;
         const Value *bias = 1 + parts + i < n->input_count ? n->inputs[1 + parts + i] : NULL;
-        if (bias) b[i] = bias->constant;
-        biased |= bias != NULL;
+        if (bias) biased = b[i] = bias->constant;
     }
     for (int i = 0; i < parts && biased; i++)
-        if (!b[i]) b[i] = zeros(lo, n->inputs[0]->type.dtype, w[i]->dims[transposed ? 0 : 1]);
+        if (!b[i]) b[i] = zeros(lo, biased->dtype, w[i]->dims[transposed ? 0 : 1]);
     return (Qkv){
         lower_rows(lo, n->inputs[0]),
         lower_weight(lo, lower_weight_layout(w[0], n->inputs[0]->type.dtype), parts, w, transposed),
