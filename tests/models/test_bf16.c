@@ -3,10 +3,11 @@
  *
  * bf16 has 8 bits, so a number is rounded by at most 2^-9 of itself, by 2^-9 / sqrt(3) on the
  * average (as a root of the mean square). The roundings of a layer - a few values and every weight
- * - add up like noise, so an output of these models of a few layers may be off by some units of
- * 2^-9 of its own size, and no more: the bound is 2 %, root mean square against root mean square of
- * what the output varies by. Where a case gives scores of classes, the best class is the same
- * wherever it leads by more than what rounding moves.
+ * - add up like noise: some ten of them per layer, over the layers and heads of these models, are
+ * sqrt(100) 2^-9 or 2 %, and more where a norm or a small head enlarges what is left of numbers
+ * that cancel, with so few channels to average over. The bound is 5 %, root mean square against
+ * root mean square of what the output varies by, as that of `tenon diff`. Where a case gives scores
+ * of classes, the best class is the same wherever it leads by more than what rounding moves.
  *
  *     test_bf16 [FOLDER [NAME]]     fixtures of FOLDER, those whose name contains NAME */
 #include <dirent.h>
@@ -20,7 +21,7 @@
 #include "frontend/hf/safetensors.h"
 #include "ir/ir.h"
 
-#define MOST 0.02
+#define MOST 0.05
 
 typedef struct Trial {
     Cx cx;
