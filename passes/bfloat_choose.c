@@ -141,6 +141,19 @@ static void look_at_operands(Bfloat *b, const Node *n, const Value **same) {
     }
 }
 
+/* Whether norms and sums are all that reads the value: the stream past the layers of a model, in
+ * which roundings would add up, layer by layer. No product is the faster for its being bf16. */
+static bool is_stream(const Value *v) {
+    for (int i = 0; i < v->use_count; i++) {
+        const Node *reader = v->uses[i].node;
+        int at = v->uses[i].index;
+        bool norm = reader->op == OP_layer_norm || reader->op == OP_rms_norm;
+        bool sum = (reader->op == OP_add_norm && at < 2) || (reader->op == OP_linear && at == 3);
+        if (!norm && !sum) return false;
+    }
+    return true;
+}
+
 static void look_at_results(Bfloat *b, const Node *n, const Value **same) {
     bool data = looks_up(n) || any(n, b->data);
     bool from = looks_up(n) || any(n, b->from_products) || (bfloat_is_product(n) && data);
@@ -155,6 +168,7 @@ static void look_at_results(Bfloat *b, const Node *n, const Value **same) {
         if (ir_is_output(v)) keep_f32(b, v, "it is a result of the graph");
         if (elementwise(n) && meets_large(n)) keep_f32(b, v, "it may hold numbers beyond bf16's");
         if (is_step(n, v) || !v->use_count) keep_f32(b, v, "it is never stored");
+        if (is_stream(v)) keep_f32(b, v, "it is only added and normalised");
         tie(b, v, c, same);
         if (from) b->wanted[root(b, v->id)] = true;
     }
