@@ -3,9 +3,9 @@
  * of its symbols, and every rule must fire as often.
  *
  * Not compared are rules that count what is left or found equal, not patterns: with numbers more is
- * known, so fewer maps remain, other constants are equal, assignments to places are slices, and of
- * one row none is left out. The fixtures are those of tests/fixtures, or of the folder given as an
- * argument. */
+ * known, so fewer maps remain, other constants are equal, assignments to places are slices, of one
+ * row none is left out, and constants are resized at once. The fixtures are those of
+ * tests/fixtures, or of the folder given as an argument. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,8 @@
 #include "frontend/hf/safetensors.h"
 #include "passes/pass.h"
 
-static const char *const counts_of_values[] = {"map", "share", "index", "update", "narrow"};
+static const char *const counts_of_values[] = {"map",    "share", "index",       "update",
+                                               "narrow", "unpad", "resize_plane"};
 
 static bool is_compared(const char *rule) {
     for (size_t i = 0; i < sizeof counts_of_values / sizeof *counts_of_values; i++)

@@ -133,7 +133,8 @@ static const char *const more[] = {
     "h=Elu, h_alpha=0.5}\n"
     "    %6: f32[b, 7, 3, 2] = dft %places {axis=2, length=5, onesided=1}\n"
     "    %7: f32[3] = det %m\n"
-    "    %8: f32[n, 4] = rotary %x, %grid2, %grid2 {width=4, interleaved=1}\n"
+    "    %8: f32[b, 3, 7, 5] = resize_plane %image {axis=2, length=7, axis2=3, length2=5}\n"
+    "    %9: f32[n, 4] = rotary %x, %grid2, %grid2 {width=4, interleaved=1}\n"
     "    return %0 as \"y\"\n"
     "  }\n"
     "}\n",
