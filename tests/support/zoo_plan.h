@@ -54,6 +54,19 @@ static inline uint32_t zoo_attention(const Zoo *z, uint32_t scores) {
     return o;
 }
 
+/* Columns 16.. of a packed constant, as two heads that lie one after the other. */
+static inline void zoo_heads(const Zoo *z) {
+    PlanBuilder *b = z->b;
+    const uint32_t *n = z->n, bt = z->batch, s = z->seq, head = zoo_times(z, s, n[4]);
+    uint32_t w = tiny_constant(b, "wheads", TN_LAYOUT_PANELS16, 2, 8, 24, 5);
+    uint32_t part = pb_view(b, zoo_buffer(z, w), TN_F32, TN_LAYOUT_PANELS16, 2,
+                            (uint32_t[]){n[8], n[8]}, (uint32_t[]){n[0], n[0]}, pb_const(b, 128));
+    uint32_t heads = pb_output(b, "heads", TN_F32, 4, (uint32_t[]){bt, n[2], s, n[4]});
+    uint32_t rows = zoo_view(z, heads, TN_F32, 4, (uint32_t[]){bt, s, n[2], n[4]},
+                             (uint32_t[]){zoo_times(z, head, n[2]), n[4], head, n[1]}, n[0]);
+    zoo_one(z, TN_OP_gemm, 2, (uint32_t[]){z->x, part}, rows, &(ParamsGemm){0}, sizeof(ParamsGemm));
+}
+
 static inline void zoo_lookups(const Zoo *z, uint32_t y) {
     PlanBuilder *b = z->b;
     const uint32_t *n = z->n, bt = z->batch, s = z->seq, three[] = {bt, s, n[8]};
@@ -202,6 +215,7 @@ static inline unsigned char *zoo_plan(size_t *size) {
     uint32_t scores = pb_arena(b, TN_F32, 4, (uint32_t[]){bt, n[2], s, s});
     zoo_one(&z, TN_OP_fill, 0, NULL, scores, &(ParamsFill){.value = 0.25}, sizeof(ParamsFill));
     uint32_t o = zoo_attention(&z, scores);
+    zoo_heads(&z);
     zoo_one(&z, TN_OP_softmax, 1, &scores, scores, &(ParamsSoftmax){.axis = 3},
             sizeof(ParamsSoftmax));
     uint32_t heads = zoo_view(&z, o, TN_F32, 4, (uint32_t[]){bt, n[2], s, n[4]},
