@@ -25,24 +25,32 @@ static int64_t clamp(int64_t x, int64_t low, int64_t high) {
     return x < low ? low : x > high ? high : x;
 }
 
+/* Whether some of n bytes is zero: eight at a time, unless they are apart. */
+static bool some_is_zero(const uint8_t *p, int64_t stride, int64_t n) {
+    const uint64_t ones = UINT64_MAX / 255;
+    int64_t i = 0;
+    for (uint64_t word; stride == 1 && i + 8 <= n; i += 8) {
+        memcpy(&word, p + i, sizeof word);
+        if ((word - ones) & ~word & ones << 7) return true;
+    }
+    while (i < n && p[i * stride]) i++;
+    return i < n;
+}
+
+/* Masks as a rule are one run of allowed keys. */
 Keys TN_FN(attention_keys)(const Attention *a, int64_t b, float *allowed) {
     Keys keys = {.end = a->keys};
     if (!a->in[KEY_MASK].data) return keys;
     const int64_t *stride = a->in[KEY_MASK].strides;
     const uint8_t *mask = (const uint8_t *)a->in[KEY_MASK].data + b * stride[0];
-    int64_t count = 0;
     keys.allowed = allowed;
-    keys.first = a->keys;
-    keys.end = 0;
-    for (int64_t t = 0; t < a->keys; t++) {
-        bool ok = mask[t * stride[1]] != 0;
-        allowed[t] = ok ? 1 : 0;
-        if (!ok) continue;
-        if (count++ == 0) keys.first = t;
-        keys.end = t + 1;
-    }
-    for (int i = 0; i < VF_WIDTH; i++) allowed[a->keys + i] = 0;
-    keys.gaps = count < keys.end - keys.first;
+    while (keys.first < a->keys && !mask[keys.first * stride[1]]) allowed[keys.first++] = 0;
+    while (keys.end > keys.first && !mask[(keys.end - 1) * stride[1]]) keys.end--;
+    keys.gaps = some_is_zero(mask + keys.first * stride[1], stride[1], keys.end - keys.first);
+    for (int64_t t = keys.first; t < keys.end; t += VF_WIDTH) vf_store(allowed + t, vf_set1(1));
+    for (int64_t t = keys.end; t < a->keys + VF_WIDTH; t++) allowed[t] = 0;
+    for (int64_t t = keys.first; keys.gaps && t < keys.end; t++)
+        allowed[t] = mask[t * stride[1]] ? 1 : 0;
     return keys;
 }
 
