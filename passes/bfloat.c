@@ -32,12 +32,11 @@ static bool shares_bf16(const Rewrite *w, const Node *n) {
 
 /* What an operand is to be: bf16, f32, or (TN_NONE) as it comes. */
 static TnDType wanted(const Rewrite *w, const Node *n, int i) {
-    const char *why;
     const Value *v = n->inputs[i];
     if (!is_half_or_single(v->type.dtype)) return TN_NONE;
     switch (bfloat_operand(n, i)) {
-    case 'm': return bfloat_multiplies(&w->b, n, &why) ? TN_BF16 : TN_F32;
-    case 'w': return bfloat_multiplies(&w->b, n, &why) && v->constant ? TN_BF16 : TN_NONE;
+    case 'm': return w->b.multiplies[n->id] ? TN_BF16 : TN_F32;
+    case 'w': return w->b.multiplies[n->id] && v->constant ? TN_BF16 : TN_NONE;
     case '1':
         return v->constant && v->type.dtype == TN_F32 && shares_bf16(w, n) ? TN_BF16 : TN_NONE;
     default: return ir_op_info(n->op)->flags & OPF_ELEMENTWISE ? TN_F32 : TN_NONE;

@@ -16,6 +16,7 @@ typedef struct Bfloat {
     bool *outside;       /* of a class: an input of the graph is in it */
     bool *from_products; /* of a value */
     bool *data;          /* of a value: of the inputs or looked up; not only lengths and places */
+    bool *multiplies;    /* of a node, by id: a product in bf16 */
 } Bfloat;
 
 /* The letter of bfloat.def; 'e' for floats of elementwise operators, 'f' for what has no row. */
@@ -24,8 +25,6 @@ char bfloat_result(const Node *n, int i);
 bool bfloat_is_product(const Node *n);
 Bfloat bfloat_choose(Graph *g);
 bool bfloat_chosen(const Bfloat *b, const Value *v);
-/* Whether the product multiplies in bf16; if not, *why says why. */
-bool bfloat_multiplies(const Bfloat *b, const Node *n, const char **why);
 /* Why operands and results of a node that computes floats are all f32; NULL: some are not. */
 const char *bfloat_why(const Bfloat *b, const Node *n);
 

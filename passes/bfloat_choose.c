@@ -174,30 +174,6 @@ static void look_at_results(Bfloat *b, const Node *n, const Value **same) {
     }
 }
 
-Bfloat bfloat_choose(Graph *g) {
-    Arena *a = &g->module->cx->arena;
-    Bfloat b = {.g = g, .count = g->module->value_count};
-    b.parent = ARENA_ARRAY(a, uint32_t, b.count + 1);
-    b.f32 = ARENA_ARRAY(a, const char *, b.count + 1);
-    b.wanted = ARENA_ARRAY(a, bool, b.count + 1);
-    b.outside = ARENA_ARRAY(a, bool, b.count + 1);
-    b.from_products = ARENA_ARRAY(a, bool, b.count + 1);
-    b.data = ARENA_ARRAY(a, bool, b.count + 1);
-    for (uint32_t i = 0; i < b.count; i++) b.parent[i] = i;
-    for (int i = 0; i < g->input_count; i++) {
-        const Value *v = g->inputs[i];
-        keep_f32(&b, v, "it is an input of the graph");
-        b.outside[v->id] = true;
-        b.data[v->id] = tn_is_float(v->type.dtype);
-    }
-    for (const Node *n = g->first; n; n = n->next) {
-        const Value *same = NULL;
-        look_at_operands(&b, n, &same);
-        look_at_results(&b, n, &same);
-    }
-    return b;
-}
-
 bool bfloat_chosen(const Bfloat *b, const Value *v) {
     if (!is_f32(v) || v->id >= b->count) return false;
     uint32_t class = root(b, v->id);
@@ -210,7 +186,7 @@ static bool is_past(const Bfloat *b, const Node *n, int i) {
            b->outside[root(b, n->inputs[i]->id)];
 }
 
-bool bfloat_multiplies(const Bfloat *b, const Node *n, const char **why) {
+static bool multiplies(const Bfloat *b, const Node *n, const char **why) {
     *why = "it computes places, not data";
     if (!any(n, b->data)) return false;
     for (int i = 0; i < n->input_count; i++) {
@@ -228,9 +204,37 @@ bool bfloat_multiplies(const Bfloat *b, const Node *n, const char **why) {
     return true;
 }
 
+Bfloat bfloat_choose(Graph *g) {
+    Arena *a = &g->module->cx->arena;
+    Bfloat b = {.g = g, .count = g->module->value_count};
+    b.parent = ARENA_ARRAY(a, uint32_t, b.count + 1);
+    b.f32 = ARENA_ARRAY(a, const char *, b.count + 1);
+    b.wanted = ARENA_ARRAY(a, bool, b.count + 1);
+    b.outside = ARENA_ARRAY(a, bool, b.count + 1);
+    b.from_products = ARENA_ARRAY(a, bool, b.count + 1);
+    b.data = ARENA_ARRAY(a, bool, b.count + 1);
+    b.multiplies = ARENA_ARRAY(a, bool, g->module->node_id + 1);
+    for (uint32_t i = 0; i < b.count; i++) b.parent[i] = i;
+    for (int i = 0; i < g->input_count; i++) {
+        const Value *v = g->inputs[i];
+        keep_f32(&b, v, "it is an input of the graph");
+        b.outside[v->id] = true;
+        b.data[v->id] = tn_is_float(v->type.dtype);
+    }
+    for (const Node *n = g->first; n; n = n->next) {
+        const Value *same = NULL;
+        look_at_operands(&b, n, &same);
+        look_at_results(&b, n, &same);
+    }
+    const char *why;
+    for (const Node *n = g->first; n; n = n->next)
+        b.multiplies[n->id] = bfloat_is_product(n) && multiplies(&b, n, &why);
+    return b;
+}
+
 const char *bfloat_why(const Bfloat *b, const Node *n) {
     const char *why = NULL;
-    if (bfloat_is_product(n) && bfloat_multiplies(b, n, &why)) return NULL;
+    if (bfloat_is_product(n) && multiplies(b, n, &why)) return NULL;
     for (int i = 0; i < n->input_count + n->output_count; i++) {
         const Value *v = i < n->input_count ? n->inputs[i] : n->outputs[i - n->input_count];
         if (!is_f32(v)) continue;
