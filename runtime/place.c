@@ -165,6 +165,13 @@ tenon_status place_stage(tenon_session *s, uint32_t stage, tenon_error *err) {
     return TENON_OK;
 }
 
+tenon_status place_again(tenon_session *s, tenon_error *err) {
+    tenon_status status = block_grow(s, &s->stages[0].block, s->stages[0].bytes, 0, err);
+    if (!status) fill_defaults(s);
+    s->stages[0].laid_out = !status;
+    return status;
+}
+
 /* An output's tensor has the dims that the model gives and room for them. */
 static tenon_status check_output(const tenon_session *s, uint32_t port, tenon_error *err) {
     const PlanView *v = &s->plan->views[session_port(s, port)->view];

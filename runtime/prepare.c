@@ -8,8 +8,9 @@
  *
  * Before a run this is done for stage 0, which is everything unless lengths are measured, and for
  * what follows with such lengths at their bounds if they have any; during it for each later stage,
- * as soon as its symbols are known. For the same shapes again only the
- * addresses are done. The only allocation is a stage's block, when it has to grow. */
+ * as soon as its symbols are known. For the same shapes again, and for the last few others
+ * (shapes.c), only the addresses are done. The only allocations are a stage's block, when it has to
+ * grow, and those of shapes.c. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -351,16 +352,8 @@ static bool same_inherited(const tenon_session *s) {
 /* Whether stage 0 was laid out for these inputs and for the same set of outputs in the caller's
  * memory. */
 static bool same_shapes(const tenon_session *s) {
-    const PlanFunction *f = s->function;
     if (s->use_count && s->state_generation != s->states->generation) return false;
-    for (uint32_t i = 0; i < f->input_count + f->output_count; i++) {
-        const Binding *now = &s->bindings[i], *then = &s->shapes[i];
-        if (now->bound != then->bound) return false;
-        if (!now->bound || i >= f->input_count) continue;
-        for (int axis = 0; axis < now->tensor.rank; axis++)
-            if (now->tensor.dims[axis] != then->tensor.dims[axis]) return false;
-    }
-    return same_inherited(s);
+    return shapes_equal(s, s->shapes) && same_inherited(s);
 }
 
 static tenon_status lay_out(tenon_session *s, uint32_t stage, tenon_error *err) {
@@ -398,21 +391,26 @@ static void reserve(tenon_session *s) {
         if (lay_out(s, k, NULL)) return;
 }
 
+static tenon_status lay_out_anew(tenon_session *s, tenon_error *err) {
+    shapes_keep(s);
+    tenon_status status = lay_out(s, 0, err);
+    if (status) return status;
+    if (s->use_count) s->state_generation = s->states->generation;
+    memcpy(s->shapes, s->bindings,
+           (s->function->input_count + (size_t)s->function->output_count) * sizeof *s->shapes);
+    reserve(s);
+    return TENON_OK;
+}
+
 tenon_status session_prepare(tenon_session *s, tenon_error *err) {
     tenon_status status = TENON_OK;
     if (s->prepared && (!s->use_count || s->state_generation == s->states->generation))
         return TENON_OK;
     s->prepared = false;
     s->stage = 0;
-    if (!s->stages[0].laid_out || !same_shapes(s)) {
-        status = lay_out(s, 0, err);
-        if (status) return status;
-        if (s->use_count) s->state_generation = s->states->generation;
-        memcpy(s->shapes, s->bindings,
-               (s->function->input_count + (size_t)s->function->output_count) * sizeof *s->shapes);
-        reserve(s);
-    }
-    status = place_addresses(s, 0, err);
+    if (!s->stages[0].laid_out || !same_shapes(s))
+        status = shapes_recall(s) ? place_again(s, err) : lay_out_anew(s, err);
+    if (!status) status = place_addresses(s, 0, err);
     s->prepared = !status;
     return status;
 }

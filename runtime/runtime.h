@@ -213,6 +213,9 @@ typedef struct ByStage {
     uint32_t *ids, *first;
 } ByStage;
 
+/* Sets of shapes besides the present one whose layouts a session keeps. */
+enum { SHAPES_KEPT = 3 };
+
 struct tenon_session {
     tenon_plan *plan;
     const PlanFunction *function;
@@ -234,9 +237,11 @@ struct tenon_session {
     uint32_t first_use, use_count; /* of STATES: what the function does with them */
     uint64_t state_generation;     /* of the set, when the layout was made */
 
-    Binding *bindings; /* per port: inputs, then outputs */
-    Binding *shapes;   /* the bindings for which the layout was made */
-    bool prepared;     /* and addresses are those of the bindings */
+    Binding *bindings;                /* per port: inputs, then outputs */
+    Binding *shapes;                  /* the bindings for which the layout was made */
+    bool prepared;                    /* and addresses are those of the bindings */
+    unsigned char *kept[SHAPES_KEPT]; /* layouts of other shapes, see shapes.c; NULL: none yet */
+    int next_kept;                    /* whose place is the next to be taken */
 
     SymbolState *symbols;
     Definition *definitions; /* per symbol */
@@ -252,6 +257,7 @@ struct tenon_session {
     int64_t *offsets;   /* in elements, per operand */
     uint32_t operand_count;
     int64_t *scalars;
+    uint32_t scalar_count;
     tenon_tensor *described; /* as many as an instruction has outputs: what a trace is told */
     Block *scans;            /* of a loop body: per output what the iterations gave so far */
 
@@ -353,6 +359,14 @@ tenon_status states_import(tenon_session *s, uint32_t state, const tenon_tensor 
 /* place.c: the block of a stage for the present sizes; addresses of the present bindings. */
 tenon_status place_stage(tenon_session *s, uint32_t stage, tenon_error *err);
 tenon_status place_addresses(tenon_session *s, uint32_t stage, tenon_error *err);
+/* The block of stage 0 for a layout that was placed before. */
+tenon_status place_again(tenon_session *s, tenon_error *err);
+
+/* shapes.c: layouts of stage 0 by shapes. Whether the bindings have those of `then`; whether a
+ * layout for them was kept, which is then the present one; keeps the present one, if it can. */
+bool shapes_equal(const tenon_session *s, const Binding *then);
+bool shapes_recall(tenon_session *s);
+void shapes_keep(tenon_session *s);
 /* Makes a block larger if it has to be; its first `keep` bytes stay, the rest are zeros. */
 tenon_status block_grow(tenon_session *s, Block *b, uint64_t bytes, uint64_t keep,
                         tenon_error *err);

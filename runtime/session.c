@@ -1,6 +1,6 @@
 /* Sessions: creation, bindings, views of inputs and outputs. All tables of a session have sizes
  * that follow from its function, so they are allocated once, here; prepare and run only fill them,
- * and allocate nothing but the blocks of stages. */
+ * and allocate nothing but the blocks of stages and what shapes.c keeps. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -53,11 +53,11 @@ bool session_build(tenon_session *s) {
     const tenon_plan *p = s->plan;
     const PlanFunction *f = s->function;
     Arena *a = &s->root->memory;
-    size_t ports = (size_t)f->input_count + f->output_count, scalars = 0, results = 0;
+    size_t ports = (size_t)f->input_count + f->output_count, results = 0;
     for (uint32_t i = 0; i < f->instruction_count; i++) {
         const PlanInstruction *instruction = &p->instructions[f->first_instruction + i];
         s->operand_count += (uint32_t)instruction->inputs + instruction->outputs;
-        scalars += instruction->scalar_count;
+        s->scalar_count += instruction->scalar_count;
         if (instruction->outputs > results) results = instruction->outputs;
     }
     s->bindings = ARENA_ARRAY(a, Binding, ports);
@@ -69,7 +69,7 @@ bool session_build(tenon_session *s) {
     s->calls = ARENA_ARRAY(a, TnCall, f->instruction_count);
     s->operands = ARENA_ARRAY(a, TnTensor, s->operand_count);
     s->offsets = ARENA_ARRAY(a, int64_t, s->operand_count);
-    s->scalars = ARENA_ARRAY(a, int64_t, scalars);
+    s->scalars = ARENA_ARRAY(a, int64_t, s->scalar_count);
     s->described = ARENA_ARRAY(a, tenon_tensor, results);
     s->items = ARENA_ARRAY(a, TnMemItem, f->buffer_count);
     s->memplan_scratch = arena_alloc(a, tn_memplan_scratch(f->buffer_count));

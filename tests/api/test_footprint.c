@@ -147,18 +147,49 @@ static void a_session_is_its_arena(void **state) {
     }
 }
 
+static void run_length(tenon_session *s, int length) {
+    tenon_tensor t = {.dtype = TENON_I64, .rank = 2, .dims = {BATCH, length}, .data = ids};
+    assert_int_equal(tenon_session_bind(s, "ids", &t, NULL), TENON_OK);
+    assert_int_equal(tenon_session_run(s, NULL), TENON_OK);
+}
+
 static void steady_runs_allocate_nothing(void **state) {
     (void)state;
     tenon_session *s = new_session();
     assert_int_equal(tenon_session_run(s, NULL), TENON_OK);
     int calls = tally.calls;
     for (int i = 0; i < 100; i++) assert_int_equal(tenon_session_run(s, NULL), TENON_OK);
-    for (int length = SEQUENCE; length > 0; length--) { /* nor do those of shorter inputs */
-        tenon_tensor t = {.dtype = TENON_I64, .rank = 2, .dims = {BATCH, length}, .data = ids};
-        assert_int_equal(tenon_session_bind(s, "ids", &t, NULL), TENON_OK);
-        assert_int_equal(tenon_session_run(s, NULL), TENON_OK);
-    }
     assert_int_equal(tally.calls, calls);
+    for (int length = SEQUENCE; length > 0; length--) run_length(s, length);
+    size_t bytes = tally.bytes; /* a few layouts are kept, and no more */
+    for (int i = 0; i < 100; i++) run_length(s, 1 + i % SEQUENCE);
+    assert_int_equal(tally.bytes, bytes);
+    tenon_session_destroy(s);
+}
+
+/* With outputs and the optional input now the caller's, now the session's. */
+static void shapes_in_turn_give_what_each_gives_alone(void **state) {
+    static float mine[BATCH * SEQUENCE * OUT], mask[BATCH * SEQUENCE];
+    static const int lengths[] = {6, 2, 6, 3, 2, 5, 4, 6, 1, 2, 0, 6, 2};
+    tenon_session *s = new_session();
+    (void)state;
+    for (int i = 0; i < BATCH * SEQUENCE; i++) mask[i] = (float)(i % 3);
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        tenon_session *alone = new_session(), *both[2] = {s, alone};
+        tenon_tensor y[2], m = {.rank = 2, .dims = {BATCH, lengths[i]}, .data = mask};
+        tenon_tensor out = {.rank = 3, .dims = {-1, -1, -1}, .data = mine, .bytes = sizeof mine};
+        m.dtype = out.dtype = TENON_F32;
+        for (int k = 0; k < 2; k++) {
+            assert_int_equal(tenon_session_bind(both[k], "mask", i % 3 ? NULL : &m, NULL), 0);
+            assert_int_equal(tenon_session_bind(both[k], "y", k || i % 2 ? NULL : &out, NULL), 0);
+            run_length(both[k], lengths[i]);
+            assert_int_equal(tenon_session_tensor(both[k], "y", &y[k], NULL), TENON_OK);
+        }
+        assert_int_equal(y[0].dims[1], lengths[i]);
+        assert_int_equal(y[0].bytes, y[1].bytes);
+        if (y[0].bytes) assert_memory_equal(y[0].data, y[1].data, y[0].bytes);
+        tenon_session_destroy(alone);
+    }
     tenon_session_destroy(s);
 }
 
@@ -170,6 +201,7 @@ int main(void) {
         WITH_PLAN(weights_are_shared),
         WITH_PLAN(a_session_is_its_arena),
         WITH_PLAN(steady_runs_allocate_nothing),
+        WITH_PLAN(shapes_in_turn_give_what_each_gives_alone),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }
