@@ -1,7 +1,8 @@
 /* attention: o[b,s,h,e] = softmax(scale q[b,s,h,d] k[b,t,g,d]' + biases, masked) v[b,t,g,e]; h / g
  * heads share a kv head. The exact meaning of masks: attention_softmax.c.
  *
- *     task = (batch entry, kv head, run of rows), rows = queries of all heads sharing the kv head
+ *     task = (batch entry, kv head, run of rows), rows = queries of all heads sharing the kv head;
+ *            small ones share a task
  *
  *     k' is packed into panels of 16 keys once per task; v too, unless its rows serve in place
  *     for each block of 12 .. 96 rows:
@@ -29,7 +30,9 @@ TN_FAMILY(attention);
 
 enum {
     FEW_ROWS = 3,      /* for which bf16 is read in place */
+    TASK_NS = 4000,    /* of entries that share a task, each of which is less */
     CACHED_KEYS = 512, /* whose panels stay in cache, so that packing them costs less */
+    SHORT = 32,        /* dot products that cost less than the sum over lanes that ends them */
     MIN_ROWS = 12,
     MAX_ROWS = 96,
     SCORES = 32 * 1024 /* floats of a block, about */
@@ -78,6 +81,7 @@ static Attention attention_of(const TnCall *call) {
     a.k_pairs = pairs && call->tile[PACK_K] && a.depth % 2 == 0;
     a.stride = stride_of(a.keys);
     a.ranged = (a.p.flags & TN_ATTENTION_CAUSAL) || a.p.window_left >= 0 || a.p.window_right >= 0;
+    a.alike = !a.ranged && !a.in[QUERY_MASK].data;
     a.band = a.ranged && a.p.flags & TN_ATTENTION_BAND;
     a.sinks = a.band ? call->scalars[1] : 0;
     a.skippable =
@@ -165,7 +169,10 @@ void TN_FN(attention_plan)(TnCall *call) {
     double ns = 2 * cells * (double)rows / TILE_FLOPS_PER_NS;
     ns = (a.bf16 && tile_has_pairs(call) ? ns / 2 : ns) + cells / 4 + 500 * (double)units;
     call->tile[BLOCK_ROWS] = block < MIN_ROWS ? MIN_ROWS : block > MAX_ROWS ? MAX_ROWS : block;
-    call->tile[PACK_K] = rows > (a.bf16 ? FEW_ROWS : a.keys > CACHED_KEYS ? 16 : 8);
+    call->tile[PACK_K] = rows > (a.bf16                 ? FEW_ROWS
+                                 : a.keys > CACHED_KEYS ? 16
+                                 : a.depth < SHORT      ? 3
+                                                        : 8);
     bool crowded = a.keys > 128 * TN_FN(tile_kernels).wide.panels ||
                    a.in[V].strides[1] * (int64_t)sizeof(float) % 2048 == 0;
     call->tile[PACK_V] =
@@ -175,7 +182,10 @@ void TN_FN(attention_plan)(TnCall *call) {
             most = rows / (packs ? MAX_ROWS : ATTENTION_FLAT_ROWS);
     if (most < 1) most = 1;
     call->tile[SPLITS] = splits < most ? splits : most;
-    call->tasks = units * call->tile[SPLITS];
+    bool whole = call->tile[SPLITS] == 1 && !a.in[STARTS].data;
+    int64_t most_units = (int64_t)(TASK_NS * (double)units / ns);
+    call->tile[UNITS] = whole && most_units > 1 ? most_units : 1;
+    call->tasks = TN_CEIL_DIV(units, call->tile[UNITS]) * call->tile[SPLITS];
     call->work = (int64_t)ns;
     a = attention_of(call);
     call->scratch_bytes = (size_t)parts_of(&a, call).end * sizeof(float);
@@ -194,13 +204,29 @@ static void narrow_weights(float *scores, int64_t t0, int64_t t1) {
     TN_FN(bf16_copy)(float_at(scores, true, t0), true, scores + t0, false, t1 - t0);
 }
 
+/* The row after row r - 1, which *row is. */
+static void next_row(const Unit *u, const Block *block, int64_t r, Row *row) {
+    if (!u->a->alike)
+        *row = row_of(u, block, r);
+    else if (u->a->queries == 1)
+        row->h++;
+    else
+        row->i++;
+}
+
+/* As many rows as may differ in the keys that they see. */
+static int64_t kinds_of_rows(const Unit *u, const Block *block) {
+    return u->a->alike ? 1 : block->rows;
+}
+
 /* Scores and their softmax over the keys in use; false if some row needs all that exist. */
 static bool probabilities(Unit *u, const Block *block, bool full) {
     TN_FN(attention_pack)(u, block->t0, block->t1);
     if (block->sinks) TN_FN(attention_scores)(u, block, 0, block->sinks);
     TN_FN(attention_scores)(u, block, block->t0, block->t1);
+    Row row = row_of(u, block, 0);
     for (int64_t r = 0; r < block->rows; r++) {
-        Row row = row_of(u, block, r);
+        if (r) next_row(u, block, r, &row);
         if (!TN_FN(attention_softmax)(u->a, &u->keys, &row, u->scores + r * u->a->stride, block->t0,
                                       block->t1, full, u->bias, &u->inverse[r]))
             return false;
@@ -212,7 +238,7 @@ static bool probabilities(Unit *u, const Block *block, bool full) {
 static void choose_keys(const Unit *u, Block *block, bool full) {
     block->t0 = u->a->keys;
     block->t1 = 0;
-    for (int64_t r = 0; r < block->rows; r++) {
+    for (int64_t r = 0; r < kinds_of_rows(u, block); r++) {
         Row row = row_of(u, block, r);
         int64_t first = full ? row.from : row.first, end = full ? row.to : row.end;
         if (first < block->t0) block->t0 = first;
@@ -225,7 +251,7 @@ static void choose_keys(const Unit *u, Block *block, bool full) {
 
 static void run_block(Unit *u, Block *block) {
     bool full = false;
-    for (int64_t r = 0; r < block->rows && !full; r++) {
+    for (int64_t r = 0; r < kinds_of_rows(u, block) && !full; r++) {
         Row row = row_of(u, block, r);
         bool masked = row.first > row.from || row.end < row.to || u->keys.gaps || row.blind;
         full = row.blind || (masked && !u->a->skippable);
@@ -281,30 +307,37 @@ static Unit unit_of(const TnCall *call, const Attention *a, int64_t b, int64_t g
     return u;
 }
 
-void TN_FN(attention_run)(const TnCall *call, int64_t task, void *scratch) {
-    Attention a = attention_of(call);
-    int64_t splits = call->tile[SPLITS], split = task % splits, g = task / splits % a.kv_heads,
-            b = task / splits / a.kv_heads;
-    if (!take_entry(call, &a, b)) return;
-    Unit u = unit_of(call, &a, b, g, scratch);
-    const int64_t *qs = a.in[Q].strides, *os = a.out.strides;
-    bool by_head = a.queries == 1;
-    int64_t rows = rows_of(&a), r = deal(rows, splits, split), end = deal(rows, splits, split + 1);
+/* The rows of a kv head of a batch entry that are part `split` of it. */
+static void run_unit(const TnCall *call, Attention *a, int64_t unit, int64_t split, void *scratch) {
+    int64_t splits = call->tile[SPLITS], g = unit % a->kv_heads, b = unit / a->kv_heads;
+    if (!take_entry(call, a, b)) return;
+    Unit u = unit_of(call, a, b, g, scratch);
+    const int64_t *qs = a->in[Q].strides, *os = a->out.strides;
+    bool by_head = a->queries == 1;
+    int64_t rows = rows_of(a), r = deal(rows, splits, split), end = deal(rows, splits, split + 1);
     while (r < end) {
         /* As many rows as follow in this head, in even blocks. */
-        int64_t left = by_head ? end - r : a.queries - r % a.queries;
+        int64_t left = by_head ? end - r : a->queries - r % a->queries;
         if (left > end - r) left = end - r;
-        Block block = {.h = g * (a.heads / a.kv_heads) + r / a.queries, .i = r % a.queries};
+        Block block = {.h = g * (a->heads / a->kv_heads) + r / a->queries, .i = r % a->queries};
         block.rows = TN_CEIL_DIV(left, TN_CEIL_DIV(left, call->tile[BLOCK_ROWS]));
         block.q_row = qs[by_head ? 2 : 1];
         block.o_row = os[by_head ? 2 : 1];
-        block.q = operand_at(&a, Q, b, block.i, block.h);
-        if (a.bf16 && !a.k_pairs) widen_queries(&u, &block);
-        block.o = float_at(a.out.data, a.out_bf16, b * os[0] + block.i * os[1] + block.h * os[2]);
-        if (a.keys == 0)
-            clear_rows(&block, a.out_bf16, a.width);
+        block.q = operand_at(a, Q, b, block.i, block.h);
+        if (a->bf16 && !a->k_pairs) widen_queries(&u, &block);
+        block.o = float_at(a->out.data, a->out_bf16, b * os[0] + block.i * os[1] + block.h * os[2]);
+        if (a->keys == 0)
+            clear_rows(&block, a->out_bf16, a->width);
         else
             run_block(&u, &block);
         r += block.rows;
     }
+}
+
+void TN_FN(attention_run)(const TnCall *call, int64_t task, void *scratch) {
+    Attention a = attention_of(call);
+    int64_t split = task % call->tile[SPLITS], units = call->tile[UNITS],
+            unit = task / call->tile[SPLITS] * units, all = a.batch * a.kv_heads;
+    for (int64_t end = unit + units < all ? unit + units : all; unit < end; unit++)
+        run_unit(call, &a, unit, split, scratch);
 }

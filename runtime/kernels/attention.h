@@ -7,7 +7,7 @@
 #include "runtime/kernels/gemm.h"
 #include "runtime/params.h"
 
-enum { SPLITS, BLOCK_ROWS, PACK_K, PACK_V }; /* call->tile[] */
+enum { SPLITS, UNITS, BLOCK_ROWS, PACK_K, PACK_V }; /* call->tile[] */
 enum { Q, K, V, KEY_MASK, QUERY_MASK, BIAS, MORE_BIAS, STARTS, INPUTS };
 
 /* A mask_value this small beside an allowed x this large
@@ -24,6 +24,7 @@ typedef struct Attention {
     int64_t stride;        /* floats from one row of scores, or of biases, to the next */
     bool ranged;           /* which keys a row may see depends on its position: causal or window */
     bool band;             /* ... and no other keys but the first `sinks` exist */
+    bool alike;            /* all rows see the same keys */
     bool skippable;        /* what is masked is at most MASKED_BELOW */
     bool packed;           /* queries lie behind one another as packed keys do */
     bool bf16, out_bf16;   /* q, k and v are; o is. Else f32 */

@@ -205,16 +205,28 @@ bool TN_FN(attention_softmax)(const Attention *a, const Keys *keys, const Row *r
     float top, scale = plain ? a->p.scale : 1, sum = 0;
     /* what is written behind the first run would be the second */
     if (sinks && first < sinks + VF_WIDTH) first = sinks = 0;
-    if (plain)
+    const bool short_row = plain && end - first <= VF_WIDTH;
+    vf x = vf_zero(); /* of a short row */
+    if (short_row) {
+        x = vf_select(vm_first(end - first), vf_load(scores + first), vf_set1(-INFINITY));
+        top = scale * vf_max_lane(x);
+    } else if (plain) {
         top = scale * find_maximum(scores, first, end);
-    else
+    } else {
         top = finish_scores(a, keys, row, scores, first, end, full, bias);
+    }
     if (sinks) {
         float other = finish_scores(a, keys, row, scores, 0, sinks, full, bias);
         top = other > top || isnan(other) ? other : top;
     }
     if (!full && (masked || a->sinks) && !(top >= ALLOWED_ABOVE)) return false;
-    sum = exponentials(scores, first, end, scale, top);
+    if (short_row) {
+        x = exp_below(vf_fma(x, vf_set1(scale), vf_set1(-top)));
+        vf_store(scores + first, x);
+        sum = vf_sum(x);
+    } else {
+        sum = exponentials(scores, first, end, scale, top);
+    }
     if (sinks) sum += exponentials(scores, 0, sinks, scale, top);
     *inverse = sum > 0 ? 1 / sum : NAN;
     if (isnan(*inverse) && a->p.flags & TN_ATTENTION_ZERO_NAN) {
