@@ -1,228 +1,263 @@
 /* matmul_int: c[.., m, n] = sum over k of (a[.., m, k] - za[.., m]) (b[.., k, n] - zb[.., n]), a
  * and b of 8 bits, c i32. Any strides; the sums are exact (modulo 2^32) and so the same on every
- * ISA. A constant b is left to matmul_quads.c.
+ * ISA. The instructions for dot products of 8 bits want u8 times i8, four k at a time:
  *
- * Differences fit 16 bits and a sum of two products fits 32, so the inner step multiplies pairs of
- * neighbours along k and adds the two products: one instruction without saturation (pmaddwd). For
- * each block of DEPTH along k, a task packs its rows of a as pairs and, panel by panel, PANEL
- * columns of b, pair next to pair:
+ *     c[i, j] = a b - za[i] sum_k b[k, j] - zb[j] sum_k a[i, k] + K za[i] zb[j]
  *
- *     packed a: [rows][DEPTH / 2][2]     packed b: [DEPTH / 2][PANEL][2]
+ * with a taken as u8 (of i8: + 128, and so za) and b as i8 (of u8: - 128, and so zb). b comes in
+ * quads with its sums over k (pack.h): a constant is stored like that, anything else is packed by
+ * the task. The sums of rows of a are needed only where zb is not 0, which is rare.
  *
- *     task = (batch entry) x (block of ROWS rows) x (group of GROUP panels) */
+ *     task = (batch entry) x (block of rows) x (run of panels)
+ *
+ * A packed b has no batch axes: then all leading axes are rows. Rows of a are read in place if
+ * their k lie side by side in quads, else from a copy in scratch. As in gemm.c a group of panels
+ * stays in cache for all rows, and the next is fetched meanwhile. */
+#include <string.h>
+#include "runtime/kernels/gemm.h"
 #include "runtime/kernels/loop.h"
-#include "runtime/kernels/matmul_quads.h"
-#include "runtime/kernels/simd.h"
+#include "runtime/kernels/matmul_int.h"
 
 TN_FAMILY(matmul_int);
 
-#define ROWS  128
-#define DEPTH 512
-#define PANEL 32
-#define GROUP 8
-
-enum { A, B, A_ZERO, B_ZERO };
-
-/* One line per word: sums of PANEL columns for one or several rows. */
-#if defined(TN_ISA_avx512)
-#define TILE_ROWS 8
-#define LANES     16
-typedef __m512i Sums;
-#define SUMS_ZERO()         _mm512_setzero_si512()
-#define SUMS_STORE(p, x)    _mm512_storeu_si512(p, x)
-#define SUMS_STEP(s, pa, b) _mm512_add_epi32(s, _mm512_madd_epi16(_mm512_set1_epi32(pa), b))
-#define SUMS_LOAD(p)        _mm512_loadu_si512(p)
-#elif defined(TN_ISA_avx2)
-#define TILE_ROWS           2
-#define LANES               8
-typedef __m256i Sums;
-#define SUMS_ZERO()         _mm256_setzero_si256()
-#define SUMS_STORE(p, x)    _mm256_storeu_si256((__m256i *)(p), x)
-#define SUMS_STEP(s, pa, b) _mm256_add_epi32(s, _mm256_madd_epi16(_mm256_set1_epi32(pa), b))
-#define SUMS_LOAD(p)        _mm256_loadu_si256((const __m256i *)(p))
-#else
-#define TILE_ROWS 1
-#endif
+enum { ROW_BLOCKS, PANEL_BLOCKS }; /* call->tile[] */
+enum { A, B, A_ZERO, B_ZERO, C, TENSORS };
+enum { OPS_PER_NS = 200 };
 
 typedef struct Product {
-    int64_t m, n, k;
-    Loop entries;          /* batch axes: a, b, za, zb, c; absent operands follow c */
-    int64_t strides[3][2]; /* of the last two axes: a {m, k}, b {k, n}, c {m, n} */
-    int64_t za_step, zb_step;
-    const TnTensor *operand[5];
+    const TnTensor *t[TENSORS]; /* NULL: no zeros */
+    int64_t m, n, k, quads;
+    Loop entries, rows;                    /* of all tensors */
+    int64_t row[TENSORS], column[TENSORS]; /* strides of the last of `rows` and of the last axis */
+    int64_t panel_bytes;
+    int shift_a, shift_b; /* what is added to numbers of a and of b, and to their zeros */
+    bool packed, copied;  /* b; rows of a */
 } Product;
 
+/* A walk of all tensors over axes [first, end) of c. What is absent or packed stays where it is. */
+static Loop walk(const Product *p, int first, int end) {
+    Loop l;
+    for (int i = -1; i < TENSORS; i++) {
+        const TnTensor *t = i < 0 ? p->t[C] : p->t[i];
+        if (i >= 0 && (!t || (i == B && p->packed))) {
+            loop_add_still(&l, 1);
+            continue;
+        }
+        TnTensor axes = {.rank = end - first};
+        for (int axis = first; axis < end; axis++) {
+            axes.dims[axis - first] = t->dims[axis];
+            axes.strides[axis - first] = t->strides[axis];
+        }
+        if (i < 0)
+            l = loop_over(&axes);
+        else
+            loop_add(&l, &axes);
+    }
+    loop_collapse(&l);
+    return l;
+}
+
 static Product product_of(const TnCall *call) {
-    const TnTensor *c = &call->operands[call->inputs];
-    Product p = {.m = c->dims[c->rank - 2], .n = c->dims[c->rank - 1]};
-    TnTensor leading[5];
-    for (int i = 0; i < 5; i++) {
-        const TnTensor *t = i == 4 ? c : i < call->inputs ? &call->operands[i] : NULL;
-        p.operand[i] = t && t->data ? t : NULL;
-        leading[i] = p.operand[i] ? *t : *c;
-        leading[i].rank -= 2;
+    const TnTensor *o = call->operands, *c = &o[call->inputs];
+    const int last = c->rank - 1;
+    Product p = {.t = {[A] = &o[A], [B] = &o[B], [C] = c}};
+    for (int i = A_ZERO; i < call->inputs; i++)
+        if (o[i].data) p.t[i] = &o[i];
+    p.packed = o[B].layout == TN_LAYOUT_QUADS16;
+    p.k = o[A].dims[last];
+    p.n = c->dims[last];
+    p.entries = walk(&p, 0, p.packed ? 0 : last - 1);
+    p.rows = walk(&p, p.packed ? 0 : last - 1, last);
+    p.m = loop_points(&p.rows, p.rows.rank);
+    for (int i = 0; i < TENSORS; i++) {
+        p.row[i] = p.rows.strides[i][p.rows.rank - 1];
+        p.column[i] = p.t[i] && !(i == B && p.packed) ? p.t[i]->strides[p.t[i]->rank - 1] : 0;
     }
-    const TnTensor *a = p.operand[A], *b = p.operand[B];
-    p.k = a->dims[a->rank - 1];
-    for (int i = 0; i < 2; i++) {
-        p.strides[0][i] = a->strides[a->rank - 2 + i];
-        p.strides[1][i] = b->strides[b->rank - 2 + i];
-        p.strides[2][i] = c->strides[c->rank - 2 + i];
-    }
-    if (p.operand[A_ZERO]) p.za_step = p.operand[A_ZERO]->strides[c->rank - 2];
-    if (p.operand[B_ZERO]) p.zb_step = p.operand[B_ZERO]->strides[c->rank - 1];
-    p.entries = loop_over(&leading[4]);
-    for (int i = 0; i < 5; i++) loop_add(&p.entries, &leading[i]);
-    loop_collapse(&p.entries);
+    p.quads = TN_CEIL_DIV(p.k, 4);
+    p.panel_bytes = tn_packed_elements(TN_LAYOUT_QUADS16, p.k, TN_PANEL);
+    p.shift_a = o[A].dtype == TN_I8 ? 128 : 0;
+    p.shift_b = o[B].dtype == TN_U8 ? -128 : 0;
+    p.copied = p.k % 4 || p.column[A] != 1;
     return p;
 }
 
-static bool is_packed(const TnCall *call) {
-    return call->operands[B].layout == TN_LAYOUT_QUADS16;
+/* Bytes of the copied rows of a task. */
+static int64_t copied_bytes(const Product *p, int64_t row_blocks) {
+    return p->copied ? TN_CEIL_DIV(p->m, row_blocks) * 4 * p->quads : 0;
 }
 
 void TN_FN(matmul_int_plan)(TnCall *call) {
-    if (is_packed(call)) {
-        TN_FN(matmul_quads_plan)(call);
-        return;
-    }
     Product p = product_of(call);
+    const int in_tile = TN_FN(quads_kernels)(call->isa)->panels;
     int64_t entries = loop_points(&p.entries, p.entries.rank);
-    call->tile[0] = TN_CEIL_DIV(p.m, ROWS);
-    call->tile[1] = TN_CEIL_DIV(p.n, PANEL * GROUP);
-    call->tasks = entries * call->tile[0] * call->tile[1];
-    double ns = (double)entries * (double)p.m * (double)p.n * (double)p.k / 32;
-    call->work = ns < 1e15 ? (int64_t)ns + 1 : (int64_t)1e15;
-    call->scratch_bytes = (ROWS + PANEL) * DEPTH * sizeof(int16_t);
+    call->tasks = 0;
+    call->scratch_bytes = 0;
+    if (entries == 0 || p.m == 0 || p.n == 0) return;
+    int64_t groups = TN_CEIL_DIV(p.n, TN_PANEL * in_tile);
+    double ns = 2.0 * (double)p.m * (double)p.n * (double)p.k / OPS_PER_NS +
+                (double)p.n * (double)p.k / (p.packed ? 20 : 5) + 1000;
+    int64_t blocks = p.m >= 512 ? TN_CEIL_DIV(p.m, 256) : 1;
+    int64_t panels = TN_CEIL_DIV(tile_tasks(ns * (double)entries), entries * blocks);
+    call->tile[ROW_BLOCKS] = blocks;
+    call->tile[PANEL_BLOCKS] = panels < groups ? panels : groups;
+    call->tasks = entries * blocks * call->tile[PANEL_BLOCKS];
+    call->work = (int64_t)(ns * (double)entries);
+    call->scratch_bytes =
+        (size_t)(copied_bytes(&p, blocks) + (p.packed ? 0 : in_tile * p.panel_bytes));
 }
 
-static int zero_at(const TnTensor *t, int64_t offset) {
-    if (!t) return 0;
-    return t->dtype == TN_I8 ? ((const int8_t *)t->data)[offset]
-                             : ((const uint8_t *)t->data)[offset];
+static int byte_at(const TnTensor *t, int64_t at) {
+    return t->dtype == TN_I8 ? ((const int8_t *)t->data)[at] : ((const uint8_t *)t->data)[at];
 }
 
-/* y[i * step] = x[i * stride] - zero[i] or, without zeros, - `zero_all`; one copy per type of x. */
-#define PACK(type)                                                                              \
-    static void pack_##type(int16_t *restrict y, const type *restrict x, int64_t stride,        \
-                            const int16_t *restrict zeros, int zero_all, int64_t n, int step) { \
-        if (zeros && stride == 1)                                                               \
-            for (int64_t i = 0; i < n; i++) y[i * 2] = (int16_t)(x[i] - zeros[i]);              \
-        else if (zeros)                                                                         \
-            for (int64_t i = 0; i < n; i++) y[i * 2] = (int16_t)(x[i * stride] - zeros[i]);     \
-        else                                                                                    \
-            for (int64_t i = 0; i < n; i++) y[i * step] = (int16_t)(x[i * stride] - zero_all);  \
+/* A row of a as it is, in quads; what is behind K meets zeros of b. */
+static void copy_row(const Product *p, const uint8_t *from, uint8_t *to) {
+    for (int64_t k = 0; k < p->k; k++) to[k] = from[k * p->column[A]];
+    memset(to + p->k, 0, (size_t)(4 * p->quads - p->k));
+}
+
+static uint32_t row_sum(const Product *p, const uint8_t *a) {
+    const uint8_t flip = p->shift_a ? 0x80 : 0;
+    uint32_t sum = 0;
+    for (int64_t k = 0; k < p->k; k++) sum += a[k] ^ flip;
+    return sum;
+}
+
+/* The panels at hand, and what is the same for all of their rows. */
+typedef struct Group {
+    int64_t column, columns;
+    const int8_t *panel[QUADS_MAX_PANELS];
+    uint32_t sum[QUADS_MAX_PANELS * TN_PANEL];  /* of b along k */
+    uint32_t zero[QUADS_MAX_PANELS * TN_PANEL]; /* zb */
+    bool zeros;                                 /* some zero is not 0 */
+} Group;
+
+/* Where panel number `panel` is: in b, or made of its columns in `room`. */
+static const int8_t *panel_at(const Product *p, int64_t b, int64_t panel, int8_t *room) {
+    const TnTensor *t = p->t[B];
+    if (p->packed) return (const int8_t *)t->data + panel * p->panel_bytes;
+    int64_t column = panel * TN_PANEL, n = p->n - column;
+    TN_FN(quads_pack)
+    (room, (const uint8_t *)t->data + b + column * p->column[B], t->strides[t->rank - 2],
+     p->column[B], p->k, n < TN_PANEL ? n : TN_PANEL, p->shift_b ? QUADS_FLIP : 0);
+    return room;
+}
+
+static Group group_of(const Product *p, const int64_t *at, int64_t panel, int64_t panels,
+                      int8_t *room) {
+    Group g = {.column = panel * TN_PANEL}; /* zeros beyond the columns, too */
+    g.columns = panels * TN_PANEL < p->n - g.column ? panels * TN_PANEL : p->n - g.column;
+    for (int64_t i = 0; i < QUADS_MAX_PANELS; i++) {
+        g.panel[i] =
+            i < panels ? panel_at(p, at[B], panel + i, room + i * p->panel_bytes) : g.panel[0];
+        memcpy(g.sum + i * TN_PANEL, g.panel[i] + 4 * TN_PANEL * p->quads,
+               TN_PANEL * sizeof *g.sum);
     }
-PACK(int8_t)
-PACK(uint8_t)
+    for (int64_t j = 0; j < g.columns; j++) {
+        int64_t zero_at = at[B_ZERO] + (g.column + j) * p->column[B_ZERO];
+        g.zero[j] = (uint32_t)((p->t[B_ZERO] ? byte_at(p->t[B_ZERO], zero_at) : 0) + p->shift_b);
+        g.zeros |= g.zero[j] != 0;
+    }
+    return g;
+}
 
-static void pack(int16_t *y, const TnTensor *t, int64_t offset, int64_t stride,
-                 const int16_t *zeros, int zero_all, int64_t n, int step) {
-    if (t->dtype == TN_I8)
-        pack_int8_t(y, (const int8_t *)t->data + offset, stride, zeros, zero_all, n, step);
+/* c = y and the other three terms, for one row. */
+static void end_row(const Product *p, const Group *g, int32_t *y, uint32_t za, uint32_t sum,
+                    int32_t *c) {
+    TN_FN(quads_end)(y, g->columns, za, g->sum, (uint32_t)p->k * za - sum, g->zero);
+    c += g->column * p->column[C];
+    if (p->column[C] == 1)
+        memcpy(c, y, (size_t)g->columns * sizeof *c);
     else
-        pack_uint8_t(y, (const uint8_t *)t->data + offset, stride, zeros, zero_all, n, step);
+        for (int64_t j = 0; j < g->columns; j++) c[j * p->column[C]] = y[j];
 }
 
-/* Rows of DEPTH numbers; an odd depth is padded with 0. */
-static void pack_a(const Product *p, const int64_t *at, int64_t row, int64_t rows, int64_t k,
-                   int64_t depth, int16_t *to) {
-    for (int64_t i = row; i < row + rows; i++, to += DEPTH) {
-        int zero = zero_at(p->operand[A_ZERO], at[A_ZERO] + i * p->za_step);
-        pack(to, p->operand[A], at[A] + i * p->strides[0][0] + k * p->strides[0][1],
-             p->strides[0][1], NULL, zero, depth, 1);
-        if (depth % 2) to[depth] = 0;
+/* The tile for the rows from *i on of `count`: one that has enough of them, and may begin before
+ * *i, or else the largest that has not too many. */
+static int64_t choose_tile(const QuadsKernels *kernels, int64_t count, int64_t *i) {
+    int64_t left = count - *i, wanted = left < QUADS_MAX_ROWS ? left : QUADS_MAX_ROWS;
+    for (int64_t rows = wanted; rows <= QUADS_MAX_ROWS && rows <= count; rows++) {
+        if (!kernels->tile[rows]) continue;
+        if (rows > left) *i = count - rows;
+        return rows;
+    }
+    while (!kernels->tile[wanted]) wanted--;
+    return wanted;
+}
+
+/* `count` rows that lie one behind another; a is the first, the other tensors' are at `at`. */
+static void run_rows(const Product *p, const Group *g, const QuadsKernels *kernels, QuadsTile *t,
+                     const uint8_t *a, int64_t count, const int64_t *at) {
+    const TnTensor *za = p->t[A_ZERO];
+    for (int64_t i = 0; i < count;) {
+        int64_t rows = choose_tile(kernels, count, &i);
+        t->a = a + i * t->a_row;
+        kernels->tile[rows](t);
+        t->prefetch += p->quads * t->prefetch_step;
+        for (int64_t r = 0; r < rows; r++, i++) {
+            int zero = (za ? byte_at(za, at[A_ZERO] + i * p->row[A_ZERO]) : 0) + p->shift_a;
+            uint32_t sum = g->zeros ? row_sum(p, a + i * t->a_row) : 0;
+            end_row(p, g, t->y + r * QUADS_MAX_PANELS * TN_PANEL, (uint32_t)zero, sum,
+                    (int32_t *)p->t[C]->data + at[C] + i * p->row[C]);
+        }
+    }
+}
+
+/* Where row r is in every tensor, from where the entry is on; returns how many more follow it with
+ * the same strides. */
+static int64_t find_row(const Product *p, const int64_t *entry, int64_t r, int64_t *at) {
+    const int last = p->rows.rank - 1;
+    LoopAt row;
+    loop_seek(&p->rows, last + 1, r, &row);
+    for (int i = 0; i < TENSORS; i++) at[i] = entry[i] + row.offset[i];
+    return p->rows.dims[last] - row.index[last];
+}
+
+/* Rows [r0, r1) of a group of panels. */
+static void run_group(const Product *p, const Group *g, const QuadsKernels *kernels, QuadsTile *t,
+                      const int64_t *entry, int64_t r0, int64_t r1, const uint8_t *copy) {
+    for (int64_t r = r0, count; r < r1; r += count) {
+        int64_t at[TENSORS];
+        count = find_row(p, entry, r, at);
+        if (count > r1 - r) count = r1 - r;
+        const uint8_t *a = (const uint8_t *)p->t[A]->data + at[A];
+        run_rows(p, g, kernels, t, p->copied ? copy + (r - r0) * t->a_row : a, count, at);
     }
 }
 
-/* Columns [column, column + n) of a panel; those beyond are 0. */
-static void pack_b(const Product *p, const int64_t *at, int64_t column, int64_t n, int64_t k,
-                   int64_t depth, int16_t *to) {
-    int16_t zeros[PANEL];
-    for (int64_t j = 0; j < n; j++)
-        zeros[j] = (int16_t)zero_at(p->operand[B_ZERO], at[B_ZERO] + (column + j) * p->zb_step);
-    if (n < PANEL || depth % 2) memset(to, 0, (size_t)(depth + 1) / 2 * PANEL * 2 * sizeof *to);
-    for (int64_t i = 0; i < depth; i++)
-        pack(to + i / 2 * PANEL * 2 + i % 2, p->operand[B],
-             at[B] + (k + i) * p->strides[1][0] + column * p->strides[1][1], p->strides[1][1],
-             zeros, 0, n, 2);
-}
-
-#if defined(TN_ISA_avx512) || defined(TN_ISA_avx2)
-static inline __attribute__((always_inline)) void tile(int32_t (*y)[PANEL], const int16_t *a,
-                                                       const int16_t *b, int64_t pairs, int rows) {
-    Sums sum[TILE_ROWS][PANEL / LANES];
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < PANEL / LANES; j++) sum[i][j] = SUMS_ZERO();
-    for (int64_t k = 0; k < pairs; k++, b += PANEL * 2) {
-        Sums column[PANEL / LANES];
-        for (int j = 0; j < PANEL / LANES; j++) column[j] = SUMS_LOAD(b + j * LANES * 2);
-        for (int i = 0; i < rows; i++) {
-            int32_t pair;
-            memcpy(&pair, a + i * DEPTH + k * 2, sizeof pair);
-            for (int j = 0; j < PANEL / LANES; j++)
-                sum[i][j] = SUMS_STEP(sum[i][j], pair, column[j]);
-        }
-    }
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < PANEL / LANES; j++) SUMS_STORE(&y[i][j * LANES], sum[i][j]);
-}
-#else
-static void tile(int32_t (*y)[PANEL], const int16_t *a, const int16_t *b, int64_t pairs, int rows) {
-    (void)rows;
-    int32_t sum[PANEL] = {0};
-    for (int64_t k = 0; k < pairs; k++, b += PANEL * 2, a += 2)
-        for (int j = 0; j < PANEL; j++)
-            sum[j] =
-                (int32_t)((uint32_t)sum[j] + (uint32_t)(a[0] * b[2 * j] + a[1] * b[2 * j + 1]));
-    memcpy(y[0], sum, sizeof sum);
-}
-#endif
-
-/* c = y, or c += y for all but the first block along k. */
-static void finish(const Product *p, const int32_t (*y)[PANEL], int32_t *c, int64_t rows, int64_t n,
-                   int first) {
-    for (int64_t i = 0; i < rows; i++, c += p->strides[2][0])
-        for (int64_t j = 0; j < n; j++) {
-            int32_t *to = c + j * p->strides[2][1];
-            *to = first ? y[i][j] : (int32_t)((uint32_t)*to + (uint32_t)y[i][j]);
-        }
-}
-
-static void run_panel(const Product *p, const int16_t *a, const int16_t *b, int32_t *c,
-                      int64_t rows, int64_t n, int64_t pairs, int first) {
-    int32_t y[TILE_ROWS][PANEL];
-    for (int64_t i = 0, count; i < rows; i += count, a += count * DEPTH) {
-        count = rows - i >= TILE_ROWS ? TILE_ROWS : 1;
-        if (count == TILE_ROWS)
-            tile(y, a, b, pairs, TILE_ROWS);
-        else
-            tile(y, a, b, pairs, 1);
-        finish(p, (const int32_t(*)[PANEL])y, c + i * p->strides[2][0], count, n, first);
+static void copy_rows(const Product *p, const int64_t *entry, int64_t r0, int64_t r1, uint8_t *to) {
+    for (int64_t r = r0; r < r1; r++, to += 4 * p->quads) {
+        int64_t at[TENSORS];
+        find_row(p, entry, r, at);
+        copy_row(p, (const uint8_t *)p->t[A]->data + at[A], to);
     }
 }
 
 void TN_FN(matmul_int_run)(const TnCall *call, int64_t task, void *scratch) {
-    if (is_packed(call)) {
-        TN_FN(matmul_quads_run)(call, task, scratch);
-        return;
-    }
-    Product p = product_of(call);
-    int64_t groups = call->tile[1], row = task / groups % call->tile[0] * ROWS;
-    int64_t first = task % groups * GROUP * PANEL, last = first + GROUP * PANEL;
-    int64_t rows = p.m - row < ROWS ? p.m - row : ROWS;
-    int16_t *a = scratch, *b = a + ROWS * DEPTH;
-    LoopAt at;
-    loop_seek(&p.entries, p.entries.rank, task / groups / call->tile[0], &at);
-    if (last > p.n) last = p.n;
-    int32_t *c = (int32_t *)p.operand[4]->data + at.offset[4] + row * p.strides[2][0];
-    for (int64_t k = 0; k < p.k || k == 0; k += DEPTH) {
-        int64_t depth = p.k - k < DEPTH ? p.k - k : DEPTH;
-        pack_a(&p, at.offset, row, rows, k, depth, a);
-        for (int64_t j = first; j < last; j += PANEL) {
-            int64_t n = last - j < PANEL ? last - j : PANEL;
-            pack_b(&p, at.offset, j, n, k, depth, b);
-            run_panel(&p, a, b, c + j * p.strides[2][1], rows, n, (depth + 1) / 2, k == 0);
-        }
+    const Product p = product_of(call);
+    const QuadsKernels *kernels = TN_FN(quads_kernels)(call->isa);
+    const int64_t blocks = call->tile[ROW_BLOCKS], runs = call->tile[PANEL_BLOCKS];
+    int64_t block = task % blocks, run = task / blocks % runs, panels = TN_CEIL_DIV(p.n, TN_PANEL),
+            groups = TN_CEIL_DIV(panels, kernels->panels);
+    int64_t r0 = deal(p.m, blocks, block), r1 = deal(p.m, blocks, block + 1);
+    int64_t first = deal(groups, runs, run) * kernels->panels,
+            end = deal(groups, runs, run + 1) * kernels->panels;
+    if (end > panels) end = panels;
+    LoopAt entry;
+    loop_seek(&p.entries, p.entries.rank, task / blocks / runs, &entry);
+    int8_t *room = (int8_t *)scratch + copied_bytes(&p, blocks);
+    if (p.copied) copy_rows(&p, entry.offset, r0, r1, scratch);
+    QuadsTile t = {.a_row = p.copied ? 4 * p.quads : p.row[A],
+                   .quads = p.quads,
+                   .flip = p.shift_a ? QUADS_FLIP : 0};
+    int64_t step = TN_CEIL_DIV(128 * QUADS_MAX_ROWS, r1 - r0);
+    t.prefetch_step = step < 128 ? step : 128;
+    for (; first < end; first += kernels->panels) {
+        int64_t count = end - first < kernels->panels ? end - first : kernels->panels;
+        Group g = group_of(&p, entry.offset, first, count, room);
+        t.b = g.panel[0];
+        t.b_next = g.panel[1];
+        t.prefetch = (const char *)t.b + (p.packed ? kernels->panels * p.panel_bytes : 0);
+        run_group(&p, &g, kernels, &t, entry.offset, r0, r1, scratch);
     }
 }

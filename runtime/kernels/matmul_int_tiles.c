@@ -1,5 +1,6 @@
-/* The tiles of matmul_quads.h. Sums wrap modulo 2^32, in whatever order they are taken. */
-#include "runtime/kernels/matmul_quads.h"
+/* The tiles of matmul_int.h, and what comes before and after them. Sums wrap modulo 2^32, in
+ * whatever order they are taken. Loops of a fixed length are there to become vectors. */
+#include "runtime/kernels/matmul_int.h"
 
 #include <string.h>
 #include "runtime/kernels/gemm.h"
@@ -11,9 +12,42 @@ static inline uint32_t quad_at(const uint8_t *a, uint32_t flip) {
     return quad ^ flip;
 }
 
+/* The quad of column j: b[0 .. count - 1, j], zeros behind. */
+static uint32_t gather_quad(const uint8_t *b, int64_t b_k, int64_t count) {
+    uint32_t quad = 0;
+    for (int64_t i = 0; i < count; i++) quad |= (uint32_t)b[i * b_k] << 8 * i;
+    return quad;
+}
+
+void TN_FN(quads_pack)(int8_t *panel, const uint8_t *b, int64_t b_k, int64_t b_n, int64_t k,
+                       int64_t n, uint32_t flip) {
+    int32_t sum[TN_PANEL] = {0};
+    for (int64_t i = 0; i < k; i += 4, panel += 4 * TN_PANEL, b += 4 * b_k) {
+        uint32_t quad[TN_PANEL] = {0}, used = flip;
+        const int64_t count = k - i < 4 ? k - i : 4;
+        if (count == 4 && b_n == 1 && n == TN_PANEL) {
+            const uint8_t *r[4] = {b, b + b_k, b + 2 * b_k, b + 3 * b_k};
+            for (int j = 0; j < TN_PANEL; j++)
+                quad[j] = (uint32_t)r[0][j] | (uint32_t)r[1][j] << 8 | (uint32_t)r[2][j] << 16 |
+                          (uint32_t)r[3][j] << 24;
+        } else if (count == 4 && b_k == 1) {
+            for (int64_t j = 0; j < n; j++) memcpy(&quad[j], b + j * b_n, sizeof *quad);
+        } else {
+            for (int64_t j = 0; j < n; j++) quad[j] = gather_quad(b + j * b_n, b_k, count);
+            used = count == 4 ? flip : flip & ((1u << 8 * count) - 1);
+        }
+        for (int j = 0; j < TN_PANEL; j++) quad[j] ^= j < n ? used : 0;
+        for (int j = 0; j < TN_PANEL; j++)
+            sum[j] += (int8_t)quad[j] + (int8_t)(quad[j] >> 8) + (int8_t)(quad[j] >> 16) +
+                      (int8_t)(quad[j] >> 24);
+        memcpy(panel, quad, sizeof quad);
+    }
+    memcpy(panel, sum, sizeof sum);
+}
+
 void TN_FN(quads_end)(int32_t *y, int64_t columns, uint32_t za, const uint32_t *sum, uint32_t rest,
                       const uint32_t *zero) {
-    for (int64_t j = 0; j < columns; j += TN_PANEL) /* of a fixed length: it becomes vectors */
+    for (int64_t j = 0; j < columns; j += TN_PANEL)
         for (int64_t i = j; i < j + TN_PANEL; i++)
             y[i] = (int32_t)((uint32_t)y[i] - za * sum[i] + rest * zero[i]);
 }
