@@ -17,17 +17,24 @@ parts=("${@:-}")
 [ -n "${parts[0]}" ] || parts=(kernels models scaling report)
 step() { printf '\n== %s (%d s)\n' "$1" "$SECONDS"; }
 
+# The best instruction set of this CPU, and a few kernels of those below.
 kernels() {
-    for isa in avx512 avx2 scalar; do
-        file=$record/kernels-$isa.json filters=()
-        [ ! -f "$file" ] || continue
-        [ "$isa" = avx512 ] || filters=("768x768 " "attention 128" "conv 3x3 128" "conv depthwise 7x7 96" "in L1" "norm layer 128")
-        if "$build/bench_kernels" --isa "$isa" --seconds 0.2 --json "${filters[@]}" >"$file.new" 2>/dev/null; then
-            mv "$file.new" "$file"
-        else
-            rm -f "$file.new" # this CPU does not have it
-        fi
-    done
+    local few=("gemm 1x768x768 " "gemm 16x768x768 " "gemm 128x768x768 " "gemm 197x768x768 " "attention 128" "conv 3x3 128" "conv depthwise 7x7 96"
+        "in L1" "norm layer 128" "softmax 1536")
+    time_kernels best
+    time_kernels avx2 --isa avx2 "${few[@]}"
+    time_kernels scalar --isa scalar "${few[@]}"
+}
+
+time_kernels() {
+    local file=$record/kernels-$1.json
+    [ ! -f "$file" ] || return 0
+    shift
+    if "$build/bench_kernels" --seconds 0.2 --json "$@" >"$file.new"; then
+        mv "$file.new" "$file"
+    else
+        rm -f "$file.new" # a CPU that does not have it
+    fi
 }
 
 # What is measured already is left out of what follows: first the few models that are also run by engines slow to start.
@@ -50,7 +57,7 @@ scaling() {
 
 report() {
     local records=()
-    for name in models scaling kernels-avx512 kernels-avx2 kernels-scalar; do
+    for name in models scaling kernels-best kernels-avx2 kernels-scalar; do
         [ ! -f "$record/$name.json" ] || records+=("$record/$name.json")
     done
     python3 -B bench/report.py "${records[@]}"

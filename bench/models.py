@@ -50,6 +50,8 @@ def time_model(a, record, folder, threads, precision):
     cases = [c for c in sorted(folder.glob("*.safetensors")) if not c.name.startswith("model")  # a checkpoint's
              and not record.has(model=folder.name, case=c.stem, threads=threads, precision=precision)]
     if not cases:
+        if not any(r["model"] == folder.name for r in record.data["rows"]):
+            say(f"{folder.name}: no inputs <case>.safetensors there")
         return
     names = a.engines.split(",")
     engines = open_engines(names, a.tenon, folder, threads, precision, a.tenon_flags.split(), say)

@@ -153,26 +153,38 @@ def figure(row):
 
 def goal(rows):
     """Targets of a kernel over thread counts, and whether all are met."""
-    with_target = [r for r in rows if r and "target" in r]
+    with_target = [r for r in rows if "target" in r]
     if not with_target:
-        return ["", ""]
+        return []
     sign = ">= " if with_target[0]["unit"] == "roof" else "<= "
     return [sign + " / ".join(f"{r['target']:g}" for r in with_target), "yes" if all(r["met"] for r in with_target) else "**no**"]
+
+
+def kernel_lines(rows, counts):
+    """(what a line says of a kernel at every thread count, its goal), per kernel."""
+    found = {(r["name"], r["threads"]): r for r in rows}
+    for name in dict.fromkeys(r["name"] for r in rows):
+        here = [found.get((name, c)) for c in counts]
+        cells = [x for r in here for x in (cell(r["microseconds"]) if r else "", figure(r))]
+        yield [name, *cells], goal([r for r in here if r])
 
 
 def kernels_section(rows):
     parts = ["## Kernels\n", KERNELS]
     for isa in dict.fromkeys(r["isa"] for r in rows):
-        here = {(r["name"], r["threads"]): r for r in rows if r["isa"] == isa}
-        counts = sorted({c for _, c in here})
-        peak = max((r["peak_gflops"], r["memory_gbytes"]) for r in here.values())
-        lines = []
-        for name in dict.fromkeys(n for n, _ in here):
-            per_count = [here.get((name, c)) for c in counts]
-            cells = [x for r in per_count for x in (cell(r["microseconds"]) if r else "", figure(r))]
-            lines.append([name, *cells, *goal(per_count)])
-        head = [x for c in counts for x in (f"us, {threads_text(c)}", "figure")]
-        parts += [f"### {isa}\n", f"Peak with all threads: {peak[0]:.0f} GFLOP/s.\n", table(["kernel", *head, "target", "met"], lines)]
+        here = [r for r in rows if r["isa"] == isa]
+        counts = sorted({r["threads"] for r in here})
+        head = ["kernel", *(x for c in counts for x in (f"us, {threads_text(c)}", "figure"))]
+        lines = list(kernel_lines(here, counts))
+        aimed = [[*line, *aim] for line, aim in lines if aim]
+        others = [line for line, aim in lines if not aim]
+        peak = max(r["peak_gflops"] for r in here if r["threads"] == counts[-1])
+        parts.append(f"### {isa}\n\nPeak with {threads_text(counts[-1])}: {peak:.0f} GFLOP/s.\n")
+        if aimed:
+            parts += [f"{sum(aim[-1] == 'yes' for aim in aimed)} of {len(aimed)} kernels with a target reach it.\n",
+                      table([*head, "target", "reached"], aimed)]
+        if others:
+            parts += [f"<details><summary>{len(others)} kernels without a target</summary>\n", table(head, others), "</details>\n"]
     return parts
 
 
