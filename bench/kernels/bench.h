@@ -35,6 +35,8 @@ typedef struct Bench {
     int filter_count;
     int printed;
     RooflineProbe probe;
+    double
+        peak[ROOFLINE_TYPES]; /* seen in earlier cases: what a disturbed machine falls short of */
     float *weights, *activations, *more, *result; /* WEIGHT_BYTES, then SMALL_BYTES each */
 } Bench;
 

@@ -72,6 +72,7 @@ static float *numbers(size_t bytes, size_t period) {
 
 static void run_families(Bench *b, int threads) {
     b->threads = threads;
+    memset(b->peak, 0, sizeof b->peak);
     b->pool = threads > 1 ? tn_pool_new(threads) : NULL;
     b->probe = (RooflineProbe){.pool = b->pool,
                                .threads = threads,

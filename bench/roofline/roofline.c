@@ -16,9 +16,12 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+typedef void ReadFn(const char *from, size_t bytes, bool ahead);
+
 /* A region with as many tasks as threads: task i is the i-th thread's share. */
 typedef struct Look {
     PeakFn *peak;
+    ReadFn *read;
     double flops;    /* of one task */
     char *from, *to; /* `to` NULL: read only */
     size_t part;     /* bytes of one task at a time */
@@ -80,12 +83,12 @@ READ(read_plain)
 __attribute__((target("avx2"))) READ(read_avx2) __attribute__((target("avx512f"))) READ(read_avx512)
 #endif
 
-    typedef void ReadFn(const char *from, size_t bytes, bool ahead);
-
-static ReadFn *read_fn(void) {
+    static ReadFn *read_fn(TnIsa isa) {
 #if defined(__x86_64__)
-    if (tn_cpu_isa() >= TN_ISA_AVX512) return read_avx512;
-    if (tn_cpu_isa() == TN_ISA_AVX2) return read_avx2;
+    if (isa >= TN_ISA_AVX512) return read_avx512;
+    if (isa == TN_ISA_AVX2) return read_avx2;
+#else
+    (void)isa;
 #endif
     return read_plain;
 }
@@ -93,13 +96,12 @@ static ReadFn *read_fn(void) {
 static void run_memory(void *user, int64_t task, int lane) {
     const Look *l = user;
     (void)lane;
-    ReadFn *read = read_fn();
     size_t at = (size_t)task * l->step;
     for (int64_t i = 0; i < l->repeats; i++) {
         if (l->to)
             memcpy(l->to + at, l->from + at, l->part);
         else
-            read(l->from + at, l->part, l->repeats == 1);
+            l->read(l->from + at, l->part, l->repeats == 1);
     }
 }
 
@@ -110,6 +112,7 @@ static bool is_large(size_t span) {
 /* Large spans: pieces in turn, which idle threads take. Small ones: each thread its own share,
  * several times over. */
 static double look(RooflineProbe *p, Look *l, size_t span) {
+    l->read = read_fn(p->isa);
     int64_t tasks = p->threads;
     l->repeats = 1;
     if (is_large(span)) {
