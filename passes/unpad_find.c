@@ -118,6 +118,9 @@ Demand unpad_demand(const Unpad *u, const Node *n, int i, Place p) {
     case OP_qkv:
     case OP_layer_norm:
     case OP_rms_norm: return i == 0 ? of_rows(u, v, p, true) : alike;
+    case OP_matmul: /* by a matrix for all rows */
+        if (attr_bool(n, "ta") || n->inputs[1]->type.rank != 2) return unfit;
+        return i == 0 ? of_rows(u, v, p, true) : alike;
     case OP_softmax:
     case OP_log_softmax: return attr_int(n, "axis") == -1 ? of_rows(u, v, p, true) : unfit;
     case OP_attention: return demand_of_attention(u, n, i, p);

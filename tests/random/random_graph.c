@@ -115,6 +115,7 @@ static const Row rows[] = {
     {OP_rms_norm, make_norm, 2, NULL},
     {OP_attention, make_attention, 2, NULL},
     {OP_attention, make_masked, 3, NULL},
+    {OP_attention, make_sequences, 3, NULL},
     {OP_deformable_attention, make_deformable, 2, NULL},
     {OP_qkv, make_qkv, 3, NULL},
     {OP_rotary, make_rotary, 3, NULL},

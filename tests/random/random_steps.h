@@ -138,6 +138,7 @@ Step make_rows;
 Step make_residual;
 Step make_gelu;
 Step make_masked;
+Step make_sequences;
 Step make_deformable;
 Step make_hazard;
 Step make_layout;

@@ -251,6 +251,19 @@ static void test_attention(void **state) {
          "{1, 1.5, 3.5}"},
         {QKV3, "f32[1, 3, 1, 1] = attention %q, %k, %v {left=0, right=0, offset=3, band=1}",
          "{nan, nan, nan}"},
+        /* packed: entries of no key, of one and of two */
+        {QKV3 "; s: i64[4] = {0,0,1,3}",
+         "f32[1, 3, 1, 1] = attention %q, %k, %v, _, _, _, _, %s {longest=2, packed=1}",
+         "{1, 4, 4}"},
+        {QKV3 "; s: i64[3] = {0,1,3}; m: bool[1,3] = {1,0,1}",
+         "f32[1, 3, 1, 1] = attention %q, %k, %v, %m, %m, _, _, %s {longest=2, packed=1}",
+         "{1, 4, 6}"},
+        {QKV3 "; s: i64[3] = {0,1,3}; b: f32[2,1,2,2] = {0,0,0,0,0,-inf,-inf,0}",
+         "f32[1, 3, 1, 1] = attention %q, %k, %v, _, _, %b, _, %s {longest=2, packed=1}",
+         "{1, 2, 6}"},
+        {"q: f32[2,1,1,1] = {0,0}; k: f32[1,3,1,1] = {1,1,1}; v: f32[1,3,1,1] = {1,2,6}; s: i64[3] "
+         "= {0,1,3}",
+         "f32[2, 1, 1, 1] = attention %q, %k, %v, _, _, _, _, %s {longest=3}", "{1, 4}"},
     };
     CHECK(cases);
 }

@@ -301,6 +301,39 @@ static void test_attention(void **state) {
                 ir_insert(node(OP_attention, INPUTS(q, k, ir_cast(fx.g, v, TN_F16)))));
 }
 
+static Node *packed_attention(Value *q, Value *k, const char *starts, const char *longest,
+                              bool packed, Value *bias) {
+    Value *s = input(starts, TN_I64, starts);
+    Node *n = node(OP_attention, INPUTS(q, k, k, NULL, NULL, bias, NULL, s));
+    ir_set_dim(n, "longest", dim(longest));
+    ir_set_bool(n, "packed", packed);
+    return n;
+}
+
+static void test_packed_attention(void **state) {
+    (void)state;
+    GUARD();
+    Value *k = input("k", TN_F32, "1, rows, 2, 8"), *q = input("q", TN_F32, "batch, t, 4, 8"),
+          *packed = input("p", TN_F32, "1, rows, 4, 8"), *b = input("b", TN_F32, "1, 4, s, s"),
+          *c = input("c", TN_F32, "batch, 4, t, s");
+    assert_string_equal(type_after(packed_attention(q, k, "batch + 1", "s", false, c)),
+                        "f32[batch, t, 4, 8]");
+    assert_string_equal(type_after(packed_attention(packed, k, "batch + 1", "s", true, b)),
+                        "f32[1, rows, 4, 8]");
+    EXPECT_FAIL(
+        TN_E_MODEL, "batch of queries differ, 3 and 4",
+        ir_insert(packed_attention(input("r", TN_F32, "3, t, 4, 8"), k, "5", "s", false, NULL)));
+    EXPECT_FAIL(TN_E_MODEL, "batch of packed keys differ, 2 and 1",
+                ir_insert(packed_attention(packed, input("l", TN_F32, "2, rows, 2, 8"), "4", "s",
+                                           true, NULL)));
+    Node *n = packed_attention(packed, k, "6", "s", true, NULL);
+    ir_set_int(n, "left", 1);
+    ir_set_bool(n, "band", true);
+    EXPECT_FAIL(TN_E_MODEL, "a band over packed keys", ir_insert(n));
+    EXPECT_FAIL(TN_E_MODEL, "longest sequence: 0 > -1",
+                ir_insert(packed_attention(packed, k, "7", "-1", true, NULL)));
+}
+
 static Node *map(Value *x, Value *y, MapStep *steps, int count) {
     Node *n = node(OP_map, INPUTS(x, y));
     ir_set_dtype(n, "dtype", TN_F32);
@@ -329,19 +362,13 @@ static void test_map(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_reduce),
-        TEST(test_matmul),
-        TEST(test_conv),
-        TEST(test_pool),
-        TEST(test_columns),
-        TEST(test_resize),
-        TEST(test_norm),
-        TEST(test_linear),
-        TEST(test_rotary),
-        TEST(test_qkv),
-        TEST(test_attention),
-        TEST(test_map),
-        TEST(test_deformable_attention),
+        TEST(test_reduce),    TEST(test_matmul),
+        TEST(test_conv),      TEST(test_pool),
+        TEST(test_columns),   TEST(test_resize),
+        TEST(test_norm),      TEST(test_linear),
+        TEST(test_rotary),    TEST(test_qkv),
+        TEST(test_attention), TEST(test_packed_attention),
+        TEST(test_map),       TEST(test_deformable_attention),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
