@@ -222,11 +222,12 @@ TENON_API tenon_status tenon_session_bind(tenon_session *session, const char *na
                                           const tenon_tensor *tensor, tenon_error *err);
 
 /* Solves the symbols, checks the model's contract, lays out the arena: after creation the only step
- * that allocates, and only when the arena has to grow (where lengths depend on data, run allocates
- * for what follows the instruction that measures them). Does nothing when no binding changed, and
- * little when no shape did. Fails with ARGUMENT (an input is missing, an output is too small or
- * overlaps), SHAPE (a dim breaks the contract: the message names input, axis and requirement),
- * LIMIT, MEMORY, INVALID (a plan that breaks its own bounds with these dims) or BUSY. */
+ * that allocates, and only when the arena has to grow (where lengths depend on data and have no
+ * bound, run allocates for what follows the instruction that measures them). Does nothing when no
+ * binding changed, and little when no shape did. Fails with ARGUMENT (an input is missing, an
+ * output is too small or overlaps), SHAPE (a dim breaks the contract: the message names input, axis
+ * and requirement), LIMIT, MEMORY, INVALID (a plan that breaks its own bounds with these dims) or
+ * BUSY. */
 TENON_API tenon_status tenon_session_prepare(tenon_session *session, tenon_error *err);
 
 /* Runs the function; prepares first when needed and then fails as prepare does, also where a length

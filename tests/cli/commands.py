@@ -134,6 +134,14 @@ class Work(Cli):
         self.assertIn("present.0.key", self.expect(DONE, "dump", "y.plan").stdout)
         self.assertIn("state 'maybe': off or auto is wanted", self.expect(USAGE, "compile", model, "--state", "maybe", "-o", "z.plan").stderr)
 
+    def test_padding(self):
+        model = FIXTURES / "bert-token-cls/model.onnx"
+        self.expect(DONE, "compile", model, "--padding", "skip", "--require-fusion", "unpad=1", "-o", "x.plan")
+        self.assertIn(" rows <= ", self.expect(DONE, "dump", "x.plan").stdout)
+        self.expect(DONE, "compile", model, "--padding", "keep", "--require-fusion", "unpad=0", "-o", "y.plan", "--report=r.json")
+        self.assertIn("rows of padding are returned as 'logits'", (self.folder / "r.json").read_text())
+        self.assertIn("padding 'no': keep or skip is wanted", self.expect(USAGE, "compile", model, "--padding", "no", "-o", "z.plan").stderr)
+
     def test_functions_share(self):
         files = FIXTURES / "t5-prefill/model_ts.onnx", FIXTURES / "t5-decode/model_ts.onnx"
         names = "prefill", "decode"
