@@ -56,7 +56,8 @@ void facts_concat(Node *n) {
     ExprCx *x = infer_ex(n);
     int axis = ir_axis(module_of(n), attr_int(n, "axis"), result(n)->rank);
     concat_values(n, axis);
-    if (n->outputs[0]->facts.values) return;
+    /* of places side by side, [.., 2], the function says more than their numbers */
+    if (n->outputs[0]->facts.values && result(n)->rank < 2) return;
     const Expr *at[TN_MAX_RANK], *end[FACTS_MAX_SIZE], *position = ex_int(x, 0);
     if (n->input_count > FACTS_MAX_SIZE) return;
     for (int i = 0; i < n->input_count; i++) {

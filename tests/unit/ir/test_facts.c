@@ -264,26 +264,34 @@ static void test_masked_fill(void **state) {
 }
 
 /* dynamo: GatherND(mask, concat(b, j)). */
+static Value *gather_nd_mask(Value *mask, const Expr *batch, const Expr *seq, const Expr *total) {
+    Graph *g = fx.g;
+    const Expr *full[] = {batch, num(1), seq, total, num(1)};
+    const Expr *entries[] = {batch, num(1), num(1), num(1), num(1)};
+    const Expr *keys[] = {num(1), num(1), num(1), total, num(1)};
+    Value *b = ir_view(g, ir_iota(g, TN_I64, batch, num(0), num(1)), 5, entries);
+    Value *j = ir_view(g, ir_iota(g, TN_I64, total, num(0), num(1)), 5, keys);
+    Value *parts[] = {ir_expand(g, b, 5, full), ir_expand(g, j, 5, full)};
+    return ir_insert(ir_node(g, OP_gather_nd, 2, (Value *[]){mask, ir_concat(g, 2, parts, 4)}));
+}
+
 static void test_gather_nd_mask(void **state) {
     (void)state;
     GUARD();
-    Graph *g = fx.g;
     Value *mask = input("mask", TN_BOOL, "s6, total");
-    const Expr *full[] = {dim("batch"), num(1), dim("seq"), dim("total"), num(1)};
-    Value *b = ir_iota(g, TN_I64, dim("batch"), num(0), num(1));
-    Value *j = ir_iota(g, TN_I64, dim("total"), num(0), num(1));
-    b = ir_expand(g,
-                  ir_view(g, b, 5, (const Expr *[]){dim("batch"), num(1), num(1), num(1), num(1)}),
-                  5, full);
-    j = ir_expand(g,
-                  ir_view(g, j, 5, (const Expr *[]){num(1), num(1), num(1), dim("total"), num(1)}),
-                  5, full);
-    Value *index = ir_concat(g, 2, (Value *[]){b, j}, 4);
-    Node *n = ir_node(g, OP_gather_nd, 2, (Value *[]){mask, index});
-    Value *y = ir_insert(n);
+    Value *y = gather_nd_mask(mask, dim("batch"), dim("seq"), dim("total"));
     assert_string_equal(type_of(y), "bool[batch, 1, seq, total]");
     assert_string_equal(pred_text(y), "mask[i0, i3] != 0");
     assert_string_equal(requirements(), "batch <= s6");
+}
+
+/* The places are so few that each is known by itself. */
+static void test_gather_nd_mask_of_numbers(void **state) {
+    (void)state;
+    GUARD();
+    Value *y = gather_nd_mask(input("mask", TN_BOOL, "2, 5"), num(2), num(1), num(5));
+    assert_string_equal(type_of(y), "bool[2, 1, 1, 5]");
+    assert_string_equal(pred_text(y), "mask[i0, i3] != 0");
 }
 
 /* TorchScript: Gather(Flatten(mask), b * total + j); the quotient and the remainder cancel. */
@@ -401,6 +409,7 @@ int main(void) {
         TEST(test_choice_arithmetic),
         TEST(test_masked_fill),
         TEST(test_gather_nd_mask),
+        TEST(test_gather_nd_mask_of_numbers),
         TEST(test_flattened_gather_mask),
         TEST(test_view_that_does_not_cancel),
         TEST(test_moves),
