@@ -16,9 +16,9 @@ enum { RESULTS = CONV_RESULTS };
 
 /* The weights of the block, tap by tap, and where each tap is in the window. */
 typedef struct Taps {
-    const float *w; /* rows of `block` */
+    const float *w; /* a row per tap, `w_row` apart */
     const int64_t *at;
-    int64_t count, block, lanes; /* lanes: outputs there are */
+    int64_t count, w_row, lanes; /* lanes: outputs there are */
     int64_t step, to_step;       /* from result to result, in the window and where they go */
     const float *bias;           /* NULL: none, or added later */
 } Taps;
@@ -55,6 +55,19 @@ static void pack_weights(const ConvShape *s, int64_t o, float *to) {
                              o, to);
 }
 
+/* Weights are used where they are if all outputs of a tap lie side by side, one tap after another,
+ * and blocks are full: so the compiler stores them. */
+static bool in_rows(const ConvShape *s) {
+    int64_t outputs = s->groups * s->outputs, row = outputs;
+    const int64_t *ws = s->w_strides;
+    if (ws[0] != 1 || outputs % CONV_LANES) return false;
+    if (s->channels > 1 && ws[1] != row) return false;
+    row *= s->channels;
+    for (int i = WIDTH; i >= DEPTH; row *= s->kernel[i--])
+        if (s->kernel[i] > 1 && ws[2 + i] != row) return false;
+    return true;
+}
+
 static void list_taps(const ConvShape *s, const ConvWindow *window, int64_t *at) {
     for (int64_t d = 0; d < s->kernel[DEPTH]; d++)
         for (int64_t h = 0; h < s->kernel[HEIGHT]; h++)
@@ -89,7 +102,7 @@ ALWAYS_INLINE void tap_by_tap(const Taps *taps, const float *x, int64_t at, floa
         vf sum[RESULTS], first = first_sum(taps, lane);
         UNROLL for (int i = 0; i < results; i++) sum[i] = first;
         for (int64_t t = 0; t < taps->count; t++) {
-            const vf w = vf_load(taps->w + t * taps->block + lane);
+            const vf w = vf_load(taps->w + t * taps->w_row + lane);
             const float *from = x + (at + taps->at[t] + lane);
             UNROLL for (int i = 0; i < results; i++) {
                 sum[i] = vf_fma(vf_load(from + i * taps->step), w, sum[i]);
@@ -108,9 +121,9 @@ ALWAYS_INLINE void row_by_row(const Taps *taps, const float *x, int64_t at, floa
         UNROLL for (int i = 0; i < results; i++) sum[i] = first;
         for (int64_t t = 0; t < taps->count; t += width) {
             const float *from = x + (at + taps->at[t] + lane),
-                        *weight = taps->w + t * taps->block + lane;
+                        *weight = taps->w + t * taps->w_row + lane;
             vf w[7];
-            UNROLL for (int k = 0; k < width; k++) w[k] = vf_load(weight + k * taps->block);
+            UNROLL for (int k = 0; k < width; k++) w[k] = vf_load(weight + k * taps->w_row);
             UNROLL for (int i = 0; i < results + width - 1; i++) {
                 const vf place = vf_load(from + i * taps->step);
                 UNROLL for (int k = 0; k < width; k++) {
@@ -164,7 +177,7 @@ static Taps taps_inside(const ConvShape *s, Taps taps, int64_t row) {
     if (TN_CEIL_DIV(below, dilation) < end) end = below > 0 ? TN_CEIL_DIV(below, dilation) : 0;
     if (first == 0 && end == s->kernel[HEIGHT]) return taps;
     int64_t line = taps.count / s->kernel[HEIGHT];
-    taps.w += first * line * taps.block;
+    taps.w += first * line * taps.w_row;
     taps.at += first * line;
     taps.count = end > first ? (end - first) * line : 0;
     return taps;
@@ -235,9 +248,14 @@ void TN_FN(conv_channels)(const ConvShape *s, const ConvPatch *p, int64_t split,
     (void)split; /* its channels are dealt out as sets */
     int64_t *at = scratch, count = tap_count(s), o = p->set * s->block;
     float *w = (float *)(at + count + count % 2), *copy = w + count * s->block;
-    Taps taps = {.w = w, .at = at, .count = count, .block = s->block};
+    Taps taps = {.w = w, .at = at, .count = count, .w_row = s->block};
     taps.lanes = conv_smaller(s->block, s->groups * s->outputs - o);
-    pack_weights(s, o, w);
+    if (in_rows(s)) {
+        taps.w = (const float *)s->w->data + o;
+        taps.w_row = s->groups * s->outputs;
+    } else {
+        pack_weights(s, o, w);
+    }
     ConvPatch strip = *p;
     const int64_t most = s->results;
     for (int64_t i = 0; i < p->columns; i += strip.columns) {
