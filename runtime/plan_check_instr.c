@@ -198,9 +198,9 @@ static bool check_record(PlanCheck *c, const PlanInstruction *i, uint32_t index)
     if (i->params % 8 || !tn_range_ok(i->params, i->params_bytes, p->params_count))
         return plan_invalid(c, "%s: parameters unaligned or outside PARAMS", name);
     const unsigned char *source = p->params + i->params;
-    if (i->opcode == TN_OP_map && i->params_bytes >= bytes) {
-        ParamsMap map;
-        memcpy(&map, source, sizeof map);
+    if (i->opcode == TN_OP_map) { /* a shorter record has no steps */
+        ParamsMap map = {0};
+        if (i->params_bytes >= bytes) memcpy(&map, source, sizeof map);
         if (map.steps == 0 || map.steps > TN_MAX_MAP_STEPS)
             return plan_invalid(c, "map: %" PRIu32 " steps; 1 to %d are allowed", map.steps,
                                 TN_MAX_MAP_STEPS);

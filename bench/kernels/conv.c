@@ -72,9 +72,16 @@ static TnTensor panels(float *data, int64_t k, int64_t n) {
     return w;
 }
 
+/* As the compiler does. */
+static bool by_places(const Layer *l) {
+    return l->groups == 1 && l->stride[0] == 1 && l->stride[1] == 1 &&
+           tn_conv_by_places(l->kernel[0] * l->kernel[1], l->channels, l->outputs);
+}
+
 /* In panels as a product's, or by taps where groups have few outputs. */
 static TnTensor weights_of(const Layer *l, float *data, int64_t per_group) {
     int64_t taps = l->kernel[0] * l->kernel[1];
+    if (by_places(l)) return panels(data, per_group, taps * l->outputs);
     if (tn_conv_is_product(l->groups, l->outputs / l->groups))
         return panels(data, taps * per_group, l->outputs);
     int64_t dims[] = {l->outputs, per_group, l->kernel[0], l->kernel[1]};
@@ -90,7 +97,7 @@ static void layer(Bench *b, const Layer *l, bool winograd) {
     int64_t h = extent(l, 0, l->height), w = extent(l, 1, l->width);
     double taps = (double)(per_group * l->kernel[0] * l->kernel[1]);
     ParamsConv params = {.spatial = 2, .groups = (uint32_t)l->groups};
-    if (winograd) params.flags = TN_CONV_WINOGRAD2;
+    params.flags = winograd ? TN_CONV_WINOGRAD2 : by_places(l) ? TN_CONV_PLACES : 0;
     for (int i = 0; i < 2; i++) {
         params.kernel[i] = (uint32_t)l->kernel[i];
         params.stride[i] = l->stride[i];

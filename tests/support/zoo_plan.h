@@ -178,6 +178,38 @@ static inline void zoo_rotary(const Zoo *z) {
             sizeof(ParamsRotary));
 }
 
+/* Weights as they are, by places, transformed. */
+static inline void zoo_convolutions(const Zoo *z) {
+    PlanBuilder *b = z->b;
+    const uint32_t *n = z->n, bt = z->batch, s = z->seq, step = zoo_times(z, s, n[8]);
+    uint32_t kernel = tiny_constant(b, "kernel", TN_LAYOUT_STRIDED, 2, 4, 24, 10);
+    uint32_t w = zoo_view(z, kernel, TN_F32, 3, (uint32_t[]){n[4], n[8], n[3]},
+                          (uint32_t[]){n[24], n[3], n[1]}, n[0]);
+    uint32_t places = tiny_constant(b, "places", TN_LAYOUT_PANELS16, 2, 8, 12, 11);
+    uint32_t tiles = tiny_constant(b, "tiles", TN_LAYOUT_PANELS16, 2, 16, 256, 12);
+    uint32_t channels = zoo_view(z, z->x, TN_F32, 3, (uint32_t[]){bt, n[8], s},
+                                 (uint32_t[]){step, n[1], n[8]}, n[0]);
+    uint32_t image = zoo_view(z, z->x, TN_F32, 4, (uint32_t[]){bt, n[16], s, n[8]},
+                              (uint32_t[]){step, n[0], n[8], n[1]}, n[0]);
+    uint32_t row[] = {bt, n[4], s}, square[] = {bt, n[4], s, n[8]};
+    ParamsConv p = {.spatial = 1,
+                    .groups = 1,
+                    .kernel = {3, 3, 1},
+                    .stride = {1, 1, 1},
+                    .dilation = {1, 1, 1},
+                    .pad_begin = {1, 1},
+                    .pad_end = {1, 1}};
+    zoo_one(z, TN_OP_conv, 2, (uint32_t[]){channels, w}, pb_output(b, "convolved", TN_F32, 3, row),
+            &p, sizeof p);
+    p.flags = TN_CONV_PLACES;
+    zoo_one(z, TN_OP_conv, 2, (uint32_t[]){channels, places},
+            pb_output(b, "by_places", TN_F32, 3, row), &p, sizeof p);
+    p.spatial = 2;
+    p.flags = TN_CONV_WINOGRAD2;
+    zoo_one(z, TN_OP_conv, 2, (uint32_t[]){image, tiles},
+            pb_output(b, "by_tiles", TN_F32, 4, square), &p, sizeof p);
+}
+
 /* Windows over x[b, s, 8], the channels being s. */
 static inline void zoo_windows(const Zoo *z) {
     PlanBuilder *b = z->b;
@@ -236,20 +268,7 @@ static inline unsigned char *zoo_plan(size_t *size) {
     pb_instruction(b, TN_OP_norm, 4, (uint32_t[]){rows, z.x, gamma, gamma}, 2, (uint32_t[]){y, sum},
                    &(ParamsNorm){.epsilon = 1e-5f}, sizeof(ParamsNorm), NULL, 0, "norm");
     zoo_lookups(&z, y);
-    uint32_t kernel2 = tiny_constant(b, "kernel", TN_LAYOUT_STRIDED, 2, 4, 24, 10);
-    uint32_t kernel = zoo_view(&z, kernel2, TN_F32, 3, (uint32_t[]){n[4], n[8], n[3]},
-                               (uint32_t[]){n[24], n[3], n[1]}, n[0]);
-    uint32_t channels = zoo_view(&z, z.x, TN_F32, 3, (uint32_t[]){bt, n[8], s},
-                                 (uint32_t[]){zoo_times(&z, s, n[8]), n[1], n[8]}, n[0]);
-    uint32_t convolved = pb_output(b, "convolved", TN_F32, 3, (uint32_t[]){bt, n[4], s});
-    ParamsConv conv = {.spatial = 1,
-                       .groups = 1,
-                       .kernel = {3, 1, 1},
-                       .stride = {1, 1, 1},
-                       .dilation = {1, 1, 1},
-                       .pad_begin = {1},
-                       .pad_end = {1}};
-    zoo_one(&z, TN_OP_conv, 2, (uint32_t[]){channels, kernel}, convolved, &conv, sizeof conv);
+    zoo_convolutions(&z);
     zoo_map(&z);
     zoo_signals(&z);
     zoo_windows(&z);
