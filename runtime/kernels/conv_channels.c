@@ -4,7 +4,8 @@
  *
  * (a tap being a place of the kernel and a channel of the group). Up to 8 neighbouring results of a
  * vector of outputs stay in registers. Where these step through neighbouring places, each place
- * loaded serves all taps along WIDTH that find it.
+ * loaded serves all taps along WIDTH that find it; of 3 x 3 taps all of them, columns being done
+ * from top to bottom.
  *
  * Columns whose taps along WIDTH all lie in x are done there, rows near the edge with fewer taps;
  * the others, and those of an x in another form, have their window copied. */
@@ -22,6 +23,13 @@ typedef struct Taps {
     int64_t step, to_step;       /* from result to result, in the window and where they go */
     const float *bias;           /* NULL: none, or added later */
 } Taps;
+
+/* Rows of results that are done from top to bottom. There are places in lines [first, end) of the
+ * window. */
+typedef struct Walk {
+    int64_t rows, first, end;
+    int64_t line, to_line; /* from line to line, in the window and where results go */
+} Walk;
 
 static int64_t tap_count(const ConvShape *s) {
     return s->taps * s->channels;
@@ -135,6 +143,38 @@ ALWAYS_INLINE void row_by_row(const Taps *taps, const float *x, int64_t at, floa
     }
 }
 
+/* WALK columns of 3 x 3 neighbouring taps, from top to bottom: each place is loaded once and serves
+ * the results of three rows. */
+enum { WALK = VF_WIDTH == 16 ? 6 : 4 };
+
+static void walk_down(const Taps *taps, const Walk *walk, const float *x, int64_t at, float *to) {
+    for (int64_t lane = 0; lane < taps->lanes; lane += VF_WIDTH) {
+        vf w[9], sum[3][WALK], first = first_sum(taps, lane);
+        UNROLL for (int k = 0; k < 9; k++) w[k] = vf_load(taps->w + k * taps->w_row + lane);
+        UNROLL for (int i = 0; i < WALK; i++) sum[1][i] = sum[2][i] = first;
+        for (int64_t line = 0; line < walk->rows + 2; line++) {
+            UNROLL for (int i = 0; i < WALK; i++) {
+                sum[0][i] = sum[1][i];
+                sum[1][i] = sum[2][i];
+                sum[2][i] = first;
+            }
+            if (line >= walk->first && line < walk->end) {
+                const float *from = x + (at + line * walk->line + lane);
+                UNROLL for (int i = 0; i < WALK + 2; i++) {
+                    const vf place = vf_load(from + i * taps->step);
+                    UNROLL for (int k = 0; k < 3; k++) {
+                        if (i - k < 0 || i - k >= WALK) continue;
+                        sum[0][i - k] = vf_fma(place, w[6 + k], sum[0][i - k]);
+                        sum[1][i - k] = vf_fma(place, w[3 + k], sum[1][i - k]);
+                        sum[2][i - k] = vf_fma(place, w[k], sum[2][i - k]);
+                    }
+                }
+            }
+            if (line >= 2) store(taps, to + (line - 2) * walk->to_line + lane, lane, sum[0], WALK);
+        }
+    }
+}
+
 #endif
 
 typedef void RunFn(const Taps *taps, const float *x, int64_t at, float *to);
@@ -218,6 +258,36 @@ static void run_columns(const ConvShape *s, const Strip *strip, RunFn *run, int6
     }
 }
 
+#if VF_WIDTH > 1
+static bool walks(const ConvShape *s, int64_t columns) {
+    bool square = s->kernel[DEPTH] == 1 && s->kernel[HEIGHT] == 3 && s->kernel[WIDTH] == 3;
+    bool next = conv_neighbours(s) && s->stride[HEIGHT] == 1 && s->dilation[HEIGHT] == 1;
+    return square && next && columns >= WALK && s->y_strides[1] == 1 && !s->residual;
+}
+
+/* The last columns are done with some before them once more. */
+static void run_walks(const ConvShape *s, const Strip *strip) {
+    const ConvPatch *p = strip->p;
+    const ConvWindow *window = strip->window;
+    int64_t o = p->set * s->block;
+    Taps taps = *strip->taps;
+    Walk walk = {.rows = p->rows,
+                 .first = window->first[0],
+                 .end = window->end[0],
+                 .line = window->line,
+                 .to_line = s->y_strides[2 + HEIGHT]};
+    taps.to_step = s->y_strides[2 + WIDTH];
+    taps.bias = s->bias && !s->activation ? s->bias + o : NULL;
+    for (int64_t i = 0; i < p->columns; i += WALK) {
+        if (p->columns - i < WALK) i = p->columns - WALK;
+        float *to = s->y + conv_place(s->y_strides, p, 0, i, o);
+        walk_down(&taps, &walk, window->x, window->at + i * taps.step, to);
+        for (int64_t row = 0; s->activation && row < p->rows; row++)
+            end_columns(s, p, &taps, row, i, WALK, to + row * walk.to_line);
+    }
+}
+#endif
+
 /* Rows [row, end); the last columns of many are done with some before them once more, unless
  * results take the place of a residual. */
 static void run_rows(const ConvShape *s, const Strip *strip, int64_t row, int64_t end) {
@@ -240,6 +310,12 @@ static void run_rows(const ConvShape *s, const Strip *strip, int64_t row, int64_
 /* Of large kernels, columns are done from top to bottom: what the next row reads again stays in the
  * first cache. Small ones go through memory in its order. */
 static void run_strip(const ConvShape *s, const Strip *strip) {
+#if VF_WIDTH > 1
+    if (walks(s, strip->p->columns)) {
+        run_walks(s, strip);
+        return;
+    }
+#endif
     int64_t band = s->taps > 16 ? strip->p->rows : 1;
     for (int64_t row = 0; row < strip->p->rows; row += band) run_rows(s, strip, row, row + band);
 }
