@@ -50,8 +50,9 @@ static inline int64_t tn_panels_index(int64_t big_k, int64_t k, int64_t n) {
 }
 
 /* Weights w[O, C, 3, 3] of a convolution by Winograd's filtering with tiles of m x m results
- * (kernels/conv_winograd.c) are G w[o, c] G', a matrix of (m + 2)^2 elements for each pair. They
- * are stored as a matrix of C rows, element after element: element (i, j) of output o is column
+ * (kernels/common/conv_winograd.c) are G w[o, c] G', a matrix of (m + 2)^2 elements for each pair.
+ * They are stored as a matrix of C rows, element after element: element (i, j) of output o is
+ * column
  *
  *     (i (m + 2) + j) O + o        with O rounded up to whole panels
  *
@@ -86,8 +87,8 @@ static inline int64_t tn_packed_elements(TnLayout layout, int64_t k, int64_t n) 
 }
 
 /* Weights w[O, C, kernel] of few outputs are stored as the matrix [C, kernel O] where each place is
- * multiplied with all taps at once (kernels/conv_places.c): tap t of output o is column o kernel +
- * t. Whether that fills panels better than a matrix [kernel C, O]: */
+ * multiplied with all taps at once (kernels/common/conv_places.c): tap t of output o is column o
+ * kernel + t. Whether that fills panels better than a matrix [kernel C, O]: */
 static inline int tn_conv_by_places(int64_t taps, int64_t channels, int64_t outputs) {
     return outputs <= TN_PANEL / 2 && channels >= TN_PANEL &&
            2 * ((taps * outputs + TN_PANEL - 1) / TN_PANEL) <= taps;

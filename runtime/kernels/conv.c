@@ -13,9 +13,9 @@
  * each side by side. A result's taps are then runs of floats at places that are the same for all
  * results, relative to its first. Many channels are a product of the windows with the weights,
  * several results by several vectors of outputs at once (conv_product.c), or of what becomes of
- * both by a transform (conv_winograd.c). Few outputs are sums of what each place gives to each tap
- * (common/conv_places.c). Where groups have few outputs, as in a depthwise
- * convolution, lanes are outputs of neighbouring groups (conv_channels.c). */
+ * both by a transform (common/conv_winograd.c). Few outputs are sums of what each place gives to
+ * each tap (common/conv_places.c). Where groups have few outputs, as in a depthwise convolution,
+ * lanes are outputs of neighbouring groups (conv_channels.c). */
 #include "runtime/kernels/conv.h"
 #include "runtime/kernels/family.h"
 #include "runtime/kernels/loop.h"
@@ -28,7 +28,7 @@ static const struct {
     void (*run)(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch);
 } ways[] = {
     [CONV_PRODUCT] = {TN_FN(conv_product_scratch), TN_FN(conv_product)},
-    [CONV_WINOGRAD] = {TN_FN(conv_winograd_scratch), TN_FN(conv_winograd)},
+    [CONV_WINOGRAD] = {tn_conv_winograd_scratch, tn_conv_winograd},
     [CONV_PLACES] = {tn_conv_places_scratch, tn_conv_places},
     [CONV_CHANNELS] = {TN_FN(conv_channels_scratch), TN_FN(conv_channels)},
 };
@@ -38,7 +38,9 @@ static const ConvIsa isa = {.vectors = VF_WIDTH > 1,
                             .tiles = &TN_FN(tile_kernels),
                             .tile_end = TN_FN(tile_end),
                             .end = TN_FN(conv_end),
-                            .copy = TN_FN(conv_copy)};
+                            .copy = TN_FN(conv_copy),
+                            .winograd_read = TN_FN(winograd_read),
+                            .winograd_result = TN_FN(winograd_result)};
 
 void TN_FN(conv_plan)(TnCall *call) {
     call->tasks = call->work = 0;

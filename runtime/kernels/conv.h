@@ -78,10 +78,15 @@ ConvWindow TN_FN(conv_copy)(const ConvShape *s, const ConvPatch *p, float *scrat
  * copy lies in scratch behind what each asks for. */
 size_t TN_FN(conv_product_scratch)(const ConvShape *s);
 void TN_FN(conv_product)(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch);
-size_t TN_FN(conv_winograd_scratch)(const ConvShape *s);
-void TN_FN(conv_winograd)(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch);
 size_t TN_FN(conv_channels_scratch)(const ConvShape *s);
 void TN_FN(conv_channels)(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch);
+
+/* conv_winograd.c: B' d B of one tile, whose 16 places are at place[], for all channels (a multiple
+ * of TN_PANEL), to planes of elements; and A' s A of one tile, from planes of elements: two lines
+ * of results, `line` apart, of two times `cols` floats (whole panels). */
+void TN_FN(winograd_read)(const float *const *place, float *to, int64_t plane, int64_t channels);
+void TN_FN(winograd_result)(const float *sums, int64_t plane, float *to, int64_t line,
+                            int64_t cols);
 
 /* What differs between ISAs, for what is compiled once. */
 typedef struct ConvIsa {
@@ -92,12 +97,17 @@ typedef struct ConvIsa {
     void (*end)(const ConvShape *s, const ConvPatch *p, int64_t row, int64_t column, int64_t rows,
                 int64_t o, int64_t cols, float *tile, int64_t tile_row);
     ConvWindow (*copy)(const ConvShape *s, const ConvPatch *p, float *scratch);
+    void (*winograd_read)(const float *const *place, float *to, int64_t plane, int64_t channels);
+    void (*winograd_result)(const float *sums, int64_t plane, float *to, int64_t line,
+                            int64_t cols);
 } ConvIsa;
 
 /* common/conv_shape.c: of a call that has results */
 void tn_conv_shape(const TnCall *call, const ConvIsa *isa, ConvShape *s);
 
-/* common/conv_places.c: as conv_product */
+/* common/conv_winograd.c, common/conv_places.c: as conv_product */
+size_t tn_conv_winograd_scratch(const ConvShape *s);
+void tn_conv_winograd(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch);
 size_t tn_conv_places_scratch(const ConvShape *s);
 void tn_conv_places(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch);
 

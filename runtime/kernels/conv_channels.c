@@ -192,7 +192,6 @@ TAP_BY_TAP(2)
 TAP_BY_TAP(4)
 TAP_BY_TAP(8)
 #if VF_WIDTH > 1
-ROW_BY_ROW(3, 8)
 ROW_BY_ROW(5, 8)
 ROW_BY_ROW(7, 7)
 #endif
@@ -201,7 +200,6 @@ static RunFn *longest_loop(const ConvShape *s) {
     if (!conv_neighbours(s)) return taps_8;
     switch (s->kernel[WIDTH]) {
 #if VF_WIDTH > 1
-    case 3: return rows_3;
     case 5: return rows_5;
     case 7: return rows_7;
 #endif
