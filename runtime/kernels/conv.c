@@ -15,7 +15,7 @@
  * several results by several vectors of outputs at once (conv_product.c), or of what becomes of
  * both by a transform (common/conv_winograd.c). Few outputs are sums of what each place gives to
  * each tap (common/conv_places.c). Where groups have few outputs, as in a depthwise convolution,
- * lanes are outputs of neighbouring groups (conv_channels.c). */
+ * lanes are outputs of neighbouring groups (common/conv_channels.c). */
 #include "runtime/kernels/conv.h"
 #include "runtime/kernels/family.h"
 #include "runtime/kernels/loop.h"
@@ -30,7 +30,7 @@ static const struct {
     [CONV_PRODUCT] = {TN_FN(conv_product_scratch), TN_FN(conv_product)},
     [CONV_WINOGRAD] = {tn_conv_winograd_scratch, tn_conv_winograd},
     [CONV_PLACES] = {tn_conv_places_scratch, tn_conv_places},
-    [CONV_CHANNELS] = {TN_FN(conv_channels_scratch), TN_FN(conv_channels)},
+    [CONV_CHANNELS] = {tn_conv_channels_scratch, tn_conv_channels},
 };
 
 static const ConvIsa isa = {.vectors = VF_WIDTH > 1,
@@ -39,6 +39,7 @@ static const ConvIsa isa = {.vectors = VF_WIDTH > 1,
                             .tile_end = TN_FN(tile_end),
                             .end = TN_FN(conv_end),
                             .copy = TN_FN(conv_copy),
+                            .channels = &TN_FN(conv_channels_kernels),
                             .winograd_read = TN_FN(winograd_read),
                             .winograd_result = TN_FN(winograd_result)};
 

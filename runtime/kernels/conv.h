@@ -78,8 +78,38 @@ ConvWindow TN_FN(conv_copy)(const ConvShape *s, const ConvPatch *p, float *scrat
  * copy lies in scratch behind what each asks for. */
 size_t TN_FN(conv_product_scratch)(const ConvShape *s);
 void TN_FN(conv_product)(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch);
-size_t TN_FN(conv_channels_scratch)(const ConvShape *s);
-void TN_FN(conv_channels)(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch);
+
+/* The weights of the block, tap by tap, and where each tap is in the window. */
+typedef struct ConvTaps {
+    const float *w; /* a row per tap, `w_row` apart */
+    const int64_t *at;
+    int64_t count, w_row, lanes; /* lanes: outputs there are */
+    int64_t step, to_step;       /* from result to result, in the window and where they go */
+    const float *bias;           /* NULL: none, or added later */
+} ConvTaps;
+
+/* Rows of results that are done from top to bottom. There are places in lines [first, end) of the
+ * window. */
+typedef struct ConvWalk {
+    int64_t rows, first, end;
+    int64_t line, to_line; /* from line to line, in the window and where results go */
+} ConvWalk;
+
+/* Sums of some neighbouring results, the first of which finds its taps from x + at on, for all
+ * lanes. */
+typedef void ConvTapsFn(const ConvTaps *taps, const float *x, int64_t at, float *to);
+typedef void ConvWalkFn(const ConvTaps *taps, const ConvWalk *walk, const float *x, int64_t at,
+                        float *to);
+
+/* conv_channels.c */
+typedef struct ConvChannels {
+    ConvTapsFn *taps[CONV_RESULTS + 1]; /* [results]: powers of two */
+    ConvTapsFn *rows[8]; /* [width of the kernel]: where results and taps are neighbours; or NULL */
+    ConvWalkFn *walk;    /* of 3 x 3 neighbouring taps; NULL: none */
+    int64_t walk_columns;
+} ConvChannels;
+
+extern const ConvChannels TN_FN(conv_channels_kernels);
 
 /* conv_winograd.c: B' d B of one tile, whose 16 places are at place[], for all channels (a multiple
  * of TN_PANEL), to planes of elements; and A' s A of one tile, from planes of elements: two lines
@@ -97,6 +127,7 @@ typedef struct ConvIsa {
     void (*end)(const ConvShape *s, const ConvPatch *p, int64_t row, int64_t column, int64_t rows,
                 int64_t o, int64_t cols, float *tile, int64_t tile_row);
     ConvWindow (*copy)(const ConvShape *s, const ConvPatch *p, float *scratch);
+    const ConvChannels *channels;
     void (*winograd_read)(const float *const *place, float *to, int64_t plane, int64_t channels);
     void (*winograd_result)(const float *sums, int64_t plane, float *to, int64_t line,
                             int64_t cols);
@@ -105,11 +136,13 @@ typedef struct ConvIsa {
 /* common/conv_shape.c: of a call that has results */
 void tn_conv_shape(const TnCall *call, const ConvIsa *isa, ConvShape *s);
 
-/* common/conv_winograd.c, common/conv_places.c: as conv_product */
+/* common/conv_winograd.c, ..: as conv_product */
 size_t tn_conv_winograd_scratch(const ConvShape *s);
 void tn_conv_winograd(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch);
 size_t tn_conv_places_scratch(const ConvShape *s);
 void tn_conv_places(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch);
+size_t tn_conv_channels_scratch(const ConvShape *s);
+void tn_conv_channels(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch);
 
 /* common/conv_f64.c */
 void conv_f64_plan_common(TnCall *call); /* of a call that has results */

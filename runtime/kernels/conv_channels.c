@@ -1,94 +1,14 @@
-/* conv whose groups have few outputs: lanes are outputs of neighbouring groups.
- *
- *     y[p, o] = bias[o] + sum over taps t of window[p's place + tap[t] + o] w[t, o]
- *
- * (a tap being a place of the kernel and a channel of the group). Up to 8 neighbouring results of a
- * vector of outputs stay in registers. Where these step through neighbouring places, each place
- * loaded serves all taps along WIDTH that find it; of 3 x 3 taps all of them, columns being done
- * from top to bottom.
- *
- * Columns whose taps along WIDTH all lie in x are done there, rows near the edge with fewer taps;
- * the others, and those of an x in another form, have their window copied. */
-#include <string.h>
+/* Sums over taps of lanes that are outputs of neighbouring groups: the kernels of
+ * common/conv_channels.c, whose results are one vector after another for all lanes. */
 #include "runtime/kernels/conv.h"
 #include "runtime/kernels/simd.h"
 
 enum { RESULTS = CONV_RESULTS };
 
-/* The weights of the block, tap by tap, and where each tap is in the window. */
-typedef struct Taps {
-    const float *w; /* a row per tap, `w_row` apart */
-    const int64_t *at;
-    int64_t count, w_row, lanes; /* lanes: outputs there are */
-    int64_t step, to_step;       /* from result to result, in the window and where they go */
-    const float *bias;           /* NULL: none, or added later */
-} Taps;
+/* Both counts are constants where these are inlined. */
 
-/* Rows of results that are done from top to bottom. There are places in lines [first, end) of the
- * window. */
-typedef struct Walk {
-    int64_t rows, first, end;
-    int64_t line, to_line; /* from line to line, in the window and where results go */
-} Walk;
-
-static int64_t tap_count(const ConvShape *s) {
-    return s->taps * s->channels;
-}
-
-size_t TN_FN(conv_channels_scratch)(const ConvShape *s) {
-    int64_t taps = tap_count(s);
-    return (size_t)(taps + taps % 2) * sizeof(int64_t) + (size_t)(taps * s->block) * sizeof(float);
-}
-
-/* The weights of one tap for outputs o.. ; zeros beyond the last. */
-static void pack_tap(const ConvShape *s, const float *from, int64_t o, float *w) {
-    int64_t lanes = conv_smaller(s->block, s->groups * s->outputs - o), stride = s->w_strides[0];
-    from += o * stride;
-    if (stride == 1)
-        memcpy(w, from, (size_t)lanes * sizeof *w);
-    else
-        for (int64_t i = 0; i < lanes; i++) w[i] = from[i * stride];
-    for (int64_t i = lanes; i < s->block; i++) w[i] = 0;
-}
-
-static void pack_weights(const ConvShape *s, int64_t o, float *to) {
-    const int64_t *ws = s->w_strides;
-    for (int64_t d = 0; d < s->kernel[DEPTH]; d++)
-        for (int64_t h = 0; h < s->kernel[HEIGHT]; h++)
-            for (int64_t w = 0; w < s->kernel[WIDTH]; w++)
-                for (int64_t c = 0; c < s->channels; c++, to += s->block)
-                    pack_tap(s,
-                             (const float *)s->w->data + c * ws[1] + d * ws[2 + DEPTH] +
-                                 h * ws[2 + HEIGHT] + w * ws[2 + WIDTH],
-                             o, to);
-}
-
-/* Weights are used where they are if all outputs of a tap lie side by side, one tap after another,
- * and blocks are full: so the compiler stores them. */
-static bool in_rows(const ConvShape *s) {
-    int64_t outputs = s->groups * s->outputs, row = outputs;
-    const int64_t *ws = s->w_strides;
-    if (ws[0] != 1 || outputs % CONV_LANES) return false;
-    if (s->channels > 1 && ws[1] != row) return false;
-    row *= s->channels;
-    for (int i = WIDTH; i >= DEPTH; row *= s->kernel[i--])
-        if (s->kernel[i] > 1 && ws[2 + i] != row) return false;
-    return true;
-}
-
-static void list_taps(const ConvShape *s, const ConvWindow *window, int64_t *at) {
-    for (int64_t d = 0; d < s->kernel[DEPTH]; d++)
-        for (int64_t h = 0; h < s->kernel[HEIGHT]; h++)
-            for (int64_t w = 0; w < s->kernel[WIDTH]; w++)
-                for (int64_t c = 0; c < s->channels; c++)
-                    *at++ = d * window->plane + h * s->dilation[HEIGHT] * window->line +
-                            w * s->dilation[WIDTH] * window->column + c * s->block;
-}
-
-/* The loops below: sums of some neighbouring results, the first of which finds its taps from x on,
- * for all lanes. Both counts are constants where they are inlined. */
-
-ALWAYS_INLINE void store(const Taps *taps, float *to, int64_t lane, const vf *sum, int results) {
+ALWAYS_INLINE void store(const ConvTaps *taps, float *to, int64_t lane, const vf *sum,
+                         int results) {
     int64_t lanes = taps->lanes - lane;
     if (lanes >= VF_WIDTH) {
         UNROLL for (int i = 0; i < results; i++) vf_store(to + i * taps->to_step, sum[i]);
@@ -99,12 +19,12 @@ ALWAYS_INLINE void store(const Taps *taps, float *to, int64_t lane, const vf *su
     }
 }
 
-ALWAYS_INLINE vf first_sum(const Taps *taps, int64_t lane) {
+ALWAYS_INLINE vf first_sum(const ConvTaps *taps, int64_t lane) {
     int64_t lanes = taps->lanes - lane < VF_WIDTH ? taps->lanes - lane : VF_WIDTH;
     return taps->bias ? vf_load_n(taps->bias + lane, lanes) : vf_zero();
 }
 
-ALWAYS_INLINE void tap_by_tap(const Taps *taps, const float *x, int64_t at, float *to,
+ALWAYS_INLINE void tap_by_tap(const ConvTaps *taps, const float *x, int64_t at, float *to,
                               int results) {
     for (int64_t lane = 0; lane < taps->lanes; lane += VF_WIDTH) {
         vf sum[RESULTS], first = first_sum(taps, lane);
@@ -122,8 +42,8 @@ ALWAYS_INLINE void tap_by_tap(const Taps *taps, const float *x, int64_t at, floa
 
 #if VF_WIDTH > 1
 /* Neighbouring results and taps: place i serves tap t of result i - t. */
-ALWAYS_INLINE void row_by_row(const Taps *taps, const float *x, int64_t at, float *to, int results,
-                              int width) {
+ALWAYS_INLINE void row_by_row(const ConvTaps *taps, const float *x, int64_t at, float *to,
+                              int results, int width) {
     for (int64_t lane = 0; lane < taps->lanes; lane += VF_WIDTH) {
         vf sum[RESULTS], first = first_sum(taps, lane);
         UNROLL for (int i = 0; i < results; i++) sum[i] = first;
@@ -147,7 +67,8 @@ ALWAYS_INLINE void row_by_row(const Taps *taps, const float *x, int64_t at, floa
  * the results of three rows. */
 enum { WALK = VF_WIDTH == 16 ? 6 : 4 };
 
-static void walk_down(const Taps *taps, const Walk *walk, const float *x, int64_t at, float *to) {
+static void walk_down(const ConvTaps *taps, const ConvWalk *walk, const float *x, int64_t at,
+                      float *to) {
     for (int64_t lane = 0; lane < taps->lanes; lane += VF_WIDTH) {
         vf w[9], sum[3][WALK], first = first_sum(taps, lane);
         UNROLL for (int k = 0; k < 9; k++) w[k] = vf_load(taps->w + k * taps->w_row + lane);
@@ -177,15 +98,13 @@ static void walk_down(const Taps *taps, const Walk *walk, const float *x, int64_
 
 #endif
 
-typedef void RunFn(const Taps *taps, const float *x, int64_t at, float *to);
-
-#define TAP_BY_TAP(n)                                                               \
-    static void taps_##n(const Taps *taps, const float *x, int64_t at, float *to) { \
-        tap_by_tap(taps, x, at, to, n);                                             \
+#define TAP_BY_TAP(n)                                                                   \
+    static void taps_##n(const ConvTaps *taps, const float *x, int64_t at, float *to) { \
+        tap_by_tap(taps, x, at, to, n);                                                 \
     }
-#define ROW_BY_ROW(width, n)                                                            \
-    static void rows_##width(const Taps *taps, const float *x, int64_t at, float *to) { \
-        row_by_row(taps, x, at, to, n, width);                                          \
+#define ROW_BY_ROW(width, n)                                                                \
+    static void rows_##width(const ConvTaps *taps, const float *x, int64_t at, float *to) { \
+        row_by_row(taps, x, at, to, n, width);                                              \
     }
 TAP_BY_TAP(1)
 TAP_BY_TAP(2)
@@ -196,153 +115,11 @@ ROW_BY_ROW(5, 8)
 ROW_BY_ROW(7, 7)
 #endif
 
-static RunFn *longest_loop(const ConvShape *s) {
-    if (!conv_neighbours(s)) return taps_8;
-    switch (s->kernel[WIDTH]) {
+const ConvChannels TN_FN(conv_channels_kernels) = {
+    .taps = {[1] = taps_1, [2] = taps_2, [4] = taps_4, [8] = taps_8},
 #if VF_WIDTH > 1
-    case 5: return rows_5;
-    case 7: return rows_7;
+    .rows = {[5] = rows_5, [7] = rows_7},
+    .walk = walk_down,
+    .walk_columns = WALK,
 #endif
-    default: return taps_8;
-    }
-}
-
-/* The taps of a row of results that lie in x; those of the first and the last rows are fewer. */
-static Taps taps_inside(const ConvShape *s, Taps taps, int64_t row) {
-    int64_t above = s->pad[HEIGHT] - row * s->stride[HEIGHT], dilation = s->dilation[HEIGHT];
-    int64_t first = above > 0 ? TN_CEIL_DIV(above, dilation) : 0, end = s->kernel[HEIGHT];
-    int64_t below = above + s->in[HEIGHT]; /* where x ends, from the first tap on */
-    if (TN_CEIL_DIV(below, dilation) < end) end = below > 0 ? TN_CEIL_DIV(below, dilation) : 0;
-    if (first == 0 && end == s->kernel[HEIGHT]) return taps;
-    int64_t line = taps.count / s->kernel[HEIGHT];
-    taps.w += first * line * taps.w_row;
-    taps.at += first * line;
-    taps.count = end > first ? (end - first) * line : 0;
-    return taps;
-}
-
-/* Ends sums that are at `to`: neighbouring results of all lanes. */
-static void end_columns(const ConvShape *s, const ConvPatch *p, const Taps *taps, int64_t row,
-                        int64_t i, int64_t n, float *to) {
-    for (int64_t lane = 0; lane < taps->lanes; lane += CONV_COLUMNS) TN_FN(conv_end)
-    (s, p, row, i, n, p->set * s->block + lane, conv_smaller(CONV_COLUMNS, taps->lanes - lane),
-     to + lane, taps->to_step);
-}
-
-/* What runs of results share. */
-typedef struct Strip {
-    const ConvPatch *p;
-    const ConvWindow *window;
-    const Taps *taps;
-    bool inside; /* the window is x itself */
-} Strip;
-
-/* `n` neighbouring columns from number i on, rows [row, end). */
-static void run_columns(const ConvShape *s, const Strip *strip, RunFn *run, int64_t i, int64_t n,
-                        int64_t row, int64_t end) {
-    _Alignas(64) float tile[RESULTS * CONV_BLOCK];
-    const ConvPatch *p = strip->p;
-    const ConvWindow *window = strip->window;
-    bool dense = s->y_strides[1] == 1 && !s->residual, plain = dense && !s->activation;
-    int64_t o = p->set * s->block, line = s->stride[HEIGHT] * window->line;
-    for (; row < end; row++) {
-        Taps taps = *strip->taps;
-        if (strip->inside) taps = taps_inside(s, taps, p->row + row);
-        float *to = dense ? s->y + conv_place(s->y_strides, p, row, i, o) : tile;
-        taps.to_step = dense ? s->y_strides[2 + WIDTH] : s->block;
-        taps.bias = plain && s->bias ? s->bias + o : NULL;
-        run(&taps, window->x, window->at + row * line + i * taps.step, to);
-        if (!plain) end_columns(s, p, &taps, row, i, n, to);
-    }
-}
-
-#if VF_WIDTH > 1
-static bool walks(const ConvShape *s, int64_t columns) {
-    bool square = s->kernel[DEPTH] == 1 && s->kernel[HEIGHT] == 3 && s->kernel[WIDTH] == 3;
-    bool next = conv_neighbours(s) && s->stride[HEIGHT] == 1 && s->dilation[HEIGHT] == 1;
-    return square && next && columns >= WALK && s->y_strides[1] == 1 && !s->residual;
-}
-
-/* The last columns are done with some before them once more. */
-static void run_walks(const ConvShape *s, const Strip *strip) {
-    const ConvPatch *p = strip->p;
-    const ConvWindow *window = strip->window;
-    int64_t o = p->set * s->block;
-    Taps taps = *strip->taps;
-    Walk walk = {.rows = p->rows,
-                 .first = window->first[0],
-                 .end = window->end[0],
-                 .line = window->line,
-                 .to_line = s->y_strides[2 + HEIGHT]};
-    taps.to_step = s->y_strides[2 + WIDTH];
-    taps.bias = s->bias && !s->activation ? s->bias + o : NULL;
-    for (int64_t i = 0; i < p->columns; i += WALK) {
-        if (p->columns - i < WALK) i = p->columns - WALK;
-        float *to = s->y + conv_place(s->y_strides, p, 0, i, o);
-        walk_down(&taps, &walk, window->x, window->at + i * taps.step, to);
-        for (int64_t row = 0; s->activation && row < p->rows; row++)
-            end_columns(s, p, &taps, row, i, WALK, to + row * walk.to_line);
-    }
-}
-#endif
-
-/* Rows [row, end); the last columns of many are done with some before them once more, unless
- * results take the place of a residual. */
-static void run_rows(const ConvShape *s, const Strip *strip, int64_t row, int64_t end) {
-    const int64_t most = s->results, columns = strip->p->columns;
-    RunFn *longest = longest_loop(s);
-    for (int64_t i = 0, n; i < columns; i += n) {
-        int64_t left = columns - i;
-        RunFn *run = longest;
-        n = most;
-        if (left < most && columns >= most && !s->residual) {
-            i = columns - most;
-        } else if (left < most) {
-            n = left >= 4 ? 4 : left >= 2 ? 2 : 1;
-            run = n == 4 ? taps_4 : n == 2 ? taps_2 : taps_1;
-        }
-        run_columns(s, strip, run, i, n, row, end);
-    }
-}
-
-/* Of large kernels, columns are done from top to bottom: what the next row reads again stays in the
- * first cache. Small ones go through memory in its order. */
-static void run_strip(const ConvShape *s, const Strip *strip) {
-#if VF_WIDTH > 1
-    if (walks(s, strip->p->columns)) {
-        run_walks(s, strip);
-        return;
-    }
-#endif
-    int64_t band = s->taps > 16 ? strip->p->rows : 1;
-    for (int64_t row = 0; row < strip->p->rows; row += band) run_rows(s, strip, row, row + band);
-}
-
-void TN_FN(conv_channels)(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch) {
-    (void)split; /* its channels are dealt out as sets */
-    int64_t *at = scratch, count = tap_count(s), o = p->set * s->block;
-    float *w = (float *)(at + count + count % 2), *copy = w + count * s->block;
-    Taps taps = {.w = w, .at = at, .count = count, .w_row = s->block};
-    taps.lanes = conv_smaller(s->block, s->groups * s->outputs - o);
-    if (in_rows(s)) {
-        taps.w = (const float *)s->w->data + o;
-        taps.w_row = s->groups * s->outputs;
-    } else {
-        pack_weights(s, o, w);
-    }
-    ConvPatch strip = *p;
-    const int64_t most = s->results;
-    for (int64_t i = 0; i < p->columns; i += strip.columns) {
-        int64_t left = p->columns - i, inside = conv_columns_inside(s, p->column + i);
-        bool in_place = s->in_place && inside >= conv_smaller(left, most);
-        if (!in_place && !s->residual && left < s->strip && p->columns >= s->strip)
-            i = p->columns - s->strip;
-        strip.column = p->column + i;
-        strip.columns = conv_smaller(p->columns - i, in_place ? inside : s->strip);
-        if (in_place && inside < left) strip.columns = inside / most * most;
-        ConvWindow window = in_place ? conv_in_place(s, &strip) : TN_FN(conv_copy)(s, &strip, copy);
-        list_taps(s, &window, at);
-        taps.step = s->stride[WIDTH] * window.column;
-        run_strip(s, &(Strip){&strip, &window, &taps, in_place});
-    }
-}
+};
