@@ -1,11 +1,12 @@
 /* map: a small program applied to every element of broadcast inputs.
  *
- * The result's index space is walked in row-major order in blocks of MAP_BLOCK elements, wherever
- * rows begin and end; a step is one function over a block, so its dispatch costs little. What is
- * the same for every element - constants, scalars and steps of these only - is computed once per
- * task. An input whose elements lie as in its register (f32, f64, 64-bit integers) and without gaps
- * is read where it is, and the last step writes straight into such a result; the rest passes
- * through registers in scratch.
+ * The result's index space is walked in row-major order in blocks of MAP_BLOCK elements; a step is
+ * one function over a block, so its dispatch costs little. A block lies within a row if some
+ * operand is walked by rows and these are long enough to be worth it; else it goes on wherever rows
+ * begin and end. What is the same for every element - constants, scalars and steps of these only -
+ * is computed once per task. An input whose elements lie as in its register (f32, f64, 64-bit
+ * integers) and, in this block, without gaps is read where it is, and the last step writes straight
+ * into such a result; the rest passes through registers in scratch.
  *
  *     y = gelu(x + bias):  registers 0 = x, 1 = bias; step 0: r2 = ADD r0 r1; step 1: r3 = GELU r2
  *
@@ -14,11 +15,13 @@
  * for it (map_float_op, map_double_op, map_int_op are the lists). */
 #include "runtime/kernels/loop.h"
 #include "runtime/kernels/map.h"
+#include "runtime/kernels/simd.h"
 
 TN_FAMILY(map);
 
 #define MAP_REGISTERS (TN_MAX_MAP_INPUTS + TN_MAX_MAP_STEPS)
 #define TASK_BLOCKS   32
+#define LONG_ROW      192 /* elements from which on blocks end with a row */
 
 typedef enum Access {
     ACCESS_UNIFORM, /* one element for all: its register is filled once */
@@ -35,7 +38,8 @@ typedef struct Program {
     uint8_t dtype[MAP_REGISTERS];
     uint8_t uniform[MAP_REGISTERS];
     MapFn *fn[TN_MAX_MAP_STEPS];
-    int by_rows; /* some operand has ACCESS_ROWS, so `at` and `column` are needed */
+    int by_rows;   /* some operand has ACCESS_ROWS, so `at` and `column` are needed */
+    int long_rows; /* ... and blocks lie within rows */
     unsigned char *reg[MAP_REGISTERS];
     const void *value[MAP_REGISTERS]; /* where the current block of a register is */
     LoopAt at;                        /* row of the next element */
@@ -167,6 +171,7 @@ static void set_up(Program *p, const TnCall *call, unsigned char *scratch) {
         p->access[i] = (uint8_t)access_of(&p->loop, i);
         p->by_rows |= p->access[i] == ACCESS_ROWS;
     }
+    p->long_rows = p->by_rows && p->loop.dims[p->loop.rank - 1] >= LONG_ROW;
     for (uint32_t s = 0; s < p->params->steps; s++) p->fn[s] = function_of(&p->params->step[s]);
     for (int r = 0; r < p->registers; r++) {
         TnDType t = register_dtype(call, r);
@@ -200,18 +205,15 @@ static void *address(const TnTensor *t, int64_t offset) {
     return (unsigned char *)t->data + offset * (int64_t)tn_dtype_size((TnDType)t->dtype);
 }
 
-/* The part [done, done + n) of the block from input i, all in the current row. */
-static void load_row(Program *p, int i, int64_t done, int64_t n, int whole_block) {
+/* n elements of input i from the current place on, which lie within a row. */
+static void load_row(Program *p, int i, int64_t n) {
     const TnTensor *x = &p->call->operands[i];
     TnDType t = (TnDType)x->dtype;
     int64_t stride = p->loop.strides[i][p->loop.rank - 1];
     const void *from = address(x, p->at.offset[i] + p->column * stride);
-    if (whole_block && stride == 1 && same_as_register(t)) {
-        p->value[i] = from;
-        return;
-    }
-    p->value[i] = p->reg[i];
-    TN_FN(map_load)(p->reg[i] + (size_t)done * element_bytes(t), from, t, stride, n);
+    int direct = stride == 1 && same_as_register(t);
+    p->value[i] = direct ? from : p->reg[i];
+    if (!direct) TN_FN(map_load)(p->reg[i], from, t, stride, n);
 }
 
 static void load_linear(Program *p, int i, int64_t first, int64_t n) {
@@ -222,25 +224,96 @@ static void load_linear(Program *p, int i, int64_t first, int64_t n) {
     if (!same_as_register(t)) TN_FN(map_load)(p->reg[i], from, t, 1, n);
 }
 
-/* Moves on by n elements, handing each run within a row to the inputs accessed by rows, or (with
- * `result`) to the result. */
-static void walk_rows(Program *p, int64_t n, const unsigned char *result) {
-    const TnTensor *y = &p->call->operands[p->inputs];
-    TnDType t = (TnDType)y->dtype;
-    int64_t columns = p->loop.dims[p->loop.rank - 1];
-    int64_t stride = p->loop.strides[p->inputs][p->loop.rank - 1];
-    for (int64_t done = 0, run; done < n; done += run) {
-        run = columns - p->column < n - done ? columns - p->column : n - done;
-        if (result) TN_FN(map_store)
-        (address(y, p->at.offset[p->inputs] + p->column * stride), t, stride,
-         result + (size_t)done * element_bytes(t), run);
-        else for (int i = 0; i < p->inputs; i++) if (p->access[i] == ACCESS_ROWS)
-            load_row(p, i, done, run, run == n);
-        p->column += run;
-        if (p->column < columns) continue;
-        p->column = 0;
-        loop_next(&p->loop, p->loop.rank - 1, &p->at);
+/* Where a walk of one operand is: the row's index and offset, and the column. */
+typedef struct Walk {
+    int64_t index[TN_MAX_RANK], offset, column;
+} Walk;
+
+/* Goes on by `rows` rows, which end no later than the innermost axis of rows does. */
+static void next_rows(const Program *p, int operand, Walk *w, int64_t rows) {
+    const int64_t *dims = p->loop.dims, *strides = p->loop.strides[operand];
+    w->column = 0;
+    for (int i = p->loop.rank - 2; i >= 0; i--, rows = 1) {
+        w->index[i] += rows;
+        w->offset += rows * strides[i];
+        if (w->index[i] < dims[i]) return;
+        w->index[i] = 0;
+        w->offset -= dims[i] * strides[i];
     }
+}
+
+/* Rows of floats side by side in a register. */
+static void gather_rows(float *y, const float *x, int64_t row_stride, int64_t stride, int64_t rows,
+                        int64_t columns) {
+    int64_t whole = stride == 0 || stride == 1 ? columns / VF_WIDTH * VF_WIDTH : 0;
+    for (int64_t r = 0; r < rows; r++, x += row_stride, y += columns) {
+        for (int64_t c = 0; c < whole; c += VF_WIDTH)
+            vf_store(y + c, stride ? vf_load(x + c) : vf_set1(*x));
+        for (int64_t c = whole; c < columns; c++) y[c] = x[c * stride];
+    }
+}
+
+/* n elements of an operand from the current place on, over rows that are short: into its register,
+ * or (with `result`) from there to the result. */
+static void walk_rows(const Program *p, int operand, int64_t n, const unsigned char *result) {
+    const TnTensor *x = &p->call->operands[operand];
+    TnDType t = (TnDType)x->dtype;
+    int last = p->loop.rank - 1;
+    int64_t columns = p->loop.dims[last], stride = p->loop.strides[operand][last];
+    Walk w = {.offset = p->at.offset[operand], .column = p->column};
+    for (int i = 0; i < last; i++) w.index[i] = p->at.index[i];
+    for (int64_t done = 0, run; done < n; done += run) {
+        int64_t left = n - done, rows = 1, to_end = columns - w.column;
+        void *from = address(x, w.offset + w.column * stride);
+        size_t at = (size_t)done * element_bytes(t);
+        run = to_end < left ? to_end : left;
+        if (result) {
+            TN_FN(map_store)(from, t, stride, result + at, run);
+        } else if (t == TN_F32) {
+            if (w.column == 0 && last > 0 && left >= columns) {
+                rows = p->loop.dims[last - 1] - w.index[last - 1];
+                if (rows > left / columns) rows = left / columns;
+            }
+            int64_t row_stride = last > 0 ? p->loop.strides[operand][last - 1] : 0;
+            gather_rows((float *)(p->reg[operand] + at), from, row_stride, stride, rows, run);
+            run *= rows;
+        } else {
+            TN_FN(map_load)(p->reg[operand] + at, from, t, stride, run);
+        }
+        w.column += run / rows;
+        if (w.column == columns) next_rows(p, operand, &w, rows);
+    }
+}
+
+static void load_block(Program *p, int64_t first, int64_t n) {
+    for (int i = 0; i < p->inputs; i++) {
+        if (p->access[i] == ACCESS_UNIFORM) continue;
+        if (p->access[i] == ACCESS_LINEAR) {
+            load_linear(p, i, first, n);
+        } else if (p->long_rows) {
+            load_row(p, i, n);
+        } else {
+            p->value[i] = p->reg[i];
+            walk_rows(p, i, n, NULL);
+        }
+    }
+}
+
+/* The current place becomes that of an element. */
+static void go_to(Program *p, int64_t element) {
+    int rows = p->loop.rank - 1;
+    int64_t columns = p->loop.dims[rows];
+    loop_seek(&p->loop, rows, element / columns, &p->at);
+    p->column = element % columns;
+}
+
+/* It moves on by n elements of a long row. */
+static void move_on(Program *p, int64_t n) {
+    int rows = p->loop.rank - 1;
+    p->column += n;
+    if (p->column < p->loop.dims[rows]) return;
+    p->column = 0;
+    loop_next(&p->loop, rows, &p->at);
 }
 
 /* A cast that leaves a register's floats as they are: to f32, or before a store that rounds. */
@@ -254,30 +327,27 @@ static int is_free_cast(const Program *p, int s, int stored) {
 static void run_block(Program *p, int64_t first, int64_t n) {
     const TnTensor *y = &p->call->operands[p->inputs];
     int last = p->registers - 1, result_by_rows = p->access[p->inputs] == ACCESS_ROWS;
-    LoopAt row;
-    int64_t column = p->column;
-    if (result_by_rows) row = p->at;
-    for (int i = 0; i < p->inputs; i++)
-        if (p->access[i] == ACCESS_LINEAR) load_linear(p, i, first, n);
-    if (p->by_rows) walk_rows(p, n, NULL);
+    int64_t stride = p->loop.strides[p->inputs][p->loop.rank - 1];
+    void *to = address(y, first);
+    load_block(p, first, n);
+    if (result_by_rows) to = address(y, p->at.offset[p->inputs] + p->column * stride);
+    if (!result_by_rows || !p->long_rows) stride = 1;
 
-    int in_place = !result_by_rows && same_as_register(y->dtype) && !p->uniform[last];
+    int direct = !result_by_rows || (p->long_rows && stride == 1);
+    int in_place = direct && same_as_register(y->dtype) && !p->uniform[last];
     for (int s = 0; s < (int)p->params->steps; s++) {
         int r = p->inputs + s;
         if (p->uniform[r]) continue;
         if (r == last ? !in_place && is_free_cast(p, s, 1) : is_free_cast(p, s, 0))
             p->value[r] = p->value[p->params->step[s].args[0]];
         else
-            run_step(p, s, r == last && in_place ? address(y, first) : p->reg[r], n);
+            run_step(p, s, r == last && in_place ? to : p->reg[r], n);
     }
     if (in_place) return;
-    if (!result_by_rows) {
-        TN_FN(map_store)(address(y, first), (TnDType)y->dtype, 1, p->value[last], n);
-        return;
-    }
-    p->at = row;
-    p->column = column;
-    walk_rows(p, n, p->value[last]);
+    if (result_by_rows && !p->long_rows)
+        walk_rows(p, p->inputs, n, p->value[last]);
+    else
+        TN_FN(map_store)(to, (TnDType)y->dtype, stride, p->value[last], n);
 }
 
 void TN_FN(map_run)(const TnCall *call, int64_t task, void *scratch) {
@@ -287,8 +357,14 @@ void TN_FN(map_run)(const TnCall *call, int64_t task, void *scratch) {
     int64_t elements = loop_points(&p.loop, p.loop.rank), columns = p.loop.dims[p.loop.rank - 1];
     int64_t first = task * call->tile[0], last = first + call->tile[0];
     if (last > elements) last = elements;
-    loop_seek(&p.loop, p.loop.rank - 1, first / columns, &p.at);
-    p.column = first % columns;
-    for (int64_t i = first; i < last; i += MAP_BLOCK)
-        run_block(&p, i, last - i < MAP_BLOCK ? last - i : MAP_BLOCK);
+    go_to(&p, first);
+    for (int64_t i = first, n; i < last; i += n) {
+        n = last - i < MAP_BLOCK ? last - i : MAP_BLOCK;
+        if (p.long_rows && n > columns - p.column) n = columns - p.column;
+        run_block(&p, i, n);
+        if (p.long_rows)
+            move_on(&p, n);
+        else if (p.by_rows && i + n < last)
+            go_to(&p, i + n);
+    }
 }

@@ -97,7 +97,23 @@ static int is_half(TnDType t) {
     return t == TN_F16 || t == TN_BF16;
 }
 
+/* The first element of a register everywhere. */
+static void spread(void *y, TnDType t, int64_t n) {
+    if (map_class(t) == MAP_FLOAT) {
+        float *to = y, v = *to;
+        for (int64_t i = 1; i < n; i++) to[i] = v;
+    } else {
+        int64_t *to = y, v = *to;
+        for (int64_t i = 1; i < n; i++) to[i] = v;
+    }
+}
+
 void TN_FN(map_load)(void *y, const void *data, TnDType t, int64_t stride, int64_t n) {
+    if (stride == 0 && n > 1) {
+        TN_FN(map_load)(y, data, t, 1, 1);
+        spread(y, t, n);
+        return;
+    }
     if (is_half(t) && stride == 1) {
         int64_t done = load_halves(y, data, t, n);
         y = (float *)y + done;

@@ -345,7 +345,8 @@ static void check_program(TnIsa isa, TnDType result, uint32_t seed) {
     int64_t dims[TN_MAX_RANK], in_dims[TN_MAX_RANK];
     uint32_t longest = rank > 4 ? 4 : 9;
     for (int i = 0; i < rank; i++)
-        dims[i] = rank <= 4 && pick(&random, 7) == 0 ? 70 : 1 + pick(&random, longest);
+        dims[i] = rank <= 4 && pick(&random, 7) == 0 ? (pick(&random, 2) ? 70 : 200)
+                                                     : 1 + pick(&random, longest);
     View v[4];
     for (int k = 0; k < 3; k++) {
         int shorter = rank > 0 && pick(&random, 4) == 0;

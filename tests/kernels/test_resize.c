@@ -1,5 +1,5 @@
-/* resize on every ISA against the formulas in double precision: lengths around vector edges, every
- * way to place the results, rows along and across the resampled axis. */
+/* resize and resize_plane on every ISA against the formulas in double precision: lengths around
+ * vector edges, every way to place the results, rows along and across the resampled axis. */
 #include "tests/kernels/views.h"
 
 typedef struct Case {
@@ -136,11 +136,115 @@ static void senseless_scales(void **state) {
     }
 }
 
+/* x[row, n, inner] resized along its middle axis, in double. */
+static double *resized(const Case *c, double *x) {
+    const int64_t dims[] = {c->outer, c->n, c->inner};
+    TnTensor t = dense(x, TN_F64, 3, dims);
+    double *y = malloc((size_t)(c->outer * c->m * c->inner) * sizeof *y);
+    assert_non_null(y);
+    for (int64_t i = 0; i < c->outer * c->m * c->inner; i++)
+        y[i] = expected(c, &t, i / c->inner / c->m, i / c->inner % c->m, i % c->inner);
+    return y;
+}
+
+typedef struct PlaneCase {
+    ParamsResizePlane p;
+    int64_t xd[4], yd[4]; /* down is axis 1, across axis 2 */
+    int adds, in_place;
+} PlaneCase;
+
+/* One axis after the other, in double. */
+static void check_plane(TnIsa isa, const PlaneCase *c, uint32_t seed) {
+    uint32_t random = seed, *shuffle = pick(&random, 3) ? &random : NULL;
+    View x = view_new(TN_F32, 4, c->xd, pick(&random, 2) ? shuffle : NULL);
+    View y = view_new(TN_F32, 4, c->yd, shuffle);
+    View addend = view_new(TN_F32, 4, c->yd, pick(&random, 2) ? shuffle : NULL);
+    view_randomise(&x, &random), view_randomise(&addend, &random);
+    double *whole = malloc((size_t)view_count(&x.t) * sizeof *whole);
+    assert_non_null(whole);
+    for (int64_t i = 0; i < view_count(&x.t); i++)
+        whole[i] = any_get(TN_F32, view_element(&x.t, i));
+    const int64_t *n = c->xd, *m = c->yd;
+    Case across = {c->p.resize, n[0] * n[1], n[2], m[2], n[3], 0, TN_F64}, down = across;
+    down.outer = n[0], down.n = n[1], down.m = m[1], down.inner = m[2] * n[3];
+    double *wide = resized(&across, whole), *want = resized(&down, wide);
+    for (int64_t i = 0; c->adds && i < view_count(&y.t); i++)
+        want[i] += any_get(TN_F32, view_element(&addend.t, i));
+    TnTensor none = {.dtype = TN_NONE};
+    TnTensor operands[] = {x.t, none, none, c->adds ? addend.t : none,
+                           c->in_place ? addend.t : y.t};
+    call_kernel(isa, OP_resize_plane, &c->p, operands, 4, 1, NULL, 0);
+    for (int64_t i = 0; i < view_count(&y.t); i++) {
+        double got = any_get(TN_F32, view_element(&operands[4], i));
+        if (!(fabs(got - want[i]) <= 3e-5))
+            fail_msg("seed %u, result %d: %.9g, not %.9g", seed, (int)i, got, want[i]);
+    }
+    view_check(c->in_place ? &addend : &y);
+    view_free(&x), view_free(&y), view_free(&addend);
+    free(whole), free(wide), free(want);
+}
+
+static void planes(void **state) {
+    (void)state;
+    FOR_EACH_ISA(isa)
+    for (uint32_t seed = 0; seed < 400; seed++) {
+        uint32_t random = seed;
+        PlaneCase c = {.p = {.resize = {.axis = 2, .cubic_a = -0.75}, .down = 1}};
+        c.p.resize.mode = pick(&random, 3);
+        c.p.resize.coordinates = pick(&random, TN_RESIZE_CROP);
+        c.p.resize.nearest = pick(&random, 4);
+        if (c.p.resize.mode != TN_RESIZE_NEAREST) c.p.resize.flags = pick(&random, 2);
+        c.xd[0] = c.yd[0] = 1 + pick(&random, 2);
+        c.xd[3] = c.yd[3] = pick(&random, 2) ? 1 : 1 + pick(&random, 40);
+        for (int i = 1; i < 3; i++) {
+            c.xd[i] = 1 + pick(&random, 9);
+            c.yd[i] = 1 + pick(&random, 30);
+        }
+        c.adds = (int)pick(&random, 2);
+        c.in_place = c.adds && pick(&random, 2);
+        check_plane(isa, &c, seed);
+    }
+}
+
+/* Several tasks, several lines for a row, and results that go past the caches. */
+static void large_planes(void **state) {
+    (void)state;
+    PlaneCase several = {.p = {.resize = {.axis = 2, .mode = TN_RESIZE_LINEAR}, .down = 1},
+                         .xd = {2, 30, 50, 64},
+                         .yd = {2, 41, 700, 64},
+                         .adds = 1};
+    PlaneCase past = several;
+    past.xd[2] = 11, past.yd[1] = 150, past.yd[2] = 1000, past.adds = 0;
+    past.xd[0] = past.yd[0] = 1;
+    FOR_EACH_ISA(isa) {
+        check_plane(isa, &several, 3);
+        check_plane(isa, &past, 3);
+    }
+}
+
+/* A scale computed during the run may be anything: lines and results stay inside. */
+static void senseless_planes(void **state) {
+    (void)state;
+    const int64_t xd[] = {5, 4}, yd[] = {9, 7}, three = 3;
+    const float scales[] = {NAN, -1, INFINITY, 1e-38f, 3e38f, 1e-3f};
+    FOR_EACH_ISA(isa)
+    for (uint32_t k = 0; k < 6 * 6 * 3 * TN_RESIZE_CROP * 2; k++) {
+        ParamsResizePlane p = {.resize = {.axis = 1, .mode = k % 3, .coordinates = k / 3 % 6}};
+        p.resize.flags = k / 18 % 2;
+        float x[20] = {1, 2, 3}, y[63];
+        float grids[2][3] = {{scales[k / 36 % 6], NAN, 1e30f}, {scales[k / 216 % 6], NAN, 1e30f}};
+        TnTensor none = {.dtype = TN_NONE};
+        TnTensor operands[] = {dense(x, TN_F32, 2, xd), dense(grids[0], TN_F32, 1, &three),
+                               dense(grids[1], TN_F32, 1, &three), none, dense(y, TN_F32, 2, yd)};
+        call_kernel(isa, OP_resize_plane, &p, operands, 4, 1, NULL, 0);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_shapes),
-        cmocka_unit_test(large),
-        cmocka_unit_test(senseless_scales),
+        cmocka_unit_test(random_shapes),    cmocka_unit_test(large),
+        cmocka_unit_test(senseless_scales), cmocka_unit_test(planes),
+        cmocka_unit_test(large_planes),     cmocka_unit_test(senseless_planes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

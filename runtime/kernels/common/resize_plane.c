@@ -29,8 +29,9 @@ typedef struct Plane {
     int64_t down_step[OPERANDS], across_step[OPERANDS];
     const float *x, *addend; /* addend: NULL if there is none */
     float *y;
-    bool joint;  /* results of a line lie side by side, as those of the addend do */
-    bool stream; /* results go past the caches */
+    int64_t addend_stride; /* within a row */
+    bool joint;            /* results of a line lie side by side, as those of the addend do */
+    bool stream;           /* results go past the caches */
 } Plane;
 
 static Plane plane_of(const TnCall *call, bool with_grids) {
@@ -54,12 +55,13 @@ static Plane plane_of(const TnCall *call, bool with_grids) {
     }
     loop_collapse(&s.loop);
     int last = s.loop.rank - 1;
-    bool rows = true;
-    for (int i = 0; i < OPERANDS; i++) rows &= s.loop.strides[i][last] == 1;
+    bool rows = s.loop.strides[OF_X][last] == 1 && s.loop.strides[OF_Y][last] == 1;
+    s.addend_stride = rows ? s.loop.strides[OF_ADDEND][last] : 1;
     s.inner = rows ? s.loop.dims[last] : 1;
     if (rows) s.loop.dims[last] = 1;
     s.outer = loop_points(&s.loop, s.loop.rank);
-    s.joint = s.across_step[OF_Y] == s.inner && s.across_step[OF_ADDEND] == s.inner;
+    s.joint = s.across_step[OF_Y] == s.inner && s.addend_stride == 1 &&
+              s.across_step[OF_ADDEND] == s.inner;
     s.stream = !adds && tensor_elements(y) > STREAM_BYTES / (int64_t)sizeof(float);
     return s;
 }
@@ -121,8 +123,12 @@ static void make_row(const Plane *s, Lines *l, int64_t i, const int64_t *offset)
                        .y = s->y + offset[OF_Y] + k * s->across_step[OF_Y],
                        .n = run,
                        .stream = s->stream};
-        if (s->addend) sum.addend = s->addend + offset[OF_ADDEND] + k * s->across_step[OF_ADDEND];
+        const float *addend =
+            s->addend ? s->addend + offset[OF_ADDEND] + k * s->across_step[OF_ADDEND] : NULL;
+        if (s->addend_stride == 1) sum.addend = addend;
         l->loops->add(&sum);
+        for (int64_t c = 0; addend && s->addend_stride != 1 && c < run; c++)
+            sum.y[c] += addend[c * s->addend_stride];
         for (int64_t t = 0; t < taps; t++) line[t] += run;
     }
 }
