@@ -13,6 +13,7 @@
  * The result may be one of the inputs in place: a block is read before it is written. plan_check
  * has made sure that registers exist, that operands have the type arg_dtype and that the op exists
  * for it (map_float_op, map_double_op, map_int_op are the lists). */
+#include <string.h>
 #include "runtime/kernels/loop.h"
 #include "runtime/kernels/map.h"
 #include "runtime/kernels/simd.h"
@@ -246,6 +247,10 @@ static void next_rows(const Program *p, int operand, Walk *w, int64_t rows) {
 static void gather_rows(float *y, const float *x, int64_t row_stride, int64_t stride, int64_t rows,
                         int64_t columns) {
     int64_t whole = stride == 0 || stride == 1 ? columns / VF_WIDTH * VF_WIDTH : 0;
+    if (columns == 2 && stride == 1) { /* points */
+        for (int64_t r = 0; r < rows; r++) memcpy(y + 2 * r, x + r * row_stride, 8);
+        return;
+    }
     for (int64_t r = 0; r < rows; r++, x += row_stride, y += columns) {
         for (int64_t c = 0; c < whole; c += VF_WIDTH)
             vf_store(y + c, stride ? vf_load(x + c) : vf_set1(*x));
