@@ -8,6 +8,7 @@
  *     conv                       2 |y| |w| / o, w before any transform
  *     softmax                    5 |y|: largest, difference, exp, sum, quotient
  *     norm                       8 |x|: with a residual, else 7
+ *     group_norm                 7 |x|
  *     rotary                     3 per element that is rotated
  *     map                        |y| times the steps that compute
  *     reduce, cumsum             |x|
@@ -112,6 +113,10 @@ static double pool(const TnCall *c) {
     return window * elements(output(c));
 }
 
+static double seven(const TnCall *c) {
+    return 7 * elements(output(c));
+}
+
 static double four(const TnCall *c) {
     return 4 * elements(output(c));
 }
@@ -151,6 +156,7 @@ static const struct {
     [TN_OP_conv] = {conv, false},
     [TN_OP_softmax] = {softmax, false},
     [TN_OP_norm] = {norm, false},
+    [TN_OP_group_norm] = {seven, false},
     [TN_OP_rotary] = {rotary, false},
     [TN_OP_map] = {map, false},
     [TN_OP_reduce] = {each_input, false},

@@ -246,6 +246,15 @@ void lower_rms_norm(Lower *lo, Node *n) {
     emit_norm(lo, n, true, NULL, 1, NULL);
 }
 
+void lower_group_norm(Lower *lo, Node *n) {
+    View in[3] = {lower_rows(lo, n->inputs[0]), lower_dense(lo, operand(n, 1)),
+                  lower_dense(lo, operand(n, 2))};
+    View out = lower_result(lo, n->outputs[0]);
+    ParamsGroupNorm p = {.epsilon = (float)attr_float(n, "eps"),
+                         .groups = (uint32_t)attr_int(n, "groups")};
+    lower_emit(lo, TN_OP_group_norm, n->input_count, in, 1, &out, &p, sizeof p);
+}
+
 void lower_add_norm(Lower *lo, Node *n) {
     const Value *sum = n->outputs[1];
     bool wanted = sum->use_count || ir_is_output(sum);

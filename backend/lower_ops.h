@@ -32,6 +32,7 @@
     X(gather_elements,  ANY,   ANY,   ROW_MAJOR)   \
     X(gather_nd,        ANY,   ANY,   ROW_MAJOR)   \
     X(grid_sample,      DENSE, DENSE, ROW_MAJOR)   \
+    X(group_norm,       ROWS,  ROWS,  ROW_MAJOR)   \
     X(if,               DENSE, DENSE, ROW_MAJOR)   \
     X(iota,             ANY,   ANY,   ROW_MAJOR)   \
     X(layer_norm,       ROWS,  ROWS,  ROW_MAJOR)   \

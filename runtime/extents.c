@@ -166,6 +166,20 @@ bool extent_norm(const TnCall *c, char *why, size_t why_size) {
     return !s || (same_dims(&w, x, s, "x and s") && last_axis_dense(&w, s, "s"));
 }
 
+bool extent_group_norm(const TnCall *c, char *why, size_t why_size) {
+    Why w = {why, why_size};
+    const ParamsGroupNorm *p = c->params;
+    const TnTensor *x = input(c, 0), *gamma = input(c, 1), *beta = input(c, 2);
+    int64_t n = x->dims[x->rank - 1];
+    if (!same_dims(&w, x, output(c, 0), "x and y") || !last_axis_dense(&w, x, "x") ||
+        !last_axis_dense(&w, output(c, 0), "y"))
+        return false;
+    if (n % (int64_t)p->groups)
+        return misfit(&w, "%u groups of %" PRId64 " channels", p->groups, n);
+    if (gamma && !is_vector(&w, gamma, n, "gamma")) return false;
+    return !beta || is_vector(&w, beta, n, "beta");
+}
+
 /* A table has a row per row of x, or one for all along an axis. */
 static bool is_rotary_table(const Why *w, const TnTensor *t, const TnTensor *x, int64_t width,
                             const char *name) {

@@ -75,6 +75,12 @@ typedef struct ParamsNorm {
     uint32_t rms;
 } ParamsNorm;
 
+/* Over groups of channels, the last axis, and all axes but the first. */
+typedef struct ParamsGroupNorm {
+    float epsilon;
+    uint32_t groups;
+} ParamsGroupNorm;
+
 /* Pairs (i, i + width/2) of the last axis, or (2i, 2i + 1), are rotated for 2i < width. */
 typedef struct ParamsRotary {
     uint32_t width;

@@ -36,6 +36,7 @@ static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_attention] = "HHHbbffl>h",
     [TN_OP_softmax] = "F>F",
     [TN_OP_norm] = "hhff>hh",
+    [TN_OP_group_norm] = "fff>f",
     [TN_OP_map] = "................>.", /* the program says more */
     [TN_OP_reduce] = "T>T",
     [TN_OP_copy] = "T>W",

@@ -83,6 +83,14 @@ static bool check_ParamsNorm(PlanCheck *c, const PlanInstruction *i, const void 
            plan_invalid(c, "epsilon %g", (double)p->epsilon);
 }
 
+static bool check_ParamsGroupNorm(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsGroupNorm *p = record;
+    if (p->groups < 1 || p->groups > INT32_MAX || rank_of(c, i, 0) < 2)
+        return plan_invalid(c, "%u groups, rank %d", p->groups, rank_of(c, i, 0));
+    return (isfinite(p->epsilon) && p->epsilon >= 0) ||
+           plan_invalid(c, "epsilon %g", (double)p->epsilon);
+}
+
 static bool check_ParamsRotary(PlanCheck *c, const PlanInstruction *i, const void *record) {
     const ParamsRotary *p = record;
     (void)i;

@@ -63,6 +63,31 @@ void ref_rms_norm(RefCall *call) {
     normalize(call, call->in[0], ref_operand(call, 1), NULL, true, call->out);
 }
 
+/* x[b, places, c]: each group of channels over all places */
+void ref_group_norm(RefCall *call) {
+    const Tensor *x = call->in[0];
+    Tensor *y = call->out;
+    int64_t c = x->dims[x->rank - 1], groups = attr_int(call->node, "groups");
+    if (tensor_count(x) == 0) return;
+    if (c % groups) ref_fail(call, TN_E_SHAPE, "groups are no whole channels");
+    int64_t part = c / groups, batch = x->dims[0], places = tensor_count(x) / batch / c;
+    double *v = ref_doubles(call, x), *g = ref_doubles(call, ref_operand(call, 1)),
+           *b = ref_doubles(call, ref_operand(call, 2)), n = (double)(part * places);
+    for (int64_t i = 0; i < batch * groups; i++) {
+        int64_t first = i / groups * places * c + i % groups * part;
+        double mean = 0, var = 0;
+        for (int64_t k = 0; k < part * places; k++) mean += v[first + k / part * c + k % part] / n;
+        for (int64_t k = 0; k < part * places; k++)
+            var += pow(v[first + k / part * c + k % part] - mean, 2) / n;
+        double scale = 1 / sqrt(var + attr_float(call->node, "eps"));
+        for (int64_t k = 0; k < part * places; k++) {
+            int64_t at = first + k / part * c + k % part;
+            ir_store_f64(y->dtype, y->data, at,
+                         (v[at] - mean) * scale * (g ? g[at % c] : 1) + (b ? b[at % c] : 0));
+        }
+    }
+}
+
 /* outputs: y, s */
 void ref_add_norm(RefCall *call) {
     const Tensor *x = call->in[0], *residual = call->in[1];

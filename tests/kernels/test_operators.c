@@ -164,6 +164,17 @@ static void test_resize(void **state) {
     check("x: i16[3, 7]", "i16[3, 19] = resize %x {axis=1, length=19, mode=nearest, nearest=ceil}");
 }
 
+static void test_group_norm(void **state) {
+    (void)state;
+    check("%g: f32[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3}|x: f32[2, 5, 7, 12], b: f32[12]",
+          "f32[2, 5, 7, 12] = group_norm %x, %g, %b {groups=4}");
+    check("x: f32[3, 150, 96]", "f32[3, 150, 96] = group_norm %x {groups=3, eps=0.1}");
+    check("x: f32[1, 9, 100], b: f32[100]", "f32[1, 9, 100] = group_norm %x, _, %b {groups=100}");
+    check("x: f32[2, 3, 4, 5, 203], g: f32[203]",
+          "f32[2, 3, 4, 5, 203] = group_norm %x, %g {groups=1}");
+    check("x: f32[4, 77]", "f32[4, 77] = group_norm %x {groups=11}");
+}
+
 static void test_resize_plane(void **state) {
     (void)state;
     check("x: f32[2, 3, 7, 5]",
@@ -350,17 +361,12 @@ static void test_determinants(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resize),
-        cmocka_unit_test(test_resize_plane),
-        cmocka_unit_test(test_grid_sample),
-        cmocka_unit_test(test_roi_align),
-        cmocka_unit_test(test_selections),
-        cmocka_unit_test(test_recurrent),
-        cmocka_unit_test(test_transforms),
-        cmocka_unit_test(test_determinants),
-        cmocka_unit_test(test_rotary),
-        cmocka_unit_test(test_pad),
-        cmocka_unit_test(test_deformable_attention),
+        cmocka_unit_test(test_resize),       cmocka_unit_test(test_resize_plane),
+        cmocka_unit_test(test_group_norm),   cmocka_unit_test(test_grid_sample),
+        cmocka_unit_test(test_roi_align),    cmocka_unit_test(test_selections),
+        cmocka_unit_test(test_recurrent),    cmocka_unit_test(test_transforms),
+        cmocka_unit_test(test_determinants), cmocka_unit_test(test_rotary),
+        cmocka_unit_test(test_pad),          cmocka_unit_test(test_deformable_attention),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
