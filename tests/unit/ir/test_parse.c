@@ -135,6 +135,7 @@ static const char *const more[] = {
     "    %7: f32[3] = det %m\n"
     "    %8: f32[b, 3, 7, 5] = resize_plane %image {axis=2, length=7, axis2=3, length2=5}\n"
     "    %9: f32[n, 4] = rotary %x, %grid2, %grid2 {width=4, interleaved=1}\n"
+    "    %10: f32[b, 3, h, w] = group_norm %image {groups=2}\n"
     "    return %0 as \"y\"\n"
     "  }\n"
     "}\n",
