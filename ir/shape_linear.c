@@ -227,14 +227,17 @@ void shape_norm(Node *n) {
 }
 
 void shape_group_norm(Node *n) {
-    shape_norm(n);
     const Type *x = infer_input(n, 0);
     int64_t groups = attr_int(n, "groups"), channels;
+    check_epsilon(n);
     infer_rank(n, 0, 2, TN_MAX_RANK);
+    check_vector(n, 1, x->dims[x->rank - 1], "gamma and last dimension");
+    check_vector(n, 2, x->dims[x->rank - 1], "beta and last dimension");
     if (groups < 1 || groups > INT32_MAX ||
         (ex_const(x->dims[x->rank - 1], &channels) && channels % groups))
         tn_fail(module_of(n)->cx, TN_E_MODEL, "%lld groups of %s", (long long)groups,
                 ir_type_text(module_of(n), x));
+    infer_output(n, 0, x->dtype, x->rank, x->dims);
 }
 
 void shape_add_norm(Node *n) {
