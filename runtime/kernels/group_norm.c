@@ -73,17 +73,26 @@ static Groups groups_of(const TnCall *call, int64_t task) {
     return s;
 }
 
-/* sum[c] += x[c] over n places `step` apart, or the squares of x[c] - shift[c]. */
+/* sum[c] += x[c], or the square of x[c] - shift[c]. */
+static inline __attribute__((always_inline)) void sum_vector(float *sum, vf x, const float *shift) {
+    vf v = shift ? vf_sub(x, vf_load(shift)) : x, t = vf_load(sum);
+    vf_store(sum, shift ? vf_fma(v, v, t) : vf_add(t, v));
+}
+
+/* The same over n places that are `step` apart. */
 static void sum_places(float *sum, const float *x, const float *shift, int64_t step, int64_t n,
                        int64_t channels) {
-    for (int64_t i = 0; i < n; i++, x += step)
-        for (int64_t c = 0; c < channels; c += VF_WIDTH) {
-            int64_t lanes = channels - c < VF_WIDTH ? channels - c : VF_WIDTH;
-            vf v = lanes == VF_WIDTH ? vf_load(x + c) : vf_load_n(x + c, lanes),
-               t = vf_load(sum + c);
-            if (shift) v = vf_sub(v, vf_load(shift + c));
-            vf_store(sum + c, shift ? vf_fma(v, v, t) : vf_add(t, v));
-        }
+    for (int64_t i = 0; i < n; i++, x += step) {
+        int64_t c = 0;
+        if (shift)
+            for (; c + VF_WIDTH <= channels; c += VF_WIDTH)
+                sum_vector(sum + c, vf_load(x + c), shift + c);
+        else
+            for (; c + VF_WIDTH <= channels; c += VF_WIDTH)
+                sum_vector(sum + c, vf_load(x + c), NULL);
+        if (c < channels)
+            sum_vector(sum + c, vf_load_n(x + c, channels - c), shift ? shift + c : NULL);
+    }
 }
 
 /* Sums of all places into total. */
@@ -116,17 +125,14 @@ static void write_all(const Groups *s, const Channels *t, const float *beta) {
     for (int64_t i = 0; i < s->places; i++, loop_next(&s->loop, rows, &at)) {
         const float *x = s->x + at.offset[0];
         float *y = s->y + at.offset[1];
-        for (int64_t c = 0; c < s->channels; c += VF_WIDTH) {
-            int64_t n = s->channels - c < VF_WIDTH ? s->channels - c : VF_WIDTH;
-            vf shift = beta ? vf_load_n(beta + c, n) : vf_zero();
-            vf v =
-                vf_sub(n == VF_WIDTH ? vf_load(x + c) : vf_load_n(x + c, n), vf_load(t->shift + c));
-            v = vf_fma(v, vf_load(t->scale + c), shift);
-            if (n == VF_WIDTH)
-                vf_store(y + c, v);
-            else
-                vf_store_n(y + c, v, n);
+        int64_t c = 0, whole = s->channels / VF_WIDTH * VF_WIDTH;
+        for (; c < whole; c += VF_WIDTH) {
+            vf v = vf_sub(vf_load(x + c), vf_load(t->shift + c));
+            v = vf_fma(v, vf_load(t->scale + c), beta ? vf_load(beta + c) : vf_zero());
+            vf_store(y + c, v);
         }
+        for (; c < s->channels; c++)
+            y[c] = (x[c] - t->shift[c]) * t->scale[c] + (beta ? beta[c] : 0);
     }
 }
 
