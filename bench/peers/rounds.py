@@ -6,11 +6,13 @@ A figure is the median over the rounds of the slices' least times. Tenon runs as
 import json
 import math
 import pathlib
+import select
 import statistics
 import subprocess
 import sys
 import tempfile
 
+PATIENCE = 300  # seconds for an answer; compiling a model takes a minute
 WORKER = pathlib.Path(__file__).resolve().parent / "worker.py"
 
 
@@ -32,6 +34,9 @@ class Peer:
             raise
 
     def read(self):
+        if not select.select([self.process.stdout], [], [], PATIENCE)[0]:
+            self.process.kill()
+            raise Failed(f"no answer in {PATIENCE} seconds")
         line = self.process.stdout.readline()
         reply = json.loads(line) if line else {"error": f"ended with status {self.process.wait()}"}
         if "error" in reply:

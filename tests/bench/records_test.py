@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 TENON, KERNELS, FIXTURES = (pathlib.Path(a).resolve() for a in sys.argv[1:4])
@@ -75,6 +76,14 @@ class Records(unittest.TestCase):
         done = self.models("--models", "bert-sequence-cls", "--engines", "tenon", "--precisions", "f7")
         self.assertRegex(done.stdout, "bert-sequence-cls f7 tenon: .*f7")
         self.assertFalse(self.record.exists())
+
+    def test_a_peer_that_hangs(self):
+        peer = rounds.Peer.__new__(rounds.Peer)
+        peer.process = subprocess.Popen(["sleep", "60"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        with mock.patch.object(rounds, "PATIENCE", 0.1), self.assertRaisesRegex(rounds.Failed, "no answer in 0.1 seconds"):
+            peer.read()
+        peer.close()
+        self.assertEqual(peer.process.returncode, -9)
 
     def test_another_build_is_another_record(self):
         Record(self.record, "models", TENON).add({"model": "m"})
