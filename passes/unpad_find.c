@@ -6,6 +6,7 @@
  * it at last. The proof goes forward from the attentions (`reached`): each use of a reached value
  * is either by an operator of rows, or an exit that has no need of padding. Then it goes back from
  * there: what only such operators read need not have the other rows either. */
+#include "passes/origin.h"
 #include "passes/unpad.h"
 
 #include <math.h>
@@ -220,30 +221,55 @@ static const char *why_seen(const Unpad *u, const Node *n, bool own) {
 
 /* --- exits --- */
 
-/* v's factor or condition, under a result of the rows' axes, holds for no row of padding: p is the
- * mask, or has it among what must hold. */
-static bool implies_mask(const Unpad *u, const Value *v, int rank, const Pred *p) {
-    const Pred *mask = u->mask->facts.pred;
-    const Expr *map[TN_MAX_RANK] = {NULL};
-    int first = v->type.rank - rank;
-    if (!p || !mask) return false;
-    for (int i = 0; i < 2; i++)
-        if (first + i >= 0) map[first + i] = ex_coord(u->x, i, i ? u->length : u->batch);
-    p = pr_at(u->x, p, map, v->type.rank);
-    for (int i = 2; i < rank; i++)
-        if (pr_mentions_coord(p, i)) return false;
+/* Where v is not zero, false, as a function of its place; NULL: not known. */
+static const Pred *nonzero(const Unpad *u, const Value *v) {
+    const Facts *f = &v->facts;
+    if (f->pred) return f->pred;
+    if (f->elem) return pr_nonzero(u->x, f->elem);
+    if (!f->choice || f->yes == f->no) return NULL;
+    return f->no == 0 ? f->choice : f->yes == 0 ? pr_not(u->x, f->choice) : NULL;
+}
+
+/* p holds for no row of padding: it is the mask, or has it among what must hold. */
+static bool implies(const Pred *p, const Pred *mask) {
     if (p == mask) return true;
     for (int i = 0; p->kind == PRED_AND && i < p->count; i++)
         if (p->args[i] == mask) return true;
     return false;
 }
 
-/* Where v is not zero. */
-static const Pred *nonzero(const Unpad *u, const Value *v) {
-    const Facts *f = &v->facts;
-    if (f->elem) return pr_nonzero(u->x, f->elem);
-    if (!f->choice || f->yes == f->no) return NULL;
-    return f->no == 0 ? f->choice : f->yes == 0 ? pr_not(u->x, f->choice) : NULL;
+/* What decides whether the element of v at row i1 of entry i0 is zero. */
+static Origin zero_of(const Unpad *u, Value *v) {
+    const Expr *at[TN_MAX_RANK];
+    for (int i = 0; i < v->type.rank; i++) at[i] = ex_coord(u->x, i, v->type.dims[i]);
+    Origin o = origin_of(v, at);
+    for (Node *n; o.value && (n = o.value->node) && n->op == OP_cast; o = origin_of(v, at)) {
+        bool widens = n->inputs[0]->type.dtype == TN_BOOL || !tn_is_int(o.value->type.dtype);
+        if (!widens || tn_is_float(n->inputs[0]->type.dtype)) break;
+        v = n->inputs[0];
+        memcpy(at, o.at, sizeof at);
+    }
+    return o;
+}
+
+/* Both are made of the same elements, whatever is known of these. */
+static bool same_zeros(const Unpad *u, Value *v) {
+    Origin a = zero_of(u, v), b = zero_of(u, u->mask);
+    if (!a.value || a.value != b.value) return false;
+    for (int i = 0; i < a.value->type.rank; i++)
+        if (a.at[i] != b.at[i]) return false;
+    return true;
+}
+
+/* A factor or condition under a result of `rank` axes is zero, or false, in all rows of padding;
+ * inverted: it is not zero there. */
+static bool excludes_padding(const Unpad *u, Value *v, int rank, bool inverted) {
+    const Pred *p = nonzero(u, v), *mask = u->mask->facts.pred;
+    if (v->type.rank != rank || !lies_at(u, &v->type, place_at(0, 1))) return false;
+    for (int i = 2; i < rank; i++)
+        if (p && pr_mentions_coord(p, i)) p = NULL;
+    if (p && mask && implies(inverted ? pr_not(u->x, p) : p, mask)) return true;
+    return !inverted && same_zeros(u, v);
 }
 
 static bool known(const Unpad *u, const Value *v, double *number, int steps) {
@@ -253,15 +279,11 @@ static bool known(const Unpad *u, const Value *v, double *number, int steps) {
     *number = 0;
     if (n->op == OP_mul)
         for (int i = 0; i < 2; i++)
-            if (implies_mask(u, n->inputs[i], rank, nonzero(u, n->inputs[i]))) return true;
-    if (n->op == OP_where) {
-        const Pred *p = n->inputs[0]->facts.pred;
-        for (int i = 1; i < 3; i++) {
-            const Value *other = n->inputs[3 - i];
-            if (!p || !implies_mask(u, n->inputs[0], rank, i == 1 ? p : pr_not(u->x, p))) continue;
-            return ir_constant_float(other, number);
-        }
-    }
+            if (excludes_padding(u, n->inputs[i], rank, false)) return true;
+    if (n->op == OP_where)
+        for (int i = 1; i < 3; i++)
+            if (excludes_padding(u, n->inputs[0], rank, i == 2))
+                return ir_constant_float(n->inputs[3 - i], number);
     return n->op == OP_view && known(u, n->inputs[0], number, steps - 1);
 }
 
