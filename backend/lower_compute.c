@@ -189,7 +189,8 @@ void lower_conv(Lower *lo, Node *n) {
     int64_t groups = attr_int(n, "groups");
     View in[4] = {lower_operand(lo, n->inputs[0]), conv_weight(lo, n),
                   lower_dense(lo, operand(n, 2)), lower_operand(lo, operand(n, 3))};
-    if (in[1].layout == TN_LAYOUT_STRIDED && in[1].dtype != in[0].dtype)
+    TnDType sums = in[0].dtype == TN_BF16 ? TN_F32 : in[0].dtype;
+    if (in[1].layout == TN_LAYOUT_STRIDED && in[1].dtype != sums)
         tn_fail(lo->cx, TN_E_UNSUPPORTED, "a convolution of %s with weights of %s",
                 tn_dtype_name(in[0].dtype), tn_dtype_name(in[1].dtype));
     View out = lower_result(lo, n->outputs[0]);

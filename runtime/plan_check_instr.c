@@ -28,6 +28,7 @@
  *   D  f32 or f64           W  any type of the width of T
  *   h  f32 or bf16          V  as F, or as P
  *   H  f32 or bf16          Q  as q, or in quads
+ *                           x  f64, or f32 or bf16, which count as f32 to F and V
  *
  * D, F, H, N, R, T and V stand for one type wherever they occur in a rule. */
 static const char *const type_rules[TN_OP_COUNT] = {
@@ -47,7 +48,7 @@ static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_iota] = ">.",
     [TN_OP_scalars] = ">.",
     [TN_OP_cumsum] = "T>T",
-    [TN_OP_conv] = "FVFF>F",
+    [TN_OP_conv] = "xVFx>x",
     [TN_OP_pool] = "T>Tl",
     [TN_OP_col2im] = "F>F",
     [TN_OP_deform_columns] = "FFF>F",
@@ -89,8 +90,7 @@ static bool type_fits(const PlanView *v, char letter, uint8_t *same) {
     if (letter == 'Q' && (!panels || v->layout == TN_LAYOUT_QUADS16))
         return v->dtype == TN_I8 || v->dtype == TN_U8;
     if (panels != (letter == 'P') && !(panels && either && packed_type)) return false;
-    if (panels && letter == 'V') /* the sums are of f32 */
-        return *same == TN_F32 && v->layout == TN_LAYOUT_PANELS16;
+    if (panels && letter == 'V') return *same == TN_F32; /* the sums are of f32 */
     switch (letter) {
     case 'f': return v->dtype == TN_F32;
     case 'h': return v->dtype == TN_F32 || v->dtype == TN_BF16;
@@ -105,6 +105,10 @@ static bool type_fits(const PlanView *v, char letter, uint8_t *same) {
     case 'D':
         if (v->dtype != TN_F32 && v->dtype != TN_F64) return false;
         break;
+    case 'x':
+        if (v->dtype != TN_F32 && v->dtype != TN_BF16 && v->dtype != TN_F64) return false;
+        if (*same == 0) *same = v->dtype == TN_F64 ? TN_F64 : TN_F32;
+        return (*same == TN_F64) == (v->dtype == TN_F64);
     case 'H':
         if (v->dtype != TN_F32 && v->dtype != TN_BF16) return false;
         break;

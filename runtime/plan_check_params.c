@@ -217,7 +217,7 @@ static bool check_ParamsConv(PlanCheck *c, const PlanInstruction *i, const void 
     if (x->dtype == TN_F64 && (p->activation != TN_ACT_NONE || residual))
         return plan_invalid(c, "activation or residual of f64");
     return check_end(c, p->activation, p->flags, TN_CONV_WINOGRAD2 | TN_CONV_PLACES) &&
-           check_conv_form(c, p, w) && check_wide_float(c, i);
+           check_conv_form(c, p, w);
 }
 
 /* Strides and dilations of the first axes. */

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include "runtime/kernels/gemm.h"
+#include "runtime/kernels/half.h"
 
 static inline int64_t float_size(bool bf16) {
     return bf16 ? 2 : 4;
@@ -13,6 +14,17 @@ static inline int64_t float_size(bool bf16) {
 /* Element `i` of floats or of bf16. */
 static inline void *float_at(const void *base, bool bf16, int64_t i) {
     return (char *)(uintptr_t)base + i * float_size(bf16);
+}
+
+static inline float float_get(const void *base, bool bf16, int64_t i) {
+    return bf16 ? float_of_bf16(((const uint16_t *)base)[i]) : ((const float *)base)[i];
+}
+
+static inline void float_set(void *base, bool bf16, int64_t i, float x) {
+    if (bf16)
+        ((uint16_t *)base)[i] = bf16_of_float(x);
+    else
+        ((float *)base)[i] = x;
 }
 
 /* n elements; rounded to nearest even. */

@@ -1,4 +1,5 @@
-/* conv: convolution in up to three spatial axes, in f32 (f64: conv_f64.c), groups g, zero padding.
+/* conv: convolution in up to three spatial axes, groups g, zero padding; x, y and the residual are
+ * f32 or bf16, or all f64 (conv_f64.c).
  *
  *     y[b, o, p] = act(bias[o] + sum over c, k of x[b, g C + c, p stride + k dilation - pad] w[o,
  * c, k])
@@ -34,6 +35,7 @@ static const struct {
 };
 
 static const ConvIsa isa = {.vectors = VF_WIDTH > 1,
+                            .pairs = TILE_PAIRS_ISA,
                             .flops_per_ns = TILE_FLOPS_PER_NS,
                             .tiles = &TN_FN(tile_kernels),
                             .tile_end = TN_FN(tile_end),
@@ -86,39 +88,43 @@ void TN_FN(conv_run)(const TnCall *call, int64_t task, void *scratch) {
 }
 
 /* to[i, j] = from[i rows + j columns] for a tile. */
-static void gather_tile(float *to, const float *from, int64_t row, int64_t column, int64_t rows,
-                        int64_t cols) {
+static void gather_tile(float *to, const void *from, bool bf16, int64_t row, int64_t column,
+                        int64_t rows, int64_t cols) {
     for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < cols; j++) to[i * cols + j] = from[i * row + j * column];
+        for (int64_t j = 0; j < cols; j++)
+            to[i * cols + j] = float_get(from, bf16, i * row + j * column);
 }
 
 void TN_FN(conv_end)(const ConvShape *s, const ConvPatch *p, int64_t row, int64_t column,
                      int64_t rows, int64_t o, int64_t cols, float *tile, int64_t tile_row) {
     _Alignas(64) float gathered[TILE_MAX_ROWS * CONV_COLUMNS];
     const int64_t *ys = s->y_strides, *rs = s->residual_strides;
-    float *y = s->y + conv_place(ys, p, row, column, o);
+    void *y = conv_y_at(s, conv_place(ys, p, row, column, o));
     bool dense = ys[1] == 1 || cols == 1;
     TileEnd end = {.bias = s->bias ? s->bias + o : NULL,
                    .c = dense ? y : tile,
+                   .c_bf16 = dense && s->y_bf16,
                    .c_row = dense ? ys[2 + WIDTH] : tile_row,
                    .residual_row = rs[2 + WIDTH],
                    .activation = s->activation,
                    .residual_first = s->residual_first};
     if (s->residual) {
-        end.residual = s->residual + conv_place(rs, p, row, column, o);
+        end.residual = conv_residual_at(s, conv_place(rs, p, row, column, o));
+        end.residual_bf16 = s->residual_bf16;
         if (rs[1] != 1 && cols > 1) {
-            gather_tile(gathered, end.residual, rs[2 + WIDTH], rs[1], rows, cols);
+            gather_tile(gathered, end.residual, s->residual_bf16, rs[2 + WIDTH], rs[1], rows, cols);
             end.residual = gathered;
+            end.residual_bf16 = false;
             end.residual_row = cols;
         }
     }
     TN_FN(tile_end)(&end, tile, tile_row, rows, cols);
     if (dense) return;
-    if (ys[2 + WIDTH] == 1) {
+    if (ys[2 + WIDTH] == 1 && !s->y_bf16) {
         TN_FN(tile_kernels).transpose(y, ys[1], tile, tile_row, rows, cols, rows);
         return;
     }
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < cols; j++)
-            y[i * ys[2 + WIDTH] + j * ys[1]] = tile[i * tile_row + j];
+            float_set(y, s->y_bf16, i * ys[2 + WIDTH] + j * ys[1], tile[i * tile_row + j]);
 }

@@ -3,7 +3,7 @@
 #define TENON_RUNTIME_KERNELS_CONV_H
 
 #include <stdbool.h>
-#include "runtime/kernels/gemm.h"
+#include "runtime/kernels/bf16.h"
 #include "runtime/kernels/simd.h"
 
 enum { DEPTH, HEIGHT, WIDTH, SPATIAL };
@@ -23,8 +23,11 @@ enum {
 typedef struct ConvShape {
     const TnCall *call;
     const TnTensor *w;
-    const float *x, *bias, *residual;
-    float *y;
+    const void *x, *residual; /* f32 or bf16 */
+    const float *bias;
+    void *y;
+    bool x_bf16, y_bf16, residual_bf16;
+    bool pairs; /* a product of bf16: windows are, too, else of floats; B is in pairs */
     int64_t batch, groups, channels, outputs; /* channels and outputs of one group */
     int64_t in[SPATIAL], out[SPATIAL], kernel[SPATIAL];
     int64_t stride[SPATIAL], dilation[SPATIAL], pad[SPATIAL];
@@ -61,7 +64,7 @@ typedef struct ConvPatch {
  *
  * and there are its channels, one after another. */
 typedef struct ConvWindow {
-    const float *x;
+    const void *x;
     int64_t at, plane, line, column;
     int64_t first[2], end[2]; /* lines and columns that there are; others are padding */
 } ConvWindow;
@@ -72,7 +75,7 @@ void TN_FN(conv_end)(const ConvShape *s, const ConvPatch *p, int64_t row, int64_
                      int64_t rows, int64_t o, int64_t cols, float *tile, int64_t tile_row);
 
 /* conv_window.c: the window as a copy in scratch of conv_window_floats */
-ConvWindow TN_FN(conv_copy)(const ConvShape *s, const ConvPatch *p, float *scratch);
+ConvWindow TN_FN(conv_copy)(const ConvShape *s, const ConvPatch *p, void *scratch);
 
 /* conv_product.c, ..: the results of a patch for one of `splits` parts of its channels; a window's
  * copy lies in scratch behind what each asks for. */
@@ -121,12 +124,13 @@ void TN_FN(winograd_result)(const float *sums, int64_t plane, float *to, int64_t
 /* What differs between ISAs, for what is compiled once. */
 typedef struct ConvIsa {
     bool vectors;
+    TnIsa pairs; /* the level whose tiles.pairs there are */
     double flops_per_ns;
     const TileKernels *tiles;
     void (*tile_end)(const TileEnd *e, float *tile, int64_t tile_row, int64_t rows, int64_t cols);
     void (*end)(const ConvShape *s, const ConvPatch *p, int64_t row, int64_t column, int64_t rows,
                 int64_t o, int64_t cols, float *tile, int64_t tile_row);
-    ConvWindow (*copy)(const ConvShape *s, const ConvPatch *p, float *scratch);
+    ConvWindow (*copy)(const ConvShape *s, const ConvPatch *p, void *scratch);
     const ConvChannels *channels;
     void (*winograd_read)(const float *const *place, float *to, int64_t plane, int64_t channels);
     void (*winograd_result)(const float *sums, int64_t plane, float *to, int64_t line,
@@ -150,6 +154,15 @@ void conv_f64_run_common(const TnCall *call, int64_t task, void *scratch);
 
 static inline int64_t conv_smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
+}
+
+static inline void *conv_y_at(const ConvShape *s, int64_t place) {
+    return float_at(s->y, s->y_bf16, place);
+}
+
+/* Within a tensor; s->residual is one. */
+static inline const void *conv_residual_at(const ConvShape *s, int64_t place) {
+    return float_at(s->residual, s->residual_bf16, place);
 }
 
 static inline int64_t conv_patches(const ConvShape *s) {

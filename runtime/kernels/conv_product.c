@@ -8,7 +8,8 @@
  * one, so that x and y pass by in the order of memory: twice as fast as y in pieces of a group's
  * width. Large panels are used as gemm does it: a group stays in the cache while all rows of the
  * patch pass over it, and the next is fetched meanwhile. Groups of channels use columns of the same
- * panels. */
+ * panels. B in pairs of bf16 is multiplied with windows of bf16 where the CPU can, and made floats
+ * elsewhere. */
 #include <string.h>
 #include "runtime/kernels/conv.h"
 #include "runtime/kernels/map.h"
@@ -19,21 +20,25 @@
 typedef struct Product {
     const ConvShape *s;
     const ConvPatch *p;
-    int64_t k;           /* of B: taps x channels */
+    int64_t k; /* of B: taps x channels, one more if its rows are pairs of an odd number */
     int64_t first, last; /* columns of the group */
     int64_t base;        /* the channel of panel 0 */
-    float *panels;       /* where panels are made if they are not stored as floats */
+    float *panels;       /* where panels are made if they are not stored as tiles take them */
     ConvWindow window;
     int64_t row, line; /* steps from result to result */
     TileShape shape;
 } Product;
 
 static bool stored(const ConvShape *s) {
-    return s->w->layout == TN_LAYOUT_PANELS16 && s->w->dtype == TN_F32;
+    return s->pairs || (s->w->layout == TN_LAYOUT_PANELS16 && s->w->dtype == TN_F32);
+}
+
+static int64_t rows_of_panel(const ConvShape *s) {
+    return tn_packed_rows((TnLayout)s->w->layout, s->taps * s->channels);
 }
 
 size_t TN_FN(conv_product_scratch)(const ConvShape *s) {
-    size_t floats = stored(s) ? 0 : (size_t)(s->taps * s->channels * TN_PANEL * TILE_MAX_PANELS);
+    size_t floats = stored(s) ? 0 : (size_t)(rows_of_panel(s) * TN_PANEL * TILE_MAX_PANELS);
     return (size_t)(s->taps + s->taps % 2) * sizeof(int64_t) + floats * sizeof(float);
 }
 
@@ -67,18 +72,25 @@ static void pack_panel(const Product *m, float *to, int64_t o) {
 
 /* `count` panels from number p on; those of weights that are no panels start at the group's first
  * column. */
-static const float *panels_of(const Product *m, int64_t p, int count) {
+static const void *panels_of(const Product *m, int64_t p, int count) {
     const TnTensor *w = m->s->w;
     int64_t floats = m->k * TN_PANEL;
-    if (w->layout != TN_LAYOUT_PANELS16) {
+    if (w->layout == TN_LAYOUT_STRIDED) {
         for (int i = 0; i < count; i++)
             pack_panel(m, m->panels + i * floats, m->first + (p + i) * TN_PANEL);
         return m->panels;
     }
     const char *at = (const char *)w->data + p * floats * (int64_t)tn_dtype_size((TnDType)w->dtype);
-    if (w->dtype == TN_F32) return (const float *)(const void *)at;
-    TN_FN(map_load)(m->panels, at, (TnDType)w->dtype, 1, count * floats);
+    if (stored(m->s)) return at;
+    if (w->layout == TN_LAYOUT_PAIRS16)
+        TN_FN(bf16_panels)(m->panels, (const uint16_t *)(const void *)at, count * m->k / 2);
+    else
+        TN_FN(map_load)(m->panels, at, (TnDType)w->dtype, 1, count * floats);
     return m->panels;
+}
+
+static int64_t steps_of(const Product *m) {
+    return m->s->pairs ? m->k / 2 : m->k;
 }
 
 /* `rows` results of row i, from column `at` on, for the panels of t; column: the channel that is
@@ -90,9 +102,11 @@ static void run_tile(const Product *m, Tile *t, int panels, int64_t column, int6
     int64_t end = conv_smaller(m->last, column + panels * TN_PANEL);
     t->c = buffer;
     t->c_row = panels * TN_PANEL;
-    t->a = m->window.x + m->window.at + i * m->line + at * m->row;
-    TN_FN(tile_kernels).tile[panels][rows](t);
-    t->prefetch += m->k * t->prefetch_step;
+    const bool pairs = m->s->pairs;
+    const TileKernels *kernels = &TN_FN(tile_kernels);
+    t->a = float_at(m->window.x, pairs, m->window.at + i * m->line + at * m->row);
+    (pairs ? kernels->pairs->tile : kernels->tile)[panels][rows](t);
+    t->prefetch += steps_of(m) * t->prefetch_step;
     TN_FN(conv_end)
     (m->s, m->p, i, at, rows, from, end - from, buffer + (from - column), t->c_row);
 }
@@ -100,11 +114,12 @@ static void run_tile(const Product *m, Tile *t, int panels, int64_t column, int6
 /* All results of the patch for the panels [p, end), a group after another. */
 static void run_by_group(const Product *m, Tile *t, int64_t p, int64_t end) {
     int64_t tiles = TN_CEIL_DIV(m->p->columns, m->shape.rows);
-    for (; p < end; p += m->shape.panels) {
-        int panels = (int)conv_smaller(m->shape.panels, end - p);
+    for (int panels; p < end; p += panels) {
+        panels = tile_panels(m->shape, end - p, m->s->pairs);
         int64_t most = panels > 1 ? 128 : 64, share = TN_CEIL_DIV(64 * panels, tiles * m->p->rows);
         t->b = panels_of(m, p, panels);
-        t->prefetch = (const char *)t->b + (stored(m->s) ? panels * t->b_panel * 4 : 0);
+        t->prefetch = t->b;
+        if (stored(m->s)) t->prefetch = float_at(t->b, m->s->pairs, panels * t->b_panel);
         t->prefetch_step = stored(m->s) ? conv_smaller(share, most) : 0;
         for (int64_t i = 0; i < m->p->rows; i++)
             for (int64_t j = 0; j < tiles; j++) {
@@ -115,13 +130,12 @@ static void run_by_group(const Product *m, Tile *t, int64_t p, int64_t end) {
     }
 }
 
-/* Fetches rows [row, end) of a tensor, `cols` floats each. (gcc drops calls of functions that do
+/* Fetches rows [row, end) of a tensor, `bytes` each. (gcc drops calls of functions that do
  * nothing else: they have no effect.) */
-ALWAYS_INLINE void fetch_rows(const float *at, int64_t stride, int64_t row, int64_t end,
-                              int64_t cols) {
+ALWAYS_INLINE void fetch_rows(const char *at, int64_t stride, int64_t row, int64_t end,
+                              int64_t bytes) {
     for (; row < end; row++)
-        for (int64_t j = 0; j < cols; j += TN_PANEL)
-            __builtin_prefetch(at + row * stride + j, 1, 2);
+        for (int64_t j = 0; j < bytes; j += 64) __builtin_prefetch(at + row * stride + j, 1, 2);
 }
 
 /* One tile for the panels [first, end), which stay in the cache: x and y pass by in the order of
@@ -132,21 +146,25 @@ static void run_panels(const Product *m, Tile *t, int64_t first, int64_t end, in
     const ConvShape *s = m->s;
     const int64_t groups = TN_CEIL_DIV(end - first, m->shape.panels),
                   o = m->base + first * TN_PANEL;
-    const int64_t place = s->y_strides[2 + WIDTH], residual_place = s->residual_strides[2 + WIDTH];
+    const int64_t y_size = float_size(s->y_bf16), residual_size = float_size(s->residual_bf16);
     int64_t next = i * m->line + (at + rows) * m->row + t->run[t->runs - 1];
-    int64_t bytes = rows * m->row * (int64_t)sizeof(float), cols = (end - first) * TN_PANEL;
-    const float *y = s->y + conv_place(s->y_strides, m->p, i, at + rows, o);
-    const float *residual = s->residual;
-    if (residual) residual += conv_place(s->residual_strides, m->p, i, at + rows, o);
-    t->prefetch = (const char *)(m->window.x + (m->window.at + next));
-    t->prefetch_step = conv_smaller(64, TN_CEIL_DIV(bytes, groups * m->k));
-    for (int64_t g = 0; g < groups; g++) {
-        int64_t p = first + g * m->shape.panels;
-        int64_t from = deal(rows, groups, g), to = deal(rows, groups, g + 1);
-        int panels = (int)conv_smaller(m->shape.panels, end - p);
-        if (s->y_strides[1] == 1) fetch_rows(y, place, from, to, cols);
+    int64_t bytes = rows * m->row * float_size(s->pairs), cols = (end - first) * TN_PANEL;
+    const char *y = conv_y_at(s, conv_place(s->y_strides, m->p, i, at + rows, o));
+    const char *residual = s->residual;
+    if (residual)
+        residual = conv_residual_at(s, conv_place(s->residual_strides, m->p, i, at + rows, o));
+    t->prefetch = float_at(m->window.x, s->pairs, m->window.at + next);
+    t->prefetch_step = conv_smaller(64, TN_CEIL_DIV(bytes, groups * steps_of(m)));
+    int panels;
+    for (int64_t p = first, g = 0; p < end; p += panels, g++) {
+        int64_t from = g < groups ? deal(rows, groups, g) : rows,
+                to = g < groups ? deal(rows, groups, g + 1) : rows;
+        panels = tile_panels(m->shape, end - p, s->pairs);
+        if (s->y_strides[1] == 1)
+            fetch_rows(y, s->y_strides[2 + WIDTH] * y_size, from, to, cols * y_size);
         if (residual && s->residual_strides[1] == 1)
-            fetch_rows(residual, residual_place, from, to, cols);
+            fetch_rows(residual, s->residual_strides[2 + WIDTH] * residual_size, from, to,
+                       cols * residual_size);
         t->b = panels_of(m, p, panels);
         run_tile(m, t, panels, m->base + p * TN_PANEL, i, at, rows);
     }
@@ -169,7 +187,7 @@ static void run_by_tile(const Product *m, Tile *t, int64_t p, int64_t end, int64
  * as few tiles read large panels. */
 static int64_t panels_at_once(const Product *m, const Tile *t, int64_t panels) {
     int64_t tiles = m->p->rows * TN_CEIL_DIV(m->p->columns, m->shape.rows);
-    int64_t most = PANELS_FLOATS / t->b_panel, parts;
+    int64_t most = PANELS_FLOATS / t->b_panel * (m->s->pairs ? 2 : 1), parts;
     if (!stored(m->s) || tiles < 8 || most < 2 * m->shape.panels) return 0;
     parts = TN_CEIL_DIV(panels, most / m->shape.panels * m->shape.panels);
     return TN_CEIL_DIV(panels, parts * m->shape.panels) * m->shape.panels;
@@ -179,7 +197,7 @@ void TN_FN(conv_product)(const ConvShape *s, const ConvPatch *p, int64_t split, 
     int64_t *run = scratch;
     Product m = {.s = s,
                  .p = p,
-                 .k = s->taps * s->channels,
+                 .k = rows_of_panel(s),
                  .first = p->set * s->outputs,
                  .last = (p->set + 1) * s->outputs,
                  .panels = (float *)(run + s->taps + s->taps % 2)};
@@ -187,11 +205,14 @@ void TN_FN(conv_product)(const ConvShape *s, const ConvPatch *p, int64_t split, 
     m.window = s->in_place ? conv_in_place(s, p) : TN_FN(conv_copy)(s, p, copy);
     m.row = s->stride[WIDTH] * m.window.column;
     m.line = s->stride[HEIGHT] * m.window.line;
-    m.shape = tile_shape(p->columns, m.row);
-    Tile t = {.a_row = m.row, .b_row = TN_PANEL, .b_panel = m.k * TN_PANEL, .run = run};
+    m.shape = s->pairs ? TN_FN(tile_kernels).pairs->shape : tile_shape(p->columns, m.row);
+    Tile t = {.a_row = m.row,
+              .b_row = s->pairs ? 2 * TN_PANEL : TN_PANEL,
+              .b_panel = m.k * TN_PANEL,
+              .run = run};
     t.runs = list_runs(s, &m.window, run, &t.k);
 
-    bool packed = s->w->layout == TN_LAYOUT_PANELS16;
+    bool packed = s->w->layout != TN_LAYOUT_STRIDED;
     m.base = packed ? 0 : m.first;
     int64_t p0 = (m.first - m.base) / TN_PANEL, p1 = TN_CEIL_DIV(m.last - m.base, TN_PANEL);
     int64_t groups = TN_CEIL_DIV(p1 - p0, m.shape.panels);

@@ -10,12 +10,29 @@
 #include "runtime/kernels/conv.h"
 #include "runtime/kernels/simd.h"
 
+/* The same of bf16, or to bf16. */
+static void convert_places(const ConvShape *s, void *to, const void *x, int64_t n,
+                           int64_t channels) {
+    int64_t place = s->x_strides[2 + WIDTH], channel = s->x_strides[1];
+    for (int64_t i = 0; i < n; i++) {
+        const void *from = float_at(x, s->x_bf16, i * place);
+        void *row = float_at(to, s->pairs, i * s->pitch);
+        if (channel == 1)
+            TN_FN(bf16_copy)(row, s->pairs, from, s->x_bf16, channels);
+        else
+            for (int64_t c = 0; c < channels; c++)
+                float_set(row, s->pairs, c, float_get(from, s->x_bf16, c * channel));
+    }
+}
+
 /* `n` places of `channels` channels from those at x on. */
 static void copy_places(const ConvShape *s, float *to, const float *x, int64_t n,
                         int64_t channels) {
     int64_t place = s->x_strides[2 + WIDTH], channel = s->x_strides[1];
     if (channel == 1 && place == channels && s->pitch == channels) {
-        memcpy(to, x, (size_t)(n * channels) * sizeof *to);
+        TN_FN(bf16_copy)(to, s->pairs, x, s->x_bf16, n * channels);
+    } else if (s->x_bf16 || s->pairs) {
+        convert_places(s, to, x, n, channels);
     } else if (channel == 1) {
         for (int64_t i = 0; i < n; i++, to += s->pitch, x += place) {
             int64_t c = 0;
@@ -35,14 +52,15 @@ static void copy_places(const ConvShape *s, float *to, const float *x, int64_t n
 }
 
 /* Places for `lanes` outputs from number `first` on, groups having several channels or outputs. */
-static void copy_spread(const ConvShape *s, float *to, const float *x, int64_t n, int64_t first,
+static void copy_spread(const ConvShape *s, float *to, const void *x, int64_t n, int64_t first,
                         int64_t lanes) {
     for (int64_t c = 0; c < s->channels; c++)
         for (int64_t o = 0; o < lanes; o++) {
             int64_t channel = (first + o) / s->outputs * s->channels + c;
-            const float *from = x + channel * s->x_strides[1];
+            const void *from = float_at(x, s->x_bf16, channel * s->x_strides[1]);
             for (int64_t i = 0; i < n; i++)
-                to[i * s->pitch + c * s->block + o] = from[i * s->x_strides[2 + WIDTH]];
+                to[i * s->pitch + c * s->block + o] =
+                    float_get(from, s->x_bf16, i * s->x_strides[2 + WIDTH]);
         }
 }
 
@@ -51,30 +69,32 @@ static int64_t columns_read(const ConvShape *s, int64_t results) {
 }
 
 /* One line; `x` is the first place of that line of x, NULL: all padding. */
-static void copy_line(const ConvShape *s, const ConvPatch *p, float *to, const float *x) {
+static void copy_line(const ConvShape *s, const ConvPatch *p, void *to, const void *x) {
+    const size_t place = (size_t)(s->pitch * float_size(s->pairs));
     int64_t at = p->column * s->stride[WIDTH] - s->pad[WIDTH];
     int64_t n = columns_read(s, p->columns);
     int64_t begin = at < 0 ? conv_smaller(-at, n) : 0;
     int64_t end = s->in[WIDTH] > at ? conv_smaller(s->in[WIDTH] - at, n) : 0;
     if (end < begin || !x) end = begin;
-    memset(to, 0, (size_t)(begin * s->pitch) * sizeof *to);
-    memset(to + end * s->pitch, 0, (size_t)((n - end) * s->pitch) * sizeof *to);
+    memset(to, 0, (size_t)begin * place);
+    memset((char *)to + (size_t)end * place, 0, (size_t)(n - end) * place);
     if (end == begin) return;
-    to += begin * s->pitch;
-    x += (at + begin) * s->x_strides[2 + WIDTH];
+    to = (char *)to + (size_t)begin * place;
+    x = float_at(x, s->x_bf16, (at + begin) * s->x_strides[2 + WIDTH]);
     if (s->way != CONV_CHANNELS) {
-        copy_places(s, to, x + p->set * s->channels * s->x_strides[1], end - begin, s->channels);
+        x = float_at(x, s->x_bf16, p->set * s->channels * s->x_strides[1]);
+        copy_places(s, to, x, end - begin, s->channels);
         return;
     }
     int64_t o = p->set * s->block, lanes = conv_smaller(s->block, s->groups * s->outputs - o);
-    if (lanes < s->block) memset(to, 0, (size_t)((end - begin) * s->pitch) * sizeof *to);
+    if (lanes < s->block) memset(to, 0, (size_t)(end - begin) * place);
     if (s->channels == 1 && s->outputs == 1)
-        copy_places(s, to, x + o * s->x_strides[1], end - begin, lanes);
+        copy_places(s, to, float_at(x, s->x_bf16, o * s->x_strides[1]), end - begin, lanes);
     else
         copy_spread(s, to, x, end - begin, o, lanes);
 }
 
-ConvWindow TN_FN(conv_copy)(const ConvShape *s, const ConvPatch *p, float *scratch) {
+ConvWindow TN_FN(conv_copy)(const ConvShape *s, const ConvPatch *p, void *scratch) {
     const int64_t *xs = s->x_strides;
     ConvWindow window = {.x = scratch, .column = s->pitch};
     window.line = s->input_columns * s->pitch;
@@ -89,10 +109,11 @@ ConvWindow TN_FN(conv_copy)(const ConvShape *s, const ConvPatch *p, float *scrat
         bool inside = d >= 0 && d < s->in[DEPTH];
         for (int64_t i = 0; i < lines; i++) {
             int64_t h = first + i;
-            const float *line = NULL;
+            const void *line = NULL;
             if (inside && h >= 0 && h < s->in[HEIGHT])
-                line = s->x + p->b * xs[0] + d * xs[2 + DEPTH] + h * xs[2 + HEIGHT];
-            copy_line(s, p, scratch + k * window.plane + i * window.line, line);
+                line = float_at(s->x, s->x_bf16,
+                                p->b * xs[0] + d * xs[2 + DEPTH] + h * xs[2 + HEIGHT]);
+            copy_line(s, p, float_at(scratch, s->pairs, k * window.plane + i * window.line), line);
         }
     }
     return window;

@@ -128,14 +128,15 @@ typedef struct TileKernels {
 
 extern const TileKernels TN_FN(tile_kernels);
 
-/* Whether this CPU multiplies bf16: tile_kernels.pairs may be used. */
-static inline bool tile_has_pairs(const TnCall *call) {
+/* The level from which on tile_kernels.pairs may be used: its CPUs multiply bf16. */
 #ifdef TN_ISA_avx512
-    return call->isa >= TN_ISA_AVX512_BF16;
+#define TILE_PAIRS_ISA TN_ISA_AVX512_BF16
 #else
-    (void)call;
-    return false;
+#define TILE_PAIRS_ISA TN_ISA_COUNT
 #endif
+
+static inline bool tile_has_pairs(const TnCall *call) {
+    return TILE_PAIRS_ISA < TN_ISA_COUNT && call->isa >= TILE_PAIRS_ISA;
 }
 
 /* Packs B[0..k-1, 0..n-1], n <= 16, of any strides into one panel at `to`: k rows of 16, zeros

@@ -1,6 +1,7 @@
 /* conv on every ISA against plain loops: 1 to 3 spatial axes, groups, strides, dilation, padding on
  * either side, extents around vector and tile edges, operands in every order of memory, weights in
- * panels of every type or transformed, every way to end, f32 and f64. */
+ * panels of every type, in pairs or transformed, every way to end, f32, bf16 and f64. */
+#include "tests/kernels/floats.h"
 #include "tests/kernels/panels.h"
 #include "tests/kernels/views.h"
 
@@ -13,8 +14,10 @@ typedef struct Case {
     int64_t in[3], kernel[3];
     uint32_t stride[3], dilation[3], pad_begin[3], pad_end[3];
     int bias;
-    TnDType panels; /* of the weights; TN_NONE: none, but strided */
-    bool wide;      /* f64 */
+    TnDType panels;                        /* of the weights; TN_NONE: none, but strided */
+    bool pairs;                            /* ... of pairs of rows; panels is TN_BF16 */
+    bool wide;                             /* f64 */
+    TnDType x_type, y_type, residual_type; /* TN_NONE: f32 */
     Order x, y, w;
     bool residual, residual_first;
     uint32_t act;
@@ -113,9 +116,14 @@ static TnTensor panels_of(const Case *c, const View *w) {
         }
     float *panels = pack_panels(matrix, k, o);
     if (c->panels != TN_F32) narrow(c->panels, matrix, k * o, panels, tn_panels_elements(k, o));
-    free(matrix);
     TnTensor t = dense(panels, c->panels, 2, (int64_t[]){k, o});
     t.layout = TN_LAYOUT_PANELS16;
+    if (c->pairs) {
+        free(panels);
+        t.data = pack_pairs(matrix, k, o);
+        t.layout = TN_LAYOUT_PAIRS16;
+    }
+    free(matrix);
     return t;
 }
 
@@ -160,6 +168,11 @@ typedef struct Operands {
     ParamsConv params;
 } Operands;
 
+/* The type of an operand of the case. */
+static TnDType type_of(const Case *c, TnDType given) {
+    return c->wide ? TN_F64 : given ? given : TN_F32;
+}
+
 static Operands operands_of(const Case *c, TnDType t, uint32_t *random) {
     int rank = 2 + c->spatial;
     int64_t xd[5] = {c->batch, c->groups * c->channels},
@@ -177,13 +190,19 @@ static Operands operands_of(const Case *c, TnDType t, uint32_t *random) {
         o.params.stride[i] = c->stride[i], o.params.dilation[i] = c->dilation[i];
         o.params.pad_begin[i] = c->pad_begin[i], o.params.pad_end[i] = c->pad_end[i];
     }
-    o.x = ordered(t, rank, xd, c->x, random);
+    o.x = ordered(type_of(c, c->x_type), rank, xd, c->x, random);
     o.w = ordered(t, rank, wd, c->wide ? ROW_MAJOR : c->w, random);
-    o.y = ordered(t, rank, yd, c->y, random);
-    o.residual = ordered(t, rank, yd, (Order)pick(random, ORDERS), random);
+    o.y = ordered(type_of(c, c->y_type), rank, yd, c->y, random);
+    Order order = (Order)pick(random, ORDERS);
+    o.residual = ordered(type_of(c, c->residual_type), rank, yd, order, random);
     o.bias = view_new(t, 1, &yd[1], NULL);
     View *all[] = {&o.x, &o.w, &o.bias, &o.residual};
     for (int i = 0; i < 4; i++) view_randomise(all[i], random);
+    for (int64_t i = 0, n = view_count(&o.x.t); c->pairs && i < n; i++) { /* which may be rounded */
+        void *place = view_element(&o.x.t, i);
+        TnDType type = (TnDType)o.x.t.dtype;
+        real_set(type, place, round_to(TN_BF16, real_get(type, place)));
+    }
     o.params.flags |= c->form;
     if (c->form == TN_CONV_WINOGRAD2)
         o.panels = transformed(c, &o.w);
@@ -205,7 +224,8 @@ static void check_results(const Case *c, const Operands *o, uint32_t seed) {
         want += c->bias ? at(&o->bias.t, &index[1]) : 0;
         want = ended(want, c->act, c->residual ? at(&o->residual.t, index) : 0, c->residual_first);
         double got = at(&o->y.t, index), near = c->wide ? 1e-14 : 1e-6;
-        if (!(fabs(got - want) <= near * size)) fail_msg("seed %u: %g, not %g", seed, got, want);
+        near = near * size + (o->y.t.dtype == TN_BF16 ? 0x1p-8 * fabs(want) : 0);
+        if (!(fabs(got - want) <= near)) fail_msg("seed %u: %g, not %g", seed, got, want);
     }
     view_check(&o->y);
 }
@@ -218,13 +238,15 @@ static void check_case(TnIsa isa, const Case *c, uint32_t seed) {
     TnTensor operands[] = {o.x.t, c->panels ? o.panels : o.w.t, o.bias.t, o.residual.t, o.y.t};
     call_kernel(isa, OP_conv, &o.params, operands, 4, 1, NULL, 0);
     check_results(c, &o, seed);
-    for (int64_t i = 0, n = view_count(&o.y.t); c->residual && i < n; i++) {
+    bool in_place = c->residual && o.residual.t.dtype == o.y.t.dtype;
+    for (int64_t i = 0, n = view_count(&o.y.t); in_place && i < n; i++) {
         int64_t index[5];
         view_index(&o.y.t, i, index);
-        real_set(TN_F32, view_at(&o.y.t, index, o.y.t.rank), at(&o.residual.t, index));
+        real_set((TnDType)o.y.t.dtype, view_at(&o.y.t, index, o.y.t.rank),
+                 at(&o.residual.t, index));
     }
     operands[3] = o.y.t;
-    if (c->residual) call_kernel(isa, OP_conv, &o.params, operands, 4, 1, NULL, 0);
+    if (in_place) call_kernel(isa, OP_conv, &o.params, operands, 4, 1, NULL, 0);
     check_results(c, &o, seed);
     view_free(&o.x), view_free(&o.w), view_free(&o.y), view_free(&o.bias), view_free(&o.residual);
     if (c->panels) free(o.panels.data);
@@ -243,6 +265,10 @@ static void random_form(Case *c, uint32_t *random) {
     c->residual = pick(random, 2);
     c->residual_first = pick(random, 2);
     c->act = pick(random, TN_ACT_COUNT);
+    c->pairs = c->panels == TN_BF16 && pick(random, 4);
+    TnDType *operands[] = {&c->x_type, &c->y_type, &c->residual_type};
+    bool mixed = pick(random, 2);
+    for (int i = 0; i < 3 && mixed; i++) *operands[i] = pick(random, 3) ? TN_BF16 : TN_F32;
 }
 
 static void random_shapes(void **state) {
@@ -252,7 +278,7 @@ static void random_shapes(void **state) {
         uint32_t random = seed;
         Case c = {.spatial = 1 + (int)pick(&random, 3), .batch = 1 + pick(&random, 2)};
         c.groups = pick(&random, 3) == 0 ? 1 + pick(&random, 4) : 1;
-        c.channels = 1 + pick(&random, 5);
+        c.channels = pick(&random, 5) ? 1 + pick(&random, 5) : 14 + pick(&random, 8);
         c.outputs = pick(&random, 2) ? 1 + pick(&random, 4) : 7 + pick(&random, 12);
         if (pick(&random, 4) == 0) {
             c.groups = 1 + pick(&random, 70);

@@ -102,12 +102,13 @@ static void run_columns(const ConvShape *s, const Strip *strip, ConvTapsFn *run,
     _Alignas(64) float tile[CONV_RESULTS * CONV_BLOCK];
     const ConvPatch *p = strip->p;
     const ConvWindow *window = strip->window;
-    bool dense = s->y_strides[1] == 1 && !s->residual, plain = dense && !s->activation;
+    bool dense = s->y_strides[1] == 1 && !s->residual && !s->y_bf16,
+         plain = dense && !s->activation;
     int64_t o = p->set * s->block, line = s->stride[HEIGHT] * window->line;
     for (; row < end; row++) {
         ConvTaps taps = *strip->taps;
         if (strip->inside) taps = taps_inside(s, taps, p->row + row);
-        float *to = dense ? s->y + conv_place(s->y_strides, p, row, i, o) : tile;
+        float *to = dense ? conv_y_at(s, conv_place(s->y_strides, p, row, i, o)) : tile;
         taps.to_step = dense ? s->y_strides[2 + WIDTH] : s->block;
         taps.bias = plain && s->bias ? s->bias + o : NULL;
         run(&taps, window->x, window->at + row * line + i * taps.step, to);

@@ -41,7 +41,8 @@ static void multiply_line(const Places *m, int64_t line, int64_t first, int64_t 
     for (int64_t i = 0; i < tiles; i++) {
         int64_t at = first + deal(end - first, tiles, i);
         int64_t rows = first + deal(end - first, tiles, i + 1) - at;
-        const float *x = window->x + (window->at + line * window->line + at * window->column);
+        const float *x =
+            (const float *)window->x + (window->at + line * window->line + at * window->column);
         t.a = x;
         t.prefetch = (const char *)(x + rows * window->column);
         for (int64_t p = 0; p < panels; p += shape.panels) {
@@ -92,10 +93,13 @@ static bool is_line(const ConvShape *s) {
 
 static void end_line(const Places *m, int64_t row, float *sums) {
     const ConvShape *s = m->s;
-    TileEnd end = {.c = s->y + conv_place(s->y_strides, m->p, row, 0, 0),
+    TileEnd end = {.c = conv_y_at(s, conv_place(s->y_strides, m->p, row, 0, 0)),
+                   .c_bf16 = s->y_bf16,
+                   .residual_bf16 = s->residual_bf16,
                    .activation = s->activation,
                    .residual_first = s->residual_first};
-    if (s->residual) end.residual = s->residual + conv_place(s->residual_strides, m->p, row, 0, 0);
+    if (s->residual)
+        end.residual = conv_residual_at(s, conv_place(s->residual_strides, m->p, row, 0, 0));
     for (int64_t i = 0; s->bias && i < m->p->columns; i++) sums[i] += s->bias[0];
     s->isa->tile_end(&end, sums, 0, 1, m->p->columns);
 }

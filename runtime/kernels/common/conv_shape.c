@@ -37,11 +37,13 @@ static void operands_of(const TnCall *call, ConvShape *out) {
     const TnTensor *x = &call->operands[0], *w = &call->operands[1];
     const TnTensor *y = &call->operands[call->inputs];
     const TnTensor *residual = call->inputs > 3 ? &call->operands[3] : NULL;
-    const bool packed = w->layout == TN_LAYOUT_PANELS16;
+    const bool packed = w->layout != TN_LAYOUT_STRIDED;
     ConvShape s = {.call = call,
                    .w = w,
                    .x = x->data,
                    .y = y->data,
+                   .x_bf16 = x->dtype == TN_BF16,
+                   .y_bf16 = y->dtype == TN_BF16,
                    .batch = x->dims[0],
                    .groups = params->groups,
                    .activation = (TnActivation)params->activation,
@@ -55,6 +57,7 @@ static void operands_of(const TnCall *call, ConvShape *out) {
     if (!packed) spatial_axes(w, NULL, s.w_strides);
     if (residual && residual->data) {
         s.residual = residual->data;
+        s.residual_bf16 = residual->dtype == TN_BF16;
         spatial_axes(residual, NULL, s.residual_strides);
     }
     for (int i = 0; i < SPATIAL; i++) {
@@ -78,6 +81,8 @@ static bool unpadded(const ConvShape *s, int axis) {
 /* Windows of a product are read in x if nothing is padded and the channels of a place are side by
  * side, and if runs are long. Those of neighbouring groups may be padded but for DEPTH. */
 static bool readable(const ConvShape *s) {
+    if (s->x_bf16 != s->pairs) return false;
+    if (s->channels % 2 && s->pairs && s->x_strides[2 + WIDTH] != s->channels) return false;
     if (s->way == CONV_WINOGRAD || s->way == CONV_PLACES) return s->x_strides[1] == 1;
     if (!unpadded(s, DEPTH)) return false;
     if (s->way == CONV_PRODUCT) {
@@ -198,6 +203,7 @@ static double nanoseconds(const ConvShape *s) {
     double flops = 2 * results * (double)(s->taps * s->channels);
     if (s->way == CONV_PLACES) flops = 2 * TN_PANEL * results * (double)s->channels;
     if (s->way == CONV_WINOGRAD) flops *= 0.6;
+    if (s->pairs) flops /= 2;
     return (s->way == CONV_CHANNELS ? 3 * flops : flops) / s->isa->flops_per_ns + 1000;
 }
 
@@ -205,14 +211,23 @@ static ConvWay way_of(const ConvShape *s) {
     const ParamsConv *params = s->call->params;
     if (params->flags & TN_CONV_WINOGRAD2) return CONV_WINOGRAD;
     if (params->flags & TN_CONV_PLACES) return CONV_PLACES;
-    if (s->w->layout == TN_LAYOUT_PANELS16) return CONV_PRODUCT;
+    if (s->w->layout != TN_LAYOUT_STRIDED) return CONV_PRODUCT;
     return tn_conv_is_product(s->groups, s->outputs) ? CONV_PRODUCT : CONV_CHANNELS;
+}
+
+/* Runs of a window have pairs: those of a tap, or all along WIDTH. Channels of an f32 image that
+ * lie apart had better become floats side by side, by transposing. */
+static bool multiplies_pairs(const ConvShape *s) {
+    bool even = s->channels % 2 == 0 || (s->kernel[WIDTH] % 2 == 0 && s->dilation[WIDTH] == 1);
+    return s->w->layout == TN_LAYOUT_PAIRS16 && s->call->isa >= s->isa->pairs && even &&
+           (s->x_bf16 || s->x_strides[1] == 1);
 }
 
 void tn_conv_shape(const TnCall *call, const ConvIsa *isa, ConvShape *s) {
     operands_of(call, s);
     s->isa = isa;
     s->way = way_of(s);
+    s->pairs = multiplies_pairs(s);
     s->results = CONV_RESULTS;
     if (isa->vectors && conv_neighbours(s) && s->kernel[WIDTH] == 7) s->results = 7;
     s->in_place = readable(s);

@@ -61,7 +61,7 @@ static void find_places(const Winograd *w, int64_t row, int64_t column, const fl
     for (int64_t i = 0; i < CONV_ELEMENTS; i++) {
         int64_t h = row + i / SIDE, c = column + i % SIDE;
         bool inside = h >= x->first[0] && h < x->end[0] && c >= x->first[1] && c < x->end[1];
-        place[i] = inside ? x->x + (x->at + h * x->line + c * x->column) : w->zeros;
+        place[i] = inside ? (const float *)x->x + (x->at + h * x->line + c * x->column) : w->zeros;
     }
 }
 
