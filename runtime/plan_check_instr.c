@@ -28,12 +28,13 @@
  *   D  f32 or f64           W  any type of the width of T
  *   h  f32 or bf16          V  as F, or as P
  *   H  f32 or bf16          Q  as q, or in quads
- *                           x  f64, or f32 or bf16, which count as f32 to F and V
+ *   x  f64, or f32 or bf16, which count as f32 to F and V
+ *   n  as N, but f32 may be bf16, and bf16 f32
  *
  * D, F, H, N, R, T and V stand for one type wherever they occur in a rule. */
 static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_gemm] = "hPfh>h",
-    [TN_OP_matmul] = "NN>N",
+    [TN_OP_matmul] = "NN>n",
     [TN_OP_attention] = "HHHbbffl>h",
     [TN_OP_softmax] = "F>F",
     [TN_OP_norm] = "hhff>hh",
@@ -116,6 +117,9 @@ static bool type_fits(const PlanView *v, char letter, uint8_t *same) {
     case 'V':
         if (!tn_is_float((TnDType)v->dtype) || tn_is_narrow((TnDType)v->dtype)) return false;
         break;
+    case 'n':
+        if (*same == TN_F32 || *same == TN_BF16) return v->dtype == TN_F32 || v->dtype == TN_BF16;
+        return *same == v->dtype;
     case 'N':
         if (v->dtype == TN_BOOL || tn_is_narrow((TnDType)v->dtype)) return false;
         break;

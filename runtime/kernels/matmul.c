@@ -4,13 +4,15 @@
  * f32: B is packed group by group (2 or 3 panels, all of K) into scratch, right before all rows of
  * the task pass over it with the micro-kernels of gemm.h. Few rows take B's rows in place where
  * they can. A is read in place if its rows are dense, else the task's rows are copied first. A
- * result that is stored by columns is computed as C' = B' A'. Other types: matmul_blas.c.
+ * result that is stored by columns is computed as C' = B' A'. bf16 goes the same way: A and B
+ * become pairs where the CPU multiplies those, else floats (bf16.h), and C is of either type. Other
+ * types: matmul_blas.c.
  *
  *     task = (run of batch entries) x (block of rows) x (run of panel groups)
  *     scratch = rows of A | one group of B */
 #include <stdbool.h>
 #include <string.h>
-#include "runtime/kernels/gemm.h"
+#include "runtime/kernels/bf16.h"
 #include "runtime/kernels/loop.h"
 #include "runtime/kernels/matmul.h"
 #include "runtime/kernels/simd.h"
@@ -39,8 +41,9 @@ static void transpose_product(Matmul *p) {
     }
 }
 
-static Matmul f32_of(const TnCall *call) {
+static Matmul product_of(const TnCall *call) {
     Matmul p = matmul_of(call);
+    p.pairs = p.bf16 && tile_has_pairs(call);
     settle_strides(&p);
     if (p.strides[C][1] != 1 && (p.strides[C][0] == 1 || p.m == 1)) {
         transpose_product(&p);
@@ -49,26 +52,38 @@ static Matmul f32_of(const TnCall *call) {
     return p;
 }
 
+/* k as the tiles see it. */
+static int64_t depth_of(const Matmul *p) {
+    return p->pairs ? tn_pairs_rows(p->k) : p->k;
+}
+
+/* Rows of A that are not what the tiles take. */
+static bool is_copied(const Matmul *p) {
+    return p->strides[A][1] != 1 || p->bf16 != p->pairs || depth_of(p) != p->k;
+}
+
 static TileShape shape_for(const Matmul *p) {
-    return tile_shape(p->m, p->strides[A][1] == 1 ? p->strides[A][0] : p->k);
+    if (p->pairs) return TN_FN(tile_kernels).pairs->shape;
+    return tile_shape(p->m, is_copied(p) ? p->k : p->strides[A][0]);
 }
 
 /* Packing costs about as much as multiplying a few rows. */
 static bool in_place(const Matmul *p) {
-    return p->strides[B][1] == 1 && p->m <= 2 * TILE_MAX_ROWS;
+    return p->strides[B][1] == 1 && p->m <= 2 * TILE_MAX_ROWS && !p->bf16;
 }
 
 static int64_t copied_rows(const Matmul *p, int64_t row_blocks) {
-    return p->strides[A][1] == 1 ? 0 : TN_CEIL_DIV(p->m, row_blocks);
+    return is_copied(p) ? TN_CEIL_DIV(p->m, row_blocks) : 0;
 }
 
-static void plan_f32(TnCall *call) {
-    Matmul p = f32_of(call);
+static void plan_product(TnCall *call) {
+    Matmul p = product_of(call);
     TileShape shape = shape_for(&p);
     int64_t entries = loop_points(&p.entries, p.entries.rank),
             groups = TN_CEIL_DIV(p.n, TN_PANEL * shape.panels);
     double size = (double)entries * (double)p.n * (double)p.k;
-    double ns = 2 * size * (double)p.m / TILE_FLOPS_PER_NS + size / 2 + 200 * (double)entries;
+    double flops_per_ns = p.pairs ? 2 * TILE_FLOPS_PER_NS : TILE_FLOPS_PER_NS;
+    double ns = 2 * size * (double)p.m / flops_per_ns + size / 2 + 200 * (double)entries;
     int64_t want = tile_tasks(ns), left = TN_CEIL_DIV(want, entries);
     /* Rows are split to bound scratch and where columns don't give enough tasks. */
     int64_t most = p.k > 1024 ? TN_CEIL_DIV(256 * 1024, p.k) : 256;
@@ -81,51 +96,55 @@ static void plan_f32(TnCall *call) {
     call->tile[PANEL_BLOCKS] = panel_blocks;
     call->tasks = call->tile[ENTRY_BLOCKS] * row_blocks * panel_blocks;
     call->work = (int64_t)ns;
-    int64_t floats = copied_rows(&p, row_blocks) * p.k + shape.panels * TN_PANEL * p.k;
-    call->scratch_bytes = (size_t)floats * sizeof(float);
+    int64_t rows = copied_rows(&p, row_blocks) + shape.panels * TN_PANEL;
+    call->scratch_bytes = (size_t)(rows * depth_of(&p) * float_size(p.pairs));
 }
 
 /* C = alpha tile; columns 0..cols-1 of it exist. */
-static void finish(const Matmul *p, const float *tile, int64_t tile_row, int64_t rows, int64_t cols,
-                   float *c) {
+static void finish(const Matmul *p, float *tile, int64_t tile_row, int64_t rows, int64_t cols,
+                   void *c) {
     const vf alpha = vf_set1(p->alpha);
     const int64_t step = p->strides[C][1];
-    for (int64_t i = 0; i < rows; i++, tile += tile_row, c += p->strides[C][0]) {
-        if (step != 1) {
-            for (int64_t n = 0; n < cols; n++) c[n * step] = p->alpha * tile[n];
-            continue;
-        }
-        int64_t n = 0;
-        for (; n + VF_WIDTH <= cols; n += VF_WIDTH)
-            vf_store(c + n, vf_mul(alpha, vf_load(tile + n)));
-        if (n < cols) vf_store_n(c + n, vf_mul(alpha, vf_load(tile + n)), cols - n);
+    for (int64_t i = 0; i < rows; i++, tile += tile_row) {
+        for (int64_t n = 0; n < cols; n += VF_WIDTH) /* the tile has whole panels */
+            vf_store(tile + n, vf_mul(alpha, vf_load(tile + n)));
+        if (step == 1)
+            TN_FN(bf16_copy)(c, p->c_bf16, tile, false, cols);
+        else
+            for (int64_t n = 0; n < cols; n++) float_set(c, p->c_bf16, n * step, tile[n]);
+        c = float_at(c, p->c_bf16, p->strides[C][0]);
     }
 }
 
 /* `rows` rows of A at t->a against the group of panels at t->b; the result's first element is c. */
 static void run_rows(const Matmul *p, Tile t, TileShape shape, int64_t rows, int panels,
-                     int64_t cols, float *c) {
+                     int64_t cols, void *c) {
     _Alignas(64) float buffer[TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
-    bool plain = p->alpha == 1 && cols == panels * TN_PANEL && p->strides[C][1] == 1;
+    const TileKernels *kernels = &TN_FN(tile_kernels);
+    bool plain = p->alpha == 1 && cols == panels * TN_PANEL && p->strides[C][1] == 1 && !p->c_bf16;
     int64_t tiles = TN_CEIL_DIV(rows, shape.rows);
-    const float *a = t.a;
     t.prefetch = (const char *)t.b;
     for (int64_t i = 0; i < tiles; i++) {
         int64_t count = deal(rows, tiles, i + 1) - deal(rows, tiles, i);
-        t.a = a;
         t.c = plain ? c : buffer;
         t.c_row = plain ? p->strides[C][0] : panels * TN_PANEL;
-        TN_FN(tile_kernels).tile[panels][count](&t);
+        (p->pairs ? kernels->pairs->tile : kernels->tile)[panels][count](&t);
         if (!plain) finish(p, buffer, t.c_row, count, cols, c);
-        a += count * t.a_row;
-        c += count * p->strides[C][0];
+        t.a = float_at(t.a, p->pairs, count * t.a_row);
+        c = float_at(c, p->c_bf16, count * p->strides[C][0]);
     }
 }
 
 /* Row i of the copy is row i of A, dense. */
-static void copy_rows(const Matmul *p, const float *a, int64_t rows, float *to) {
-    const int64_t *stride = p->strides[A];
-    if (stride[0] == 1) {
+static void copy_rows(const Matmul *p, const void *from, int64_t rows, void *copy) {
+    const int64_t *stride = p->strides[A], depth = depth_of(p);
+    if (stride[1] == 1) {
+        TN_FN(bf16_rows)(copy, depth, p->pairs, from, stride[0], p->bf16, rows, p->k);
+        return;
+    }
+    if (stride[0] == 1 && !p->bf16) {
+        const float *a = from;
+        float *to = copy;
         for (int64_t k = 0; k < p->k; k += TN_PANEL) {
             int64_t n = p->k - k < TN_PANEL ? p->k - k : TN_PANEL;
             TN_FN(tile_kernels).transpose(to + k, p->k, a + k * stride[1], stride[1], n, rows, n);
@@ -133,47 +152,67 @@ static void copy_rows(const Matmul *p, const float *a, int64_t rows, float *to) 
         return;
     }
     for (int64_t i = 0; i < rows; i++)
-        for (int64_t k = 0; k < p->k; k++) to[i * p->k + k] = a[i * stride[0] + k * stride[1]];
+        for (int64_t k = 0; k < depth; k++) {
+            float x = k < p->k ? float_get(from, p->bf16, i * stride[0] + k * stride[1]) : 0;
+            float_set(copy, p->pairs, i * depth + k, x);
+        }
+}
+
+/* Columns 0..n-1 of B, n <= 16, as a panel. */
+static void pack_panel(const Matmul *p, void *to, const void *b, int64_t n) {
+    const int64_t *stride = p->strides[B];
+    if (p->pairs) {
+        TN_FN(tile_kernels).pairs->pack(to, b, stride[0], stride[1], p->k, n);
+        return;
+    }
+    if (!p->bf16) {
+        TN_FN(tile_pack)(to, b, stride[0], stride[1], p->k, n);
+        return;
+    }
+    float *panel = to;
+    memset(panel, 0, (size_t)(p->k * TN_PANEL) * sizeof *panel);
+    for (int64_t i = 0; i < p->k; i++)
+        for (int64_t j = 0; j < n; j++)
+            panel[i * TN_PANEL + j] = float_get(b, true, i * stride[0] + j * stride[1]);
 }
 
 /* One batch entry: rows [r0, r1), panels [first, last). */
 static void run_entry(const Matmul *p, TileShape shape, const int64_t offset[], int64_t r0,
-                      int64_t r1, int64_t first, int64_t last, float *copy, float *packed) {
-    const float *a = p->base[A], *b = p->base[B];
-    float *c = p->base[C];
-    const int64_t *bs = p->strides[B], *cs = p->strides[C];
-    a += offset[A] + r0 * p->strides[A][0];
-    b += offset[B];
-    c += offset[C] + r0 * cs[0];
-    Tile t = {.k = p->k, .a = a, .a_row = p->strides[A][0]};
-    if (p->strides[A][1] != 1) {
+                      int64_t r1, int64_t first, int64_t last, void *copy, void *packed) {
+    const int64_t *bs = p->strides[B], *cs = p->strides[C], depth = depth_of(p);
+    const void *a = float_at(p->base[A], p->bf16, offset[A] + r0 * p->strides[A][0]);
+    const void *b = float_at(p->base[B], p->bf16, offset[B]);
+    void *c = float_at(p->base[C], p->c_bf16, offset[C] + r0 * cs[0]);
+    Tile t = {.k = depth, .a = a, .a_row = p->strides[A][0]};
+    if (is_copied(p)) {
         copy_rows(p, a, r1 - r0, copy);
         t.a = copy;
-        t.a_row = p->k;
+        t.a_row = depth;
     }
-    for (int64_t j = first; j < last; j += shape.panels) {
-        int panels = (int)(last - j < shape.panels ? last - j : shape.panels);
+    for (int64_t j = first, panels; j < last; j += panels) {
+        panels = tile_panels(shape, last - j, p->pairs);
         int64_t n = j * TN_PANEL,
                 cols = p->n - n < panels * TN_PANEL ? p->n - n : panels * TN_PANEL;
         if (in_place(p) && cols == panels * TN_PANEL) {
-            t.b = b + n;
+            t.b = float_at(b, false, n);
             t.b_row = bs[0];
             t.b_panel = TN_PANEL;
         } else {
             t.b = packed;
-            t.b_row = TN_PANEL;
-            t.b_panel = TN_PANEL * p->k;
+            t.b_row = p->pairs ? 2 * TN_PANEL : TN_PANEL;
+            t.b_panel = TN_PANEL * depth;
             for (int i = 0; i < panels; i++) {
                 int64_t at = n + i * TN_PANEL, width = p->n - at < TN_PANEL ? p->n - at : TN_PANEL;
-                TN_FN(tile_pack)(packed + i * t.b_panel, b + at * bs[1], bs[0], bs[1], p->k, width);
+                pack_panel(p, float_at(packed, p->pairs, i * t.b_panel),
+                           float_at(b, p->bf16, at * bs[1]), width);
             }
         }
-        run_rows(p, t, shape, r1 - r0, panels, cols, c + n * cs[1]);
+        run_rows(p, t, shape, r1 - r0, (int)panels, cols, float_at(c, p->c_bf16, n * cs[1]));
     }
 }
 
-static void run_f32(const TnCall *call, int64_t task, void *scratch) {
-    const Matmul p = f32_of(call);
+static void run_product(const TnCall *call, int64_t task, void *scratch) {
+    const Matmul p = product_of(call);
     const TileShape shape = shape_for(&p);
     int64_t row_blocks = call->tile[ROW_BLOCKS], panel_blocks = call->tile[PANEL_BLOCKS],
             entry_blocks = call->tile[ENTRY_BLOCKS];
@@ -184,7 +223,8 @@ static void run_f32(const TnCall *call, int64_t task, void *scratch) {
     int64_t last = deal(groups, panel_blocks, panel_block + 1) * shape.panels;
     int64_t entries = loop_points(&p.entries, p.entries.rank),
             end = deal(entries, entry_blocks, entry_block + 1);
-    float *copy = scratch, *packed = copy + copied_rows(&p, row_blocks) * p.k;
+    void *copy = scratch,
+         *packed = float_at(scratch, p.pairs, copied_rows(&p, row_blocks) * depth_of(&p));
     LoopAt at;
     int64_t entry = deal(entries, entry_blocks, entry_block);
     loop_seek(&p.entries, p.entries.rank, entry, &at);
@@ -194,19 +234,24 @@ static void run_f32(const TnCall *call, int64_t task, void *scratch) {
                   packed);
 }
 
+static bool by_tiles(const TnCall *call) {
+    TnDType t = (TnDType)call->operands[A].dtype;
+    return t == TN_F32 || t == TN_BF16;
+}
+
 void TN_FN(matmul_plan)(TnCall *call) {
     const TnTensor *c = &call->operands[2];
     call->tasks = 0;
     if (tensor_elements(c) == 0) return;
-    if (c->dtype == TN_F32)
-        plan_f32(call);
+    if (by_tiles(call))
+        plan_product(call);
     else
         matmul_other_plan(call);
 }
 
 void TN_FN(matmul_run)(const TnCall *call, int64_t task, void *scratch) {
-    if (call->operands[2].dtype == TN_F32)
-        run_f32(call, task, scratch);
+    if (by_tiles(call))
+        run_product(call, task, scratch);
     else
         matmul_other_run(call, task);
 }

@@ -2,6 +2,7 @@
 #ifndef TENON_RUNTIME_KERNELS_MATMUL_H
 #define TENON_RUNTIME_KERNELS_MATMUL_H
 
+#include <stdbool.h>
 #include "runtime/kernels/loop.h"
 #include "runtime/params.h"
 
@@ -13,6 +14,8 @@ typedef struct Matmul {
     void *base[3];         /* A, B, C */
     int64_t strides[3][2]; /* of the last two axes: {m, k}, {k, n}, {m, n} */
     Loop entries;          /* the batch axes, merged; operands A, B, C */
+    bool bf16, c_bf16;     /* a and b are; c is */
+    bool pairs;            /* bf16 that is multiplied as pairs, not as floats */
 } Matmul;
 
 static inline Matmul matmul_of(const TnCall *call) {
@@ -25,6 +28,8 @@ static inline Matmul matmul_of(const TnCall *call) {
         p.base[i] = t[i]->data;
         for (int j = 0; j < 2; j++) p.strides[i][j] = t[i]->strides[t[i]->rank - 2 + j];
     }
+    p.bf16 = t[A]->dtype == TN_BF16;
+    p.c_bf16 = t[C]->dtype == TN_BF16;
     p.m = t[C]->dims[t[C]->rank - 2];
     p.n = t[C]->dims[t[C]->rank - 1];
     p.k = t[A]->dims[t[A]->rank - 1];
@@ -34,7 +39,7 @@ static inline Matmul matmul_of(const TnCall *call) {
     return p;
 }
 
-/* Element types other than f32 (matmul_blas.c, the same on every ISA). */
+/* Element types other than f32 and bf16 (matmul_blas.c, the same on every ISA). */
 void matmul_other_plan(TnCall *call);
 void matmul_other_run(const TnCall *call, int64_t task);
 

@@ -1,6 +1,6 @@
-/* matmul for element types other than f32, the same on every ISA. Doubles go through OpenBLAS where
+/* matmul for element types other than f32 and bf16, the same on every ISA. Doubles go through OpenBLAS where
  * it is installed and takes the strides. Integers wrap around, so their sums are exact modulo the
- * type; 16-bit floats are summed in float.
+ * type; f16 is summed in float.
  *
  *     task = one block of rows of one batch entry */
 #include "runtime/kernels/gemm_blas.h"
@@ -32,15 +32,14 @@ typedef struct Block {
 /* One loop per type, its sum's type, how elements become that type and back, and its factor.
  * Integers add up as uint64_t, whose low bits are those of any narrower sum. */
 #define INTEGER(X, upper, T) X(upper, T, uint64_t, (uint64_t), (T), (uint64_t)block->factor)
-#define TYPES(X)                                                         \
-    X(F64, double, double, (double), (double), (double)block->alpha)     \
-    X(F16, uint16_t, float, float_of_f16, f16_of_float, block->alpha)    \
-    X(BF16, uint16_t, float, float_of_bf16, bf16_of_float, block->alpha) \
-    INTEGER(X, I8, int8_t)                                               \
-    INTEGER(X, I16, int16_t)                                             \
-    INTEGER(X, I32, int32_t)                                             \
-    INTEGER(X, I64, int64_t)                                             \
-    INTEGER(X, U8, uint8_t)                                              \
+#define TYPES(X)                                                      \
+    X(F64, double, double, (double), (double), (double)block->alpha)  \
+    X(F16, uint16_t, float, float_of_f16, f16_of_float, block->alpha) \
+    INTEGER(X, I8, int8_t)                                            \
+    INTEGER(X, I16, int16_t)                                          \
+    INTEGER(X, I32, int32_t)                                          \
+    INTEGER(X, I64, int64_t)                                          \
+    INTEGER(X, U8, uint8_t)                                           \
     INTEGER(X, U16, uint16_t) INTEGER(X, U32, uint32_t) INTEGER(X, U64, uint64_t)
 
 #define LOOPS(upper, T, Sum, LOAD, STORE, FACTOR)                                                \

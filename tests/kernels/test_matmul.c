@@ -1,9 +1,7 @@
 /* matmul on every ISA against plain loops: all orders of axes in memory, broadcast batches, sizes
  * around tile edges, alpha, all element types; elements between those of C must survive. */
 #include <math.h>
-#include "tests/kernels/kernel_call.h"
-
-#define GUARD 12345.678f
+#include "tests/kernels/floats.h"
 
 /* A [b0, b1, rows, cols] view whose axes lie in memory in the order `order` (last is dense but for
  * `gap`); axes whose bit is set in `broadcast` have stride 0. Returns the floats it spans. */
@@ -34,17 +32,21 @@ typedef struct Case {
     float alpha;
 } Case;
 
-static void check(TnIsa isa, const Case *s) {
+/* Operands and result of each type. */
+static void check_as(TnIsa isa, const Case *s, bool bf16, bool c_bf16) {
     TnTensor t[3];
     int64_t floats[3];
     const int64_t dims[3][4] = {
         {s->b0, s->b1, s->m, s->k}, {s->b0, s->b1, s->k, s->n}, {s->b0, s->b1, s->m, s->n}};
     for (int i = 0; i < 3; i++)
         floats[i] = view_of(&t[i], dims[i], s->order[i], s->gap, i < 2 ? s->broadcast[i] : 0);
-    float *a = noise_array(floats[0], 1), *b = noise_array(floats[1], 2),
-          *c = noise_array(floats[2] + 32, 3);
-    for (int64_t i = 0; i < floats[2] + 32; i++) c[i] = GUARD;
-    t[0].data = a, t[1].data = b, t[2].data = c + 16;
+    Floats a = floats_noise(bf16, floats[0], 1), b = floats_noise(bf16, floats[1], 2),
+           c = floats_untouched(c_bf16, floats[2]);
+    const Floats *all[3] = {&a, &b, &c};
+    for (int i = 0; i < 3; i++) {
+        t[i].data = floats_at(all[i], 0);
+        t[i].dtype = (uint8_t)floats_dtype(all[i]->bf16);
+    }
     ParamsMatmul params = {.alpha = s->alpha};
     call_kernel(isa, OP_matmul, &params, t, 2, 1, NULL, 0);
     for (int64_t b0 = 0; b0 < s->b0; b0++)
@@ -53,23 +55,28 @@ static void check(TnIsa isa, const Case *s) {
                 for (int64_t j = 0; j < s->n; j++) {
                     double sum = 0, size = 0;
                     for (int64_t k = 0; k < s->k; k++) {
-                        double x = (double)a[at(&t[0], b0, b1, i, k)] * b[at(&t[1], b0, b1, k, j)];
+                        double x = (double)floats_get(&a, at(&t[0], b0, b1, i, k)) *
+                                   (double)floats_get(&b, at(&t[1], b0, b1, k, j));
                         sum += x;
                         size += fabs(x);
                     }
-                    float *got = &c[16 + at(&t[2], b0, b1, i, j)];
-                    if (!(fabs(s->alpha * sum - *got) <= 2e-6 * size + 1e-6))
-                        fail_msg("%s: m %lld n %lld k %lld: c[%lld, %lld, %lld, %lld] = %g, not %g",
-                                 tn_isa_name(isa), (long long)s->m, (long long)s->n,
+                    double want = s->alpha * sum;
+                    float got = floats_take(&c, at(&t[2], b0, b1, i, j));
+                    if (!floats_near(got, want, size, c_bf16))
+                        fail_msg("%s, bf16 %d > %d: m %lld n %lld k %lld: c[%lld, %lld, %lld, "
+                                 "%lld] = %g, not %g",
+                                 tn_isa_name(isa), bf16, c_bf16, (long long)s->m, (long long)s->n,
                                  (long long)s->k, (long long)b0, (long long)b1, (long long)i,
-                                 (long long)j, (double)*got, s->alpha * sum);
-                    *got = GUARD;
+                                 (long long)j, (double)got, want);
                 }
-    for (int64_t i = 0; i < floats[2] + 32; i++)
-        if (c[i] != GUARD)
-            fail_msg("%s: wrote outside C, %lld floats from its start", tn_isa_name(isa),
-                     (long long)i - 16);
-    free(a), free(b), free(c);
+    if (!floats_whole(&c)) fail_msg("%s: wrote outside C", tn_isa_name(isa));
+    free(a.memory), free(b.memory), free(c.memory);
+}
+
+static void check(TnIsa isa, const Case *s) {
+    check_as(isa, s, false, false);
+    check_as(isa, s, true, s->m % 3 != 0);
+    if (s->n % 4 == 0) check_as(isa, s, false, true);
 }
 
 static const int rows_last[] = {0, 1, 3, 2}, dense_order[] = {0, 1, 2, 3},
