@@ -1,6 +1,6 @@
-/* matmul for element types other than f32 and bf16, the same on every ISA. Doubles go through OpenBLAS where
- * it is installed and takes the strides. Integers wrap around, so their sums are exact modulo the
- * type; f16 is summed in float.
+/* matmul for element types other than f32 and bf16, the same on every ISA. Doubles go through
+ * OpenBLAS where it is installed and takes the strides. Integers wrap around, so their sums are
+ * exact modulo the type; f16 is summed in float.
  *
  *     task = one block of rows of one batch entry */
 #include "runtime/kernels/gemm_blas.h"
