@@ -92,7 +92,8 @@ typedef struct TileEnd {
 /* At most TILE_MAX_ROWS rows of 64 columns; the tile is scratch afterwards. */
 void TN_FN(tile_end)(const TileEnd *e, float *tile, int64_t tile_row, int64_t rows, int64_t cols);
 
-/* Largest tile of one shape. Every smaller one exists too. */
+/* Largest tile of one shape. Smaller ones exist of as few rows, and of the panels of tile_panels.
+ */
 typedef struct TileShape {
     int rows, panels;
 } TileShape;
@@ -108,7 +109,8 @@ typedef struct TilePairs {
 
 /* How many panels the next tile of a shape takes of those that are left. */
 static inline int tile_panels(TileShape shape, int64_t left, bool pairs) {
-    return left >= shape.panels ? shape.panels : pairs ? 1 : (int)left;
+    if (left >= shape.panels) return shape.panels;
+    return pairs ? 1 : left == 3 ? 2 : (int)left;
 }
 
 extern const TilePairs tile_pairs_avx512;

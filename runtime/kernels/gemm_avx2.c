@@ -149,7 +149,7 @@ static void transpose(float *to, int64_t to_row, const float *from, int64_t from
 }
 
 #define TILES(X)   X(1) X(2) X(3) X(4) X(5) X(6)
-#define WIDE(X)    X(2) X(3) X(4)
+#define WIDE(X)    X(2) X(4)
 #define STREAMS(X) X(1, 4) X(2, 2) X(3, 2) X(4, 1)
 
 #define TILE(m)                           \

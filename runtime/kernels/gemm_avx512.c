@@ -1,4 +1,4 @@
-/* Micro-kernels of matrix products for AVX-512: tiles of up to 12 x 2, 8 x 3 and 6 x 4 panels, and
+/* Micro-kernels of matrix products for AVX-512: tiles of up to 12 x 2 and 6 x 4 panels, and
  * streams of few rows. Those of pairs of bf16 are in gemm_pairs_avx512.c. */
 #include <immintrin.h>
 #include "runtime/kernels/gemm.h"
@@ -94,7 +94,7 @@ static void transpose(float *to, int64_t to_row, const float *from, int64_t from
     }
 }
 
-#define TILES_12(X, p) TILES_8(X, p) X(9, p) X(10, p) X(11, p) X(12, p)
+#define TILES_12(X, p) TILES_6(X, p) X(7, p) X(8, p) X(9, p) X(10, p) X(11, p) X(12, p)
 #define STREAMS(X)     X(1, 4) X(2, 4) X(3, 4) X(4, 2)
 
 #define STREAM(m, sets)                     \
@@ -105,18 +105,16 @@ static void transpose(float *to, int64_t to_row, const float *from, int64_t from
 
 TILES_12(TILE, 1)
 TILES_12(TILE, 2)
-TILES_8(TILE, 3)
 TILES_6(TILE, 4)
 STREAMS(STREAM)
 
 const TileKernels tile_kernels_avx512 = {
     .tall = {12, 2},
-    .square = {8, 3},
+    .square = {6, 4},
     .wide = {6, 4},
     .flat = {6, 4},
     .stream_rows = STREAM_MAX_ROWS,
-    .tile = {TILES_12(TILE_ENTRY, 1) TILES_12(TILE_ENTRY, 2) TILES_8(TILE_ENTRY, 3)
-                 TILES_6(TILE_ENTRY, 4)},
+    .tile = {TILES_12(TILE_ENTRY, 1) TILES_12(TILE_ENTRY, 2) TILES_6(TILE_ENTRY, 4)},
     .stream = {STREAMS(STREAM_ENTRY)},
     .transpose = transpose,
     .pairs = &tile_pairs_avx512,

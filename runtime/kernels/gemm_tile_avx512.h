@@ -57,7 +57,6 @@ ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
 }
 
 #define TILES_6(X, p) X(1, p) X(2, p) X(3, p) X(4, p) X(5, p) X(6, p)
-#define TILES_8(X, p) TILES_6(X, p) X(7, p) X(8, p)
 
 #define TILE(m, p)                              \
     static void tile_##m##x##p(const Tile *t) { \

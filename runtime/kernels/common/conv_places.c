@@ -45,8 +45,8 @@ static void multiply_line(const Places *m, int64_t line, int64_t first, int64_t 
             (const float *)window->x + (window->at + line * window->line + at * window->column);
         t.a = x;
         t.prefetch = (const char *)(x + rows * window->column);
-        for (int64_t p = 0; p < panels; p += shape.panels) {
-            int some = (int)conv_smaller(shape.panels, panels - p);
+        for (int64_t p = 0, some; p < panels; p += some) {
+            some = tile_panels(shape, panels - p, false);
             t.b = (const float *)s->w->data + p * t.b_panel;
             t.c = m->z + (line * m->columns + at) * m->gives + p * TN_PANEL;
             s->isa->tiles->tile[some][rows](&t);
