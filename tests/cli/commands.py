@@ -241,6 +241,25 @@ class Work(Cli):
         self.assertEqual([int(row.split()[1]) for row in rows], live)
         self.assertIn("encoder.layer.0.attention", rows[-1])
 
+    def test_precision(self):
+        """A plan in bf16 is half the size; the report counts its operators, diff holds it against f32 as a whole."""
+        io = BERT / "io.safetensors"
+        self.expect(DONE, "compile", BERT, "-o", "f32.plan")
+        self.expect(DONE, "compile", BERT, "-o", "x.plan", "--precision", "bf16", "--report=r.json")
+        report = json.loads((self.folder / "r.json").read_text())
+        self.assertGreater(report["precision"]["bf16_operators"], 10)
+        self.assertIn(report["precision"]["native"], (True, False))
+        text = self.expect(DONE, "compile", BERT, "-o", "x.plan", "--precision", "bf16", "--report").stdout
+        self.assertIn(f"precision              bf16: {report['precision']['bf16_operators']} operators, ", text)
+        self.assertLess((self.folder / "x.plan").stat().st_size, (self.folder / "f32.plan").stat().st_size)
+        self.assertIn("precision: bf16", self.expect(DONE, "dump", "x.plan").stdout)
+        self.assertIn("bf16[", self.expect(DONE, "dump", BERT, "--precision", "bf16", "--after", "bfloat").stdout)
+        text = self.expect(DONE, "diff", "x.plan", "--inputs", io, "--against", BERT, "--bisect").stdout
+        self.assertRegex(text, r"ok, largest difference \S+, error [\d.]+ % of its size, allowed 5 %, cosine 0.99")
+        self.assertNotIn("depart", text)
+        self.expect(FAULT, "diff", "x.plan", "--inputs", io, "--against", BERT, "--rtol", "1e-6", "--atol", "1e-6")
+        self.assertNotIn("cosine", self.expect(DONE, "diff", "f32.plan", "--inputs", io, "--against", BERT).stdout)
+
     def test_profile(self):
         self.expect(DONE, "compile", BERT, "-o", "x.plan", "--report=r.json")
         instructions = sum(json.loads((self.folder / "r.json").read_text())["instructions"].values())
