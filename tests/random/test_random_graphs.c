@@ -55,6 +55,30 @@ static void run_compiled(Trial *t) {
     random_run_plan(t, bytes, size);
 }
 
+/* The same graph in bf16: the plan against the reference kernels on the graph that the passes
+ * leave, which says itself where it rounds. */
+static void run_bf16(Trial *t) {
+    Module *m[2];
+    Graph *g[2];
+    Report r;
+    for (int i = 0; i < 2; i++) {
+        m[i] = ir_module_new(&t->cx);
+        m[i]->bf16 = true;
+        g[i] = frontend_build(m[i], "main", build, &t->seed);
+    }
+    report_init(&r, &t->cx);
+    passes_run(m[0], &r, NULL);
+    if (t->verbose) printf("%s\n", ir_print(m[0]));
+    const char *broken = ir_verify_canonical(g[0]);
+    if (broken) tn_fail(&t->cx, TN_E_MODEL, "after the passes in bf16: %s", broken);
+    for (int s = 0; s < t->sample_count; s++)
+        ir_eval(g[0], t->samples[s].inputs, t->samples[s].wanted, &t->cx.arena, NULL, NULL);
+    t->tolerance = 0.1;
+    size_t size;
+    const void *bytes = plan_write_memory(compile_module(m[1], &r, false), &size);
+    random_run_plan(t, bytes, size);
+}
+
 /* --- one graph --- */
 
 typedef struct Totals {
@@ -80,6 +104,7 @@ static void try_graph(uint64_t seed, bool verbose, tenon_pool *pool, Totals *tot
             t->tolerance = tolerance(t->m);
             run_passes(t);
             run_compiled(t);
+            run_bf16(t);
             total->right++;
         } else {
             total->skipped++;
