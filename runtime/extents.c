@@ -170,6 +170,7 @@ bool extent_group_norm(const TnCall *c, char *why, size_t why_size) {
     Why w = {why, why_size};
     const ParamsGroupNorm *p = c->params;
     const TnTensor *x = input(c, 0), *gamma = input(c, 1), *beta = input(c, 2);
+    if (x->rank < 2) return misfit(&w, "x has no channels");
     int64_t n = x->dims[x->rank - 1];
     if (!same_dims(&w, x, output(c, 0), "x and y") || !last_axis_dense(&w, x, "x") ||
         !last_axis_dense(&w, output(c, 0), "y"))

@@ -7,7 +7,9 @@
 #include <string.h>
 #include "tools/tool.h"
 
-#define ISA_NOTE "TENON_ISA=scalar|avx2|avx512|avx512_vnni|avx512_bf16 in the environment forces an instruction set.\n"
+#define ISA_NOTE                                                                         \
+    "TENON_ISA=scalar|avx2|avx512|avx512_vnni|avx512_bf16 in the environment forces an " \
+    "instruction set.\n"
 
 /* clang-format off */
 static const struct {

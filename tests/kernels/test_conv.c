@@ -497,7 +497,7 @@ static void few_outputs(void **state) {
             c.pad_begin[i] = pick(&random, pick(&random, 4) ? 4 : 30);
             c.pad_end[i] = pick(&random, 4);
             int64_t reach = (c.kernel[i] - 1) * c.dilation[i] + 1;
-            c.in[i] = pick(&random, 4) ? pick(&random, 90) : 1;
+            c.in[i] = pick(&random, 4) ? pick(&random, c.spatial == 1 ? 90 : 30) : 1;
             if (c.in[i] + c.pad_begin[i] + c.pad_end[i] < reach) c.in[i] = reach;
         }
         random_form(&c, &random);

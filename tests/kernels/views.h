@@ -104,11 +104,15 @@ static inline double bf16_value(uint16_t h) {
     return (double)x;
 }
 
-/* The bits of a value that t can hold, found by searching its 65536 patterns. */
+/* The bits of a value that t can hold: the upper ones of a float, or found among 65536 patterns. */
 static inline uint16_t half_bits(TnDType t, double x) {
+    float f = (float)x;
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    if (t == TN_BF16 && x == x) return (uint16_t)(bits >> 16);
     for (uint32_t h = 0; h < 65536; h++) {
-        double v = t == TN_F16 ? f16_value((uint16_t)h) : bf16_value((uint16_t)h);
-        if (v == x && signbit(v) == signbit(x)) return (uint16_t)h;
+        double v = f16_value((uint16_t)h);
+        if (t == TN_F16 && v == x && signbit(v) == signbit(x)) return (uint16_t)h;
     }
     return 0x7fff;
 }

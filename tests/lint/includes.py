@@ -29,6 +29,7 @@ THIRD_PARTY = [
     (r"(imm|x86|cpuid)[a-z0-9]*\.h", ("runtime/kernels/", BASE)),
     (r"cmocka\.h", ()),
     (r"tenonc?\.h", ("tests/install/",)),
+    (r"linux/|sys/(prctl|syscall)\.h", ()),
 ]
 C_AND_POSIX = set("""assert ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic stdbool
 stddef stdint stdio stdlib stdnoreturn string strings threads time wchar dirent dlfcn fcntl fnmatch getopt glob libgen poll pthread sched termios

@@ -124,6 +124,13 @@ static inline void zoo_signals(const Zoo *z) {
                               (uint32_t[]){zoo_times(z, s, n[8]), n[8], n[4], n[1]}, n[0]),
              places = zoo_view(z, z->x, TN_F32, 4, (uint32_t[]){bt, s, n[4], n[2]},
                                (uint32_t[]){zoo_times(z, s, n[8]), n[8], n[2], n[1]}, n[0]);
+    uint32_t plane = pb_output(b, "plane", TN_F32, 4, (uint32_t[]){bt, s, n[3], n[8]}),
+             normed = pb_output(b, "group_normed", TN_F32, 3, (uint32_t[]){bt, s, n[8]});
+    zoo_one(z, TN_OP_resize_plane, 1, &image, plane,
+            &(ParamsResizePlane){.resize = {.axis = 3, .mode = TN_RESIZE_LINEAR}, .down = 2},
+            sizeof(ParamsResizePlane));
+    zoo_one(z, TN_OP_group_norm, 1, &z->x, normed,
+            &(ParamsGroupNorm){.epsilon = 1e-5f, .groups = 2}, sizeof(ParamsGroupNorm));
     uint32_t sampled = pb_output(b, "sampled", TN_F32, 4, (uint32_t[]){bt, s, s, n[4]});
     zoo_one(z, TN_OP_grid_sample, 2, (uint32_t[]){image, places}, sampled,
             &(ParamsGridSample){.mode = TN_RESIZE_LINEAR, .padding = TN_PADDING_REFLECTION},

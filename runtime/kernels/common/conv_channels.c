@@ -120,8 +120,7 @@ static bool walks(const ConvShape *s, int64_t columns) {
     bool square = s->kernel[DEPTH] == 1 && s->kernel[HEIGHT] == 3 && s->kernel[WIDTH] == 3;
     bool next = conv_neighbours(s) && s->stride[HEIGHT] == 1 && s->dilation[HEIGHT] == 1;
     return s->isa->channels->walk && square && next && columns >= s->isa->channels->walk_columns &&
-           s->call->operands[s->call->inputs].dtype == TN_F32 && s->y_strides[1] == 1 &&
-           !s->residual;
+           s->y_strides[1] == 1 && !s->residual && !s->y_bf16;
 }
 
 /* The last columns are done with some before them once more. */
@@ -139,7 +138,7 @@ static void run_walks(const ConvShape *s, const Strip *strip) {
     taps.bias = s->bias && !s->activation ? s->bias + o : NULL;
     for (int64_t i = 0; i < p->columns; i += n) {
         if (p->columns - i < n) i = p->columns - n;
-        float *to = (float *)s->y + conv_place(s->y_strides, p, 0, i, o);
+        float *to = conv_y_at(s, conv_place(s->y_strides, p, 0, i, o));
         s->isa->channels->walk(&taps, &walk, window->x, window->at + i * taps.step, to);
         for (int64_t row = 0; s->activation && row < p->rows; row++)
             end_columns(s, p, &taps, row, i, n, to + row * walk.to_line);
