@@ -1,4 +1,5 @@
-/* norm, softmax, reduce: rows read and written once, at best as fast as they can be copied. */
+/* norm, group_norm, softmax, reduce: rows read and written once, at best as fast as they can be
+ * copied. */
 #include <stdio.h>
 #include "bench/kernels/bench.h"
 
@@ -26,6 +27,24 @@ static void norm(Bench *b, int64_t rows, int64_t n, bool rms, bool residual) {
     c.operands[4] = bench_dense(b->result, TN_F32, 2, dims);
     c.operands[5] = residual ? bench_dense(b->result + rows * n, TN_F32, 2, dims) : bench_absent();
     set_bytes(&c, (residual ? 4 : 2) * size);
+    bench_case(b, &c);
+}
+
+static void group_norm(Bench *b, int64_t places, int64_t n, uint32_t groups) {
+    ParamsGroupNorm params = {.epsilon = 1e-5f, .groups = groups};
+    int64_t dims[] = {1, places, n};
+    Case c = {.opcode = TN_OP_group_norm,
+              .params = &params,
+              .inputs = 3,
+              .outputs = 1,
+              .flops = 7 * (double)(places * n)};
+    snprintf(c.name, sizeof c.name, "group_norm %lldx%lld by %u", (long long)places, (long long)n,
+             groups);
+    c.operands[0] = bench_dense(b->activations, TN_F32, 3, dims);
+    c.operands[1] = bench_dense(b->weights, TN_F32, 1, &n);
+    c.operands[2] = bench_dense(b->weights + n, TN_F32, 1, &n);
+    c.operands[3] = bench_dense(b->result, TN_F32, 3, dims);
+    set_bytes(&c, 8.0 * (double)(places * n));
     bench_case(b, &c);
 }
 
@@ -70,6 +89,8 @@ void bench_rows(Bench *b) {
     }
     norm(b, 128, 768, true, false);
     norm(b, 1, 768, false, true);
+    group_norm(b, 9216, 256, 32);
+    group_norm(b, 576, 256, 32);
     softmax(b, 1536, 128);
     softmax(b, 128, 50257);
     softmax(b, 12544, 49);

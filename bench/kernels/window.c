@@ -1,4 +1,4 @@
-/* pool, resize: images, channels last. */
+/* pool, resize, resize_plane: images, channels last. */
 #include <stdio.h>
 #include "bench/kernels/bench.h"
 
@@ -51,6 +51,26 @@ static void resize(Bench *b, TnResizeMode mode, int64_t channels, int64_t from, 
     bench_case(b, &c);
 }
 
+/* Both axes at once, onto another image or not. */
+static void plane(Bench *b, int64_t channels, int64_t from, int64_t to, bool adds) {
+    ParamsResizePlane params = {.resize = {.axis = 3, .mode = TN_RESIZE_LINEAR}, .down = 2};
+    Case c = {.opcode = TN_OP_resize_plane,
+              .params = &params,
+              .inputs = 4,
+              .outputs = 1,
+              .flops = 8 * (double)(channels * to * to),
+              .copies = true};
+    snprintf(c.name, sizeof c.name, "resize_plane%s %lld %lld>%lld", adds ? " onto" : "",
+             (long long)channels, (long long)from, (long long)to);
+    c.operands[0] = bench_image(b->activations, channels, from, from);
+    c.operands[1] = c.operands[2] = bench_absent();
+    c.operands[3] = adds ? bench_image(b->more, channels, to, to) : bench_absent();
+    c.operands[4] = bench_image(b->result, channels, to, to);
+    c.bytes = bench_bytes(&c.operands[0]) + (adds ? 2 : 1) * bench_bytes(&c.operands[4]);
+    c.span = (size_t)c.bytes;
+    bench_case(b, &c);
+}
+
 void bench_window(Bench *b) {
     pool(b, TN_POOL_MAX, 64, 112, 3, 2, 1);
     pool(b, TN_POOL_MAX, 64, 240, 3, 2, 1);
@@ -60,4 +80,7 @@ void bench_window(Bench *b) {
     resize(b, TN_RESIZE_LINEAR, 64, 120, 240, 3);
     resize(b, TN_RESIZE_NEAREST, 256, 24, 48, 2);
     resize(b, TN_RESIZE_NEAREST, 256, 24, 48, 3);
+    plane(b, 64, 30, 60, false);
+    plane(b, 64, 180, 360, false);
+    plane(b, 256, 16, 128, true);
 }
