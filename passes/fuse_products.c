@@ -18,11 +18,11 @@ enum { X, W, BIAS };
 typedef struct Product {
     Node *node;
     int axis;
-    const float *w, *bias; /* bias: NULL if there is none */
+    const void *w, *bias; /* f32, maybe unaligned; bias: NULL if there is none */
     int64_t inputs, outputs, in, out;
 } Product;
 
-static const float *constant_f32(const Node *n, int i) {
+static const void *constant_f32(const Node *n, int i) {
     const Value *v = n->input_count > i ? n->inputs[i] : NULL;
     return v && v->constant && v->constant->dtype == TN_F32 ? v->constant->data : NULL;
 }
@@ -106,16 +106,23 @@ static Value *move_operand(Graph *g, const Value *v, const Product *inner, int a
     return ir_view(g, x, v->type.rank, dims);
 }
 
+static double element(const void *data, int64_t i) {
+    float x;
+    memcpy(&x, (const char *)data + i * (int64_t)sizeof x, sizeof x);
+    return (double)x;
+}
+
 /* sum[c] of inner's weights, and its bias last, that arrive at result o of the outer product. */
 static void multiply(const Product *outer, const Product *inner, int64_t o, double *sum) {
     int64_t k = inner->inputs;
     for (int64_t c = 0; c <= k; c++) sum[c] = 0;
     for (int64_t j = 0; j < inner->outputs; j++) {
-        double w = outer->w[o * outer->out + j * outer->in];
-        for (int64_t c = 0; c < k; c++) sum[c] += w * inner->w[j * inner->out + c * inner->in];
-        if (inner->bias) sum[k] += w * inner->bias[j];
+        double w = element(outer->w, o * outer->out + j * outer->in);
+        for (int64_t c = 0; c < k; c++)
+            sum[c] += w * element(inner->w, j * inner->out + c * inner->in);
+        if (inner->bias) sum[k] += w * element(inner->bias, j);
     }
-    if (outer->bias) sum[k] += outer->bias[o];
+    if (outer->bias) sum[k] += element(outer->bias, o);
 }
 
 /* Constants as the outer product has them. */

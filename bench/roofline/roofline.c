@@ -50,7 +50,7 @@ double roofline_flops(const RooflineProbe *p, RooflineType type) {
 
 /* Sums whole cache lines, so that the loads are what takes time. From memory they are asked for
  * ahead of time; in a cache, that would only take the place of loads. */
-typedef int64_t Line __attribute__((vector_size(64)));
+typedef uint64_t Line __attribute__((vector_size(64)));
 
 static inline __attribute__((always_inline)) void read_lines(const char *from, size_t bytes,
                                                              bool ahead) {
@@ -66,7 +66,7 @@ static inline __attribute__((always_inline)) void read_lines(const char *from, s
         }
     }
     for (int j = 1; j < STREAMS; j++) sum[0] += sum[j];
-    volatile int64_t keep = sum[0][0];
+    volatile uint64_t keep = sum[0][0];
     (void)keep;
 }
 

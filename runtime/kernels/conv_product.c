@@ -187,8 +187,9 @@ static void run_by_tile(const Product *m, Tile *t, int64_t p, int64_t end, int64
  * as few tiles read large panels. */
 static int64_t panels_at_once(const Product *m, const Tile *t, int64_t panels) {
     int64_t tiles = m->p->rows * TN_CEIL_DIV(m->p->columns, m->shape.rows);
+    if (!stored(m->s) || tiles < 8 || t->b_panel == 0) return 0;
     int64_t most = PANELS_FLOATS / t->b_panel * (m->s->pairs ? 2 : 1), parts;
-    if (!stored(m->s) || tiles < 8 || most < 2 * m->shape.panels) return 0;
+    if (most < 2 * m->shape.panels) return 0;
     parts = TN_CEIL_DIV(panels, most / m->shape.panels * m->shape.panels);
     return TN_CEIL_DIV(panels, parts * m->shape.panels) * m->shape.panels;
 }

@@ -161,6 +161,7 @@ static void copy_rows(const Matmul *p, const void *from, int64_t rows, void *cop
 /* Columns 0..n-1 of B, n <= 16, as a panel. */
 static void pack_panel(const Matmul *p, void *to, const void *b, int64_t n) {
     const int64_t *stride = p->strides[B];
+    if (p->k == 0) return;
     if (p->pairs) {
         TN_FN(tile_kernels).pairs->pack(to, b, stride[0], stride[1], p->k, n);
         return;

@@ -77,7 +77,7 @@ static Product product_of(const TnCall *call) {
     p.panel_bytes = tn_packed_elements(TN_LAYOUT_QUADS16, p.k, TN_PANEL);
     p.shift_a = o[A].dtype == TN_I8 ? 128 : 0;
     p.shift_b = o[B].dtype == TN_U8 ? -128 : 0;
-    p.copied = p.k % 4 || p.column[A] != 1;
+    p.copied = p.k > 0 && (p.k % 4 || p.column[A] != 1);
     return p;
 }
 

@@ -287,22 +287,17 @@ static void whole_panels(void **state) {
     assert_int_equal(run(1, -1), TENON_OK);
 }
 
-static void refuse_part(int64_t rows, int64_t columns, int64_t offset) {
-    set_up(NULL);
-    part_of_panels(rows, columns, offset);
-    expect(TENON_E_INVALID, 1, -1,
-           "node 'g' (gemm): operand 1 is no run of whole panels of its constant");
-}
-
 static void part_of_a_packed_constant(void **state) {
     (void)state;
-    refuse_part(1, 41, 0);
-    refuse_part(1, 1, 8);
-    refuse_part(1, 9, 32);
-    refuse_part(1, 1, 48);
-    refuse_part(1, 1, -16);
-    refuse_part(0, 1, 0);
-    refuse_part(2, 1, 0);
+    static const int64_t refused[][3] = {/* rows, columns, offset */
+                                         {1, 41, 0},  {1, 1, 8}, {1, 9, 32}, {1, 1, 48},
+                                         {1, 1, -16}, {0, 1, 0}, {2, 1, 0}};
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        if (i) set_up(NULL);
+        part_of_panels(refused[i][0], refused[i][1], refused[i][2]);
+        expect(TENON_E_INVALID, 1, -1,
+               "node 'g' (gemm): operand 1 is no run of whole panels of its constant");
+    }
 }
 
 /* y[n] as [heads, d] */
