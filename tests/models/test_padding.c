@@ -73,8 +73,8 @@ static Counter counting;
 static Run compile(const Model *m, const char *key, const char *value, bool must_fire) {
     Run r = {.compiler = tenonc_create(NULL)};
     tenon_error err;
-    const void *bytes;
-    size_t size;
+    const void *bytes = NULL;
+    size_t size = 0;
     char path[500];
     snprintf(path, sizeof path, "%s/%s", TENON_SOURCE_DIR "/tests/fixtures", m->path);
     if ((key && tenonc_set(r.compiler, key, value)) ||

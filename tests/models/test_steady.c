@@ -64,9 +64,9 @@ static void run_confined(tenon_session *s) {
 
 static void steps_ask_for_nothing(void **state) {
     (void)state;
-    const void *plan_bytes;
-    size_t size;
-    int status;
+    const void *plan_bytes = NULL;
+    size_t size = 0;
+    int status = 0;
     tenon_error err;
     tenon_plan *plan;
     tenon_session *s;
