@@ -199,17 +199,44 @@ static int64_t run_within(const TnTensor *t, int64_t step) {
 }
 
 /* Slices of one tensor along an axis lie between each other, as the parts of a concat: seen modulo
- * the stride of an axis before that one, the second begins where the first has ended and ends
- * before it begins again. */
-static bool interleaved(const TnTensor *a, int64_t a_offset, const TnTensor *b, int64_t b_offset) {
+ * the stride of an axis before that one, b begins where a has ended and ends before it begins
+ * again.
+ */
+static bool lie_between(const TnTensor *a, const TnTensor *b, int64_t b_offset) {
     for (int i = 0; i < a->rank; i++) {
         int64_t step = a->strides[i];
         if (step <= 0) continue;
-        int64_t apart = (b_offset - a_offset) % step;
+        int64_t apart = b_offset % step;
         if (apart < 0) apart += step;
         if (run_within(a, step) <= apart && run_within(b, step) <= step - apart) return true;
     }
     return false;
+}
+
+/* The axis of the largest stride, apart from those of extent 1; -1: there is none. */
+static int widest_axis(const TnTensor *t) {
+    int widest = -1;
+    for (int i = 0; i < t->rank; i++)
+        if (t->dims[i] > 1 && (widest < 0 || t->strides[i] > t->strides[widest])) widest = i;
+    return widest;
+}
+
+/* The same where rows are part of larger ones: an axis is left out of both if, without it, all that
+ * they touch lies within one of its steps, so that only equal places along it can meet. Neither is
+ * empty; b_offset counts from where a begins. */
+static bool interleaved(const TnTensor *a, const TnTensor *b, int64_t b_offset) {
+    TnTensor x = *a, y = *b;
+    while (!lie_between(&x, &y, b_offset)) {
+        int64_t x_first, x_end, y_first, y_end;
+        int i = widest_axis(&x), j = widest_axis(&y);
+        if (i < 0 || j < 0 || x.strides[i] != y.strides[j]) return false;
+        x.dims[i] = y.dims[j] = 1;
+        touched(&x, 0, &x_first, &x_end);
+        touched(&y, b_offset, &y_first, &y_end);
+        int64_t first = x_first < y_first ? x_first : y_first, end = x_end > y_end ? x_end : y_end;
+        if (end - first > x.strides[i]) return false;
+    }
+    return true;
 }
 
 static bool same_place(const TnTensor *a, int64_t a_offset, const TnTensor *b, int64_t b_offset) {
@@ -240,7 +267,7 @@ static tenon_status check_aliases(tenon_session *s, const TnCall *c,
             touched(&c->operands[i], offsets[i], &other_first, &other_end);
             if (first >= other_end || other_first >= end || first == end ||
                 other_first == other_end ||
-                interleaved(&c->operands[o], offsets[o], &c->operands[i], offsets[i]))
+                interleaved(&c->operands[o], &c->operands[i], offsets[i] - offsets[o]))
                 continue;
             bool in_place =
                 o == c->inputs && i < c->inputs && (row->flags & TN_INPLACE_MASK & 1u << i);

@@ -226,6 +226,35 @@ static void parts_that_meet_the_next_row(void **state) {
     expect(TENON_E_INVALID, 19, -1, "node 'c' (copy): operands 0 and 1 overlap");
 }
 
+/* [2, count, width] of y: rows 3 apart within larger ones 8 apart */
+static uint32_t rows_of_rows(int64_t count, int64_t width, int64_t first) {
+    return pb_view(&b, buffer_of(y), TN_F32, TN_LAYOUT_STRIDED, 3,
+                   (uint32_t[]){pb_const(&b, 2), pb_const(&b, count), pb_const(&b, width)},
+                   (uint32_t[]){pb_const(&b, 8), pb_const(&b, 3), one}, pb_const(&b, first));
+}
+
+static void parts_of_rows_of_rows(void **state) {
+    (void)state;
+    copy(x, y);
+    copy(rows_of_rows(2, 1, 0), rows_of_rows(2, 1, 2));
+    copy(rows_of_rows(2, 1, 5), rows_of_rows(2, 1, 4));
+    assert_int_equal(run(19, -1), TENON_OK);
+}
+
+static void parts_of_rows_that_meet(void **state) {
+    (void)state;
+    copy(x, y);
+    copy(rows_of_rows(2, 2, 0), rows_of_rows(2, 2, 1));
+    expect(TENON_E_INVALID, 19, -1, "node 'c' (copy): operands 0 and 1 overlap");
+}
+
+static void parts_that_meet_the_next_larger_row(void **state) {
+    (void)state;
+    copy(x, y);
+    copy(rows_of_rows(3, 1, 0), rows_of_rows(3, 1, 2));
+    expect(TENON_E_INVALID, 19, -1, "node 'c' (copy): operands 0 and 1 overlap");
+}
+
 static void in_place(void **state) {
     (void)state;
     TnMapStep relu = {.op = TN_MAP_RELU, .dtype = TN_F32, .arg_dtype = TN_F32};
@@ -404,6 +433,9 @@ int main(void) {
         TEST(parts_of_rows),
         TEST(parts_that_meet),
         TEST(parts_that_meet_the_next_row),
+        TEST(parts_of_rows_of_rows),
+        TEST(parts_of_rows_that_meet),
+        TEST(parts_that_meet_the_next_larger_row),
         TEST(in_place),
         TEST(not_quite_in_place),
         TEST(wrong_extents),
