@@ -10,60 +10,11 @@
  * of classes, the best class is the same wherever it leads by more than what rounding moves.
  *
  *     test_bf16 [FOLDER [NAME]]     fixtures of FOLDER, those whose name contains NAME */
-#include <dirent.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-#include "backend/tenonc.h"
-#include "frontend/hf/safetensors.h"
 #include "ir/ir.h"
+#include "tests/support/model_trial.h"
 
 #define MOST 0.05
-
-typedef struct Trial {
-    Cx cx;
-    jmp_buf failed;
-    const SafeTensors *io;
-    const void *bytes;
-    size_t size;
-    double worst; /* error of an output so far, of its size */
-} Trial;
-
-#define CHECK(t, condition, ...)                                      \
-    do {                                                              \
-        if (!(condition)) tn_fail(&(t)->cx, TN_E_MODEL, __VA_ARGS__); \
-    } while (0)
-
-static const StTensor *recorded(Trial *t, int k, const char *way, const char *name) {
-    return st_find(t->io, arena_printf(&t->cx.arena, "%d/%s/%s", k, way, name));
-}
-
-static bool has_case(Trial *t, int k) {
-    const char *prefix = arena_printf(&t->cx.arena, "%d/", k);
-    for (size_t i = 0; i < st_count(t->io); i++)
-        if (!strncmp(st_at(t->io, i)->name, prefix, strlen(prefix))) return true;
-    return false;
-}
-
-static void compile(Trial *t, const char *model) {
-    tenonc *c = tenonc_create(NULL);
-    const void *plan;
-    if (tenonc_set(c, "precision", "bf16") || tenonc_add(c, model, NULL) ||
-        tenonc_compile_memory(c, &plan, &t->size)) {
-        const char *text = arena_strdup(&t->cx.arena, tenonc_error(c)->text);
-        TnStatus code = (TnStatus)tenonc_error(c)->code;
-        tenonc_destroy(c);
-        tn_fail(&t->cx, code, "%s", text);
-    }
-    char *bytes = arena_alloc(&t->cx.arena, t->size + 64);
-    bytes += (64 - (uintptr_t)bytes % 64) % 64;
-    memcpy(bytes, plan, t->size);
-    t->bytes = bytes;
-    tenonc_destroy(c);
-}
 
 /* --- comparing --- */
 
@@ -126,50 +77,17 @@ static void check_output(Trial *t, const char *what, const char *name, const ten
     int64_t n = (int64_t)(want->bytes / tn_dtype_size(want->dtype));
     if (!tn_is_float(want->dtype) || n == 0) return;
     Error e = error_of(got, want, n);
-    if (!(e.gap / fmax(e.size, 1e-30) <= t->worst)) t->worst = e.gap / fmax(e.size, 1e-30);
+    if (!(e.gap / fmax(e.size, 1e-30) <= t->error)) t->error = e.gap / fmax(e.size, 1e-30);
     CHECK(t, e.gap <= MOST * e.size, "%s: output '%s' is off by %.3g of its size %.3g", what, name,
           e.gap, e.size);
     if (strstr(name, "logits")) check_labels(t, what, got, want, n, e.gap);
-}
-
-/* --- running --- */
-
-typedef struct Running {
-    tenon_plan *plan;
-    tenon_session *session;
-    tenon_error err;
-} Running;
-
-static void stop(void *running) {
-    Running *r = running;
-    tenon_session_destroy(r->session);
-    tenon_plan_close(r->plan);
-    *r = (Running){0};
-}
-
-static void bind_case(Trial *t, Running *r, int k) {
-    tenon_port port;
-    static unsigned char nothing[64];
-    for (int i = 0; !tenon_plan_port(r->plan, NULL, i, &port, NULL) && !port.is_output; i++) {
-        const StTensor *w = recorded(t, k, "in", port.name);
-        if (!w && port.is_optional) continue;
-        CHECK(t, w, "input '%s' is not recorded", port.name);
-        tenon_tensor x = {.dtype = (tenon_dtype)w->dtype,
-                          .rank = w->rank,
-                          .data = (void *)(uintptr_t)(w->data ? w->data : nothing)};
-        memcpy(x.dims, w->dims, sizeof x.dims);
-        if (tenon_session_bind(r->session, port.name, &x, &r->err))
-            tn_fail(&t->cx, TN_E_MODEL, "%s", r->err.text);
-    }
 }
 
 static void run_cases(Trial *t, Running *r, const char *isa) {
     tenon_port port;
     for (int k = 0; has_case(t, k); k++) {
         const char *what = arena_printf(&t->cx.arena, "%s, case %d", isa, k);
-        bind_case(t, r, k);
-        if (tenon_session_run(r->session, &r->err))
-            tn_fail(&t->cx, TN_E_MODEL, "%s: %s", what, r->err.text);
+        run_case(t, r, what, k);
         for (int i = 0; !tenon_plan_port(r->plan, NULL, i, &port, NULL); i++) {
             tenon_tensor y;
             if (!port.is_output) continue;
@@ -180,93 +98,15 @@ static void run_cases(Trial *t, Running *r, const char *isa) {
     }
 }
 
-/* ISAs that this machine does not have are left out. */
-static void run_everywhere(Trial *t) {
-    static const struct {
-        tenon_isa isa;
-        const char *name;
-    } isas[] = {{TENON_ISA_SCALAR, "scalar"},
-                {TENON_ISA_AVX2, "avx2"},
-                {TENON_ISA_AVX512, "avx512"},
-                {TENON_ISA_AVX512_BF16, "avx512_bf16"}};
-    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
-        tenon_plan_options o = {.struct_size = sizeof o, .isa = isas[i].isa};
-        Running *r = ARENA_NEW(&t->cx.arena, Running);
-        tenon_status s = tenon_plan_open_memory(t->bytes, t->size, &o, &r->plan, &r->err);
-        if (s == TENON_E_ARGUMENT) continue;
-        tn_defer(&t->cx, stop, r);
-        tenon_session_options so = {.struct_size = sizeof so};
-        if (!s) s = tenon_session_create(r->plan, &so, &r->session, &r->err);
-        if (s) tn_fail(&t->cx, (TnStatus)s, "%s", r->err.text);
-        run_cases(t, r, isas[i].name);
+static void try_bf16(Trial *t) {
+    trial_compile(t, "bf16");
+    for (int i = 0; i < TRIAL_ISAS; i++) {
+        Running *r = start(t, trial_isas[i].isa, 1);
+        if (r) run_cases(t, r, trial_isas[i].name);
     }
-}
-
-/* --- all of them --- */
-
-typedef struct Totals {
-    int models, failed, unsupported;
-    double worst;
-} Totals;
-
-static void try_model(const char *folder, const char *name, const char *file, Totals *total) {
-    Trial *t = calloc(1, sizeof *t);
-    if (!t) return;
-    cx_init(&t->cx, tn_default_alloc());
-    t->cx.on_fail = &t->failed;
-    total->models++;
-    if (setjmp(t->failed) == 0) {
-        const char *model = *file ? arena_printf(&t->cx.arena, "%s/%s", folder, file) : folder;
-        t->io = st_open(&t->cx, arena_printf(&t->cx.arena, "%s/io.safetensors", folder));
-        compile(t, model);
-        run_everywhere(t);
-    } else if (t->cx.code == TN_E_UNSUPPORTED) {
-        total->unsupported++;
-        printf("unsupported %s/%s: %s\n", name, file, t->cx.message);
-    } else {
-        total->failed++;
-        printf("FAIL %s/%s: %s\n", name, file, t->cx.message);
-    }
-    total->worst = fmax(total->worst, t->worst);
-    printf("%s/%s: %.2g\n", name, file, t->worst);
-    fflush(stdout);
-    cx_free(&t->cx);
-    free(t);
-}
-
-static void try_fixture(const char *root, const char *name, Totals *total) {
-    static const char *const files[][2] = {
-        {"config.json", ""}, {"model.onnx", "model.onnx"}, {"model_ts.onnx", "model_ts.onnx"}};
-    char folder[1024], path[2048];
-    snprintf(folder, sizeof folder, "%s/%s", root, name);
-    snprintf(path, sizeof path, "%s/io.safetensors", folder);
-    if (access(path, R_OK)) return;
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, files[i][0]);
-        if (!access(path, R_OK)) try_model(folder, name, files[i][1], total);
-    }
-}
-
-static int by_name(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    printf("%s: %.2g\n", t->model, t->error);
 }
 
 int main(int argc, char **argv) {
-    const char *root = argc > 1 ? argv[1] : TENON_SOURCE_DIR "/tests/fixtures";
-    Totals total = {0};
-    char *names[1024];
-    int count = 0;
-    DIR *d = opendir(root);
-    for (struct dirent *e; d && (e = readdir(d)) && count < 1024;)
-        if (e->d_name[0] != '.' && (argc < 3 || strstr(e->d_name, argv[2])))
-            names[count++] = strdup(e->d_name);
-    if (d) closedir(d);
-    qsort(names, (size_t)count, sizeof *names, by_name);
-    for (int i = 0; i < count; i++) {
-        try_fixture(root, names[i], &total);
-        free(names[i]);
-    }
-    printf("%d models, %d failed, %d unsupported, largest error %.3g\n", total.models, total.failed,
-           total.unsupported, total.worst);
-    return !total.models || total.failed || (argc < 2 && total.unsupported);
+    return trials(argc, argv, try_bf16);
 }

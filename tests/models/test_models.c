@@ -1,57 +1,20 @@
 /* Whole models: every model of every fixture is compiled, run and compared with the recorded
  * outputs.
  *
- * A fixture is a folder with io.safetensors ("0/in/input_ids", "0/out/logits", one group per case)
- * and the same model as a checkpoint (config.json), as model.onnx and as model_ts.onnx, as far as
- * there are such. Asked of each model: two compilations give the same bytes; every case is right on
- * every instruction set; one and two threads give the same bits; the arena is hardly larger than
- * what lives in it; the contract is kept; and no pass changes what the graph computes.
+ * Asked of each model: two compilations give the same bytes; every case is right on every
+ * instruction set; one and two threads give the same bits; the arena is hardly larger than what
+ * lives in it; the contract is kept; and no pass changes what the graph computes.
  *
  *     test_models [FOLDER [NAME]]     fixtures of FOLDER, those whose name contains NAME */
-#include <dirent.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-#include "backend/tenonc.h"
 #include "frontend/frontend.h"
 #include "frontend/hf/json.h"
-#include "frontend/hf/safetensors.h"
 #include "passes/pass.h"
+#include "tests/support/model_trial.h"
 
 /* Of the largest element: a few units in the last place of intermediate results. */
 static double tolerance(TnDType t) {
     return t == TN_F16 ? 4e-3 : t == TN_BF16 ? 2e-2 : 2e-5;
-}
-#define MAX_PORTS 64
-
-typedef struct Trial {
-    Cx cx;
-    jmp_buf failed;
-    const char *model; /* path */
-    const SafeTensors *io;
-    const void *bytes;
-    size_t size;
-} Trial;
-
-#define CHECK(t, condition, ...)                                      \
-    do {                                                              \
-        if (!(condition)) tn_fail(&(t)->cx, TN_E_MODEL, __VA_ARGS__); \
-    } while (0)
-
-/* --- recorded tensors --- */
-
-static const StTensor *recorded(Trial *t, int k, const char *way, const char *name) {
-    return st_find(t->io, arena_printf(&t->cx.arena, "%d/%s/%s", k, way, name));
-}
-
-static bool has_case(Trial *t, int k) {
-    const char *prefix = arena_printf(&t->cx.arena, "%d/", k);
-    for (size_t i = 0; i < st_count(t->io); i++)
-        if (!strncmp(st_at(t->io, i)->name, prefix, strlen(prefix))) return true;
-    return false;
 }
 
 static void check_close(Trial *t, const char *what, const char *name, const Tensor *got,
@@ -76,81 +39,16 @@ static void check_close(Trial *t, const char *what, const char *name, const Tens
           "%s: output '%s' differs by %.3g, largest element %.3g", what, name, worst, largest);
 }
 
-/* --- compiling --- */
-
-static void compile(Trial *t, const char *model, void **bytes, size_t *size) {
-    tenonc *c = tenonc_create(NULL);
-    const void *plan;
-    if (tenonc_add(c, model, NULL) || tenonc_compile_memory(c, &plan, size)) {
-        const tenonc_message *m = tenonc_error(c);
-        const char *text = arena_strdup(&t->cx.arena, m->text);
-        TnStatus code = (TnStatus)m->code;
-        tenonc_destroy(c);
-        tn_fail(&t->cx, code, "%s", text);
-    }
-    *bytes = arena_alloc(&t->cx.arena, *size + 64);
-    *bytes = (char *)*bytes + (64 - (uintptr_t)*bytes % 64) % 64;
-    memcpy(*bytes, plan, *size);
-    tenonc_destroy(c);
-}
-
 static void compile_twice(Trial *t) {
-    void *first, *second;
-    size_t again;
-    compile(t, t->model, &first, &t->size);
-    compile(t, t->model, &second, &again);
-    CHECK(t, again == t->size && !memcmp(first, second, again),
+    trial_compile(t, "f32");
+    const void *first = t->bytes;
+    size_t size = t->size;
+    trial_compile(t, "f32");
+    CHECK(t, size == t->size && !memcmp(first, t->bytes, size),
           "two compilations give different plans");
-    t->bytes = first;
 }
 
 /* --- running --- */
-
-typedef struct Running {
-    tenon_plan *plan;
-    tenon_pool *pool;
-    tenon_session *session;
-    tenon_error err;
-} Running;
-
-static void stop(void *running) {
-    Running *r = running;
-    tenon_session_destroy(r->session);
-    tenon_pool_destroy(r->pool);
-    tenon_plan_close(r->plan);
-    *r = (Running){0};
-}
-
-/* False if this machine has no such instruction set. */
-static bool start(Trial *t, Running *r, tenon_isa isa, int threads) {
-    tenon_plan_options o = {.struct_size = sizeof o, .isa = isa};
-    *r = (Running){0};
-    tenon_status s = tenon_plan_open_memory(t->bytes, t->size, &o, &r->plan, &r->err);
-    if (s == TENON_E_ARGUMENT) return false;
-    if (!s && threads > 1) s = tenon_pool_create(threads, &r->pool, &r->err);
-    tenon_session_options so = {.struct_size = sizeof so, .pool = r->pool};
-    if (!s) s = tenon_session_create(r->plan, &so, &r->session, &r->err);
-    if (s) tn_fail(&t->cx, (TnStatus)s, "%s", r->err.text);
-    return true;
-}
-
-/* Calls bind with every recorded input of case k. */
-static tenon_status bind_case(Trial *t, Running *r, int k) {
-    tenon_port port;
-    static unsigned char nothing[64];
-    for (int i = 0; !tenon_plan_port(r->plan, NULL, i, &port, NULL) && !port.is_output; i++) {
-        const StTensor *w = recorded(t, k, "in", port.name);
-        if (!w && port.is_optional) continue;
-        CHECK(t, w, "input '%s' is not recorded", port.name);
-        tenon_tensor x = {.dtype = (tenon_dtype)w->dtype,
-                          .rank = w->rank,
-                          .data = (void *)(uintptr_t)(w->data ? w->data : nothing)};
-        memcpy(x.dims, w->dims, sizeof x.dims);
-        tenon_status s = tenon_session_bind(r->session, port.name, &x, &r->err);
-        if (s) return s;
-    }
-    return TENON_OK;
-}
 
 static Tensor output(Trial *t, Running *r, const char *name) {
     tenon_tensor x;
@@ -178,8 +76,7 @@ static int run_cases(Trial *t, Running *r, const char *what, Tensor *results, in
     int count = 0;
     for (int k = 0; has_case(t, k); k++) {
         const char *label = arena_printf(&t->cx.arena, "%s, case %d", what, k);
-        if (bind_case(t, r, k) || tenon_session_run(r->session, &r->err))
-            tn_fail(&t->cx, TN_E_MODEL, "%s: %s", label, r->err.text);
+        run_case(t, r, label, k);
         check_memory(t, r);
         tenon_port port;
         for (int i = 0; !tenon_plan_port(r->plan, NULL, i, &port, NULL); i++) {
@@ -194,31 +91,25 @@ static int run_cases(Trial *t, Running *r, const char *what, Tensor *results, in
 }
 
 static void run_everywhere(Trial *t) {
-    static const struct {
-        tenon_isa isa;
-        const char *name;
-    } isas[] = {
-        {TENON_ISA_SCALAR, "scalar"}, {TENON_ISA_AVX2, "avx2"}, {TENON_ISA_AVX512, "avx512"}};
     enum { MAX_RESULTS = 512 };
-    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
+    for (int i = 0; i < TRIAL_ISAS; i++) {
+        const char *isa = trial_isas[i].name;
         Tensor *results[2];
         int counts[2];
-        Running *r = ARENA_NEW(&t->cx.arena, Running);
+        Running *r = NULL;
         for (int threads = 1; threads <= 2; threads++) {
-            if (!start(t, r, isas[i].isa, threads)) break;
-            tn_defer(&t->cx, stop, r);
+            if (!(r = start(t, trial_isas[i].isa, threads))) break;
             results[threads - 1] = ARENA_ARRAY(&t->cx.arena, Tensor, MAX_RESULTS);
             counts[threads - 1] =
-                run_cases(t, r, arena_printf(&t->cx.arena, "%s, %d threads", isas[i].name, threads),
+                run_cases(t, r, arena_printf(&t->cx.arena, "%s, %d threads", isa, threads),
                           results[threads - 1], MAX_RESULTS);
             stop(r);
-            if (threads == 1) continue;
-            for (int k = 0; k < counts[0]; k++)
-                CHECK(t,
-                      counts[1] == counts[0] &&
-                          !memcmp(results[0][k].data, results[1][k].data, results[0][k].bytes),
-                      "%s: one and two threads give different bits", isas[i].name);
         }
+        for (int k = 0; r && k < counts[0]; k++)
+            CHECK(t,
+                  counts[1] == counts[0] &&
+                      !memcmp(results[0][k].data, results[1][k].data, results[0][k].bytes),
+                  "%s: one and two threads give different bits", isa);
     }
 }
 
@@ -302,10 +193,8 @@ static void check_axis(Trial *t, Running *r, const tenon_port *p, int input, int
 }
 
 static void check_contract(Trial *t) {
-    Running *r = ARENA_NEW(&t->cx.arena, Running);
+    Running *r = start(t, TENON_ISA_AUTO, 1);
     tenon_port p;
-    start(t, r, TENON_ISA_AUTO, 1);
-    tn_defer(&t->cx, stop, r);
     for (int i = 0; !tenon_plan_port(r->plan, NULL, i, &p, NULL) && !p.is_output; i++) {
         if (!recorded(t, 0, "in", p.name)) continue;
         Fault f = {.port = i, .axis = -1, .missing = true};
@@ -323,10 +212,8 @@ static void check_contract(Trial *t) {
 /* Positions come from the length, and the contract refuses one token more, or from the data
  * (RoBERTa), and the look-up does. */
 static void check_positions(Trial *t, int64_t positions) {
-    Running *r = ARENA_NEW(&t->cx.arena, Running);
+    Running *r = start(t, TENON_ISA_AUTO, 1);
     Fault f = {.port = 0, .axis = 1, .all = true, .length = positions};
-    start(t, r, TENON_ISA_AUTO, 1);
-    tn_defer(&t->cx, stop, r);
     CHECK(t, !run_faulty(t, r, &f), "%d tokens: %s", (int)positions, r->err.text);
     f.length = positions + 1;
     tenon_status s = run_faulty(t, r, &f);
@@ -382,81 +269,23 @@ static void check_passes(Trial *t) {
 
 /* --- all of them --- */
 
-typedef struct Totals {
-    int models, failed, unsupported;
-    bool given; /* a folder was given: models that are not supported are only counted */
-} Totals;
-
 /* Learned positions that fixture.json tells of; 0: as long as one likes. */
-static int64_t positions_of(Trial *t, const char *folder) {
-    Json about = json_open(&t->cx, folder, "fixture.json", 1 << 20);
+static int64_t positions_of(Trial *t) {
+    Json about = json_open(&t->cx, t->folder, "fixture.json", 1 << 20);
     return json_kind(json_find(about, "positions")) == JSON_ABSENT
                ? 0
                : json_int(about, "positions", 1, 1000);
 }
 
-static void try_model(const char *folder, const char *name, const char *file, Totals *total) {
-    Trial *t = calloc(1, sizeof *t);
-    if (!t) return;
-    cx_init(&t->cx, tn_default_alloc());
-    t->cx.on_fail = &t->failed;
-    total->models++;
-    if (setjmp(t->failed) == 0) {
-        t->model = *file ? arena_printf(&t->cx.arena, "%s/%s", folder, file)
-                         : arena_strdup(&t->cx.arena, folder);
-        t->io = st_open(&t->cx, arena_printf(&t->cx.arena, "%s/io.safetensors", folder));
-        compile_twice(t);
-        run_everywhere(t);
-        check_contract(t);
-        int64_t positions = total->given ? 0 : positions_of(t, folder);
-        if (positions) check_positions(t, positions);
-        check_passes(t);
-    } else if (total->given && t->cx.code == TN_E_UNSUPPORTED) {
-        total->unsupported++;
-        printf("unsupported %s/%s: %s\n", name, file, t->cx.message);
-    } else {
-        total->failed++;
-        printf("FAIL %s/%s: %s\n", name, file, t->cx.message);
-    }
-    fflush(stdout);
-    cx_free(&t->cx);
-    free(t);
-}
-
-static bool is_there(const char *folder, const char *file) {
-    char path[2048];
-    snprintf(path, sizeof path, "%s/%s", folder, file);
-    return access(path, R_OK) == 0;
-}
-
-static int by_name(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static void try_fixture(const char *root, const char *name, Totals *total) {
-    char folder[1024];
-    snprintf(folder, sizeof folder, "%s/%s", root, name);
-    if (!is_there(folder, "io.safetensors")) return;
-    if (is_there(folder, "config.json")) try_model(folder, name, "", total);
-    if (is_there(folder, "model.onnx")) try_model(folder, name, "model.onnx", total);
-    if (is_there(folder, "model_ts.onnx")) try_model(folder, name, "model_ts.onnx", total);
+static void try_everything(Trial *t) {
+    compile_twice(t);
+    run_everywhere(t);
+    check_contract(t);
+    int64_t positions = t->given ? 0 : positions_of(t);
+    if (positions) check_positions(t, positions);
+    check_passes(t);
 }
 
 int main(int argc, char **argv) {
-    const char *root = argc > 1 ? argv[1] : TENON_SOURCE_DIR "/tests/fixtures";
-    Totals total = {.given = argc > 1};
-    char *names[1024];
-    int count = 0;
-    DIR *d = opendir(root);
-    for (struct dirent *e; d && (e = readdir(d)) && count < 1024;)
-        if (e->d_name[0] != '.' && (argc < 3 || strstr(e->d_name, argv[2])))
-            names[count++] = strdup(e->d_name);
-    if (d) closedir(d);
-    qsort(names, (size_t)count, sizeof *names, by_name);
-    for (int i = 0; i < count; i++) {
-        try_fixture(root, names[i], &total);
-        free(names[i]);
-    }
-    printf("%d models, %d failed, %d unsupported\n", total.models, total.failed, total.unsupported);
-    return !total.models || total.failed;
+    return trials(argc, argv, try_everything);
 }
