@@ -27,7 +27,7 @@
  *   q  i8 or u8             w  i32
  *   D  f32 or f64           W  any type of the width of T
  *   h  f32 or bf16          V  as F, or as P
- *   H  f32 or bf16          Q  as q, or in quads
+ *   H  as h                 Q  as q, or in quads
  *   x  f64, or f32 or bf16, which count as f32 to F and V
  *   n  as N, but f32 may be bf16, and bf16 f32
  *

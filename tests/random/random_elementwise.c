@@ -38,11 +38,16 @@ bool make_of_positive(Maker *k, OpKind op) {
     return true;
 }
 
+static bool is_unsigned(TnDType t) { /* what would be negative wraps: far from bounded */
+    return t == TN_U8 || t == TN_U16 || t == TN_U32 || t == TN_U64;
+}
+
 bool make_exact_unary(Maker *k, OpKind op) { /* neg, abs, relu */
     Item x = random_any(k);
     TnDType t = x.v->type.dtype;
     if (t == TN_BOOL || (op == OP_relu && !tn_is_float(t))) x = random_cast(k, x, TN_F32);
-    if (tn_dtype_size(x.v->type.dtype) == 1) return false; /* unsigned, or -(-128) */
+    t = x.v->type.dtype;
+    if (t == TN_I8 || is_unsigned(t)) return false; /* -(-128) is no i8 */
     random_add(k, ir_unary(k->g, op, x.v), x.bound, x.exact);
     return true;
 }
@@ -57,8 +62,7 @@ bool make_jump(Maker *k, OpKind op) { /* floor, ceil, round, sign */
 bool make_sum(Maker *k, OpKind op) { /* add, sub, min, max */
     Item x = random_any(k);
     TnDType t = x.v->type.dtype;
-    bool is_unsigned = t == TN_U8 || t == TN_U16 || t == TN_U32 || t == TN_U64;
-    if (t == TN_BOOL || (is_unsigned && op == OP_sub)) return false; /* wraps: far from bounded */
+    if (t == TN_BOOL || (is_unsigned(t) && op == OP_sub)) return false;
     Item y = random_partner(k, &x.v->type, t);
     bool picks = op == OP_min || op == OP_max,
          exact = x.exact && y.exact && (picks || t != TN_BF16);
