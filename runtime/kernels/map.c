@@ -12,7 +12,7 @@
  *
  * The result may be one of the inputs in place: a block is read before it is written. plan_check
  * has made sure that registers exist, that operands have the type arg_dtype and that the op exists
- * for it (map_float_op, map_double_op, map_int_op are the lists). */
+ * for it (map_float_op, tn_map_double, tn_map_int are the lists). */
 #include <string.h>
 #include "runtime/kernels/loop.h"
 #include "runtime/kernels/map.h"
@@ -154,8 +154,8 @@ static MapFn *function_of(const TnMapStep *step) {
     TnDType t = (TnDType)step->arg_dtype;
     switch (map_class(t)) {
     case MAP_FLOAT: return TN_FN(map_float_op)(step->op);
-    case MAP_DOUBLE: return MAP_FN(map_double_op)(step->op);
-    default: return MAP_FN(map_int_op)(step->op, t);
+    case MAP_DOUBLE: return tn_map_double(step->op);
+    default: return tn_map_int(step->op, t);
     }
 }
 

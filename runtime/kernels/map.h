@@ -28,13 +28,8 @@ typedef void MapFn(void *y, const void *const *x, int64_t n);
 /* The function of an op whose operands (for WHERE: the last two) are floats, doubles or integers
  * of type t; NULL if the op means nothing there. CONST and CAST are not among them. */
 MapFn *TN_FN(map_float_op)(int op);
-#ifdef TN_ISA_avx512 /* the loops of AVX2 serve */
-#define MAP_FN(name) TN_PASTE(name, _avx2)
-#else
-#define MAP_FN(name) TN_FN(name)
-#endif
-MapFn *MAP_FN(map_double_op)(int op);
-MapFn *MAP_FN(map_int_op)(int op, TnDType t);
+MapFn *tn_map_double(int op);
+MapFn *tn_map_int(int op, TnDType t);
 
 /* The functions of floats and of doubles that are too rare to exist per ISA; NULL for others. */
 MapFn *tn_map_rare_float(int op);

@@ -106,8 +106,8 @@ static MapFn *combining(uint32_t reduction, TnDType t) {
     static const int ops[] = {TN_MAP_COPY, TN_MAP_ADD, TN_MAP_MUL, TN_MAP_MIN, TN_MAP_MAX};
     switch (map_class(t)) {
     case MAP_FLOAT: return TN_FN(map_float_op)(ops[reduction]);
-    case MAP_DOUBLE: return TN_FN(map_double_op)(ops[reduction]);
-    default: return TN_FN(map_int_op)(ops[reduction], t);
+    case MAP_DOUBLE: return tn_map_double(ops[reduction]);
+    default: return tn_map_int(ops[reduction], t);
     }
 }
 

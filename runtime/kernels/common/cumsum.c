@@ -6,11 +6,11 @@
 #include "runtime/kernels/loop.h"
 #include "runtime/kernels/map.h"
 
-TN_FAMILY(cumsum);
+TN_COMMON_FAMILY(cumsum);
 
 #define TASK_ELEMENTS 8192
 
-void TN_FN(cumsum_plan)(TnCall *call) {
+void cumsum_plan_common(TnCall *call) {
     const ParamsCumsum *params = call->params;
     const TnTensor *x = &call->operands[0];
     int64_t elements = tensor_elements(x), n = x->dims[params->axis];
@@ -65,7 +65,7 @@ static void sum_line(const Line *l, char *y, const char *x, void *block) {
     }
 }
 
-void TN_FN(cumsum_run)(const TnCall *call, int64_t task, void *scratch) {
+void cumsum_run_common(const TnCall *call, int64_t task, void *scratch) {
     const ParamsCumsum *params = call->params;
     const TnTensor *x = &call->operands[0], *y = &call->operands[1];
     int axis = (int)params->axis;

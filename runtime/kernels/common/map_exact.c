@@ -1,4 +1,5 @@
-/* Steps of a map on double and integer registers: plain loops, no vector vocabulary.
+/* Steps of a map on double and integer registers: plain loops, no vector vocabulary, which no
+ * instruction set makes faster.
  *
  * Integers of every type are int64_t here and are wrapped to their type by map_fit; only u64, whose
  * values do not fit, has functions of its own where the sign matters. No operation traps: x / 0 and
@@ -88,7 +89,7 @@ BINARY(lt_f64, double, int64_t, a < b)
 BINARY(le_f64, double, int64_t, a <= b)
 WHERE(where_f64, double)
 
-MapFn *MAP_FN(map_double_op)(int op) {
+MapFn *tn_map_double(int op) {
     static MapFn *const table[TN_MAP_OP_COUNT] = {
         [TN_MAP_COPY] = copy_f64,
         [TN_MAP_ADD] = add_f64,
@@ -197,7 +198,7 @@ BINARY(shift_right, int64_t, int64_t, a >> ((uint64_t)b > 63 ? 63 : b))
 BINARY(shift_right_u64, uint64_t, uint64_t, b > 63 ? 0 : a >> b)
 WHERE(where_int, int64_t)
 
-MapFn *MAP_FN(map_int_op)(int op, TnDType t) {
+MapFn *tn_map_int(int op, TnDType t) {
     static MapFn *const table[TN_MAP_OP_COUNT] = {
         [TN_MAP_COPY] = copy_int,
         [TN_MAP_ADD] = add_int,
