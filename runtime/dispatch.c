@@ -19,8 +19,7 @@
 static const TnInstr rows[TN_OP_COUNT] = {
 #define INSTR(name, opcode, kernels, min_in, max_in, out, min_sc, max_sc, record, rule, flags, \
               synopsis)                                                                        \
-    [opcode] = {#name,  min_in, max_in,         out,           min_sc,                         \
-                max_sc, flags,  sizeof(record), extent_##rule, synopsis},
+    [opcode] = {#name, min_in, max_in, out, min_sc, max_sc, flags, sizeof(record), extent_##rule},
 #include "runtime/instrs.def"
 #undef INSTR
 };

@@ -35,7 +35,6 @@ typedef struct TnInstr {
     uint32_t flags;
     uint32_t params_bytes; /* size of the parameter record; of its fixed part for map */
     TnExtentFn *extents;
-    const char *synopsis;
 } TnInstr;
 
 /* The row of an opcode, or NULL if there is none. */
