@@ -19,13 +19,21 @@
 TN_FAMILY(norm);
 
 #define TASK_ELEMENTS 12288
+#define L1_ELEMENTS   1536 /* of rows that are worked on together */
+#define MOST_ROWS     16
 
 enum { X, RESIDUAL, GAMMA, BETA, Y, S, OPERANDS };
 
 typedef struct Row {
-    const float *x, *residual, *gamma, *beta;
+    const float *x, *residual;
     float *y, *s;
 } Row;
+
+typedef struct Norm {
+    const ParamsNorm *params;
+    const float *gamma, *beta; /* NULL: absent */
+    int64_t n;
+} Norm;
 
 /* The operand by name; NULL when absent. */
 static const TnTensor *operand(const TnCall *call, int which) {
@@ -106,48 +114,64 @@ static float sum_squares(const float *x, float mean, int64_t n) {
     return vf_sum(vf_add(even, odd));
 }
 
-static void scale_row(const Row *r, const float *s, float mean, float scale, int64_t n) {
-    for (int64_t i = 0; i < n; i += VF_WIDTH) {
-        int64_t rest = n - i < VF_WIDTH ? n - i : VF_WIDTH;
-        vf v = vf_mul(vf_sub(vf_load_n(s + i, rest), vf_set1(mean)), vf_set1(scale));
-        if (r->gamma) v = vf_mul(v, vf_load_n(r->gamma + i, rest));
-        if (r->beta) v = vf_add(v, vf_load_n(r->beta + i, rest));
-        vf_store_n(r->y + i, v, rest);
+static void scale_row(const Norm *z, const Row *r, float mean, float scale) {
+    const float *x = r->x, *gamma = z->gamma, *beta = z->beta;
+    float *y = r->y;
+    for (int64_t i = 0; i < z->n; i += VF_WIDTH) {
+        int64_t rest = z->n - i < VF_WIDTH ? z->n - i : VF_WIDTH;
+        vf v = vf_mul(vf_sub(vf_load_n(x + i, rest), vf_set1(mean)), vf_set1(scale));
+        if (gamma) v = vf_mul(v, vf_load_n(gamma + i, rest));
+        if (beta) v = vf_add(v, vf_load_n(beta + i, rest));
+        vf_store_n(y + i, v, rest);
     }
 }
 
 /* The usual row, with gamma and beta. */
-static void scale_row_affine(const Row *r, const float *s, float mean, float scale, int64_t n) {
+static void scale_row_affine(const Norm *z, const Row *r, float mean, float scale) {
+    const float *x = r->x, *gamma = z->gamma, *beta = z->beta;
+    float *y = r->y;
     vf m = vf_set1(mean), f = vf_set1(scale);
-    int64_t i = 0;
+    int64_t i = 0, n = z->n;
     for (; i + VF_WIDTH <= n; i += VF_WIDTH) {
-        vf v = vf_mul(vf_sub(vf_load(s + i), m), f);
-        vf_store(r->y + i, vf_fma(v, vf_load(r->gamma + i), vf_load(r->beta + i)));
+        vf v = vf_mul(vf_sub(vf_load(x + i), m), f);
+        vf_store(y + i, vf_fma(v, vf_load(gamma + i), vf_load(beta + i)));
     }
     if (i == n) return;
-    vf v = vf_mul(vf_sub(vf_load_n(s + i, n - i), m), f);
-    v = vf_fma(v, vf_load_n(r->gamma + i, n - i), vf_load_n(r->beta + i, n - i));
-    vf_store_n(r->y + i, v, n - i);
+    vf v = vf_mul(vf_sub(vf_load_n(x + i, n - i), m), f);
+    v = vf_fma(v, vf_load_n(gamma + i, n - i), vf_load_n(beta + i, n - i));
+    vf_store_n(y + i, v, n - i);
 }
 
-static void norm_row(const Row *r, const ParamsNorm *params, int64_t n) {
-    const float *s = r->x;
-    float total;
-    if (r->residual) {
-        float *sum = r->s ? r->s : r->y;
-        total = add_row(sum, r->x, r->residual, n);
-        s = sum;
-    } else {
-        if (r->s && r->s != r->x) memcpy(r->s, r->x, (size_t)n * sizeof(float));
-        total = params->rms ? 0 : sum_row(s, n);
+/* At most MOST_ROWS rows, which stay in L1 from pass to pass; what lies between the passes is done
+ * for all of them at once, since divisions and roots take as long for a vector as for one number.
+ */
+static void norm_rows(const Norm *z, Row *r, int rows) {
+    float mean[MOST_ROWS] = {0}, scale[MOST_ROWS] = {0};
+    const vf count = vf_set1((float)z->n), epsilon = vf_set1(z->params->epsilon), one = vf_set1(1);
+    const bool rms = z->params->rms;
+    for (int i = 0; i < rows; i++) {
+        if (r[i].residual) {
+            float *sum = r[i].s ? r[i].s : r[i].y;
+            mean[i] = add_row(sum, r[i].x, r[i].residual, z->n);
+            r[i].x = sum;
+        } else {
+            if (r[i].s && r[i].s != r[i].x) memcpy(r[i].s, r[i].x, (size_t)z->n * sizeof(float));
+            if (!rms) mean[i] = sum_row(r[i].x, z->n);
+        }
     }
-    float mean = params->rms ? 0 : total / (float)n;
-    float variance = sum_squares(s, mean, n) / (float)n;
-    float scale = 1 / sqrtf(variance + params->epsilon);
-    if (r->gamma && r->beta)
-        scale_row_affine(r, s, mean, scale, n);
-    else
-        scale_row(r, s, mean, scale, n);
+    for (int i = 0; i < rows; i += VF_WIDTH)
+        vf_store(mean + i, rms ? vf_zero() : vf_div(vf_load(mean + i), count));
+    for (int i = 0; i < rows; i++) scale[i] = sum_squares(r[i].x, mean[i], z->n);
+    for (int i = 0; i < rows; i += VF_WIDTH) {
+        vf variance = vf_div(vf_load(scale + i), count);
+        vf_store(scale + i, vf_div(one, vf_sqrt(vf_add(variance, epsilon))));
+    }
+    for (int i = 0; i < rows; i++) {
+        if (z->gamma && z->beta)
+            scale_row_affine(z, &r[i], mean[i], scale[i]);
+        else
+            scale_row(z, &r[i], mean[i], scale[i]);
+    }
 }
 
 /* The row at an offset: of f32 where it lies, of bf16 in `room`. */
@@ -165,6 +189,12 @@ static void write_row(const TnTensor *t, int64_t offset, const float *row, int64
     if (is_bf16(t)) TN_FN(map_store)((uint16_t *)t->data + offset, TN_BF16, 1, row, n);
 }
 
+/* Rows of bf16 have room for one. */
+static int rows_together(const TnCall *call, int64_t n) {
+    if (call->scratch_bytes || 2 * n > L1_ELEMENTS) return 1;
+    return L1_ELEMENTS / n < MOST_ROWS ? (int)(L1_ELEMENTS / n) : MOST_ROWS;
+}
+
 void TN_FN(norm_run)(const TnCall *call, int64_t task, void *scratch) {
     static const uint8_t walked[] = {X, RESIDUAL, Y, S};
     const TnTensor *t[OPERANDS];
@@ -178,21 +208,26 @@ void TN_FN(norm_run)(const TnCall *call, int64_t task, void *scratch) {
     for (int i = 0; i < 4; i++) loop_add(&l, t[walked[i]] ? t[walked[i]] : t[Y]);
     l.rank--; /* rows only */
     loop_collapse(&l);
-    int64_t rows = loop_points(&l, l.rank), first = task * call->tile[0];
-    int64_t last = first + call->tile[0] < rows ? first + call->tile[0] : rows;
+    int64_t rows = loop_points(&l, l.rank), i = task * call->tile[0];
+    int64_t last = i + call->tile[0] < rows ? i + call->tile[0] : rows;
     LoopAt at;
-    loop_seek(&l, l.rank, first, &at);
-    for (int64_t i = first; i < last; i++, loop_next(&l, l.rank, &at)) {
-        Row r = {
-            .x = read_row(t[X], at.offset[0], room[X], n),
-            .residual = read_row(t[RESIDUAL], at.offset[1], room[RESIDUAL], n),
-            .gamma = t[GAMMA] ? t[GAMMA]->data : NULL,
-            .beta = t[BETA] ? t[BETA]->data : NULL,
-            .y = row_at(t[Y], at.offset[2], room[Y]),
-            .s = row_at(t[S], at.offset[3], room[S]),
-        };
-        norm_row(&r, call->params, n);
-        write_row(t[Y], at.offset[2], r.y, n);
-        write_row(t[S], at.offset[3], r.s, n);
+    loop_seek(&l, l.rank, i, &at);
+    const Norm z = {call->params, t[GAMMA] ? t[GAMMA]->data : NULL, t[BETA] ? t[BETA]->data : NULL,
+                    n};
+    const int most = rows_together(call, n);
+    for (int together; i < last; i += together) {
+        Row r[MOST_ROWS];
+        LoopAt first = at;
+        together = last - i < most ? (int)(last - i) : most;
+        for (int k = 0; k < together; k++, loop_next(&l, l.rank, &at)) {
+            r[k].x = read_row(t[X], at.offset[0], room[X], n);
+            r[k].residual = read_row(t[RESIDUAL], at.offset[1], room[RESIDUAL], n);
+            r[k].y = row_at(t[Y], at.offset[2], room[Y]);
+            r[k].s = row_at(t[S], at.offset[3], room[S]);
+        }
+        norm_rows(&z, r, together);
+        if (!call->scratch_bytes) continue;
+        write_row(t[Y], first.offset[2], r[0].y, n);
+        write_row(t[S], first.offset[3], r[0].s, n);
     }
 }
