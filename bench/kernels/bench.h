@@ -66,6 +66,8 @@ typedef struct Case {
 
 /* Measures and prints the case if it is wanted. */
 void bench_case(Bench *b, Case *c);
+/* In seconds. */
+double bench_now(void);
 /* Whether a case of this name is. */
 bool bench_wants(const Bench *b, const char *name);
 /* Microseconds that a parallel region of nothing takes while the workers are awake. */
@@ -86,6 +88,7 @@ void bench_map(Bench *b);
 void bench_rows(Bench *b);
 void bench_move(Bench *b);
 void bench_window(Bench *b);
+void bench_plan(Bench *b);
 
 /* --- operands --- */
 TnTensor bench_dense(void *data, TnDType dtype, int rank, const int64_t *dims);

@@ -80,6 +80,7 @@ static void run_families(Bench *b, int threads) {
                                .memory = b->probe.memory,
                                .bytes = WEIGHT_BYTES};
     bench_region(b);
+    bench_plan(b);
     bench_gemm(b);
     bench_attention(b);
     bench_conv(b);

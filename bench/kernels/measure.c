@@ -13,7 +13,7 @@
 static const double ROUND = 0.006, BATCH = 1e-3; /* a batch takes as long as a look */
 enum { LEAST_ROUNDS = 4, MIN_PARALLEL_NS = 5000 /* as in runtime/prepare.c */ };
 
-static double now(void) {
+double bench_now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
@@ -69,7 +69,7 @@ static void look(Bench *b, const Case *c, Measured *m) {
     if (c->figure == FIGURE_MICROSECONDS) return;
     better(&m->clock, roofline_clock());
     better(&m->flops, roofline_flops(&b->probe, c->type));
-    for (double start = now(); c->bytes && now() - start < ROUND;)
+    for (double start = bench_now(); c->bytes && bench_now() - start < ROUND;)
         better(&m->bytes,
                c->copies ? roofline_copy(&b->probe, span) : roofline_read(&b->probe, span));
 }
@@ -89,7 +89,8 @@ static void move_on(const Case *c, TnTensor *operands, Places *p) {
 
 /* For as long as a case takes undisturbed, several times over. */
 static bool is_disturbed(const Bench *b, const Case *c, const Measured *m, double end) {
-    return c->flops > 0 && m->flops < 0.9 * b->peak[c->type] && now() < end + 4 * b->seconds + 0.1;
+    return c->flops > 0 && m->flops < 0.9 * b->peak[c->type] &&
+           bench_now() < end + 4 * b->seconds + 0.1;
 }
 
 void bench_case(Bench *b, Case *c) {
@@ -98,17 +99,17 @@ void bench_case(Bench *b, Case *c) {
     Places places = {.count = c->cold ? WEIGHT_BYTES / c->cold_bytes : 0};
     for (int i = 0; i < c->inputs; i++) places.first[i] = c->operands[i].data;
     Measured m = {.seconds = 1e9};
-    double end = now() + b->seconds, once = 1e-3;
-    for (int round = 0; round < LEAST_ROUNDS || now() < end || is_disturbed(b, c, &m, end);
+    double end = bench_now() + b->seconds, once = 1e-3;
+    for (int round = 0; round < LEAST_ROUNDS || bench_now() < end || is_disturbed(b, c, &m, end);
          round++) {
         look(b, c, &m);
         int64_t batch = (int64_t)(BATCH / once) + 1;
-        for (double start = now(), t = start; t - start < ROUND;) {
+        for (double start = bench_now(), t = start; t - start < ROUND;) {
             for (int64_t i = 0; i < batch; i++) {
                 move_on(c, r.call.operands, &places);
                 run_region(&r);
             }
-            double after = now();
+            double after = bench_now();
             once = (after - t) / (double)batch;
             if (round) m.seconds = fmin(m.seconds, once);
             t = after;
@@ -128,11 +129,11 @@ void bench_region(Bench *b) {
     Case c = {.name = "region of nothing", .figure = FIGURE_MICROSECONDS, .target = {0, 0.6}};
     if (!b->pool || !bench_wants(b, c.name)) return;
     Measured m = {.seconds = 1e9};
-    for (double end = now() + b->seconds; now() < end;) {
-        double start = now();
+    for (double end = bench_now() + b->seconds; bench_now() < end;) {
+        double start = bench_now();
         for (int i = 0; i < REGIONS; i++)
             tn_pool_run(b->pool, b->threads, run_nothing, NULL, false);
-        m.seconds = fmin(m.seconds, (now() - start) / REGIONS);
+        m.seconds = fmin(m.seconds, (bench_now() - start) / REGIONS);
     }
     bench_print(b, &c, &m);
 }
