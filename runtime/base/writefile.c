@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -70,11 +71,13 @@ TnStatus writefile_begin(WriteFile *w, const char *path, char *why, size_t why_s
     if (fstatat(w->folder, w->name, &st, 0) == 0 && !S_ISREG(st.st_mode))
         return refuse(w, why, why_size,
                       S_ISDIR(st.st_mode) ? "a folder, not a file" : "not a regular file");
+    w->chunk = malloc(WRITE_CHUNK);
+    if (!w->chunk) return refuse(w, why, why_size, "out of memory");
     return create_temporary(w, why, why_size);
 }
 
-TnStatus writefile_append(WriteFile *w, const void *data, size_t size, char *why, size_t why_size) {
-    const char *at = data;
+static TnStatus write_out(WriteFile *w, const unsigned char *at, size_t size, char *why,
+                          size_t why_size) {
     while (size > 0) {
         ssize_t n = write(w->fd, at, size < MAX_WRITE ? size : MAX_WRITE);
         if (n < 0 && errno == EINTR) continue;
@@ -85,9 +88,35 @@ TnStatus writefile_append(WriteFile *w, const void *data, size_t size, char *why
     return TN_OK;
 }
 
+static TnStatus write_held(WriteFile *w, char *why, size_t why_size) {
+    TnStatus status = write_out(w, w->chunk, w->held, why, why_size);
+    w->held = 0;
+    return status;
+}
+
+TnStatus writefile_append(WriteFile *w, const void *data, size_t size, char *why, size_t why_size) {
+    const unsigned char *at = data;
+    for (size_t n; size > 0; at += n, size -= n) {
+        TnStatus status = TN_OK;
+        if (!w->held && size >= WRITE_CHUNK) { /* whole chunks, from where they are */
+            n = size / WRITE_CHUNK * WRITE_CHUNK;
+            status = write_out(w, at, n, why, why_size);
+        } else {
+            n = size < WRITE_CHUNK - w->held ? size : WRITE_CHUNK - w->held;
+            memcpy(w->chunk + w->held, at, n);
+            w->held += n;
+            if (w->held == WRITE_CHUNK) status = write_held(w, why, why_size);
+        }
+        if (status) return status;
+    }
+    return TN_OK;
+}
+
 TnStatus writefile_patch(WriteFile *w, size_t offset, const void *data, size_t size, char *why,
                          size_t why_size) {
     const char *at = data;
+    TnStatus status = write_held(w, why, why_size);
+    if (status) return status;
     while (size > 0) {
         ssize_t n = pwrite(w->fd, at, size < MAX_WRITE ? size : MAX_WRITE, (off_t)offset);
         if (n < 0 && errno == EINTR) continue;
@@ -107,6 +136,8 @@ static bool sync_file(int fd) {
 }
 
 TnStatus writefile_commit(WriteFile *w, char *why, size_t why_size) {
+    TnStatus status = write_held(w, why, why_size);
+    if (status) return status;
     if (!sync_file(w->fd)) return refuse_errno(w, why, why_size);
     int fd = w->fd;
     w->fd = -1;
@@ -127,6 +158,8 @@ void writefile_abort(WriteFile *w) {
         if (w->temporary[0]) unlinkat(w->folder, w->temporary, 0);
         close(w->folder);
     }
+    free(w->chunk);
+    w->chunk = NULL;
     w->fd = w->folder = -1;
     w->temporary[0] = 0;
     errno = code;

@@ -2,6 +2,7 @@
 #include "runtime/base/writefile.h"
 #include <sys/resource.h>
 #include <signal.h>
+#include <stdbool.h>
 #include "tests/support/scratch.h"
 
 static char why[200];
@@ -93,14 +94,49 @@ static void test_bad_targets(void **state) {
     refuse("link", "a folder, not a file");
 }
 
-/* A write beyond the limit on file sizes fails with EFBIG. */
-static void test_disk_full(void **state) {
+/* Pieces of all sizes around that of a chunk; the second byte is overwritten at the end. */
+static void test_pieces(void **state) {
     (void)state;
+    static const size_t pieces[] = {1,
+                                    5,
+                                    WRITE_CHUNK - 7,
+                                    3,
+                                    WRITE_CHUNK,
+                                    0,
+                                    2 * WRITE_CHUNK + 1,
+                                    WRITE_CHUNK - 3,
+                                    3 * WRITE_CHUNK,
+                                    9};
+    size_t total = 0, n = sizeof pieces / sizeof *pieces;
+    for (size_t i = 0; i < n; i++) total += pieces[i];
+    unsigned char *data = malloc(total), *found = malloc(total + 1), *at = data;
+    for (size_t i = 0; i < total; i++) data[i] = (unsigned char)(i * 7 + i / 1000);
+    WriteFile w;
+    assert_int_equal(writefile_begin(&w, "a", why, sizeof why), TN_OK);
+    for (size_t i = 0; i < n; at += pieces[i++])
+        assert_int_equal(writefile_append(&w, at, pieces[i], why, sizeof why), TN_OK);
+    data[1] ^= 1;
+    assert_int_equal(writefile_patch(&w, 1, data + 1, 1, why, sizeof why), TN_OK);
+    assert_int_equal(writefile_append(&w, "end", 3, why, sizeof why), TN_OK);
+    assert_int_equal(writefile_commit(&w, why, sizeof why), TN_OK);
+    char end[4] = {0};
+    FILE *f = fopen("a", "rb");
+    assert_int_equal(fread(found, 1, total, f), total);
+    assert_memory_equal(found, data, total);
+    assert_int_equal(fread(end, 1, sizeof end, f), 3);
+    assert_string_equal(end, "end");
+    fclose(f);
+    free(data);
+    free(found);
+}
+
+/* A write beyond the limit on file sizes fails with EFBIG: small pieces when they are written out
+ * at last, large ones at once. */
+static void fill_disk(size_t piece, bool at_once) {
     struct rlimit old, small;
     WriteFile w;
-    char block[4096] = {0};
+    char *block = calloc(1, piece);
     assert_int_equal(write_whole("a", "old"), TN_OK);
-    signal(SIGXFSZ, SIG_IGN);
     getrlimit(RLIMIT_FSIZE, &old);
     small = old;
     small.rlim_cur = 10000;
@@ -108,19 +144,28 @@ static void test_disk_full(void **state) {
     assert_int_equal(writefile_begin(&w, "a", why, sizeof why), TN_OK);
     TnStatus status = TN_OK;
     for (int i = 0; i < 3 && !status; i++)
-        status = writefile_append(&w, block, sizeof block, why, sizeof why);
+        status = writefile_append(&w, block, piece, why, sizeof why);
+    assert_int_equal(status, at_once ? TN_E_IO : TN_OK);
+    if (!status) status = writefile_commit(&w, why, sizeof why);
     setrlimit(RLIMIT_FSIZE, &old);
     assert_int_equal(status, TN_E_IO);
     assert_string_equal(why, "File too large");
     assert_content("a", "old");
     assert_entries(1);
+    free(block);
+}
+
+static void test_disk_full(void **state) {
+    (void)state;
+    signal(SIGXFSZ, SIG_IGN);
+    fill_disk(4096, false);
+    fill_disk(WRITE_CHUNK, true);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_write, setup),
-        cmocka_unit_test_setup(test_abort, setup),
-        cmocka_unit_test_setup(test_bad_targets, setup),
+        cmocka_unit_test_setup(test_write, setup),       cmocka_unit_test_setup(test_abort, setup),
+        cmocka_unit_test_setup(test_bad_targets, setup), cmocka_unit_test_setup(test_pieces, setup),
         cmocka_unit_test_setup(test_disk_full, setup),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
