@@ -21,6 +21,8 @@
 #include "runtime/kernels/attention.h"
 #include "runtime/kernels/simd.h"
 
+enum { AT_ONCE = 4 }; /* vectors whose exponentials are taken side by side */
+
 static int64_t clamp(int64_t x, int64_t low, int64_t high) {
     return x < low ? low : x > high ? high : x;
 }
@@ -169,30 +171,28 @@ static float find_maximum(float *scores, int64_t t0, int64_t t1) {
     return vf_max_lane(vf_max(other, top));
 }
 
-/* e^x for x up to 0, give or take a rounding error. */
-static inline vf exp_below(vf x) {
-    return vf_exp_bounded(vf_max(vf_set1(-104), x));
+/* 2^((score - top) factor) of `n` vectors at once, stored and added to `sum`. */
+ALWAYS_INLINE void exponentials_of(float *scores, int n, vf top, vf factor, vf *sum) {
+    vf x[AT_ONCE];
+    UNROLL for (int i = 0; i < n; i++) {
+        x[i] = vf_mul(vf_sub(vf_load(scores + i * VF_WIDTH), top), factor);
+    }
+    vf_exp2_below(x, n, vf_exp2_degree5, 5);
+    UNROLL for (int i = 0; i < n; i++) {
+        vf_store(scores + i * VF_WIDTH, x[i]);
+        sum[i % 2] = vf_add(sum[i % 2], x[i]);
+    }
 }
 
-/* scores[t] := exp(scale scores[t] - top); returns their sum. */
+/* scores[t] := exp(scale (scores[t] - top)); returns their sum. */
 static float exponentials(float *scores, int64_t t0, int64_t t1, float scale, float top) {
-    const vf factor = vf_set1(scale), shift = vf_set1(-top);
-    vf sum = vf_zero(), other = sum;
+    const vf factor = vf_set1(scale * VF_LOG2_E), shift = vf_set1(top);
+    vf sum[2] = {vf_zero(), vf_zero()};
     int64_t t = t0;
-    for (; t + 2 * VF_WIDTH <= t1; t += 2 * VF_WIDTH) {
-        vf x = exp_below(vf_fma(vf_load(scores + t), factor, shift));
-        vf y = exp_below(vf_fma(vf_load(scores + t + VF_WIDTH), factor, shift));
-        vf_store(scores + t, x);
-        vf_store(scores + t + VF_WIDTH, y);
-        sum = vf_add(sum, x);
-        other = vf_add(other, y);
-    }
-    for (; t < t1; t += VF_WIDTH) {
-        vf x = exp_below(vf_fma(vf_load(scores + t), factor, shift));
-        vf_store(scores + t, x);
-        sum = vf_add(sum, x);
-    }
-    return vf_sum(vf_add(sum, other));
+    for (; t + AT_ONCE * VF_WIDTH <= t1; t += AT_ONCE * VF_WIDTH)
+        exponentials_of(scores + t, AT_ONCE, shift, factor, sum);
+    for (; t < t1; t += VF_WIDTH) exponentials_of(scores + t, 1, shift, factor, sum);
+    return vf_sum(vf_add(sum[0], sum[1]));
 }
 
 bool TN_FN(attention_softmax)(const Attention *a, const Keys *keys, const Row *row, float *scores,
@@ -202,31 +202,19 @@ bool TN_FN(attention_softmax)(const Attention *a, const Keys *keys, const Row *r
     bool masked = row->first > row->from || row->end < row->to || keys->gaps || row->blind;
     bool plain = !a->in[BIAS].data && !a->in[MORE_BIAS].data && a->p.softcap == 0 &&
                  a->p.scale > 0 && !keys->gaps && !sinks && !(full && masked);
-    float top, scale = plain ? a->p.scale : 1, sum = 0;
+    float top, scale = plain ? a->p.scale : 1;
     /* what is written behind the first run would be the second */
     if (sinks && first < sinks + VF_WIDTH) first = sinks = 0;
-    const bool short_row = plain && end - first <= VF_WIDTH;
-    vf x = vf_zero(); /* of a short row */
-    if (short_row) {
-        x = vf_select(vm_first(end - first), vf_load(scores + first), vf_set1(-INFINITY));
-        top = scale * vf_max_lane(x);
-    } else if (plain) {
-        top = scale * find_maximum(scores, first, end);
-    } else {
+    if (plain)
+        top = find_maximum(scores, first, end);
+    else
         top = finish_scores(a, keys, row, scores, first, end, full, bias);
-    }
     if (sinks) {
         float other = finish_scores(a, keys, row, scores, 0, sinks, full, bias);
         top = other > top || isnan(other) ? other : top;
     }
-    if (!full && (masked || a->sinks) && !(top >= ALLOWED_ABOVE)) return false;
-    if (short_row) {
-        x = exp_below(vf_fma(x, vf_set1(scale), vf_set1(-top)));
-        vf_store(scores + first, x);
-        sum = vf_sum(x);
-    } else {
-        sum = exponentials(scores, first, end, scale, top);
-    }
+    if (!full && (masked || a->sinks) && !(scale * top >= ALLOWED_ABOVE)) return false;
+    float sum = exponentials(scores, first, end, scale, top);
     if (sinks) sum += exponentials(scores, 0, sinks, scale, top);
     *inverse = sum > 0 ? 1 / sum : NAN;
     if (isnan(*inverse) && a->p.flags & TN_ATTENTION_ZERO_NAN) {

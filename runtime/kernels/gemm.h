@@ -27,21 +27,13 @@
 
 #include <stdbool.h>
 #include "runtime/kernels/family.h"
+#include "runtime/kernels/unroll.h"
 #include "runtime/pack.h"
 #include "runtime/params.h"
 
 #define TILE_MAX_ROWS   12
 #define TILE_MAX_PANELS 4
 #define STREAM_MAX_ROWS 4
-
-/* Bodies are written once with loops over rows and panels; inlined with constants, the loops must
- * vanish completely. */
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-#ifdef __clang__
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
 
 /* What one core does, roughly; from it follow the number of tasks and their cost. */
 #if defined(TN_ISA_scalar)

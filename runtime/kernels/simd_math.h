@@ -8,6 +8,7 @@
 #define TENON_RUNTIME_KERNELS_SIMD_MATH_H
 
 #include "runtime/kernels/simd.h"
+#include "runtime/kernels/unroll.h"
 #include "runtime/params.h"
 
 #define VF_LOG2_E 1.44269504f
@@ -37,6 +38,31 @@ static inline vf vf_exp_bounded(vf x) {
 /* Beyond the bounds e^x is 0 or infinity in float. */
 static inline vf vf_exp(vf x) {
     return vf_exp_bounded(vf_min(vf_set1(89), vf_max(vf_set1(-104), x)));
+}
+
+/* 2^r for |r| <= 1/2: relative errors of 7.5e-5 and 1.9e-7. */
+static const float vf_exp2_degree3[] = {0.999928057f, 0.693260908f, 0.242611393f, 0.05517f};
+static const float vf_exp2_degree5[] = {1.00000012f,   0.693147421f,   0.240219191f,
+                                        0.0554968081f, 0.00968481041f, 0.00136692624f};
+
+/* x[i] := 2^x[i] for x <= 0 or NaN. Each step is taken by all n before the next one is: what one
+ * vector waits for is what the others do. AVX-512 scales a NaN by 2^-infinity to 0. */
+ALWAYS_INLINE void vf_exp2_below(vf *x, int n, const float *c, int degree) {
+    vf whole[4], sum[4];
+    UNROLL for (int i = 0; i < n; i++) {
+        if (VF_WIDTH < 16) x[i] = vf_max(vf_set1(-150), x[i]);
+        whole[i] = vf_round(x[i]);
+        x[i] = vf_sub(x[i], whole[i]);
+        sum[i] = vf_set1(c[degree]);
+    }
+    UNROLL for (int d = degree - 1; d >= 0; d--) {
+        UNROLL for (int i = 0; i < n; i++) {
+            sum[i] = vf_fma(sum[i], x[i], vf_set1(c[d]));
+        }
+    }
+    UNROLL for (int i = 0; i < n; i++) {
+        x[i] = vf_ldexp(sum[i], whole[i]);
+    }
 }
 
 /* x = 2^e (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)): e ln 2 + f - f^2 / 2 + f^3 p(f). */
