@@ -30,6 +30,7 @@ TN_FAMILY(attention);
 
 enum {
     FEW_ROWS = 3,      /* for which bf16 is read in place */
+    EVEN_TASKS = 16,   /* more of them keep few processors no busier */
     TASK_NS = 4000,    /* of entries that share a task, each of which is less */
     CACHED_KEYS = 512, /* whose panels stay in cache, so that packing them costs less */
     SHORT = 32,        /* dot products that cost less than the sum over lanes that ends them */
@@ -168,6 +169,7 @@ void TN_FN(attention_plan)(TnCall *call) {
     double cells = (double)units * (double)reach * (double)(a.depth + a.width);
     double ns = 2 * cells * (double)rows / TILE_FLOPS_PER_NS;
     ns = (a.bf16 && tile_has_pairs(call) ? ns / 2 : ns) + cells / 4 + 500 * (double)units;
+    if (a.ranged) block = MIN_ROWS; /* no row of a block sees much less than all of it */
     call->tile[BLOCK_ROWS] = block < MIN_ROWS ? MIN_ROWS : block > MAX_ROWS ? MAX_ROWS : block;
     call->tile[PACK_K] = rows > (a.bf16                 ? FEW_ROWS
                                  : a.keys > CACHED_KEYS ? 16
@@ -177,9 +179,12 @@ void TN_FN(attention_plan)(TnCall *call) {
                    a.in[V].strides[1] * (int64_t)sizeof(float) % 2048 == 0;
     call->tile[PACK_V] =
         a.width % TN_PANEL != 0 || (a.bf16 ? rows > FEW_ROWS : crowded && rows > MIN_ROWS);
-    bool packs = call->tile[PACK_K] || call->tile[PACK_V]; /* in each split anew */
-    int64_t splits = TN_CEIL_DIV(tile_tasks(ns), units),
-            most = rows / (packs ? MAX_ROWS : ATTENTION_FLAT_ROWS);
+    int64_t splits = TN_CEIL_DIV(tile_tasks(ns), units), most = rows / ATTENTION_FLAT_ROWS;
+    if (call->tile[PACK_K] || call->tile[PACK_V]) { /* in each split anew */
+        int64_t even = TN_CEIL_DIV(EVEN_TASKS, units);
+        most = rows / MAX_ROWS;
+        if (most > even) most = even;
+    }
     if (most < 1) most = 1;
     call->tile[SPLITS] = splits < most ? splits : most;
     bool whole = call->tile[SPLITS] == 1 && !a.in[STARTS].data;

@@ -7,7 +7,10 @@
 #include "runtime/kernels/bf16.h"
 #include "runtime/kernels/simd_half.h"
 
-enum { VECTORS = 4 }; /* of a row of values, at once */
+enum {
+    VECTORS = 4, /* of a row of values, at once */
+    LINE = 64    /* bytes of cache */
+};
 
 /* `n` <= 16 rows from number t on of k or v as floats: in place, or in u->rows. */
 static const float *float_rows(const Unit *u, const void *from, const TnTensor *of, int64_t t,
@@ -49,9 +52,20 @@ static void pack_values(const Unit *u, int64_t t, int64_t n) {
     }
 }
 
+/* What is packed next comes from all over memory: asked for while there is something to do. */
+static void fetch_rows(const Unit *u, const void *from, const TnTensor *of, int64_t t) {
+    const int64_t bytes = of->dims[3] * float_size(u->a->bf16);
+    for (int64_t end = t + TN_PANEL < u->a->keys ? t + TN_PANEL : u->a->keys; t < end; t++) {
+        const char *row = float_at(from, u->a->bf16, t * of->strides[1]);
+        for (int64_t i = 0; i < bytes; i += LINE) __builtin_prefetch(row + i);
+    }
+}
+
 static void pack_range(const Unit *u, int64_t t0, int64_t t1) {
     for (int64_t t = t0; t < t1; t += TN_PANEL) {
         int64_t n = u->a->keys - t < TN_PANEL ? u->a->keys - t : TN_PANEL;
+        if (u->k_panels) fetch_rows(u, u->k, &u->a->in[K], t + TN_PANEL);
+        if (u->v_panels) fetch_rows(u, u->v, &u->a->in[V], t + TN_PANEL);
         if (u->k_panels) pack_keys(u, t, n);
         if (u->v_panels) pack_values(u, t, n);
     }
