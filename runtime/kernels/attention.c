@@ -14,7 +14,7 @@
  *               allowed keys | 1 / sums
  *
  * q, k and v are f32 or all bf16 (attention_products.c), o is either. The softmax is one of floats;
- * where v is in pairs, what comes out of it is rounded to bf16 in place.
+ * where v is in pairs, what comes out of it is bf16.
  *
  * Packed keys (`starts`) are planned for entries of the most rows that there may be and run as what
  * each entry is: a batch of one.
@@ -202,13 +202,6 @@ static Row row_of(const Unit *u, const Block *block, int64_t r) {
                                 block->i + (by_head ? 0 : r));
 }
 
-/* Weights [t0, t1) of a row become bf16, of whole pairs: the keys around them weigh nothing. */
-static void narrow_weights(float *scores, int64_t t0, int64_t t1) {
-    if (t1 % 2) scores[t1++] = 0;
-    if (t0 % 2) scores[--t0] = 0;
-    TN_FN(bf16_copy)(float_at(scores, true, t0), true, scores + t0, false, t1 - t0);
-}
-
 /* The row after row r - 1, which *row is. */
 static void next_row(const Unit *u, const Block *block, int64_t r, Row *row) {
     if (!u->a->alike)
@@ -228,7 +221,8 @@ static int64_t kinds_of_rows(const Unit *u, const Block *block) {
 static bool probabilities(Unit *u, const Block *block, bool full) {
     TN_FN(attention_pack)(u, block->t0, block->t1);
     if (block->sinks) TN_FN(attention_scores)(u, block, 0, block->sinks);
-    TN_FN(attention_scores)(u, block, block->t0, block->t1);
+    int64_t end = block->t1 < u->a->keys ? block->t1 : u->a->keys;
+    TN_FN(attention_scores)(u, block, block->t0, end);
     Row row = row_of(u, block, 0);
     for (int64_t r = 0; r < block->rows; r++) {
         if (r) next_row(u, block, r, &row);
@@ -252,9 +246,14 @@ static void choose_keys(const Unit *u, Block *block, bool full) {
     block->sinks = u->a->sinks;
     if (block->t0 <= block->sinks + TN_PANEL) block->t0 = block->sinks = 0;
     if (block->t1 < block->t0) block->t1 = block->t0;
+    if (u->a->v_pairs) {
+        block->t0 -= block->t0 % 2;
+        block->t1 += block->t1 % 2;
+    }
 }
 
 static void run_block(Unit *u, Block *block) {
+    const int64_t unit = u->a->v_pairs ? 2 : 1; /* of keys that are summed */
     bool full = false;
     for (int64_t r = 0; r < kinds_of_rows(u, block) && !full; r++) {
         Row row = row_of(u, block, r);
@@ -266,14 +265,7 @@ static void run_block(Unit *u, Block *block) {
         choose_keys(u, block, true);
         probabilities(u, block, true);
     }
-    for (int64_t r = 0; r < block->rows && u->a->v_pairs; r++) {
-        float *scores = u->scores + r * u->a->stride;
-        if (block->sinks) narrow_weights(scores, 0, block->sinks);
-        narrow_weights(scores, block->t0, block->t1);
-    }
-    int64_t unit = u->a->v_pairs ? 2 : 1, sinks = TN_CEIL_DIV(block->sinks, unit) * unit;
-    TN_FN(attention_values)
-    (u, block, sinks, block->t0 / unit * unit, TN_CEIL_DIV(block->t1, unit) * unit);
+    TN_FN(attention_values)(u, block, TN_CEIL_DIV(block->sinks, unit) * unit, block->t0, block->t1);
 }
 
 /* Without keys there is nothing to sum. */

@@ -64,7 +64,8 @@ Row TN_FN(attention_row)(const Attention *a, const Keys *keys, int64_t b, int64_
  * through `inverse`. With `full`, masks are applied as written, and [t0, t1) has all keys that
  * exist for the row; else masked keys count as impossible, and the result is false (and the scores
  * lost) if the row turns out to need `full`. scores[t] is key t; VF_WIDTH floats beyond t1 are
- * scratch, `bias` is room for a row of each bias. */
+ * scratch, `bias` is room for a row of each bias. Where v is in pairs, t0 and t1 are even, and what
+ * comes out is bf16, the first of the row at scores; an odd number of sinks is followed by a 0. */
 bool TN_FN(attention_softmax)(const Attention *a, const Keys *keys, const Row *row, float *scores,
                               int64_t t0, int64_t t1, bool full, float *bias, float *inverse);
 
@@ -87,7 +88,7 @@ typedef struct Block {
     int64_t q_row, o_row;
     const void *q; /* floats, or pairs if k is packed as such */
     void *o;
-    int64_t t0, t1; /* keys in use, ... */
+    int64_t t0, t1; /* keys in use, whole pairs if v is in pairs, ... */
     int64_t sinks;  /* and these before them */
 } Block;
 

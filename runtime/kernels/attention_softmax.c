@@ -19,6 +19,7 @@
 #include <math.h>
 #include <string.h>
 #include "runtime/kernels/attention.h"
+#include "runtime/kernels/bf16.h"
 #include "runtime/kernels/simd.h"
 
 enum { AT_ONCE = 4 }; /* vectors whose exponentials are taken side by side */
@@ -184,15 +185,34 @@ ALWAYS_INLINE void exponentials_of(float *scores, int n, vf top, vf factor, vf *
     }
 }
 
-/* scores[t] := exp(scale (scores[t] - top)); returns their sum. */
-static float exponentials(float *scores, int64_t t0, int64_t t1, float scale, float top) {
-    const vf factor = vf_set1(scale * VF_LOG2_E), shift = vf_set1(top);
+/* scores[t] := 2^((scores[t] - top) factor); returns their sum. */
+static float exponentials(float *scores, int64_t t0, int64_t t1, float factor, float top) {
+    const vf scale = vf_set1(factor), shift = vf_set1(top);
     vf sum[2] = {vf_zero(), vf_zero()};
     int64_t t = t0;
     for (; t + AT_ONCE * VF_WIDTH <= t1; t += AT_ONCE * VF_WIDTH)
-        exponentials_of(scores + t, AT_ONCE, shift, factor, sum);
-    for (; t < t1; t += VF_WIDTH) exponentials_of(scores + t, 1, shift, factor, sum);
+        exponentials_of(scores + t, AT_ONCE, shift, scale, sum);
+    for (; t < t1; t += VF_WIDTH) exponentials_of(scores + t, 1, shift, scale, sum);
     return vf_sum(vf_add(sum[0], sum[1]));
+}
+
+/* Weights 2^((scores - top) factor) of a row, in place of the scores: floats, or bf16. */
+typedef struct Weights {
+    float *row;
+    float factor, top;
+    bool bf16;
+} Weights;
+
+/* Returns the sum of weights [t0, t1). */
+static float weigh(const Weights *w, int64_t t0, int64_t t1) {
+    if (!w->bf16) return exponentials(w->row, t0, t1, w->factor, w->top);
+    return TN_FN(tile_kernels)
+        .pairs->exponentials(float_at(w->row, true, t0), w->row + t0, t1 - t0, w->factor, w->top);
+}
+
+static void clear(const Weights *w, int64_t t0, int64_t t1) {
+    if (t0 < t1)
+        memset(float_at(w->row, w->bf16, t0), 0, (size_t)((t1 - t0) * float_size(w->bf16)));
 }
 
 bool TN_FN(attention_softmax)(const Attention *a, const Keys *keys, const Row *row, float *scores,
@@ -214,15 +234,18 @@ bool TN_FN(attention_softmax)(const Attention *a, const Keys *keys, const Row *r
         top = other > top || isnan(other) ? other : top;
     }
     if (!full && (masked || a->sinks) && !(scale * top >= ALLOWED_ABOVE)) return false;
-    float sum = exponentials(scores, first, end, scale, top);
-    if (sinks) sum += exponentials(scores, 0, sinks, scale, top);
+    const Weights w = {scores, scale * VF_LOG2_E, top, a->v_pairs};
+    /* in this order: the second run as bf16 may begin where the first one's floats were */
+    float sum = sinks ? weigh(&w, 0, sinks) : 0;
+    sum += weigh(&w, first, end);
     *inverse = sum > 0 ? 1 / sum : NAN;
     if (isnan(*inverse) && a->p.flags & TN_ATTENTION_ZERO_NAN) {
-        memset(scores + first, 0, (size_t)(end - first) * sizeof *scores);
-        memset(scores, 0, (size_t)sinks * sizeof *scores);
+        clear(&w, first, end);
+        clear(&w, 0, sinks);
         *inverse = 0;
     }
-    for (int64_t t = t0 > sinks ? t0 : sinks; t < first; t++) scores[t] = 0;
-    for (int64_t t = end; t < t1; t++) scores[t] = 0;
+    clear(&w, sinks, sinks + sinks % 2);
+    clear(&w, t0 > sinks ? t0 : sinks, first);
+    clear(&w, end, t1);
     return true;
 }

@@ -97,6 +97,9 @@ typedef struct TilePairs {
     TileFn *tile[TILE_MAX_PANELS + 1][TILE_MAX_ROWS + 1];
     /* Packs B[0..k-1, 0..n-1], n <= 16, of any strides into one panel, as tile_pack. */
     void (*pack)(uint16_t *to, const uint16_t *b, int64_t b_k, int64_t b_n, int64_t k, int64_t n);
+    /* to[i] = 2^((x[i] - top) factor) for i < n and more, up to a multiple of 16; returns the sum.
+     * `to` may be x, or lie before it. Good enough for bf16. */
+    float (*exponentials)(uint16_t *to, const float *x, int64_t n, float factor, float top);
 } TilePairs;
 
 /* How many panels the next tile of a shape takes of those that are left. */

@@ -1,5 +1,5 @@
-/* Bodies are written once with loops over rows, panels or vectors; inlined with constants, the loops
- * must vanish completely. */
+/* Bodies are written once with loops over rows, panels or vectors; inlined with constants, the
+ * loops must vanish completely. */
 #ifndef TENON_RUNTIME_KERNELS_UNROLL_H
 #define TENON_RUNTIME_KERNELS_UNROLL_H
 
