@@ -9,7 +9,9 @@
 
 enum {
     VECTORS = 4, /* of a row of values, at once */
-    LINE = 64    /* bytes of cache */
+    LINE = 64,   /* bytes of cache */
+    DOT_ROWS = VF_WIDTH == 16 ? 4 : 2,
+    DOT_KEYS = 4
 };
 
 /* `n` <= 16 rows from number t on of k or v as floats: in place, or in u->rows. */
@@ -114,44 +116,54 @@ static void scores_by_tiles(const Unit *u, const Block *block, int64_t t0, int64
     }
 }
 
-/* Each of `n` keys passes by once for `rows` rows. */
-ALWAYS_INLINE void dots(const Attention *a, float *scores, const float *q, int64_t q_row,
-                        const float *k, int64_t k_row, int64_t n, int rows) {
-    const int64_t depth = a->depth;
-    for (int64_t t = 0; t < n; t++, k += k_row) {
-        vf sum[4] = {vf_zero(), vf_zero(), vf_zero(), vf_zero()};
+/* scores[i, t] of `rows` queries and `keys` keys, 4 or 1. */
+ALWAYS_INLINE void dot(float *scores, int64_t stride, const float *q, int64_t q_row, const float *k,
+                       int64_t k_row, int64_t depth, int rows, int keys) {
+    vf sum[DOT_ROWS][DOT_KEYS];
+    UNROLL for (int i = 0; i < rows * keys; i++) sum[i / keys][i % keys] = vf_zero();
+    UNROLL for (int j = 0; j < keys; j++, k += k_row) {
         int64_t d = 0;
         for (; d + VF_WIDTH <= depth; d += VF_WIDTH) {
             const vf key = vf_load(k + d);
             UNROLL for (int i = 0; i < rows; i++) {
-                sum[i] = vf_fma(vf_load(q + i * q_row + d), key, sum[i]);
+                sum[i][j] = vf_fma(vf_load(q + i * q_row + d), key, sum[i][j]);
             }
         }
         if (d < depth) {
             const vf key = vf_load_n(k + d, depth - d);
             UNROLL for (int i = 0; i < rows; i++) {
-                sum[i] = vf_fma(vf_load_n(q + i * q_row + d, depth - d), key, sum[i]);
+                sum[i][j] = vf_fma(vf_load_n(q + i * q_row + d, depth - d), key, sum[i][j]);
             }
         }
-        UNROLL for (int i = 0; i < rows; i++) {
-            scores[i * a->stride + t] = vf_sum(sum[i]);
-        }
+    }
+    UNROLL for (int i = 0; i < rows; i++, scores += stride) {
+        if (keys == DOT_KEYS)
+            vf_store_sums(scores, sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
+        else
+            scores[0] = vf_sum(sum[i][0]);
     }
 }
 
-/* Keys of bf16 become floats 16 at a time. */
+ALWAYS_INLINE void dots(float *scores, int64_t stride, const float *q, int64_t q_row,
+                        const float *k, int64_t k_row, int64_t n, int64_t depth, int rows) {
+    int64_t t = 0;
+    for (; t + DOT_KEYS <= n; t += DOT_KEYS)
+        dot(scores + t, stride, q, q_row, k + t * k_row, k_row, depth, rows, DOT_KEYS);
+    for (; t < n; t++) dot(scores + t, stride, q, q_row, k + t * k_row, k_row, depth, rows, 1);
+}
+
+/* 16 keys at a time, in cache for all rows; those of bf16 become floats first. */
 static void scores_by_dots(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
-    const Attention *a = u->a;
-    const int64_t most = a->bf16 ? TN_PANEL : t1 - t0, q_row = block->q_row;
+    const int64_t stride = u->a->stride, depth = u->a->depth, q_row = block->q_row;
     for (int64_t t = t0, n; t < t1; t += n) {
         int64_t k_row, r = 0;
-        n = t1 - t < most ? t1 - t : most;
-        const float *k = float_rows(u, u->k, &a->in[K], t, n, &k_row), *q = block->q;
+        n = t1 - t < TN_PANEL ? t1 - t : TN_PANEL;
+        const float *k = float_rows(u, u->k, &u->a->in[K], t, n, &k_row), *q = block->q;
         float *scores = u->scores + t;
-        for (; r + 4 <= block->rows; r += 4)
-            dots(a, scores + r * a->stride, q + r * q_row, q_row, k, k_row, n, 4);
+        for (; r + DOT_ROWS <= block->rows; r += DOT_ROWS)
+            dots(scores + r * stride, stride, q + r * q_row, q_row, k, k_row, n, depth, DOT_ROWS);
         for (; r < block->rows; r++)
-            dots(a, scores + r * a->stride, q + r * q_row, q_row, k, k_row, n, 1);
+            dots(scores + r * stride, stride, q + r * q_row, q_row, k, k_row, n, depth, 1);
     }
 }
 

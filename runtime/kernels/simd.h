@@ -277,6 +277,33 @@ static inline float vf_max_lane(vf a) {
 #endif
 #endif
 
+/* p[0..3] = vf_sum of a, b, c and d, for a third of the work. */
+static inline void vf_store_sums(float *p, vf a, vf b, vf c, vf d) {
+#if VF_WIDTH == 16
+    __m512 ab = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+    __m512 cd = _mm512_add_ps(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xee));
+    __m512 x = _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), /* one in each 128 bits */
+                             _mm512_shuffle_f32x4(ab, cd, 0xdd));
+    x = _mm512_add_ps(x, _mm512_permute_ps(x, 0x4e));
+    x = _mm512_add_ps(x, _mm512_permute_ps(x, 0xb1));
+    __m512i first = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    _mm_storeu_ps(p, _mm512_castps512_ps128(_mm512_permutexvar_ps(first, x)));
+#elif VF_WIDTH == 8
+    __m256 ab =
+        _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+    __m256 cd =
+        _mm256_add_ps(_mm256_permute2f128_ps(c, d, 0x20), _mm256_permute2f128_ps(c, d, 0x31));
+    ab = _mm256_add_ps(ab, _mm256_permute_ps(ab, 0x4e));
+    cd = _mm256_add_ps(cd, _mm256_permute_ps(cd, 0x4e));
+    __m256 x = _mm256_shuffle_ps(ab, cd, 0x44); /* a a c c, b b d d */
+    x = _mm256_add_ps(x, _mm256_permute_ps(x, 0xb1));
+    __m128 ac = _mm256_castps256_ps128(x), bd = _mm256_extractf128_ps(x, 1);
+    _mm_storeu_ps(p, _mm_movelh_ps(_mm_unpacklo_ps(ac, bd), _mm_unpackhi_ps(ac, bd)));
+#else
+    p[0] = a, p[1] = b, p[2] = c, p[3] = d;
+#endif
+}
+
 #include "runtime/kernels/simd_math.h"
 
 #endif
