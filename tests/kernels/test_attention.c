@@ -1,206 +1,5 @@
-/* attention on every ISA against plain loops in double precision: head sizes, lengths, shared kv
- * heads, strided views, and every kind of mask, above all rows that see no key. */
-#include <float.h>
-#include <math.h>
-#include <stdbool.h>
-#include "tests/kernels/kernel_call.h"
-
-#define GUARD 12345.678f
-
-typedef struct Case {
-    int64_t b, s, h, d, t, g, e;
-    ParamsAttention p;
-    int64_t offset, sinks;
-    int key_mask;   /* 0 none, 1 random, 2 a prefix per batch entry, 3 one row for all, 4 nothing
-                       allowed */
-    int query_mask; /* 0 none, 1 random */
-    int bias; /* 0 none, 1 full, 2 [1, h, 1, t], 3 [b, 1, s, 1], 4 -inf or -FLT_MAX here and there,
-                 5 one entry for every other batch */
-    int more; /* the second bias: 0 none, 1 [1, 1, s, t], 2 rows of n = s + t, each moved by one
-                 against the one before (relative shift), 3 columns of such */
-    bool fused; /* q, k, v inside one [b, s, 3, ..] buffer; else [b, h, s, d] each */
-} Case;
-
-#define PLAIN \
-    { .scale = 0.3f, .mask_value = -FLT_MAX, .window_left = -1, .window_right = -1 }
-
-typedef struct Data {
-    float *q, *k, *v, *bias, *more, *o;
-    uint8_t *key_mask, *query_mask;
-    int64_t o_size;
-    TnTensor t[8];
-} Data;
-
-static TnTensor head_view(float *data, int64_t b, int64_t s, int64_t h, int64_t d, int64_t s_stride,
-                          int64_t h_stride, int64_t b_stride) {
-    TnTensor t = dense(data, TN_F32, 4, (int64_t[]){b, s, h, d});
-    t.strides[0] = b_stride;
-    t.strides[1] = s_stride;
-    t.strides[2] = h_stride;
-    return t;
-}
-
-static TnTensor broadcast_dense(void *data, TnDType dtype, int rank, const int64_t *dims,
-                                const bool *kept) {
-    TnTensor t = dense(data, dtype, rank, dims);
-    int64_t stride = 1;
-    for (int i = rank - 1; i >= 0; i--) {
-        t.strides[i] = kept[i] ? stride : 0;
-        if (kept[i]) stride *= dims[i];
-    }
-    return t;
-}
-
-static void make_masks(Data *x, const Case *c) {
-    uint32_t seed = 99;
-    x->key_mask = calloc((size_t)(c->b * c->t + 1), 1);
-    x->query_mask = calloc((size_t)(c->b * c->s + 1), 1);
-    for (int64_t i = 0; i < c->b * c->t; i++) {
-        bool prefix = i % (c->t ? c->t : 1) < c->t / (i / (c->t ? c->t : 1) + 2) + 1;
-        x->key_mask[i] = c->key_mask == 4 ? 0 : c->key_mask == 2 ? prefix : noise(&seed) > -0.3f;
-    }
-    for (int64_t i = 0; i < c->b * c->s; i++) x->query_mask[i] = noise(&seed) > -0.3f ? 255 : 0;
-    x->t[3] = broadcast_dense(c->key_mask ? x->key_mask : NULL, TN_BOOL, 2, (int64_t[]){c->b, c->t},
-                              (bool[]){c->key_mask != 3, true});
-    x->t[4] = dense(c->query_mask ? x->query_mask : NULL, TN_BOOL, 2, (int64_t[]){c->b, c->s});
-    x->bias = noise_array(c->b * c->h * c->s * c->t, 7);
-    if (c->bias == 4)
-        for (int64_t i = 0; i < c->b * c->h * c->s * c->t; i++)
-            if (noise(&seed) > 0.2f) x->bias[i] = i % 2 ? -FLT_MAX / 2 : -INFINITY;
-    static const bool kept[6][4] = {{0},          {1, 1, 1, 1}, {0, 1, 0, 1},
-                                    {1, 0, 1, 0}, {1, 1, 1, 1}, {1, 1, 1, 1}};
-    x->t[5] = broadcast_dense(c->bias ? x->bias : NULL, TN_F32, 4,
-                              (int64_t[]){c->bias == 5 ? c->b / 2 : c->b, c->h, c->s, c->t},
-                              kept[c->bias]);
-}
-
-static void make_second_bias(Data *x, const Case *c) {
-    int64_t n = c->s + c->t, rows = c->more == 3 ? c->t : c->s;
-    x->more = noise_array(c->b * c->h * rows * n + 1, 8);
-    x->t[6] = broadcast_dense(c->more ? x->more : NULL, TN_F32, 4,
-                              (int64_t[]){c->more == 1 ? 1 : c->b, c->h, c->s, c->t},
-                              (bool[]){false, false, true, true});
-    if (c->more < 2) return;
-    TnTensor *t = &x->t[6];
-    t->data = x->more + rows;
-    t->strides[0] = c->h * rows * n;
-    t->strides[1] = rows * n;
-    t->strides[2] = c->more == 2 ? n - 1 : 1;
-    t->strides[3] = c->more == 2 ? 1 : n - 1;
-}
-
-static Data make(const Case *c) {
-    Data x = {0};
-    x.q = noise_array(c->b * c->s * c->h * c->d, 1);
-    x.k = noise_array(c->b * c->t * c->g * c->d, 2);
-    x.v = noise_array(c->b * c->t * c->g * c->e, 3);
-    x.o_size = c->b * c->s * (c->h * c->e + 5);
-    x.o = malloc((size_t)(x.o_size + 32) * sizeof *x.o);
-    for (int64_t i = 0; i < x.o_size + 32; i++) x.o[i] = GUARD;
-    if (c->fused) {
-        x.t[0] = dense(x.q, TN_F32, 4, (int64_t[]){c->b, c->s, c->h, c->d});
-        x.t[1] = dense(x.k, TN_F32, 4, (int64_t[]){c->b, c->t, c->g, c->d});
-        x.t[2] = dense(x.v, TN_F32, 4, (int64_t[]){c->b, c->t, c->g, c->e});
-    } else {
-        x.t[0] = head_view(x.q, c->b, c->s, c->h, c->d, c->d, c->s * c->d, c->h * c->s * c->d);
-        x.t[1] = head_view(x.k, c->b, c->t, c->g, c->d, c->d, c->t * c->d, c->g * c->t * c->d);
-        x.t[2] = head_view(x.v, c->b, c->t, c->g, c->e, c->e, c->t * c->e, c->g * c->t * c->e);
-    }
-    int64_t row = c->h * c->e + 5;
-    x.t[7] = head_view(x.o + 16, c->b, c->s, c->h, c->e, row, c->e, c->s * row);
-    make_masks(&x, c);
-    make_second_bias(&x, c);
-    return x;
-}
-
-static double at4(const TnTensor *t, int64_t a, int64_t b, int64_t c, int64_t d) {
-    return (double)((const float *)t->data)[a * t->strides[0] + b * t->strides[1] +
-                                            c * t->strides[2] + d * t->strides[3]];
-}
-
-/* The biases of a score, times their scales; a scale of 0 is 1. */
-static double bias_of(const Case *c, const Data *x, const int64_t *at) {
-    double sum = 0;
-    for (int i = 0; i < 2; i++) {
-        const TnTensor *t = &x->t[5 + i];
-        double scale = c->p.bias_scale[i] == 0 ? 1 : (double)c->p.bias_scale[i];
-        if (t->data) sum += scale * at4(t, at[0] % t->dims[0], at[1], at[2], at[3]);
-    }
-    return sum;
-}
-
-static bool is_outside(const Case *c, int64_t i, int64_t j) {
-    int64_t p = i + c->offset;
-    if ((c->p.flags & TN_ATTENTION_CAUSAL) && j > p) return true;
-    if (c->p.window_left >= 0 && j < p - c->p.window_left) return true;
-    return c->p.window_right >= 0 && j > p + c->p.window_right;
-}
-
-static bool is_masked(const Case *c, const Data *x, int64_t b, int64_t i, int64_t j) {
-    if (c->key_mask && !x->key_mask[b * x->t[3].strides[0] + j]) return true;
-    if (c->query_mask && !x->query_mask[b * c->s + i]) return true;
-    return !(c->p.flags & TN_ATTENTION_BAND) && is_outside(c, i, j);
-}
-
-/* Scores are rounded to float where masks are added: that -FLT_MAX swallows them is part of the
- * meaning. */
-static void reference_scores(const Case *c, const Data *x, int64_t b, int64_t h, int64_t i,
-                             double *w) {
-    double top = -INFINITY, sum = 0;
-    for (int64_t j = 0; j < c->t; j++) {
-        double s = 0;
-        for (int64_t d = 0; d < c->d; d++)
-            s += at4(&x->t[0], b, i, h, d) * at4(&x->t[1], b, j, h / (c->h / c->g), d);
-        s *= c->p.scale;
-        if (c->p.softcap != 0) s = c->p.softcap * tanh(s / c->p.softcap);
-        bool last = c->p.flags & TN_ATTENTION_BIAS_LAST;
-        double bias = bias_of(c, x, (int64_t[]){b, h, i, j});
-        if (!last) s = (double)(float)(s + bias);
-        if (is_masked(c, x, b, i, j))
-            s = (double)(c->p.flags & TN_ATTENTION_SELECT ? c->p.mask_value
-                                                          : (float)((float)s + c->p.mask_value));
-        if (last) s = (double)(float)(s + bias);
-        if (c->p.flags & TN_ATTENTION_BAND && j >= c->sinks && is_outside(c, i, j)) s = -INFINITY;
-        w[j] = s;
-        if (s > top) top = s;
-    }
-    for (int64_t j = 0; j < c->t; j++) sum += w[j] = exp(w[j] - top);
-    bool zeros = isnan(sum) && c->p.flags & TN_ATTENTION_ZERO_NAN;
-    for (int64_t j = 0; j < c->t; j++) w[j] = zeros ? 0 : w[j] / sum;
-}
-
-static void check(TnIsa isa, const Case *c) {
-    Data x = make(c);
-    bool band = c->p.flags & TN_ATTENTION_BAND;
-    call_kernel(isa, OP_attention, &c->p, x.t, 7, 1, &c->offset, band ? 2 : 1);
-    double *w = calloc((size_t)(c->t + 1), sizeof *w);
-    for (int64_t b = 0; b < c->b; b++)
-        for (int64_t i = 0; i < c->s; i++)
-            for (int64_t h = 0; h < c->h; h++) {
-                reference_scores(c, &x, b, h, i, w);
-                for (int64_t e = 0; e < c->e; e++) {
-                    double want = 0;
-                    for (int64_t j = 0; j < c->t; j++)
-                        want += w[j] * at4(&x.t[2], b, j, h / (c->h / c->g), e);
-                    float *got = &x.o[16 + (b * c->s + i) * (c->h * c->e + 5) + h * c->e + e];
-                    bool same = isnan(want) ? isnan(*got) : fabs(want - *got) <= 5e-6;
-                    if (!same)
-                        fail_msg("%s: s %lld h %lld/%lld d %lld t %lld e %lld masks %d %d %d %d: "
-                                 "o[%lld, %lld, %lld, %lld] = %g, not %g",
-                                 tn_isa_name(isa), (long long)c->s, (long long)c->h,
-                                 (long long)c->g, (long long)c->d, (long long)c->t, (long long)c->e,
-                                 c->key_mask, c->query_mask, c->bias, c->more, (long long)b,
-                                 (long long)i, (long long)h, (long long)e, (double)*got, want);
-                    *got = GUARD;
-                }
-            }
-    for (int64_t i = 0; i < x.o_size + 32; i++)
-        if (x.o[i] != GUARD)
-            fail_msg("%s: wrote outside o, %lld floats from its start", tn_isa_name(isa),
-                     (long long)i - 16);
-    free(w), free(x.q), free(x.k), free(x.v), free(x.o), free(x.bias), free(x.more),
-        free(x.key_mask), free(x.query_mask);
-}
+/* attention on every ISA: head sizes, lengths, shared kv heads, strided views, scales. */
+#include "tests/kernels/attention_case.h"
 
 static void head_sizes(void **state) {
     (void)state;
@@ -287,174 +86,6 @@ static void few_rows(void **state) {
             }
 }
 
-static const Case masked = {.b = 2, .s = 9, .h = 2, .d = 8, .t = 21, .g = 2, .e = 11, .p = PLAIN};
-
-/* Every combination of mask kind, way of masking and mask value. */
-static void masks(void **state) {
-    (void)state;
-    static const float values[] = {-FLT_MAX, -1e4f, -INFINITY, -1e9f, 0, 5};
-    FOR_EACH_ISA(isa) {
-        for (int key_mask = 0; key_mask <= 4; key_mask++)
-            for (int query_mask = 0; query_mask <= 1; query_mask++)
-                for (int bias = 0; bias <= 4; bias++)
-                    for (uint32_t flags = 0; flags < 4; flags++)
-                        for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
-                            Case c = masked;
-                            c.offset = (int64_t)v * 4 - 6;
-                            c.key_mask = key_mask;
-                            c.query_mask = query_mask;
-                            c.bias = bias;
-                            c.fused = v % 2;
-                            c.p.flags = flags;
-                            c.p.mask_value = values[v];
-                            check(isa, &c);
-                        }
-    }
-}
-
-/* A bias that is added to masked scores, too. */
-static void bias_last(void **state) {
-    (void)state;
-    static const float values[] = {-FLT_MAX, -1e4f, -INFINITY, 5};
-    FOR_EACH_ISA(isa) {
-        for (int key_mask = 0; key_mask <= 4; key_mask++)
-            for (int bias = 0; bias <= 5; bias++)
-                for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
-                    Case c = masked;
-                    c.b = 4;
-                    c.g = 1;
-                    c.offset = 3;
-                    c.key_mask = key_mask;
-                    c.bias = bias;
-                    c.fused = v % 2;
-                    c.p.flags = TN_ATTENTION_CAUSAL | TN_ATTENTION_BIAS_LAST |
-                                (v % 2 ? TN_ATTENTION_SELECT : 0);
-                    c.p.mask_value = values[v];
-                    check(isa, &c);
-                    c.p.flags &= ~TN_ATTENTION_BIAS_LAST;
-                    check(isa, &c);
-                }
-    }
-}
-
-/* Two biases, the second under the strides of relative positions, each with its scale. */
-static void two_biases(void **state) {
-    (void)state;
-    static const float scales[] = {0, 0.25f, -2, 1};
-    FOR_EACH_ISA(isa) {
-        for (int bias = 0; bias <= 5; bias++)
-            for (int more = 1; more <= 3; more++)
-                for (int64_t s = 1; s <= 40; s += 13)
-                    for (uint32_t flags = 0; flags < 16; flags += 5) {
-                        Case c = {.b = 2,
-                                  .s = s,
-                                  .h = 3,
-                                  .d = 8,
-                                  .t = 33,
-                                  .g = 3,
-                                  .e = 8,
-                                  .p = PLAIN,
-                                  .offset = 2,
-                                  .bias = bias,
-                                  .more = more,
-                                  .key_mask = (int)(flags % 3),
-                                  .fused = more == 2};
-                        c.p.flags = flags & ~TN_ATTENTION_ZERO_NAN;
-                        c.p.bias_scale[0] =
-                            bias == 4 ? 0.5f : scales[more]; /* none becomes infinity */
-                        c.p.bias_scale[1] = scales[s % 4];
-                        check(isa, &c);
-                    }
-    }
-}
-
-static void windows(void **state) {
-    (void)state;
-    FOR_EACH_ISA(isa) {
-        for (int32_t left = -1; left <= 40; left = left * 3 + 3)
-            for (int32_t right = -1; right <= 20; right = right * 2 + 2)
-                for (int64_t s = 1; s <= 60; s += 59)
-                    for (int64_t offset = -50; offset <= 100; offset += 30) {
-                        Case c = {.b = 1,
-                                  .s = s,
-                                  .h = 1,
-                                  .d = 16,
-                                  .t = 70,
-                                  .g = 1,
-                                  .e = 16,
-                                  .p = PLAIN,
-                                  .offset = offset,
-                                  .fused = true,
-                                  .key_mask = offset > 20 ? 1 : 0};
-                        c.p.window_left = left;
-                        c.p.window_right = right;
-                        c.p.flags = right < 0 ? TN_ATTENTION_CAUSAL : 0;
-                        check(isa, &c);
-                    }
-    }
-}
-
-/* Keys outside a band do not exist, except for the sinks; all kinds of masks inside it. */
-static void bands(void **state) {
-    (void)state;
-    static const float values[] = {-FLT_MAX, -1e4f, -INFINITY};
-    static const int64_t sinks[] = {0, 1, 5, 16, 33, 70};
-    FOR_EACH_ISA(isa) {
-        for (int32_t left = 0; left <= 20; left = left * 3 + 2)
-            for (size_t n = 0; n < sizeof sinks / sizeof *sinks; n++)
-                for (int key_mask = 0; key_mask <= 4; key_mask++)
-                    for (int query_mask = 0; query_mask <= 1; query_mask++)
-                        for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
-                            Case c = {.b = 2,
-                                      .s = n % 2 ? 40 : 90,
-                                      .h = 2,
-                                      .d = 8,
-                                      .t = 70 + sinks[n],
-                                      .g = 1,
-                                      .e = 11,
-                                      .p = PLAIN,
-                                      .offset = sinks[n] + (int64_t)v * 20 - 20,
-                                      .sinks = sinks[n],
-                                      .key_mask = key_mask,
-                                      .query_mask = query_mask,
-                                      .bias = left == 2 ? 1 : 0};
-                            c.p.flags = TN_ATTENTION_BAND |
-                                        (left == 2 ? TN_ATTENTION_BIAS_LAST : 0) |
-                                        (v == 1 ? TN_ATTENTION_SELECT : 0) |
-                                        (n % 3 == 2 ? TN_ATTENTION_ZERO_NAN : 0);
-                            c.p.window_left = left;
-                            c.p.window_right = n % 3 ? left : left / 2;
-                            c.p.mask_value = values[v];
-                            check(isa, &c);
-                        }
-    }
-}
-
-/* A band and sinks far apart, with several tasks and packed values. */
-static void long_bands(void **state) {
-    (void)state;
-    FOR_EACH_ISA(isa) {
-        for (int64_t sinks = 0; sinks <= 40; sinks += 20) {
-            Case c = {.b = 1,
-                      .s = 700,
-                      .h = 2,
-                      .d = 64,
-                      .t = 1000 + sinks,
-                      .g = 2,
-                      .e = 64,
-                      .p = PLAIN,
-                      .offset = 200 + sinks,
-                      .sinks = sinks,
-                      .fused = true,
-                      .key_mask = sinks == 20 ? 2 : 0};
-            c.p.flags = TN_ATTENTION_BAND;
-            c.p.window_left = 64;
-            c.p.window_right = 30;
-            check(isa, &c);
-        }
-    }
-}
-
 static void scores(void **state) {
     (void)state;
     FOR_EACH_ISA(isa) {
@@ -505,13 +136,48 @@ static void long_rows(void **state) {
     }
 }
 
+/* Every key has a value of its own, so that the result shows its weight: as exact next to the
+ * largest as far below it. */
+static void weights(void **state) {
+    (void)state;
+    enum { KEYS = 150, ROWS = 20 };
+    static float q[ROWS], k[KEYS], v[KEYS][KEYS], o[ROWS][KEYS];
+    ParamsAttention p = PLAIN;
+    p.scale = 1;
+    for (int i = 0; i < ROWS; i++) q[i] = 0.25f * (float)(i + 1);
+    for (int j = 0; j < KEYS; j++) {
+        k[j] = -0.173f * (float)((j * 7) % KEYS);
+        v[j][j] = 1;
+    }
+    TnTensor t[8] = {[3] = {.dtype = TN_NONE},
+                     [4] = {.dtype = TN_NONE},
+                     [5] = {.dtype = TN_NONE},
+                     [6] = {.dtype = TN_NONE}};
+    FOR_EACH_ISA(isa)
+    for (int rows = 1; rows <= ROWS; rows += ROWS - 1) {
+        int64_t offset = 0;
+        t[0] = dense(q, TN_F32, 4, (int64_t[]){1, rows, 1, 1});
+        t[1] = dense(k, TN_F32, 4, (int64_t[]){1, KEYS, 1, 1});
+        t[2] = dense(v, TN_F32, 4, (int64_t[]){1, KEYS, 1, KEYS});
+        t[7] = dense(o, TN_F32, 4, (int64_t[]){1, rows, 1, KEYS});
+        call_kernel(isa, OP_attention, &p, t, 7, 1, &offset, 1);
+        for (int i = 0; i < rows; i++) {
+            double sum = 0;
+            for (int j = 0; j < KEYS; j++) sum += exp((double)(q[i] * k[j]));
+            for (int j = 0; j < KEYS; j++) {
+                double x = (double)(q[i] * k[j]), want = exp(x) / sum;
+                if (fabs(o[i][j] - want) > want * (6e-7 + 1.2e-7 * -x) + FLT_MIN)
+                    fail_msg("%s: weight of %g is %g, not %g", tn_isa_name(isa), x, (double)o[i][j],
+                             want);
+            }
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(head_sizes),      cmocka_unit_test(lengths),
-        cmocka_unit_test(shared_kv_heads), cmocka_unit_test(few_rows),
-        cmocka_unit_test(masks),           cmocka_unit_test(windows),
-        cmocka_unit_test(scores),          cmocka_unit_test(bias_last),
-        cmocka_unit_test(two_biases),      cmocka_unit_test(long_rows),
-        cmocka_unit_test(bands),           cmocka_unit_test(long_bands)};
+        cmocka_unit_test(head_sizes), cmocka_unit_test(lengths), cmocka_unit_test(shared_kv_heads),
+        cmocka_unit_test(few_rows),   cmocka_unit_test(scores),  cmocka_unit_test(long_rows),
+        cmocka_unit_test(weights)};
     return cmocka_run_group_tests_name("attention", tests, NULL, NULL);
 }
