@@ -1,9 +1,9 @@
 /* The pool of threads.h over pthreadpool.
  *
  * pthreadpool starts its threads when it is created, so it is created at the first region with more
- * than one task. It is asked for one item per lane; a lane then takes tasks from the region's
- * counter. The counters are acquired and released by every lane, which orders the caller's writes
- * before the tasks and the tasks' writes before the return. */
+ * than one task. It is asked for one item per lane; a lane then takes tasks from its share, then
+ * from the others'. The counters are acquired and released by every lane, which orders the caller's
+ * writes before the tasks and the tasks' writes before the return. */
 #include "runtime/base/threads.h"
 
 #include <pthread.h>
@@ -15,10 +15,16 @@
 
 #define MAX_THREADS 1024
 
+/* A lane's tasks, on a cache line of their own. */
+typedef struct Share {
+    _Alignas(64) _Atomic(int64_t) next; /* first task not yet taken */
+    int64_t end;
+} Share;
+
 typedef struct Region {
-    _Atomic(int64_t) next;      /* first task not yet taken */
+    Share *shares; /* [lanes] */
+    size_t lanes;
     _Atomic(unsigned) finished; /* lanes that are through */
-    int64_t tasks;
     TnTaskFn *fn;
     void *user;
 } Region;
@@ -37,7 +43,9 @@ TnPool *tn_pool_new(int threads) {
     if (threads <= 0) threads = tn_cpu_count();
     p->threads = threads < MAX_THREADS ? threads : MAX_THREADS;
     p->owner = getpid();
-    if (pthread_mutex_init(&p->lock, NULL) != 0) {
+    p->region.shares = aligned_alloc(_Alignof(Share), (size_t)p->threads * sizeof(Share));
+    if (!p->region.shares || pthread_mutex_init(&p->lock, NULL) != 0) {
+        free(p->region.shares);
         free(p);
         return NULL;
     }
@@ -50,6 +58,7 @@ void tn_pool_free(TnPool *p) {
         if (p->workers) pthreadpool_destroy(p->workers);
         pthread_mutex_destroy(&p->lock);
     }
+    free(p->region.shares);
     free(p);
 }
 
@@ -59,10 +68,13 @@ int tn_pool_threads(const TnPool *p) {
 
 static void run_lane(void *context, size_t lane) {
     Region *r = context;
-    for (;;) {
-        int64_t task = atomic_fetch_add_explicit(&r->next, 1, memory_order_acq_rel);
-        if (task >= r->tasks) break;
-        r->fn(r->user, task, (int)lane);
+    for (size_t i = 0; i < r->lanes; i++) {
+        Share *s = &r->shares[(lane + i) % r->lanes];
+        for (;;) {
+            int64_t task = atomic_fetch_add_explicit(&s->next, 1, memory_order_acq_rel);
+            if (task >= s->end) break;
+            r->fn(r->user, task, (int)lane);
+        }
     }
     atomic_fetch_add_explicit(&r->finished, 1, memory_order_release);
 }
@@ -87,14 +99,24 @@ static size_t startable(int wanted) {
     return (size_t)started + 1;
 }
 
+/* As evenly as possible. */
+static void deal_out(Region *r, int64_t tasks) {
+    int64_t first = 0, lanes = (int64_t)r->lanes;
+    for (int64_t i = 0; i < lanes; i++) {
+        Share *s = &r->shares[i];
+        s->end = first + tasks / lanes + (i < tasks % lanes);
+        atomic_store_explicit(&s->next, first, memory_order_release);
+        first = s->end;
+    }
+}
+
 static void run_region(TnPool *p, int64_t tasks, TnTaskFn *fn, void *user, bool last) {
     Region *r = &p->region;
-    size_t lanes = tasks < p->threads ? (size_t)tasks : (size_t)p->threads;
-    r->tasks = tasks;
+    r->lanes = tasks < p->threads ? (size_t)tasks : (size_t)p->threads;
     r->fn = fn;
     r->user = user;
-    atomic_store_explicit(&r->next, 0, memory_order_release);
-    pthreadpool_parallelize_1d(p->workers, run_lane, r, lanes,
+    deal_out(r, tasks);
+    pthreadpool_parallelize_1d(p->workers, run_lane, r, r->lanes,
                                last ? PTHREADPOOL_FLAG_YIELD_WORKERS : 0);
     (void)atomic_load_explicit(&r->finished, memory_order_acquire);
 }

@@ -1,8 +1,9 @@
 /* A pool of threads that run one parallel region at a time (over pthreadpool).
  *
- * A region has `tasks` independent tasks. Each participating lane (at most `lanes`) takes tasks one
- * after another from a shared counter, so a stalled thread delays only its own task. Which lane
- * runs a task never changes a result. */
+ * A region has `tasks` independent tasks. Each participating lane has a share of them side by side,
+ * so that what one task leaves in its caches, or fetches ahead, serves the next. A lane that is
+ * through with its own takes tasks of the others': a stalled thread delays only its own task. Which
+ * lane runs a task never changes a result. */
 #ifndef TENON_RUNTIME_BASE_THREADS_H
 #define TENON_RUNTIME_BASE_THREADS_H
 

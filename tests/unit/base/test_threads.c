@@ -53,6 +53,30 @@ static void every_task_once(void **state) {
     tn_pool_free(NULL);
 }
 
+typedef struct Firsts {
+    _Atomic(int) seen[4];      /* tasks that began */
+    _Atomic(int64_t) first[2]; /* of each lane, plus one */
+} Firsts;
+
+/* Tasks 0 and 2 wait for each other, so two lanes are at work. */
+static void meet(void *user, int64_t task, int lane) {
+    Firsts *f = user;
+    int64_t none = 0;
+    atomic_compare_exchange_strong(&f->first[lane], &none, task + 1);
+    f->seen[task] = 1;
+    for (int i = 0; task % 2 == 0 && !f->seen[2 - task] && i < 5000; i++) usleep(1000);
+}
+
+static void lanes_begin_with_their_shares(void **state) {
+    (void)state;
+    TnPool *p = tn_pool_new(2);
+    Firsts f = {0};
+    tn_pool_run(p, 4, meet, &f, true);
+    assert_int_equal(f.first[0], 1);
+    assert_int_equal(f.first[1], 3);
+    tn_pool_free(p);
+}
+
 static void *call(void *pool) {
     intptr_t ok = 1;
     for (int i = 0; i < 50; i++) ok &= run_and_check(pool, 20, i % 2);
@@ -144,9 +168,13 @@ static void element_types(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_task_once), cmocka_unit_test(several_callers),
-        cmocka_unit_test(after_fork),      cmocka_unit_test(threads_that_do_not_start),
-        cmocka_unit_test(cpu_facts),       cmocka_unit_test(element_types),
+        cmocka_unit_test(every_task_once),
+        cmocka_unit_test(lanes_begin_with_their_shares),
+        cmocka_unit_test(several_callers),
+        cmocka_unit_test(after_fork),
+        cmocka_unit_test(threads_that_do_not_start),
+        cmocka_unit_test(cpu_facts),
+        cmocka_unit_test(element_types),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
