@@ -174,6 +174,9 @@ static void run_tile(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int p
                  cols == panels * TN_PANEL && within + cols <= g->head;
     t->c = plain ? c : buffer;
     t->c_row = plain ? g->row[C] : panels * TN_PANEL;
+    t->claim = c;
+    t->claim_row = g->row[C] * float_size(g->bf16[C]);
+    t->claim_every = TN_CEIL_DIV(g->pairs ? t->k / 2 : t->k, rows);
     kernel(t);
     if (plain) return;
     TileEnd end = {.c_row = g->row[C],
@@ -182,6 +185,7 @@ static void run_tile(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int p
                    .residual_row = g->row[RESIDUAL],
                    .activation = g->activation,
                    .residual_first = g->residual_first};
+    if (g->pairs) end.narrow = TN_FN(tile_kernels).pairs->narrow;
     for (int64_t j = 0, run; j < cols; j += run, within = 0) {
         run = cols - j < g->head - within ? cols - j : g->head - within;
         end.c = j ? matrix_at(g, C, offset[C] + ++head * g->head_stride) : c;

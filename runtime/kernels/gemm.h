@@ -61,6 +61,10 @@ typedef struct Tile {
     const char *prefetch;  /* fetched into L2 meanwhile, for a later tile ... */
     int64_t prefetch_step; /* ... this many bytes per k (pair of k), at most 64 per panel and 128 in
                               all */
+    const char *claim;     /* where the result will be: a row of it is fetched for writing ... */
+    int64_t claim_every;   /* ... every so many k (pairs of k), 0: never; 64 bytes per panel (pair
+                              of panels). All at once they would keep A and B waiting. */
+    int64_t claim_row;     /* bytes from one to the next */
 } Tile;
 
 typedef void TileFn(const Tile *t);
@@ -69,6 +73,10 @@ typedef void TileFn(const Tile *t);
  * width <= 16. */
 typedef void TransposeFn(float *to, int64_t to_row, const float *from, int64_t from_row,
                          int64_t rows, int64_t cols, int64_t width);
+
+/* Rows of floats as bf16. */
+typedef void NarrowFn(uint16_t *to, int64_t to_row, const float *from, int64_t from_row,
+                      int64_t rows, int64_t cols);
 
 /* What becomes of a tile: c = act(tile + bias) + residual, or act(tile + bias + residual). */
 typedef struct TileEnd {
@@ -79,6 +87,7 @@ typedef struct TileEnd {
     TnActivation activation;
     bool residual_first; /* added before the activation */
     bool residual_bf16, c_bf16;
+    NarrowFn *narrow; /* NULL: any CPU's */
 } TileEnd;
 
 /* At most TILE_MAX_ROWS rows of 64 columns; the tile is scratch afterwards. */
@@ -100,6 +109,7 @@ typedef struct TilePairs {
     /* to[i] = 2^((x[i] - top) factor) for i < n and more, up to a multiple of 16; returns the sum.
      * `to` may be x, or lie before it. Good enough for bf16. */
     float (*exponentials)(uint16_t *to, const float *x, int64_t n, float factor, float top);
+    NarrowFn *narrow;
 } TilePairs;
 
 /* How many panels the next tile of a shape takes of those that are left. */

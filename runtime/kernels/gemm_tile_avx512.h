@@ -32,7 +32,8 @@ ALWAYS_INLINE void step(__m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS], const Elemen
 ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
     const int64_t a_row = t->a_row, b_row = t->b_row, b_panel = t->b_panel, depth = t->k;
     const Element *b = t->b;
-    const char *next = t->prefetch;
+    const char *next = t->prefetch, *claimed = t->claim;
+    int64_t wait = t->claim_every;
     __m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS];
     UNROLL for (int i = 0; i < rows; i++) {
         UNROLL for (int j = 0; j < panels; j++) {
@@ -46,6 +47,13 @@ ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
         for (int64_t k = 0; k < depth; k += STEP, b += b_row, next += t->prefetch_step) {
             _mm_prefetch(next, _MM_HINT_T1);
             _mm_prefetch(next + 64, _MM_HINT_T1);
+            if (--wait == 0) {
+                wait = t->claim_every;
+                UNROLL for (int j = 0; j < panels; j += STEP) {
+                    __builtin_prefetch(claimed + 64 * j / STEP, 1);
+                }
+                claimed += t->claim_row;
+            }
             step(acc, a, a_row, b, b_panel, rows, panels);
         }
     } while (++r < t->runs);

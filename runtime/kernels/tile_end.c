@@ -40,6 +40,12 @@ static void end_floats(const TileEnd *e, const float *tile, int64_t tile_row, in
     }
 }
 
+static void narrow(uint16_t *to, int64_t to_row, const float *from, int64_t from_row, int64_t rows,
+                   int64_t cols) {
+    for (int64_t i = 0; i < rows; i++, to += to_row, from += from_row)
+        TN_FN(bf16_copy)(to, true, from, false, cols);
+}
+
 void TN_FN(tile_end)(const TileEnd *e, float *tile, int64_t tile_row, int64_t rows, int64_t cols) {
     _Alignas(64) float residual[TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
     TileEnd floats = *e;
@@ -55,8 +61,7 @@ void TN_FN(tile_end)(const TileEnd *e, float *tile, int64_t tile_row, int64_t ro
     }
     if (!e->c_bf16 || e->bias || e->residual || e->activation)
         end_floats(&floats, tile, tile_row, rows, cols);
-    for (int64_t i = 0; i < rows && e->c_bf16; i++) TN_FN(bf16_copy)
-    (float_at(e->c, true, i * e->c_row), true, tile + i * tile_row, false, cols);
+    if (e->c_bf16) (e->narrow ? e->narrow : narrow)(e->c, e->c_row, tile, tile_row, rows, cols);
 }
 
 void TN_FN(tile_pack)(float *to, const float *b, int64_t b_k, int64_t b_n, int64_t k, int64_t n) {
