@@ -47,7 +47,7 @@ ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
         for (int64_t k = 0; k < depth; k += STEP, b += b_row, next += t->prefetch_step) {
             _mm_prefetch(next, _MM_HINT_T1);
             _mm_prefetch(next + 64, _MM_HINT_T1);
-            if (--wait == 0) {
+            if (panels > 1 && --wait == 0) {
                 wait = t->claim_every;
                 UNROLL for (int j = 0; j < panels; j += STEP) {
                     __builtin_prefetch(claimed + 64 * j / STEP, 1);
