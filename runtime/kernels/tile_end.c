@@ -8,25 +8,33 @@ static inline vf some(const float *p, int64_t n) {
     return n == VF_WIDTH ? vf_load(p) : vf_load_n(p, n);
 }
 
+/* One column of vectors, or the first n lanes of it: what ends it stays in registers. */
+ALWAYS_INLINE void end_column(const TileEnd *e, const float *tile, int64_t tile_row, int64_t rows,
+                              int64_t j, int64_t n, TnActivation act) {
+    const bool first = e->residual && e->residual_first, after = e->residual && !first;
+    const float *residual = (const float *)e->residual + (e->residual ? j : 0);
+    const int64_t residual_row = e->residual_row, c_row = e->c_row;
+    const vf bias = e->bias ? some(e->bias + j, n) : vf_zero();
+    float *c = (float *)e->c + j;
+    tile += j;
+    for (int64_t i = 0; i < rows; i++) {
+        vf x = vf_add(some(tile + i * tile_row, n), bias);
+        if (first) x = vf_add(x, some(residual + i * residual_row, n));
+        x = vf_activate(x, act);
+        if (after) x = vf_add(x, some(residual + i * residual_row, n));
+        if (n == VF_WIDTH)
+            vf_store(c + i * c_row, x);
+        else
+            vf_store_n(c + i * c_row, x, n);
+    }
+}
+
 ALWAYS_INLINE void end_as(const TileEnd *e, const float *tile, int64_t tile_row, int64_t rows,
                           int64_t cols, TnActivation act) {
-    const bool first = e->residual && e->residual_first, after = e->residual && !first;
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < cols; j += VF_WIDTH) {
-            const int64_t n = cols - j < VF_WIDTH ? cols - j : VF_WIDTH;
-            const float *residual =
-                e->residual ? (const float *)e->residual + i * e->residual_row + j : NULL;
-            float *c = (float *)e->c + i * e->c_row + j;
-            vf x = some(tile + i * tile_row + j, n);
-            if (e->bias) x = vf_add(x, some(e->bias + j, n));
-            if (first) x = vf_add(x, some(residual, n));
-            x = vf_activate(x, act);
-            if (after) x = vf_add(x, some(residual, n));
-            if (n == VF_WIDTH)
-                vf_store(c, x);
-            else
-                vf_store_n(c, x, n);
-        }
+    int64_t j = 0;
+    for (; j + VF_WIDTH <= cols; j += VF_WIDTH)
+        end_column(e, tile, tile_row, rows, j, VF_WIDTH, act);
+    if (j < cols) end_column(e, tile, tile_row, rows, j, cols - j, act);
 }
 
 static void end_floats(const TileEnd *e, const float *tile, int64_t tile_row, int64_t rows,
