@@ -25,7 +25,7 @@ typedef enum ConvForm {
     CONV_PANELS,    /* the same, in panels */
     CONV_PAIRS,     /* the same, in pairs */
     CONV_WINOGRAD2, /* in panels, transformed (pack.h) */
-    CONV_PLACES,    /* in panels, the matrix [c, kernel o] */
+    CONV_PLACES,    /* in panels, or in pairs if of bf16, the matrix [c, kernel o] */
     CONV_FORMS
 } ConvForm;
 

@@ -106,9 +106,10 @@ View lower_weight(Lower *lo, TnLayout layout, int parts, const Constant *const *
 
 View lower_conv_weight(Lower *lo, const Constant *w, ConvForm form) {
     Stored **stored = &lo->layouts[w->id].conv[form];
-    TnLayout layout = form == CONV_ROWS    ? TN_LAYOUT_STRIDED
-                      : form == CONV_PAIRS ? TN_LAYOUT_PAIRS16
-                                           : TN_LAYOUT_PANELS16;
+    bool pairs = form == CONV_PAIRS || (form == CONV_PLACES && w->dtype == TN_BF16);
+    TnLayout layout = form == CONV_ROWS ? TN_LAYOUT_STRIDED
+                      : pairs           ? TN_LAYOUT_PAIRS16
+                                        : TN_LAYOUT_PANELS16;
     if (!*stored) *stored = image_conv_weight(lo->im, layout, w, form);
     View matrix = constant_view(lo, *stored);
     if (form != CONV_ROWS) return matrix;

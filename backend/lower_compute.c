@@ -157,7 +157,8 @@ static bool filters_tiles(const Node *n) {
 static bool multiplies_places(const Node *n) {
     const Constant *w = n->inputs[1]->constant;
     int64_t taps = 1;
-    if (w->dtype != TN_F32 || w->rank > 4 || attr_int(n, "groups") != 1) return false;
+    bool pairs = lower_weight_layout(w, n->inputs[0]->type.dtype) == TN_LAYOUT_PAIRS16;
+    if ((w->dtype != TN_F32 && !pairs) || w->rank > 4 || attr_int(n, "groups") != 1) return false;
     for (int i = 2; i < w->rank; i++) {
         if (attr_ints(n, "strides")->v[i - 2] != 1) return false;
         taps *= w->dims[i];

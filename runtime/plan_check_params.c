@@ -182,8 +182,10 @@ static bool check_wide_float(PlanCheck *c, const PlanInstruction *i) {
 static bool check_conv_form(PlanCheck *c, const ParamsConv *p, const PlanView *w) {
     const uint32_t form = p->flags & (TN_CONV_WINOGRAD2 | TN_CONV_PLACES);
     const bool winograd = form & TN_CONV_WINOGRAD2;
+    const bool panels = w->layout == TN_LAYOUT_PANELS16 && w->dtype == TN_F32;
+    const bool pairs = w->layout == TN_LAYOUT_PAIRS16 && !winograd;
     if (!form) return true;
-    if (w->layout != TN_LAYOUT_PANELS16 || w->dtype != TN_F32 || p->groups != 1 || p->spatial > 2 ||
+    if (!(panels || pairs) || p->groups != 1 || p->spatial > 2 ||
         (winograd && (p->spatial != 2 || form & TN_CONV_PLACES)))
         return plan_invalid(c, "weights of layout %d, flags 0x%x, %u groups, %u spatial axes",
                             w->layout, p->flags, p->groups, p->spatial);

@@ -41,6 +41,7 @@ static const ConvIsa isa = {.vectors = VF_WIDTH > 1,
                             .tile_end = TN_FN(tile_end),
                             .end = TN_FN(conv_end),
                             .copy = TN_FN(conv_copy),
+                            .widen = TN_FN(bf16_panels),
                             .channels = &TN_FN(conv_channels_kernels),
                             .winograd_read = TN_FN(winograd_read),
                             .winograd_result = TN_FN(winograd_result)};

@@ -131,6 +131,7 @@ typedef struct ConvIsa {
     void (*end)(const ConvShape *s, const ConvPatch *p, int64_t row, int64_t column, int64_t rows,
                 int64_t o, int64_t cols, float *tile, int64_t tile_row);
     ConvWindow (*copy)(const ConvShape *s, const ConvPatch *p, void *scratch);
+    void (*widen)(float *to, const uint16_t *from, int64_t pairs);
     const ConvChannels *channels;
     void (*winograd_read)(const float *const *place, float *to, int64_t plane, int64_t channels);
     void (*winograd_result)(const float *sums, int64_t plane, float *to, int64_t line,

@@ -143,7 +143,7 @@ static TnTensor transformed(const Case *c, const View *w) {
     return t;
 }
 
-/* The weights as the matrix [C, kernel O] of pack.h. */
+/* The weights as the matrix [C, kernel O] of pack.h; in pairs they are rounded first. */
 static TnTensor by_place(const Case *c, const View *w) {
     int64_t o = w->t.dims[0], taps = 1, index[4];
     for (int i = 0; i < c->spatial; i++) taps *= c->kernel[i];
@@ -153,12 +153,16 @@ static TnTensor by_place(const Case *c, const View *w) {
         index[0] = i / taps % o, index[1] = i / (taps * o);
         for (int a = c->spatial - 1; a >= 0; tap /= c->kernel[a--])
             index[2 + a] = tap % c->kernel[a];
+        void *place = view_at(&w->t, index, w->t.rank);
+        real_set(TN_F32, place, round_to(c->panels, real_get(TN_F32, place)));
         matrix[i] = (float)at(&w->t, index);
     }
-    TnTensor t = dense(pack_panels(matrix, c->channels, taps * o), TN_F32, 2,
-                       (int64_t[]){c->channels, taps * o});
+    const int64_t columns = taps * o;
+    void *packed = c->pairs ? (void *)pack_pairs(matrix, c->channels, columns)
+                            : pack_panels(matrix, c->channels, columns);
+    TnTensor t = dense(packed, c->panels, 2, (int64_t[]){c->channels, columns});
     free(matrix);
-    t.layout = TN_LAYOUT_PANELS16;
+    t.layout = c->pairs ? TN_LAYOUT_PAIRS16 : TN_LAYOUT_PANELS16;
     return t;
 }
 
@@ -472,7 +476,7 @@ static void winograd(void **state) {
             c.in[i] = 3 + pick(&random, pick(&random, 3) ? 9 : 60);
         }
         random_form(&c, &random);
-        c.wide = false;
+        c.wide = c.pairs = false;
         c.panels = TN_F32;
         check_case(isa, &c, seed);
     }
@@ -502,7 +506,7 @@ static void few_outputs(void **state) {
         }
         random_form(&c, &random);
         c.wide = false;
-        c.panels = TN_F32;
+        if (!c.pairs) c.panels = TN_F32;
         check_case(isa, &c, seed);
     }
 }

@@ -4,7 +4,8 @@
  *     y[p, o]      = sum over taps t of z[p + t dilation, (o, t)]
  *
  * Weights are the matrix [C, kernel O] (pack.h). Where a sum over taps and channels would use a few
- * columns of a panel per tap, this product uses most of them, and reads each place once. */
+ * columns of a panel per tap, this product uses most of them, and reads each place once. Weights in
+ * pairs of bf16 are made floats where x is not multiplied in pairs. */
 #include <string.h>
 #include "runtime/kernels/conv.h"
 
@@ -14,6 +15,8 @@ typedef struct Places {
     ConvWindow window;
     int64_t lines, columns; /* of places that the patch reads */
     int64_t gives;          /* floats of a place's row of z */
+    int64_t panel;          /* elements of one of the weights' */
+    const void *panels;
     float *z, *sums;
 } Places;
 
@@ -21,35 +24,43 @@ static int64_t gives(const ConvShape *s) {
     return TN_CEIL_DIV(s->w->dims[1], TN_PANEL) * TN_PANEL;
 }
 
+static int64_t panel_elements(const ConvShape *s) {
+    return tn_packed_rows((TnLayout)s->w->layout, s->channels) * TN_PANEL;
+}
+
+static bool widened(const ConvShape *s) {
+    return s->w->layout == TN_LAYOUT_PAIRS16 && !s->pairs;
+}
+
 size_t tn_conv_places_scratch(const ConvShape *s) {
     int64_t z = s->input_rows * s->input_columns * gives(s);
-    return (size_t)(z + s->width * s->outputs + TN_PANEL) * sizeof(float);
+    int64_t panels = widened(s) ? gives(s) / TN_PANEL * panel_elements(s) : 0;
+    return (size_t)(panels + z + s->width * s->outputs + TN_PANEL) * sizeof(float);
 }
 
 /* Columns [first, end) of a line of z; what the next tile reads is fetched meanwhile. */
 static void multiply_line(const Places *m, int64_t line, int64_t first, int64_t end) {
     const ConvShape *s = m->s;
-    const TileShape shape = s->isa->tiles->tall;
+    const TileKernels *kernels = s->isa->tiles;
+    const TileShape shape = s->pairs ? kernels->pairs->shape : kernels->tall;
     const ConvWindow *window = &m->window;
     int64_t tiles = TN_CEIL_DIV(end - first, shape.rows), panels = m->gives / TN_PANEL;
     Tile t = {.k = s->channels,
               .a_row = window->column,
-              .b_row = TN_PANEL,
-              .b_panel = s->channels * TN_PANEL,
+              .b_row = s->pairs ? 2 * TN_PANEL : TN_PANEL,
+              .b_panel = m->panel,
               .c_row = m->gives,
               .prefetch_step = 64};
     for (int64_t i = 0; i < tiles; i++) {
         int64_t at = first + deal(end - first, tiles, i);
         int64_t rows = first + deal(end - first, tiles, i + 1) - at;
-        const float *x =
-            (const float *)window->x + (window->at + line * window->line + at * window->column);
-        t.a = x;
-        t.prefetch = (const char *)(x + rows * window->column);
+        t.a = float_at(window->x, s->pairs, window->at + line * window->line + at * window->column);
+        t.prefetch = float_at(t.a, s->pairs, rows * window->column);
         for (int64_t p = 0, some; p < panels; p += some) {
-            some = tile_panels(shape, panels - p, false);
-            t.b = (const float *)s->w->data + p * t.b_panel;
+            some = tile_panels(shape, panels - p, s->pairs);
+            t.b = float_at(m->panels, s->pairs, p * t.b_panel);
             t.c = m->z + (line * m->columns + at) * m->gives + p * TN_PANEL;
-            s->isa->tiles->tile[some][rows](&t);
+            (s->pairs ? kernels->pairs->tile : kernels->tile)[some][rows](&t);
         }
     }
 }
@@ -117,11 +128,17 @@ static void end_row(const Places *m, int64_t row, float *sums) {
 
 void tn_conv_places(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch) {
     (void)split;
-    Places m = {.s = s, .p = p, .gives = gives(s), .z = scratch};
+    Places m = {.s = s, .p = p, .gives = gives(s), .panel = panel_elements(s), .z = scratch};
     m.lines = p->rows + (s->kernel[HEIGHT] - 1) * s->dilation[HEIGHT];
     m.columns = p->columns + (s->kernel[WIDTH] - 1) * s->dilation[WIDTH];
     m.sums = m.z + s->input_rows * s->input_columns * m.gives;
     float *copy = (float *)((char *)scratch + tn_conv_places_scratch(s));
+    m.panels = s->w->data;
+    if (widened(s)) {
+        int64_t elements = m.gives / TN_PANEL * m.panel;
+        m.panels = copy - elements;
+        s->isa->widen(copy - elements, s->w->data, elements / (2 * TN_PANEL));
+    }
     m.window = s->in_place ? conv_in_place(s, p) : s->isa->copy(s, p, copy);
     multiply(&m);
     for (int64_t row = 0; row < p->rows; row++) {
