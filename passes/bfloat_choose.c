@@ -13,6 +13,7 @@
 #include "passes/bfloat.h"
 
 #define LARGE 1e30 /* numbers that stand for infinity in masks */
+#define GROUP 16   /* channels of a group, and results, that make a product */
 
 typedef struct Row {
     const char *operands, *results;
@@ -33,9 +34,12 @@ static char letter(const char *letters, int i) {
     return letters[i < last ? i : last];
 }
 
-/* A convolution in groups multiplies in f32; one whose weights are computed is f32 as a whole. */
+/* A convolution in small groups multiplies in f32; one whose weights are computed is f32 as a
+ * whole. */
 static bool in_groups(const Node *n) {
-    return n->op == OP_conv && attr_int(n, "groups") != 1;
+    if (n->op != OP_conv || attr_int(n, "groups") == 1) return false;
+    const Constant *w = n->inputs[1]->constant;
+    return !w || w->dims[1] < GROUP || w->dims[0] / attr_int(n, "groups") < GROUP;
 }
 
 static bool computed_weight(const Node *n) {
@@ -195,7 +199,7 @@ static bool multiplies(const Bfloat *b, const Node *n, const char **why) {
         if (!v || (c != 'm' && !(i == 0 && bfloat_is_product(n)))) continue;
         *why = "its operands are no f32";
         if (v->type.dtype != TN_F32) return false;
-        *why = in_groups(n) ? "it is in groups" : "its weights are computed";
+        *why = in_groups(n) ? "it is in small groups" : "its weights are computed";
         if (c != 'm') return false;
         *why = "an operand is an input of the graph";
         if (is_past(b, n, i)) return false;

@@ -10,10 +10,34 @@
 #include "runtime/kernels/conv.h"
 #include "runtime/kernels/simd.h"
 
+/* Channels that lie apart, places side by side: blocks of TN_PANEL channels and places change their
+ * types on either side of a transpose of floats. */
+static void turn_places(const ConvShape *s, void *to, const void *x, int64_t n, int64_t channels) {
+    _Alignas(64) float lines[TN_PANEL * TN_PANEL], places[TN_PANEL * TN_PANEL];
+    const int64_t channel = s->x_strides[1];
+    for (int64_t c = 0; c < channels; c += TN_PANEL) {
+        int64_t some = conv_smaller(TN_PANEL, channels - c), wide;
+        for (int64_t i = 0; i < n; i += wide) {
+            wide = conv_smaller(TN_PANEL, n - i);
+            for (int64_t k = 0; k < some; k++) TN_FN(bf16_copy)
+            (lines + k * TN_PANEL, false, float_at(x, s->x_bf16, (c + k) * channel + i), s->x_bf16,
+             wide);
+            TN_FN(tile_kernels).transpose(places, TN_PANEL, lines, TN_PANEL, some, wide, some);
+            for (int64_t k = 0; k < wide; k++) TN_FN(bf16_copy)
+            (float_at(to, s->pairs, (i + k) * s->pitch + c), s->pairs, places + k * TN_PANEL, false,
+             some);
+        }
+    }
+}
+
 /* The same of bf16, or to bf16. */
 static void convert_places(const ConvShape *s, void *to, const void *x, int64_t n,
                            int64_t channels) {
     int64_t place = s->x_strides[2 + WIDTH], channel = s->x_strides[1];
+    if (place == 1 && channels > 3) {
+        turn_places(s, to, x, n, channels);
+        return;
+    }
     for (int64_t i = 0; i < n; i++) {
         const void *from = float_at(x, s->x_bf16, i * place);
         void *row = float_at(to, s->pairs, i * s->pitch);
