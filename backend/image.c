@@ -225,9 +225,13 @@ Stored *image_conv_weight(Image *im, TnLayout layout, const Constant *w, ConvFor
     c.rank = 2;
     c.dims[0] = w->dims[1];
     c.dims[1] = w->dims[0];
-    if (form == CONV_WINOGRAD2)
+    if (form == CONV_WINOGRAD2) {
         c.dims[1] = tn_winograd_columns(2, w->dims[0]);
-    else
+    } else if (form == CONV_PAIRS) {
+        s->run = w->dims[1] * w->dims[w->rank - 1];
+        c.dims[0] = tn_conv_rows(layout, w->dims[1] * s->taps, s->run);
+    } else {
         c.dims[form == CONV_PLACES] *= s->taps;
+    }
     return add_constant(im, s, &c);
 }

@@ -38,6 +38,7 @@ typedef struct Stored {
     bool transposed; /* packed: the parts are [n, k] instead of [k, n] */
     int64_t taps;    /* not 0: the weight [o, c, taps] of a convolution as the matrix [taps c, o] */
     ConvForm form;   /* of such a weight */
+    int64_t run;     /* in pairs: rows of each of its runs (pack.h); 0: of all */
     uint32_t id;     /* in CONSTANTS */
     struct Stored *next;
 } Stored;

@@ -85,16 +85,19 @@ typedef struct PanelSink {
     TnLayout layout;
     bool is_unsigned;              /* quads: of u8 */
     unsigned char *panel, *groups; /* groups: room for the panel as pairs or quads of rows */
-    int64_t k;                     /* rows there are */
+    int64_t k, run;                /* rows there are, and of a run of pairs */
     size_t bytes;
 } PanelSink;
 
 static void make_pairs(const PanelSink *p) {
     const uint16_t *from = (const uint16_t *)(const void *)p->panel;
     uint16_t *to = (uint16_t *)(void *)p->groups;
-    for (size_t i = 0; i < p->bytes / sizeof *from; i++)
-        to[i] =
-            from[i / (2 * TN_PANEL) * (2 * TN_PANEL) + i % 2 * TN_PANEL + i % (2 * TN_PANEL) / 2];
+    memset(to, 0, p->bytes);
+    for (int64_t k = 0; k < p->k; k++) {
+        int64_t row = k / p->run * tn_pairs_rows(p->run) + k % p->run;
+        uint16_t *pair = to + row / 2 * (2 * TN_PANEL) + row % 2;
+        for (int64_t n = 0; n < TN_PANEL; n++) pair[2 * n] = from[k * TN_PANEL + n];
+    }
 }
 
 static void make_quads(const PanelSink *p, int64_t columns) {
@@ -120,8 +123,9 @@ static void give_panel(const PanelSink *p, int64_t columns) {
 
 static void pack_panels(Image *im, const Stored *s, PackSink *sink, void *user) {
     Source src = source_of(s, 0);
-    int64_t rows = tn_packed_rows(s->layout, src.k), used = 0;
-    PanelSink out = {.sink = sink, .user = user, .layout = s->layout, .k = src.k};
+    int64_t run = s->run ? s->run : src.k, used = 0;
+    int64_t rows = tn_packed_rows(s->layout, tn_conv_rows(s->layout, src.k, s->run));
+    PanelSink out = {.sink = sink, .user = user, .layout = s->layout, .k = src.k, .run = run};
     out.is_unsigned = s->part[0]->dtype == TN_U8;
     out.bytes = (size_t)(rows * TN_PANEL * src.size);
     out.panel = arena_alloc(&im->cx->arena, out.bytes + 1);

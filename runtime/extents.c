@@ -361,9 +361,12 @@ static bool conv_weights(const Why *w, const ParamsConv *p, const TnTensor *x, c
         return (y->dims[1] <= TN_PANEL && k->dims[0] == channels &&
                 k->dims[1] == *taps / (channels ? channels : 1) * y->dims[1]) ||
                misfit_pair(w, "weights of places and y", k, y);
-    if (k->layout != TN_LAYOUT_STRIDED)
-        return (k->dims[0] == *taps && k->dims[1] == y->dims[1]) ||
+    if (k->layout != TN_LAYOUT_STRIDED) {
+        int64_t run = channels * p->kernel[p->spatial - 1], rows = *taps;
+        if (rows < INT64_MAX / 2) rows = tn_conv_rows((TnLayout)k->layout, rows, run);
+        return (k->dims[0] == rows && k->dims[1] == y->dims[1]) ||
                misfit_pair(w, "weights in panels and y", k, y);
+    }
     if (k->dims[0] != y->dims[1]) return misfit_pair(w, "channels of w and y", k, y);
     if (k->dims[1] != channels) return misfit_pair(w, "channels of x and w", x, k);
     return k->dtype != TN_F64 || wholly_dense(w, k, "w");

@@ -86,6 +86,14 @@ static inline int64_t tn_packed_elements(TnLayout layout, int64_t k, int64_t n) 
     return tn_panels_elements(tn_packed_rows(layout, k), n);
 }
 
+/* Weights w[O, C, kernel] of a convolution are the matrix [kernel C, O]. In pairs, what lies side
+ * by side in an image is to begin with a pair: the channels of all taps along the last axis, a run.
+ * Where that is an odd number of rows, a row of zeros follows each run but the last. How many rows
+ * there are instead of k: */
+static inline int64_t tn_conv_rows(TnLayout layout, int64_t k, int64_t run) {
+    return layout == TN_LAYOUT_PAIRS16 && run % 2 ? k + k / run - 1 : k;
+}
+
 /* Weights w[O, C, kernel] of few outputs are stored as the matrix [C, kernel O] where each place is
  * multiplied with all taps at once (kernels/common/conv_places.c): tap t of output o is column o
  * kernel + t. Whether that fills panels better than a matrix [kernel C, O]: */

@@ -37,6 +37,7 @@ typedef struct ConvShape {
     TnActivation activation;
     bool residual_first;
     int64_t taps; /* places of the kernel */
+    int64_t run;  /* rows that weights in pairs have side by side (pack.h) */
     ConvWay way;  /* which file does it */
     const struct ConvIsa *isa;
     double nanoseconds;

@@ -34,7 +34,8 @@ static bool stored(const ConvShape *s) {
 }
 
 static int64_t rows_of_panel(const ConvShape *s) {
-    return tn_packed_rows((TnLayout)s->w->layout, s->taps * s->channels);
+    const TnLayout layout = (TnLayout)s->w->layout;
+    return tn_packed_rows(layout, tn_conv_rows(layout, s->taps * s->channels, s->run));
 }
 
 size_t TN_FN(conv_product_scratch)(const ConvShape *s) {
@@ -70,6 +71,18 @@ static void pack_panel(const Product *m, float *to, int64_t o) {
      s->channels, n);
 }
 
+/* Panels of pairs as panels of floats, in which run follows run: the next overwrites a row of
+ * zeros.
+ */
+static void widen_panels(const Product *m, const void *at, int count) {
+    const uint16_t *from = at;
+    const int64_t run = m->s->run, pairs = tn_pairs_rows(run) / 2;
+    for (int i = 0; i < count; i++)
+        for (int64_t k = 0, row = 0; row < m->k; k += run, row += 2 * pairs)
+            TN_FN(bf16_panels)
+            (m->panels + (i * m->k + k) * TN_PANEL, from + (i * m->k + row) * TN_PANEL, pairs);
+}
+
 /* `count` panels from number p on; those of weights that are no panels start at the group's first
  * column. */
 static const void *panels_of(const Product *m, int64_t p, int count) {
@@ -83,7 +96,7 @@ static const void *panels_of(const Product *m, int64_t p, int count) {
     const char *at = (const char *)w->data + p * floats * (int64_t)tn_dtype_size((TnDType)w->dtype);
     if (stored(m->s)) return at;
     if (w->layout == TN_LAYOUT_PAIRS16)
-        TN_FN(bf16_panels)(m->panels, (const uint16_t *)(const void *)at, count * m->k / 2);
+        widen_panels(m, at, count);
     else
         TN_FN(map_load)(m->panels, at, (TnDType)w->dtype, 1, count * floats);
     return m->panels;
@@ -212,6 +225,7 @@ void TN_FN(conv_product)(const ConvShape *s, const ConvPatch *p, int64_t split, 
               .b_panel = m.k * TN_PANEL,
               .run = run};
     t.runs = list_runs(s, &m.window, run, &t.k);
+    if (s->pairs) t.k = tn_pairs_rows(t.k);
 
     bool packed = s->w->layout != TN_LAYOUT_STRIDED;
     m.base = packed ? 0 : m.first;

@@ -38,6 +38,12 @@ static void convert_places(const ConvShape *s, void *to, const void *x, int64_t 
         turn_places(s, to, x, n, channels);
         return;
     }
+    if (place == 1 && s->x_bf16 && s->pairs) {
+        const uint16_t *from = x;
+        for (int64_t c = 0; c < channels; c++, from += channel)
+            for (int64_t i = 0; i < n; i++) ((uint16_t *)to)[i * s->pitch + c] = from[i];
+        return;
+    }
     for (int64_t i = 0; i < n; i++) {
         const void *from = float_at(x, s->x_bf16, i * place);
         void *row = float_at(to, s->pairs, i * s->pitch);
@@ -102,6 +108,7 @@ static void copy_line(const ConvShape *s, const ConvPatch *p, void *to, const vo
     if (end < begin || !x) end = begin;
     memset(to, 0, (size_t)begin * place);
     memset((char *)to + (size_t)end * place, 0, (size_t)(n - end) * place);
+    if (s->pairs) float_set(to, true, n * s->pitch, 0); /* which may be the last row's of a pair */
     if (end == begin) return;
     to = (char *)to + (size_t)begin * place;
     x = float_at(x, s->x_bf16, (at + begin) * s->x_strides[2 + WIDTH]);

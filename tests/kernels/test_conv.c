@@ -119,9 +119,16 @@ static TnTensor panels_of(const Case *c, const View *w) {
     TnTensor t = dense(panels, c->panels, 2, (int64_t[]){k, o});
     t.layout = TN_LAYOUT_PANELS16;
     if (c->pairs) {
+        int64_t run = c->channels * c->kernel[c->spatial - 1];
         free(panels);
-        t.data = pack_pairs(matrix, k, o);
+        t.dims[0] = tn_conv_rows(TN_LAYOUT_PAIRS16, k, run);
+        float *spread = calloc((size_t)(t.dims[0] * o + 1), sizeof *spread);
+        for (int64_t i = 0; i < k; i++)
+            memcpy(spread + (i + i / run * (run % 2)) * o, matrix + i * o,
+                   (size_t)o * sizeof *spread);
+        t.data = pack_pairs(spread, t.dims[0], o);
         t.layout = TN_LAYOUT_PAIRS16;
+        free(spread);
     }
     free(matrix);
     return t;

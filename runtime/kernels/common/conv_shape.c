@@ -68,6 +68,7 @@ static void operands_of(const TnCall *call, ConvShape *out) {
         s.pad[i] = from < 0 ? 0 : params->pad_begin[from];
         s.taps *= s.kernel[i];
     }
+    s.run = s.channels * s.kernel[WIDTH];
     turn_columns(&s);
     *out = s;
 }
@@ -81,7 +82,7 @@ static bool unpadded(const ConvShape *s, int axis) {
 /* Windows of a product are read in x if nothing is padded and the channels of a place are side by
  * side, and if runs are long. Those of neighbouring groups may be padded but for DEPTH. */
 static bool readable(const ConvShape *s) {
-    if (s->x_bf16 != s->pairs) return false;
+    if (s->x_bf16 != s->pairs || (s->pairs && s->run % 2)) return false;
     if (s->channels % 2 && s->pairs && s->x_strides[2 + WIDTH] != s->channels) return false;
     if (s->way == CONV_WINOGRAD || s->way == CONV_PLACES) return s->x_strides[1] == 1;
     if (!unpadded(s, DEPTH)) return false;
@@ -215,10 +216,12 @@ static ConvWay way_of(const ConvShape *s) {
     return tn_conv_is_product(s->groups, s->outputs) ? CONV_PRODUCT : CONV_CHANNELS;
 }
 
-/* Runs of a window have pairs: those of a tap, or all along WIDTH. Channels of an f32 image that
- * lie apart had better become floats side by side, by transposing. */
+/* Runs of a window have pairs: those of a tap, or all along WIDTH, the last of which may have what
+ * is next in the window multiplied with zeros. Channels of an f32 image that lie apart had better
+ * become floats side by side, by transposing. */
 static bool multiplies_pairs(const ConvShape *s) {
-    bool even = s->channels % 2 == 0 || (s->kernel[WIDTH] % 2 == 0 && s->dilation[WIDTH] == 1);
+    bool even = s->channels % 2 == 0 || (s->way == CONV_PRODUCT && s->dilation[WIDTH] == 1 &&
+                                         s->channels * s->kernel[WIDTH] == s->run);
     return s->w->layout == TN_LAYOUT_PAIRS16 && s->call->isa >= s->isa->pairs && even &&
            (s->x_bf16 || s->x_strides[1] == 1);
 }
