@@ -15,6 +15,7 @@ typedef struct Bfloat {
     bool *wanted;        /* of a class: part of the way from product to product */
     bool *outside;       /* of a class: an input of the graph is in it */
     bool *from_products; /* of a value */
+    bool *ahead;         /* of a value: a product follows */
     bool *data;          /* of a value: of the inputs or looked up; not only lengths and places */
     bool *multiplies;    /* of a node, by id: a product in bf16 */
 } Bfloat;

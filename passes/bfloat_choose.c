@@ -2,9 +2,10 @@
  *
  * A value of f32 becomes bf16 if its producer can write it and all its readers can read it
  * (bfloat.def), if it is neither an input nor a result of the graph, and if it lies on the way from
- * one product to the next: it is computed from a product's result or read by a product. So masks,
- * positions and angles, which are computed from lengths and indices, keep their bits, and so does
- * what has numbers that bf16 rounds to infinity added or put in their place.
+ * one product to the next: it is computed from a product's result or read by a product, and a
+ * product follows. So masks, positions and angles, which are computed from lengths and indices, keep
+ * their bits, and so does what has numbers that bf16 rounds to infinity added or put in their
+ * place.
  *
  * Operators that only move elements tie their operands and results to one type: a class. What an
  * elementwise operator hands to its only reader, another one, is never stored and stays f32. */
@@ -158,6 +159,17 @@ static bool is_stream(const Value *v) {
     return true;
 }
 
+/* Marks the values from which a product follows. What becomes of the others is a result, whose
+ * spread may be far smaller than its size. */
+static void look_ahead(Bfloat *b, const Graph *g) {
+    for (const Node *n = g->last; n; n = n->prev) {
+        bool ahead = bfloat_is_product(n) || ir_op_info(n->op)->flags & OPF_CONTROL;
+        for (int i = 0; i < n->output_count; i++) ahead |= b->ahead[n->outputs[i]->id];
+        for (int i = 0; i < n->input_count && ahead; i++)
+            if (n->inputs[i]) b->ahead[n->inputs[i]->id] = true;
+    }
+}
+
 static void look_at_results(Bfloat *b, const Node *n, const Value **same) {
     bool data = looks_up(n) || any(n, b->data);
     bool from = looks_up(n) || any(n, b->from_products) || (bfloat_is_product(n) && data);
@@ -172,6 +184,7 @@ static void look_at_results(Bfloat *b, const Node *n, const Value **same) {
         if (ir_is_output(v)) keep_f32(b, v, "it is a result of the graph");
         if (elementwise(n) && meets_large(n)) keep_f32(b, v, "it may hold numbers beyond bf16's");
         if (is_step(n, v) || !v->use_count) keep_f32(b, v, "it is never stored");
+        if (!b->ahead[v->id]) keep_f32(b, v, "no product follows");
         if (is_stream(v)) keep_f32(b, v, "it is only added and normalised");
         tie(b, v, c, same);
         if (from) b->wanted[root(b, v->id)] = true;
@@ -217,6 +230,7 @@ Bfloat bfloat_choose(Graph *g) {
     b.outside = ARENA_ARRAY(a, bool, b.count + 1);
     b.from_products = ARENA_ARRAY(a, bool, b.count + 1);
     b.data = ARENA_ARRAY(a, bool, b.count + 1);
+    b.ahead = ARENA_ARRAY(a, bool, b.count + 1);
     b.multiplies = ARENA_ARRAY(a, bool, g->module->node_id + 1);
     for (uint32_t i = 0; i < b.count; i++) b.parent[i] = i;
     for (int i = 0; i < g->input_count; i++) {
@@ -225,6 +239,7 @@ Bfloat bfloat_choose(Graph *g) {
         b.outside[v->id] = true;
         b.data[v->id] = tn_is_float(v->type.dtype);
     }
+    look_ahead(&b, g);
     for (const Node *n = g->first; n; n = n->next) {
         const Value *same = NULL;
         look_at_operands(&b, n, &same);
