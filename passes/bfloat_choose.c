@@ -3,8 +3,8 @@
  * A value of f32 becomes bf16 if its producer can write it and all its readers can read it
  * (bfloat.def), if it is neither an input nor a result of the graph, and if it lies on the way from
  * one product to the next: it is computed from a product's result or read by a product, and a
- * product follows. So masks, positions and angles, which are computed from lengths and indices, keep
- * their bits, and so does what has numbers that bf16 rounds to infinity added or put in their
+ * product follows. So masks, positions and angles, which are computed from lengths and indices,
+ * keep their bits, and so does what has numbers that bf16 rounds to infinity added or put in their
  * place.
  *
  * Operators that only move elements tie their operands and results to one type: a class. What an
@@ -146,17 +146,19 @@ static void look_at_operands(Bfloat *b, const Node *n, const Value **same) {
     }
 }
 
-/* Whether norms and sums are all that reads the value: the stream past the layers of a model, in
- * which roundings would add up, layer by layer. No product is the faster for its being bf16. */
+/* Whether the value is part of the stream past the layers of a model, in which roundings would add
+ * up, layer by layer: it is added to what follows, or norms are all that reads it. A product that
+ * reads it too has it cast. */
 static bool is_stream(const Value *v) {
+    bool normed = true;
     for (int i = 0; i < v->use_count; i++) {
         const Node *reader = v->uses[i].node;
         int at = v->uses[i].index;
-        bool norm = reader->op == OP_layer_norm || reader->op == OP_rms_norm;
-        bool sum = (reader->op == OP_add_norm && at < 2) || (reader->op == OP_linear && at == 3);
-        if (!norm && !sum) return false;
+        if ((reader->op == OP_add_norm && at < 2) || (reader->op == OP_linear && at == 3))
+            return true;
+        normed &= reader->op == OP_layer_norm || reader->op == OP_rms_norm;
     }
-    return true;
+    return normed;
 }
 
 /* Marks the values from which a product follows. What becomes of the others is a result, whose
@@ -185,7 +187,7 @@ static void look_at_results(Bfloat *b, const Node *n, const Value **same) {
         if (elementwise(n) && meets_large(n)) keep_f32(b, v, "it may hold numbers beyond bf16's");
         if (is_step(n, v) || !v->use_count) keep_f32(b, v, "it is never stored");
         if (!b->ahead[v->id]) keep_f32(b, v, "no product follows");
-        if (is_stream(v)) keep_f32(b, v, "it is only added and normalised");
+        if (is_stream(v)) keep_f32(b, v, "roundings would add up");
         tie(b, v, c, same);
         if (from) b->wanted[root(b, v->id)] = true;
     }
