@@ -185,7 +185,6 @@ static void run_tile(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int p
                    .residual_row = g->row[RESIDUAL],
                    .activation = g->activation,
                    .residual_first = g->residual_first};
-    if (g->pairs) end.narrow = TN_FN(tile_kernels).pairs->narrow;
     for (int64_t j = 0, run; j < cols; j += run, within = 0) {
         run = cols - j < g->head - within ? cols - j : g->head - within;
         end.c = j ? matrix_at(g, C, offset[C] + ++head * g->head_stride) : c;

@@ -74,10 +74,6 @@ typedef void TileFn(const Tile *t);
 typedef void TransposeFn(float *to, int64_t to_row, const float *from, int64_t from_row,
                          int64_t rows, int64_t cols, int64_t width);
 
-/* Rows of floats as bf16. */
-typedef void NarrowFn(uint16_t *to, int64_t to_row, const float *from, int64_t from_row,
-                      int64_t rows, int64_t cols);
-
 /* What becomes of a tile: c = act(tile + bias) + residual, or act(tile + bias + residual). */
 typedef struct TileEnd {
     const float *bias;    /* of the tile's first element, as the next; NULL: none */
@@ -87,7 +83,6 @@ typedef struct TileEnd {
     TnActivation activation;
     bool residual_first; /* added before the activation */
     bool residual_bf16, c_bf16;
-    NarrowFn *narrow; /* NULL: any CPU's */
 } TileEnd;
 
 /* At most TILE_MAX_ROWS rows of 64 columns; the tile is scratch afterwards. */
@@ -109,7 +104,6 @@ typedef struct TilePairs {
     /* to[i] = 2^((x[i] - top) factor) for i < n and more, up to a multiple of 16; returns the sum.
      * `to` may be x, or lie before it. Good enough for bf16. */
     float (*exponentials)(uint16_t *to, const float *x, int64_t n, float factor, float top);
-    NarrowFn *narrow;
 } TilePairs;
 
 /* How many panels the next tile of a shape takes of those that are left. */

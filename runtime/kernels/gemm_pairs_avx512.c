@@ -76,20 +76,9 @@ static float exponentials(uint16_t *to, const float *x, int64_t n, float factor,
     return vf_sum(vf_add(sum[0], sum[1]));
 }
 
-static void narrow(uint16_t *to, int64_t to_row, const float *from, int64_t from_row, int64_t rows,
-                   int64_t cols) {
-    for (int64_t i = 0; i < rows; i++, to += to_row, from += from_row)
-        for (int64_t j = 0; j < cols; j += 16) {
-            const __mmask16 mask = (__mmask16)(cols - j < 16 ? (1u << (cols - j)) - 1 : 0xffff);
-            __m256bh half = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, from + j));
-            _mm256_mask_storeu_epi16(to + j, mask, (__m256i)half);
-        }
-}
-
 const TilePairs tile_pairs_avx512 = {
     .shape = {6, 4},
     .tile = {TILES_6(TILE_ENTRY, 1) TILES_6(TILE_ENTRY, 4)},
     .pack = pack,
     .exponentials = exponentials,
-    .narrow = narrow,
 };

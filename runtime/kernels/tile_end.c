@@ -1,44 +1,40 @@
 /* What comes before and after the tiles of products (gemm.h): B in panels; bias, activation and
  * residual. */
 #include "runtime/kernels/bf16.h"
-#include "runtime/kernels/simd.h"
+#include "runtime/kernels/simd_half.h"
 
-/* `n` floats from p on, at most a vector. */
-static inline vf some(const float *p, int64_t n) {
-    return n == VF_WIDTH ? vf_load(p) : vf_load_n(p, n);
+/* A vector of floats, or of bf16. */
+ALWAYS_INLINE vf load_either(const void *p, bool bf16) {
+    return bf16 ? vf_load_bf16(p) : vf_load(p);
 }
 
-/* One column of vectors, or the first n lanes of it: what ends it stays in registers. */
-ALWAYS_INLINE void end_column(const TileEnd *e, const float *tile, int64_t tile_row, int64_t rows,
-                              int64_t j, int64_t n, TnActivation act) {
+/* Columns of whole vectors, one after another: bias and steps stay in registers. */
+ALWAYS_INLINE void end_as(const TileEnd *e, const float *tile, int64_t tile_row, int64_t rows,
+                          int64_t cols, TnActivation act) {
     const bool first = e->residual && e->residual_first, after = e->residual && !first;
-    const float *residual = (const float *)e->residual + (e->residual ? j : 0);
-    const int64_t residual_row = e->residual_row, c_row = e->c_row;
-    const vf bias = e->bias ? some(e->bias + j, n) : vf_zero();
-    float *c = (float *)e->c + j;
-    tile += j;
-    for (int64_t i = 0; i < rows; i++) {
-        vf x = vf_add(some(tile + i * tile_row, n), bias);
-        if (first) x = vf_add(x, some(residual + i * residual_row, n));
-        x = vf_activate(x, act);
-        if (after) x = vf_add(x, some(residual + i * residual_row, n));
-        if (n == VF_WIDTH)
-            vf_store(c + i * c_row, x);
-        else
-            vf_store_n(c + i * c_row, x, n);
+    const bool from_bf16 = e->residual_bf16, to_bf16 = e->c_bf16;
+    const int64_t residual_row = e->residual_row * float_size(from_bf16);
+    const int64_t c_row = e->c_row * float_size(to_bf16);
+    for (int64_t j = 0; j < cols; j += VF_WIDTH, tile += VF_WIDTH) {
+        const vf bias = e->bias ? vf_load(e->bias + j) : vf_zero();
+        const char *residual = e->residual;
+        if (residual) residual = float_at(residual, from_bf16, j);
+        char *c = float_at(e->c, to_bf16, j);
+        for (int64_t i = 0; i < rows; i++) {
+            vf x = vf_add(vf_load(tile + i * tile_row), bias);
+            if (first) x = vf_add(x, load_either(residual + i * residual_row, from_bf16));
+            x = vf_activate(x, act);
+            if (after) x = vf_add(x, load_either(residual + i * residual_row, from_bf16));
+            if (to_bf16)
+                vf_store_bf16((uint16_t *)(void *)(c + i * c_row), x);
+            else
+                vf_store((float *)(void *)(c + i * c_row), x);
+        }
     }
 }
 
-ALWAYS_INLINE void end_as(const TileEnd *e, const float *tile, int64_t tile_row, int64_t rows,
-                          int64_t cols, TnActivation act) {
-    int64_t j = 0;
-    for (; j + VF_WIDTH <= cols; j += VF_WIDTH)
-        end_column(e, tile, tile_row, rows, j, VF_WIDTH, act);
-    if (j < cols) end_column(e, tile, tile_row, rows, j, cols - j, act);
-}
-
-static void end_floats(const TileEnd *e, const float *tile, int64_t tile_row, int64_t rows,
-                       int64_t cols) {
+static void end_whole(const TileEnd *e, const float *tile, int64_t tile_row, int64_t rows,
+                      int64_t cols) {
     switch (e->activation) {
 #define X(upper, lower, number) \
     case TN_ACT_##upper: end_as(e, tile, tile_row, rows, cols, TN_ACT_##upper); break;
@@ -48,28 +44,39 @@ static void end_floats(const TileEnd *e, const float *tile, int64_t tile_row, in
     }
 }
 
-static void narrow(uint16_t *to, int64_t to_row, const float *from, int64_t from_row, int64_t rows,
-                   int64_t cols) {
-    for (int64_t i = 0; i < rows; i++, to += to_row, from += from_row)
-        TN_FN(bf16_copy)(to, true, from, false, cols);
+#if VF_WIDTH > 1
+/* Fewer columns than a vector has, from column j on: in lines of their own. */
+static void end_part(const TileEnd *e, const float *tile, int64_t tile_row, int64_t rows, int64_t j,
+                     int64_t cols) {
+    float bias[VF_WIDTH] = {0}, residual[TILE_MAX_ROWS * VF_WIDTH] = {0};
+    float lines[TILE_MAX_ROWS * VF_WIDTH] = {0};
+    TileEnd whole = *e;
+    for (int64_t k = 0; k < cols && e->bias; k++) bias[k] = e->bias[j + k];
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t k = 0; k < cols; k++) {
+            lines[i * VF_WIDTH + k] = tile[i * tile_row + j + k];
+            if (e->residual)
+                residual[i * VF_WIDTH + k] =
+                    float_get(e->residual, e->residual_bf16, i * e->residual_row + j + k);
+        }
+    whole.bias = bias;
+    if (e->residual) whole.residual = residual;
+    whole.c = lines;
+    whole.residual_row = whole.c_row = VF_WIDTH;
+    whole.residual_bf16 = whole.c_bf16 = false;
+    end_whole(&whole, lines, VF_WIDTH, rows, VF_WIDTH);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t k = 0; k < cols; k++)
+            float_set(e->c, e->c_bf16, i * e->c_row + j + k, lines[i * VF_WIDTH + k]);
 }
+#endif
 
 void TN_FN(tile_end)(const TileEnd *e, float *tile, int64_t tile_row, int64_t rows, int64_t cols) {
-    _Alignas(64) float residual[TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
-    TileEnd floats = *e;
-    if (e->residual && e->residual_bf16) {
-        floats.residual = residual;
-        floats.residual_row = cols;
-        for (int64_t i = 0; i < rows; i++) TN_FN(bf16_copy)
-        (residual + i * cols, false, float_at(e->residual, true, i * e->residual_row), true, cols);
-    }
-    if (e->c_bf16) {
-        floats.c = tile;
-        floats.c_row = tile_row;
-    }
-    if (!e->c_bf16 || e->bias || e->residual || e->activation)
-        end_floats(&floats, tile, tile_row, rows, cols);
-    if (e->c_bf16) (e->narrow ? e->narrow : narrow)(e->c, e->c_row, tile, tile_row, rows, cols);
+    const int64_t whole = cols / VF_WIDTH * VF_WIDTH;
+    if (whole) end_whole(e, tile, tile_row, rows, whole);
+#if VF_WIDTH > 1
+    if (whole < cols) end_part(e, tile, tile_row, rows, whole, cols - whole);
+#endif
 }
 
 void TN_FN(tile_pack)(float *to, const float *b, int64_t b_k, int64_t b_n, int64_t k, int64_t n) {
