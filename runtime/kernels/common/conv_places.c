@@ -9,6 +9,8 @@
 #include <string.h>
 #include "runtime/kernels/conv.h"
 
+enum { AHEAD = 2048 }; /* elements from a tile to what is fetched: memory is late */
+
 typedef struct Places {
     const ConvShape *s;
     const ConvPatch *p;
@@ -55,7 +57,7 @@ static void multiply_line(const Places *m, int64_t line, int64_t first, int64_t 
         int64_t at = first + deal(end - first, tiles, i);
         int64_t rows = first + deal(end - first, tiles, i + 1) - at;
         t.a = float_at(window->x, s->pairs, window->at + line * window->line + at * window->column);
-        t.prefetch = float_at(t.a, s->pairs, rows * window->column);
+        t.prefetch = float_at(t.a, s->pairs, rows * window->column + AHEAD);
         for (int64_t p = 0, some; p < panels; p += some) {
             some = tile_panels(shape, panels - p, s->pairs);
             t.b = float_at(m->panels, s->pairs, p * t.b_panel);
@@ -81,6 +83,18 @@ static void multiply(const Places *m) {
     }
 }
 
+/* sums += what `n` places give to one tap */
+static void add_column(float *restrict sums, const float *restrict z, int64_t gives, int64_t n) {
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4, z += 4 * gives) {
+        sums[i] += z[0];
+        sums[i + 1] += z[gives];
+        sums[i + 2] += z[2 * gives];
+        sums[i + 3] += z[3 * gives];
+    }
+    for (; i < n; i++, z += gives) sums[i] += z[0];
+}
+
 /* The sums of a row of results, output by output beside one another. */
 static void sum_row(const Places *m, int64_t row, float *sums) {
     const ConvShape *s = m->s;
@@ -90,8 +104,11 @@ static void sum_row(const Places *m, int64_t row, float *sums) {
         for (int64_t w = 0; w < s->kernel[WIDTH]; w++, t++) {
             int64_t place = (row + h * s->dilation[HEIGHT]) * m->columns + w * s->dilation[WIDTH];
             const float *z = m->z + place * m->gives + t;
-            for (int64_t i = 0; i < m->p->columns; i++, z += m->gives)
-                for (int64_t o = 0; o < outputs; o++) sums[i * outputs + o] += z[o * s->taps];
+            if (outputs == 1)
+                add_column(sums, z, m->gives, m->p->columns);
+            else
+                for (int64_t i = 0; i < m->p->columns; i++, z += m->gives)
+                    for (int64_t o = 0; o < outputs; o++) sums[i * outputs + o] += z[o * s->taps];
         }
 }
 
