@@ -88,6 +88,20 @@ static inline int loop_joint(const Loop *l, int axis) {
     return 1;
 }
 
+/* Puts the axes in the order in which operand `o` lies in memory; for kernels to which their order
+ * means nothing. */
+static inline void loop_sort(Loop *l, int o) {
+    for (int i = 1; i < l->rank; i++)
+        for (int j = i; j > 0 && l->strides[o][j - 1] < l->strides[o][j]; j--) {
+            int64_t dim = l->dims[j];
+            l->dims[j] = l->dims[j - 1], l->dims[j - 1] = dim;
+            for (int k = 0; k < l->operands; k++) {
+                int64_t stride = l->strides[k][j];
+                l->strides[k][j] = l->strides[k][j - 1], l->strides[k][j - 1] = stride;
+            }
+        }
+}
+
 static inline void loop_collapse(Loop *l) {
     for (int i = l->rank - 1; i >= 0; i--)
         if (l->dims[i] == 1) loop_drop_axis(l, i);

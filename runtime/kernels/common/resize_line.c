@@ -38,6 +38,8 @@ static Resize resize_of(const TnCall *call) {
     loop_add(&r.loop, x);
     loop_add(&r.loop, y);
     loop_collapse(&r.loop);
+    loop_sort(&r.loop, 1);
+    loop_collapse(&r.loop);
     int last = r.loop.rank - 1;
     r.x_step = x->strides[axis] * r.size;
     r.y_step = y->strides[axis] * r.size;
