@@ -1,8 +1,9 @@
 /* reduce: sum, mean, maximum, minimum or product over the axes of a bit mask; y has extent 1 there.
  *
- * Results are accumulated in double (floats) or int64_t (integers, bool) in a fixed order; rows of
- * floats are first summed by vector over at most CHUNK elements. A NaN wins in max and min. Over no
- * elements: sum 0, product 1, mean NaN (integers: 0), max and min the identity of the type.
+ * Results are accumulated in double (floats) or int64_t (integers, bool) in a fixed order; floats
+ * are first summed by vector, rows over at most CHUNK elements and columns over at most ROWS. A NaN
+ * wins in max and min. Over no elements: sum 0, product 1, mean NaN (integers: 0), max and min the
+ * identity of the type.
  *
  * There are two shapes of loop: `rows`, where the reduced axes hold x's dense axis (one result at a
  * time), and `columns`, where a kept axis does (a block of neighbouring results at a time).
@@ -11,6 +12,7 @@
  *     x[4, 7, 768] over axis 1: columns, y[4, 1, 768] in blocks of WIDTH */
 #include <math.h>
 #include "runtime/kernels/family.h"
+#include "runtime/kernels/gemm.h"
 #include "runtime/kernels/loop.h"
 #include "runtime/kernels/map.h"
 #include "runtime/kernels/simd.h"
@@ -18,7 +20,10 @@
 TN_FAMILY(reduce);
 
 #define TASK_ELEMENTS 32768
-#define WIDTH         128             /* results of a block in `columns` */
+#define WIDTH         128 /* results of a block in `columns`, */
+#define NARROW        32  /* if these make few blocks: these many */
+#define FEW           8
+#define ROWS          32
 #define CHUNK         (32 * VF_WIDTH) /* elements of a row at a time; at most MAP_BLOCK */
 
 /* Accumulators of a block of results: real for floats, whole for integers. */
@@ -32,10 +37,18 @@ typedef struct Reduction {
     Loop reduced;                   /* x over those that go */
     int64_t width, columns_per_row; /* results per block; extent of the innermost kept axis */
     int64_t blocks_per_row, blocks; /* a block is `width` neighbours along that axis */
+    int in_place;                   /* x's runs of f32 are read where they are */
     TnDType dtype;
     TnReduction kind;
     MapClass class;
 } Reduction;
+
+/* As x lies in memory, whatever the order of its axes. */
+static void in_memory_order(Loop *l) {
+    loop_collapse(l);
+    loop_sort(l, 0);
+    loop_collapse(l);
+}
 
 static Reduction reduction_of(const TnCall *call) {
     const ParamsReduce *params = call->params;
@@ -47,15 +60,17 @@ static Reduction reduction_of(const TnCall *call) {
     loop_add(&r.kept, y);
     loop_add(&r.reduced, x);
     for (int i = 0; i < x->rank; i++) (params->axes >> i & 1 ? &r.kept : &r.reduced)->dims[i] = 1;
-    loop_collapse(&r.kept);
-    loop_collapse(&r.reduced);
+    in_memory_order(&r.kept);
+    in_memory_order(&r.reduced);
     int inner = r.kept.rank - 1;
     int64_t row_stride = r.reduced.strides[0][r.reduced.rank - 1];
     int columns = r.kept.dims[inner] > 1 && r.kept.strides[0][inner] == 1 && row_stride != 1;
+    int64_t rows = loop_points(&r.kept, inner);
     r.columns_per_row = r.kept.dims[inner];
-    r.width = columns ? WIDTH : 1;
+    r.width = !columns ? 1 : rows * r.columns_per_row < FEW * WIDTH ? NARROW : WIDTH;
     r.blocks_per_row = TN_CEIL_DIV(r.columns_per_row, r.width);
-    r.blocks = loop_points(&r.kept, inner) * r.blocks_per_row;
+    r.blocks = rows * r.blocks_per_row;
+    r.in_place = r.dtype == TN_F32 && (columns || row_stride == 1);
     return r;
 }
 
@@ -68,7 +83,7 @@ void TN_FN(reduce_plan)(TnCall *call) {
     int64_t per_block = loop_points(&r.reduced, r.reduced.rank) * r.width;
     call->tile[0] = per_block > 0 && per_block < TASK_ELEMENTS ? TASK_ELEMENTS / per_block : 1;
     call->tasks = TN_CEIL_DIV(r.blocks, call->tile[0]);
-    call->work = tensor_elements(x) / (r.class == MAP_FLOAT ? 8 : 2) + tensor_elements(y);
+    call->work = tensor_elements(x) / (r.in_place ? 16 : 2) + tensor_elements(y);
 }
 
 static double identity_real(TnReduction kind) {
@@ -150,6 +165,47 @@ static void fold_floats(TnReduction kind, double *t, const float *x, int64_t n) 
     }
 }
 
+ALWAYS_INLINE vf fold_vector(TnReduction kind, vf a, vf b) {
+    if (kind == TN_REDUCE_MAX) return vf_select(vf_unordered(a, b), vf_add(a, b), vf_max(a, b));
+    if (kind == TN_REDUCE_MIN) return vf_select(vf_unordered(a, b), vf_add(a, b), vf_min(a, b));
+    return vf_add(a, b);
+}
+
+/* n <= `vectors` of neighbouring columns over at most ROWS rows that are `step` apart. */
+ALWAYS_INLINE void fold_vectors(TnReduction kind, double *t, const float *x, int64_t step,
+                                int64_t rows, int vectors, int64_t n) {
+    _Alignas(64) float part[4 * VF_WIDTH];
+    vf total[4];
+    int64_t last = n - (vectors - 1) * VF_WIDTH;
+    UNROLL for (int v = 0; v < vectors; v++) total[v] =
+        v == vectors - 1 ? vf_load_n(x + v * VF_WIDTH, last) : vf_load(x + v * VF_WIDTH);
+    for (int64_t i = 1; i < rows; i++) {
+        x += step;
+        UNROLL for (int v = 0; v < vectors; v++) total[v] = fold_vector(
+            kind, total[v], vectors == 1 ? vf_load_n(x, last) : vf_load(x + v * VF_WIDTH));
+    }
+    UNROLL for (int v = 0; v < vectors; v++) vf_store(part + v * VF_WIDTH, total[v]);
+    for (int64_t i = 0; i < n; i++)
+        if (kind == TN_REDUCE_MAX)
+            t[i] = more(t[i], part[i]);
+        else if (kind == TN_REDUCE_MIN)
+            t[i] = less(t[i], part[i]);
+        else
+            t[i] += part[i];
+}
+
+/* n columns, `rows` rows that are `step` apart; any kind but products. */
+ALWAYS_INLINE void fold_rows(TnReduction kind, double *t, const float *x, int64_t step,
+                             int64_t rows, int64_t n) {
+    for (int64_t done = 0; done < rows; done += ROWS, x += ROWS * step) {
+        int64_t some = rows - done < ROWS ? rows - done : ROWS, c = 0;
+        for (; c + 4 * VF_WIDTH <= n; c += 4 * VF_WIDTH)
+            fold_vectors(kind, t + c, x + c, step, some, 4, 4 * VF_WIDTH);
+        for (; c < n; c += VF_WIDTH)
+            fold_vectors(kind, t + c, x + c, step, some, 1, n - c < VF_WIDTH ? n - c : VF_WIDTH);
+    }
+}
+
 /* Folds x[i] into t[at]: at = 0 makes one total of a row, at = i continues a block of totals. */
 #define FOLD(name, type, total, at, max, min)                                         \
     static void name(TnReduction kind, total *restrict t, const type *x, int64_t n) { \
@@ -192,6 +248,12 @@ FOLD(fold_u64_columns, int64_t, int64_t, i, LARGER_U, SMALLER_U)
 /* n elements of x with `stride` into one total. */
 static void fold_row(const Reduction *r, Totals *t, const char *x, int64_t stride, int64_t n,
                      void *block) {
+    if (r->in_place) {
+        for (int64_t done = 0; done < n; done += CHUNK)
+            fold_floats(r->kind, t->real, (const float *)x + done,
+                        n - done < CHUNK ? n - done : CHUNK);
+        return;
+    }
     int64_t size = (int64_t)tn_dtype_size(r->dtype);
     for (int64_t done = 0; done < n; done += CHUNK) {
         int64_t part = n - done < CHUNK ? n - done : CHUNK;
@@ -202,6 +264,16 @@ static void fold_row(const Reduction *r, Totals *t, const char *x, int64_t strid
             fold_doubles(r->kind, t->real, block, part);
         else
             (r->dtype == TN_U64 ? fold_u64s : fold_ints)(r->kind, t->whole, block, part);
+    }
+}
+
+/* n neighbouring elements of `rows` rows into as many totals. */
+static void fold_rows_in_place(TnReduction kind, double *t, const float *x, int64_t step,
+                               int64_t rows, int64_t n) {
+    switch (kind) {
+    case TN_REDUCE_MAX: fold_rows(TN_REDUCE_MAX, t, x, step, rows, n); break;
+    case TN_REDUCE_MIN: fold_rows(TN_REDUCE_MIN, t, x, step, rows, n); break;
+    default: fold_rows(TN_REDUCE_SUM, t, x, step, rows, n); break;
     }
 }
 
@@ -241,11 +313,25 @@ static void store_totals(const Reduction *r, void *y, int64_t stride, Totals *t,
     TN_FN(map_store)(y, r->dtype, stride, from, n);
 }
 
+/* The result of one run of floats. */
+static float reduce_run_of_floats(const Reduction *r, const float *x) {
+    int64_t n = r->reduced.dims[0];
+    double total = identity_real(r->kind);
+    for (int64_t done = 0; done < n; done += CHUNK)
+        fold_floats(r->kind, &total, x + done, n - done < CHUNK ? n - done : CHUNK);
+    return (float)(r->kind == TN_REDUCE_MEAN ? total / (double)n : total);
+}
+
 /* Results [0, n) of a block whose first element of x and y is given. */
 static void reduce_block(const Reduction *r, const char *x, char *y, int64_t n, void *block) {
+    if (r->in_place && r->width == 1 && r->reduced.rank == 1) {
+        *(float *)(void *)y = reduce_run_of_floats(r, (const float *)(const void *)x);
+        return;
+    }
     Totals totals;
     int64_t size = (int64_t)tn_dtype_size(r->dtype);
-    int rows = r->width == 1, inner = r->reduced.rank - (rows ? 1 : 0);
+    int rows = r->width == 1, by_runs = rows || (r->in_place && r->kind != TN_REDUCE_PROD);
+    int inner = r->reduced.rank - by_runs;
     int64_t points = loop_points(&r->reduced, inner);
     start_totals(r, &totals, n);
     LoopAt at;
@@ -254,6 +340,9 @@ static void reduce_block(const Reduction *r, const char *x, char *y, int64_t n, 
         const char *from = x + at.offset[0] * size;
         if (rows)
             fold_row(r, &totals, from, r->reduced.strides[0][inner], r->reduced.dims[inner], block);
+        else if (by_runs)
+            fold_rows_in_place(r->kind, totals.real, (const float *)(const void *)from,
+                               r->reduced.strides[0][inner], r->reduced.dims[inner], n);
         else
             fold_columns(r, &totals, from, n, block);
     }

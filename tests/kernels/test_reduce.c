@@ -104,16 +104,18 @@ static void wide_columns(void **state) {
     (void)state;
     uint32_t random = 1;
     FOR_EACH_ISA(isa)
-    for (uint32_t axes = 0; axes < 8; axes++) {
-        int64_t dims[] = {2, 5, 611}, results[3];
+    for (uint32_t turn = 0; turn < 8 * TN_REDUCE_PROD; turn++) { /* products leave the range */
+        TnReduction kind = (TnReduction)(turn / 8);
+        uint32_t axes = turn % 8;
+        int64_t dims[] = {2, 37, 211}, results[3];
         for (int i = 0; i < 3; i++) results[i] = axes >> i & 1 ? 1 : dims[i];
         View x = view_new(TN_F32, 3, dims, NULL), y = view_new(TN_F32, 3, results, NULL);
         view_randomise(&x, &random);
-        call_reduce(isa, TN_REDUCE_MEAN, axes, x.t, y.t);
+        call_reduce(isa, kind, axes, x.t, y.t);
         int64_t n = view_count(&y.t), at[3];
         for (int64_t i = 0; i < n; i += 1 + n / 30) {
             view_index(&y.t, i, at);
-            check_result(TN_REDUCE_MEAN, axes, &x.t, &y.t, at);
+            check_result(kind, axes, &x.t, &y.t, at);
         }
         view_check(&y);
         view_free(&x), view_free(&y);
@@ -135,6 +137,23 @@ static void not_a_number(void **state) {
                             dense(&y, TN_F32, 2, one));
                 assert_true(isnan(y));
             }
+}
+
+/* One element of a column is not a number: only that column's result is none. */
+static void not_a_number_in_columns(void **state) {
+    (void)state;
+    enum { ROWS = 67, N = 45 };
+    int64_t dims[] = {ROWS, N}, results[] = {1, N};
+    FOR_EACH_ISA(isa)
+    for (int at = 0; at < ROWS * N; at += 29)
+        for (int kind = 0; kind < TN_REDUCE_COUNT; kind++) {
+            float x[ROWS * N], y[N];
+            for (int i = 0; i < ROWS * N; i++) x[i] = 1 + (float)(i % 3) / 8;
+            x[at] = NAN;
+            call_reduce(isa, (TnReduction)kind, 1, dense(x, TN_F32, 2, dims),
+                        dense(y, TN_F32, 2, results));
+            for (int i = 0; i < N; i++) assert_true(!isnan(y[i]) == (i != at % N));
+        }
 }
 
 static void nothing(void **state) {
@@ -229,8 +248,9 @@ static void running_sums(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(axes_and_strides), cmocka_unit_test(wide_columns),
-        cmocka_unit_test(not_a_number),     cmocka_unit_test(nothing),
-        cmocka_unit_test(long_sum),         cmocka_unit_test(running_sums),
+        cmocka_unit_test(not_a_number),     cmocka_unit_test(not_a_number_in_columns),
+        cmocka_unit_test(nothing),          cmocka_unit_test(long_sum),
+        cmocka_unit_test(running_sums),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
