@@ -69,8 +69,6 @@ UNARY(log_, vf_log(a))
 UNARY(erf_, vf_erf(a))
 UNARY(tanh_, vf_tanh(a))
 UNARY(sigmoid, vf_sigmoid(a))
-UNARY(sin_, vf_sin(a))
-UNARY(cos_, vf_cos(a))
 UNARY(floor_, vf_floor(a))
 UNARY(ceil_, vf_ceil(a))
 UNARY(round_, vf_round(a))
@@ -92,6 +90,25 @@ BINARY(fmod_, vf_lanes2(a, b, fmodf))
 COMPARE(eq, ==)
 COMPARE(lt, <)
 COMPARE(le, <=)
+
+static void sine(float *y, const float *x, int64_t n, int32_t cosine) {
+    for (int64_t i = 0; i < n; i += VF_WIDTH) {
+        int64_t rest = n - i < VF_WIDTH ? n - i : VF_WIDTH;
+        vf a = vf_sine(vf_load_n(x + i, rest), cosine);
+        if (rest == VF_WIDTH)
+            vf_store(y + i, a);
+        else
+            vf_store_n(y + i, a, rest);
+    }
+}
+
+static void sin_(void *out, const void *const *in, int64_t n) {
+    sine(out, in[0], n, 0);
+}
+
+static void cos_(void *out, const void *const *in, int64_t n) {
+    sine(out, in[0], n, 1);
+}
 
 static void where(void *out, const void *const *in, int64_t n) {
     const int64_t *chosen = in[0];

@@ -165,47 +165,6 @@ static void fold_floats(TnReduction kind, double *t, const float *x, int64_t n) 
     }
 }
 
-ALWAYS_INLINE vf fold_vector(TnReduction kind, vf a, vf b) {
-    if (kind == TN_REDUCE_MAX) return vf_select(vf_unordered(a, b), vf_add(a, b), vf_max(a, b));
-    if (kind == TN_REDUCE_MIN) return vf_select(vf_unordered(a, b), vf_add(a, b), vf_min(a, b));
-    return vf_add(a, b);
-}
-
-/* n <= `vectors` of neighbouring columns over at most ROWS rows that are `step` apart. */
-ALWAYS_INLINE void fold_vectors(TnReduction kind, double *t, const float *x, int64_t step,
-                                int64_t rows, int vectors, int64_t n) {
-    _Alignas(64) float part[4 * VF_WIDTH];
-    vf total[4];
-    int64_t last = n - (vectors - 1) * VF_WIDTH;
-    UNROLL for (int v = 0; v < vectors; v++) total[v] =
-        v == vectors - 1 ? vf_load_n(x + v * VF_WIDTH, last) : vf_load(x + v * VF_WIDTH);
-    for (int64_t i = 1; i < rows; i++) {
-        x += step;
-        UNROLL for (int v = 0; v < vectors; v++) total[v] = fold_vector(
-            kind, total[v], vectors == 1 ? vf_load_n(x, last) : vf_load(x + v * VF_WIDTH));
-    }
-    UNROLL for (int v = 0; v < vectors; v++) vf_store(part + v * VF_WIDTH, total[v]);
-    for (int64_t i = 0; i < n; i++)
-        if (kind == TN_REDUCE_MAX)
-            t[i] = more(t[i], part[i]);
-        else if (kind == TN_REDUCE_MIN)
-            t[i] = less(t[i], part[i]);
-        else
-            t[i] += part[i];
-}
-
-/* n columns, `rows` rows that are `step` apart; any kind but products. */
-ALWAYS_INLINE void fold_rows(TnReduction kind, double *t, const float *x, int64_t step,
-                             int64_t rows, int64_t n) {
-    for (int64_t done = 0; done < rows; done += ROWS, x += ROWS * step) {
-        int64_t some = rows - done < ROWS ? rows - done : ROWS, c = 0;
-        for (; c + 4 * VF_WIDTH <= n; c += 4 * VF_WIDTH)
-            fold_vectors(kind, t + c, x + c, step, some, 4, 4 * VF_WIDTH);
-        for (; c < n; c += VF_WIDTH)
-            fold_vectors(kind, t + c, x + c, step, some, 1, n - c < VF_WIDTH ? n - c : VF_WIDTH);
-    }
-}
-
 /* Folds x[i] into t[at]: at = 0 makes one total of a row, at = i continues a block of totals. */
 #define FOLD(name, type, total, at, max, min)                                         \
     static void name(TnReduction kind, total *restrict t, const type *x, int64_t n) { \
@@ -267,13 +226,41 @@ static void fold_row(const Reduction *r, Totals *t, const char *x, int64_t strid
     }
 }
 
-/* n neighbouring elements of `rows` rows into as many totals. */
-static void fold_rows_in_place(TnReduction kind, double *t, const float *x, int64_t step,
-                               int64_t rows, int64_t n) {
-    switch (kind) {
-    case TN_REDUCE_MAX: fold_rows(TN_REDUCE_MAX, t, x, step, rows, n); break;
-    case TN_REDUCE_MIN: fold_rows(TN_REDUCE_MIN, t, x, step, rows, n); break;
-    default: fold_rows(TN_REDUCE_SUM, t, x, step, rows, n); break;
+/* Totals of n <= `vectors` of neighbouring columns over some rows that are `step` apart: sums, or
+ * with sign = +-1 the largest of sign * x. */
+ALWAYS_INLINE void fold_vectors(float *part, const float *x, int64_t step, int64_t rows, float sign,
+                                int vectors, int64_t n) {
+    vf total[4], s = vf_set1(sign);
+    int64_t last = n - (vectors - 1) * VF_WIDTH;
+    UNROLL for (int v = 0; v < vectors; v++) total[v] = vf_set1(sign == 0 ? 0 : -INFINITY);
+    for (int64_t i = 0; i < rows; i++, x += step) {
+        UNROLL for (int v = 0; v < vectors; v++) {
+            vf a = vectors == 1 ? vf_load_n(x, last) : vf_load(x + v * VF_WIDTH), b = vf_mul(a, s);
+            vf most = vf_max(b, total[v]); /* stays NaN, but does not become it */
+            total[v] = sign == 0 ? vf_add(total[v], a) : vf_select(vf_unordered(b, b), b, most);
+        }
+    }
+    UNROLL for (int v = 0; v < vectors; v++) vf_store(part + v * VF_WIDTH, total[v]);
+}
+
+/* n neighbouring elements of `rows` rows in place into as many totals; any kind but products. */
+static void fold_rows(TnReduction kind, double *t, const float *x, int64_t step, int64_t rows,
+                      int64_t n) {
+    _Alignas(64) float part[4 * VF_WIDTH];
+    float sign = kind == TN_REDUCE_MAX ? 1 : kind == TN_REDUCE_MIN ? -1 : 0;
+    for (int64_t done = 0; done < rows; done += ROWS, x += ROWS * step) {
+        int64_t some = rows - done < ROWS ? rows - done : ROWS;
+        for (int64_t c = 0, columns; c < n; c += columns) {
+            columns = n - c < 4 * VF_WIDTH ? n - c < VF_WIDTH ? n - c : VF_WIDTH : 4 * VF_WIDTH;
+            if (columns < 4 * VF_WIDTH)
+                fold_vectors(part, x + c, step, some, sign, 1, columns);
+            else if (sign == 0)
+                fold_vectors(part, x + c, step, some, 0, 4, columns);
+            else
+                fold_vectors(part, x + c, step, some, sign, 4, columns);
+            for (int64_t i = 0; i < columns && sign < 0; i++) part[i] = -part[i];
+            fold_float_columns(kind, t + c, part, columns);
+        }
     }
 }
 
@@ -341,8 +328,8 @@ static void reduce_block(const Reduction *r, const char *x, char *y, int64_t n, 
         if (rows)
             fold_row(r, &totals, from, r->reduced.strides[0][inner], r->reduced.dims[inner], block);
         else if (by_runs)
-            fold_rows_in_place(r->kind, totals.real, (const float *)(const void *)from,
-                               r->reduced.strides[0][inner], r->reduced.dims[inner], n);
+            fold_rows(r->kind, totals.real, (const float *)(const void *)from,
+                      r->reduced.strides[0][inner], r->reduced.dims[inner], n);
         else
             fold_columns(r, &totals, from, n, block);
     }

@@ -1,9 +1,9 @@
 /* Functions of real numbers over the vocabulary of simd.h (which includes this file).
  *
  * Polynomials are minimax fits (Remez exchange, coefficients rounded to float from the lowest up,
- * each rounding followed by a new fit of the rest). exp, log, erf and tanh stay within 2 ulp, GELU
- * within 4e-7 max(1, |x|); infinities, NaN, denormals and overflow come out as IEEE 754 has them.
- * tests/kernels/test_simd.c holds the bounds. */
+ * each rounding followed by a new fit of the rest). exp, log, erf, tanh, sin and cos stay within 2
+ * ulp, GELU within 4e-7 max(1, |x|); infinities, NaN, denormals and overflow come out as IEEE 754
+ * has them. tests/kernels/test_simd.c holds the bounds. */
 #ifndef TENON_RUNTIME_KERNELS_SIMD_MATH_H
 #define TENON_RUNTIME_KERNELS_SIMD_MATH_H
 
@@ -242,12 +242,31 @@ static inline vf vf_lanes2(vf x, vf y, float (*f)(float, float)) {
     return vf_load(lane);
 }
 
-static inline vf vf_sin(vf x) {
-    return vf_lanes1(x, sinf);
-}
-
-static inline vf vf_cos(vf x) {
-    return vf_lanes1(x, cosf);
+/* The sine of x, or of x + pi / 2 (the cosine). x = n pi / 2 + r with |r| <= pi / 4 and pi / 2 in
+ * three parts: n times the first is taken off exactly, then the others, each with one rounding.
+ * Then +-(r + r^3 p(r^2)) or +-(1 - r^2 / 2 + r^4 q(r^2)). Where n would take too many bits, at
+ * infinity and NaN the C library answers. */
+static inline vf vf_sine(vf x, int32_t cosine) {
+#if VF_WIDTH == 1
+    return cosine ? cosf(x) : sinf(x);
+#else
+    static const float p[] = {-0.166666552f, 0.00833219103f, -0.000195186003f};
+    static const float q[] = {0.0416666456f, -0.00138873106f, 2.44325525e-05f};
+    if (vm_any(vm_not(vf_lt(vf_abs(x), vf_set1(32768))))) return vf_lanes1(x, cosine ? cosf : sinf);
+    vf n = vf_round(vf_mul(x, vf_set1(0.636619747f)));
+    vf r = vf_fnma(n, vf_set1(1.57079625f), x);
+    r = vf_fnma(n, vf_set1(7.54978942e-08f), r);
+    r = vf_fnma(n, vf_set1(5.39030295e-15f), r);
+    vi turns = vi_add(vf_to_int(n), vi_set1(cosine));
+    vf square = vf_mul(r, r);
+    vf odd = vf_fma(vf_mul(square, r), vf_polynomial(square, p, 2), r);
+    vf even = vf_fma(square, vf_polynomial(square, q, 2), vf_set1(-0.5f));
+    even = vf_fma(square, even, vf_set1(1));
+    vm crossed = vf_lt(vf_of_bits(vi_add(vi_shl(turns, 31), vi_of_bits(vf_set1(1)))), vf_zero());
+    vi sign = vi_shl(vi_sra(turns, 1), 31);
+    vf y = vf_of_bits(vi_add(vi_of_bits(vf_select(crossed, even, odd)), sign));
+    return vf_select(vf_eq(x, vf_zero()), cosine ? vf_set1(1) : x, y); /* -0 stays */
+#endif
 }
 
 static inline vf vf_pow(vf x, vf y) {
