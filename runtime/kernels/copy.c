@@ -4,18 +4,21 @@
  *
  *     runs     both innermost strides are 1: memcpy of whole runs
  *     tiles    y is dense along its last axis, x along another (a transposition of these two):
- *              squares of TILE x TILE elements, so that the cache lines of both are used whole
+ *              bands of TILE rows in squares, so that the cache lines of both are used whole, those
+ *              of 4 bytes by vector
  *     single   anything else, element by element (stride 0 of x: a fill)
  *
  * The work is cut into units - pieces of COLUMNS along the last axis of one point of the other axes
  * or, with tiles, bands of TILE along x's dense axis - and a task takes a number of units. */
 #include <string.h>
 #include "runtime/kernels/family.h"
+#include "runtime/kernels/gemm.h"
 #include "runtime/kernels/loop.h"
 
 TN_FAMILY(copy);
 
-#define TILE       16
+#define TILE       32
+#define SQUARE     16
 #define TASK_BYTES 65536
 #define COLUMNS    16384
 
@@ -71,32 +74,41 @@ void TN_FN(copy_plan)(TnCall *call) {
     call->work = c.tiled ? bytes / 8 : bytes / 16;
 }
 
-/* One set of functions per element size. */
-#define COPY_SIZE(type)                                                                      \
-    static void single_##type(type *y, int64_t sy, const type *x, int64_t sx, int64_t n) {   \
-        if (sy == 1 && sx == 0)                                                              \
-            for (int64_t i = 0; i < n; i++) y[i] = *x;                                       \
-        else                                                                                 \
-            for (int64_t i = 0; i < n; i++) y[i * sy] = x[i * sx];                           \
-    }                                                                                        \
-    /* rows are dense in x, columns in y */                                                  \
-    static void square_##type(type *y, int64_t sy, const type *x, int64_t sx) {              \
-        for (int64_t i = 0; i < TILE; i++)                                                   \
-            for (int64_t j = 0; j < TILE; j++) y[i * sy + j] = x[j * sx + i];                \
-    }                                                                                        \
-    static void band_##type(type *y, int64_t sy, const type *x, int64_t sx, int64_t rows,    \
-                            int64_t columns) {                                               \
-        int64_t j = 0;                                                                       \
-        if (rows == TILE)                                                                    \
-            for (; j + TILE <= columns; j += TILE) square_##type(y + j, sy, x + j * sx, sx); \
-        for (; j < columns; j++)                                                             \
-            for (int64_t i = 0; i < rows; i++) y[i * sy + j] = x[j * sx + i];                \
+/* One function per element size. */
+#define SINGLE(type)                                                                       \
+    static void single_##type(type *y, int64_t sy, const type *x, int64_t sx, int64_t n) { \
+        if (sy == 1 && sx == 0)                                                            \
+            for (int64_t i = 0; i < n; i++) y[i] = *x;                                     \
+        else                                                                               \
+            for (int64_t i = 0; i < n; i++) y[i * sy] = x[i * sx];                         \
     }
 
-COPY_SIZE(uint8_t)
-COPY_SIZE(uint16_t)
-COPY_SIZE(uint32_t)
-COPY_SIZE(uint64_t)
+/* Rows are dense in x, columns in y. */
+#define BAND(type)                                                                        \
+    static void band_##type(type *y, int64_t sy, const type *x, int64_t sx, int64_t rows, \
+                            int64_t columns) {                                            \
+        for (int64_t k = 0, n; k < columns; k += n) {                                     \
+            n = columns - k < SQUARE ? columns - k : SQUARE;                              \
+            for (int64_t i = 0; i < rows; i++)                                            \
+                for (int64_t j = k; j < k + n; j++) y[i * sy + j] = x[j * sx + i];        \
+        }                                                                                 \
+    }
+
+SINGLE(uint8_t)
+SINGLE(uint16_t)
+SINGLE(uint32_t)
+SINGLE(uint64_t)
+BAND(uint8_t)
+BAND(uint16_t)
+BAND(uint64_t)
+
+static void band_by_vector(float *y, int64_t sy, const float *x, int64_t sx, int64_t rows,
+                           int64_t columns) {
+    for (int64_t j = 0; j < columns; j += SQUARE) {
+        int64_t n = columns - j < SQUARE ? columns - j : SQUARE;
+        TN_FN(tile_kernels).transpose(y + j, sy, x + j * sx, sx, n, rows, n);
+    }
+}
 
 static void copy_columns(const CopyLoop *c, void *y, const void *x, int64_t n, size_t size) {
     if (c->x_col == 1 && c->y_col == 1) {
@@ -115,7 +127,7 @@ static void copy_band(const CopyLoop *c, void *y, const void *x, int64_t rows, s
     switch (size) {
     case 1: band_uint8_t(y, c->y_row, x, c->x_col, rows, c->columns); break;
     case 2: band_uint16_t(y, c->y_row, x, c->x_col, rows, c->columns); break;
-    case 4: band_uint32_t(y, c->y_row, x, c->x_col, rows, c->columns); break;
+    case 4: band_by_vector(y, c->y_row, x, c->x_col, rows, c->columns); break;
     default: band_uint64_t(y, c->y_row, x, c->x_col, rows, c->columns); break;
     }
 }
