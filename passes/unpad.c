@@ -15,7 +15,8 @@
  *
  * Kept are the rows that the mask allows; up to the last of them if attention minds distances
  * (causal, windows, biases); and all rows of a sequence whose mask does not allow the rows that
- * are read at its end, or none at all: its queries see the mean of everything. */
+ * are read at its end (at given positions or, unpad_pick.c, at such as the data decides), or none
+ * at all: its queries see the mean of everything. */
 #include <string.h>
 #include "ir/build.h"
 #include "passes/pass.h"
@@ -29,6 +30,7 @@ typedef struct Kept {
     Value *starts;    /* i64[b + 1] */
     Value *mask;      /* bool[1, rows] */
     Value **packed;   /* by value id: [1, rows, ..] or [rows, ..] */
+    Value *picked[UNPAD_PICKS]; /* the numbers of the rows that each pick reads */
 } Kept;
 
 /* --- finding the rows --- */
@@ -70,11 +72,34 @@ static Value *allows_reads(const Unpad *u, Value *mask) {
     return is_positive(g, all ? all : ir_reduce(g, OP_reduce_max, mask, 1, &axis, true));
 }
 
+/* Operator `op`, a division, of rows' numbers by the number of rows of a sequence. */
+static Value *by_length(const Unpad *u, Value *rows, OpKind op) {
+    const Expr *length = ex_max(u->x, u->length, number(u, 1)); /* without any there is no row */
+    return ir_binary(u->g, op, rows, ir_scalars(u->g, TN_I64, 1, &length));
+}
+
+/* [b, 1]: whether some of these rows is one of the entry's that the mask does not allow. */
+static Value *picks_padding(const Unpad *u, Value *rows) {
+    Graph *g = u->g;
+    int64_t axis = 1;
+    const Expr *one = number(u, 1), *count = ex_product(u->x, rows->type.dims, rows->type.rank);
+    rows = ir_view(g, rows, 1, &count);
+    Value *padding = ir_unary(g, OP_not, ir_gather(g, flat(u, u->mask), rows, 0)),
+          *entry = ir_view(g, by_length(u, rows, OP_div), 2, (const Expr *[]){one, count}),
+          *own = ir_iota(g, TN_I64, u->batch, number(u, 0), one);
+    own = ir_view(g, own, 2, (const Expr *[]){u->batch, one});
+    own = ir_binary(g, OP_and, ir_binary(g, OP_eq, own, entry),
+                    ir_view(g, padding, 2, (const Expr *[]){one, count}));
+    return is_positive(g, ir_reduce(g, OP_reduce_sum, as_i64(g, own), 1, &axis, true));
+}
+
 /* [b, s] */
-static Value *kept_rows(const Unpad *u) {
+static Value *kept_rows(const Unpad *u, const Kept *k) {
     Graph *g = u->g;
     Value *mask = as_i64(g, u->mask), *keep = u->mask;
     Value *whole = ir_unary(g, OP_not, allows_reads(u, mask));
+    for (int i = 0; i < u->pick_count; i++)
+        whole = ir_binary(g, OP_or, whole, picks_padding(u, k->picked[i]));
     if (u->by_position) keep = is_positive(g, cumsum(g, mask, 1, false, true));
     return ir_binary(g, OP_or, keep, whole);
 }
@@ -103,7 +128,8 @@ static Value *behind_zero(Graph *g, Value *v) {
 static void find_rows(const Unpad *u, Kept *k) {
     Graph *g = u->g;
     int64_t first = 0, second = 1;
-    Value *keep = kept_rows(u), *ones = as_i64(g, keep);
+    for (int i = 0; i < u->pick_count; i++) k->picked[i] = unpad_numbers(u, u->picks[i]);
+    Value *keep = kept_rows(u, k), *ones = as_i64(g, keep);
     Value *lengths = ir_reduce(g, OP_reduce_sum, ones, 1, &second, false);
     k->rows = new_symbol(u);
     ex_require_le(u->x, k->rows, ex_mul(u->x, u->batch, u->length), "attention");
@@ -114,12 +140,6 @@ static void find_rows(const Unpad *u, Kept *k) {
     ir_add_source(k->at, IR_KEPT_ROWS, "attention");
     k->mask = ir_view(g, ir_gather(g, flat(u, u->mask), k->at, 0), 2,
                       (const Expr *[]){number(u, 1), k->rows});
-}
-
-/* Operator `op`, a division, of every row's place and the number of rows of a sequence. */
-static Value *by_length(const Unpad *u, const Kept *k, OpKind op) {
-    const Expr *length = ex_max(u->x, u->length, number(u, 1)); /* without any there is no row */
-    return ir_binary(u->g, op, k->at, ir_scalars(u->g, TN_I64, 1, &length));
 }
 
 /* --- into kept rows --- */
@@ -156,10 +176,10 @@ static Value *give(const Unpad *u, const Kept *k, Value *v, Demand d) {
     int entry = d.place.entry - 1, row = d.place.row - 1, perm[TN_MAX_RANK];
     switch (d.kind) {
     case ROWS: return kept_of(u, k, v, d.place);
-    case BY_POSITION: return ir_gather(u->g, v, by_length(u, k, OP_mod), row);
+    case BY_POSITION: return ir_gather(u->g, v, by_length(u, k->at, OP_mod), row);
     case BY_ENTRY: /* the other axis has a length of 1, as that of entries is to have then */
         for (int i = 0; i < v->type.rank; i++) perm[i] = i == entry ? row : i == row ? entry : i;
-        return ir_transpose(u->g, ir_gather(u->g, v, by_length(u, k, OP_div), entry), perm);
+        return ir_transpose(u->g, ir_gather(u->g, v, by_length(u, k->at, OP_div), entry), perm);
     case ALIKE:
     case UNFIT: break;
     }
@@ -228,6 +248,20 @@ static void leave_by_cut(const Unpad *u, const Kept *k, Node *slice) {
     ir_remove(slice);
 }
 
+static void leave_by_pick(const Unpad *u, const Kept *k, Node *pick) {
+    Graph *g = u->g;
+    const Value *v = pick->inputs[0];
+    int which = 0;
+    while (u->picks[which] != pick) which++;
+    g->cursor = pick;
+    ir_origins_from(g, &pick, 1);
+    Value *place = ir_gather(g, k->place, k->picked[which], 0);
+    Value *y = rows_at(u, k->packed[v->id], is_pair(u->place[v->id]) ? 2 : 1, k->rows, place);
+    ir_origins_from(g, NULL, 0);
+    ir_replace(pick->outputs[0], y);
+    ir_remove(pick);
+}
+
 static Value *packed_key(const Unpad *u, const Kept *k, Node *n, int i) {
     Value *v = n->inputs[i];
     return k->packed[v->id] ? k->packed[v->id] : kept_of(u, k, v, place_at(0, 1));
@@ -294,6 +328,8 @@ static void leave(const Unpad *u, const Kept *k, Node *n) {
         if (e == EXIT_KNOWN) continue;
         if (e == EXIT_CUT)
             leave_by_cut(u, k, n);
+        else if (e == EXIT_PICK)
+            leave_by_pick(u, k, n);
         else
             leave_as_keys(u, k, n);
         return;
@@ -305,6 +341,7 @@ static void leave(const Unpad *u, const Kept *k, Node *n) {
 static void unpad(const Unpad *u) {
     Graph *g = u->g;
     Node *front = u->mask->node ? u->mask->node->next : g->first, *last = g->last;
+    for (int i = 0; i < u->pick_count; i++) front = unpad_positions_first(u, u->picks[i], front);
     Kept k = {.packed = ARENA_ARRAY(&g->module->cx->arena, Value *, u->values)};
     bool behind = false; /* kept rows are known only from the front on */
     g->cursor = front;

@@ -40,7 +40,8 @@ typedef struct Demand {
     Place place;
 } Demand;
 
-#define UNPAD_CUTS 8
+#define UNPAD_CUTS  8
+#define UNPAD_PICKS 8
 
 /* A read of rows from one position on: positions start .. start + length - 1 of every entry. */
 typedef struct Cut {
@@ -57,7 +58,8 @@ typedef struct Unpad {
     uint32_t values, nodes; /* how many ids there are */
     bool by_position;       /* attention minds how far rows are apart */
     Cut cuts[UNPAD_CUTS];
-    int cut_count;
+    Node *picks[UNPAD_PICKS]; /* reads of rows whose positions only the data knows */
+    int cut_count, pick_count;
 } Unpad;
 
 /* How n, whose results have place p, reads operand i. */
@@ -69,10 +71,19 @@ bool unpad_known(const Unpad *u, const Value *v, double *number);
 typedef enum Exit {
     EXIT_NONE,
     EXIT_CUT,   /* rows at given positions */
+    EXIT_PICK,  /* rows at positions that the data decides */
     EXIT_KEYS,  /* as keys or values of other queries */
     EXIT_KNOWN, /* all rows, but what those of padding hold is known */
 } Exit;
 Exit unpad_exit(const Unpad *u, const Node *n, int i);
+
+/* unpad_pick.c: whether operand i of n is rows of which n picks some, at positions that are known
+ * without them. */
+bool unpad_is_pick(const Unpad *u, const Node *n, int i);
+/* Moves the positions of a pick before `front`; what is the front then. */
+Node *unpad_positions_first(const Unpad *u, const Node *pick, Node *front);
+/* The numbers, among all b s, of the rows it picks: i64[..i], for its result [..i, rest]. */
+Value *unpad_numbers(const Unpad *u, const Node *pick);
 
 /* Finds all that can be computed for kept rows only of attention under u->mask. False, and the
  * reason reported, if some row of padding is needed. */

@@ -63,7 +63,7 @@ static Demand of_view(const Unpad *u, const Type *x, const Type *y, Place p) {
     int entry = p.entry - 1, row = p.row - 1;
     int first = viewed_axis(u->x, x, y, entry, u->batch), second = first + 1;
     bool together = entry == row || row == entry + 1; /* b s elements in a row */
-    if (!together) second = viewed_axis(u->x, x, y, row, u->length);
+    if (entry != row) second = viewed_axis(u->x, x, y, row, u->length);
     Place from = first >= 0 && second >= 0 ? place_at(first, second) : nowhere;
     if (together && !lies_at(u, x, from)) {
         int all = viewed_axis(u->x, x, y, entry, ex_mul(u->x, u->batch, u->length));
@@ -296,6 +296,7 @@ Exit unpad_exit(const Unpad *u, const Node *n, int i) {
     int64_t length;
     double number;
     if (unpad_known(u, v, &number)) return EXIT_KNOWN;
+    if (unpad_is_pick(u, n, i)) return EXIT_PICK;
     if (!is_pair(u->reached[v->id])) return EXIT_NONE;
     if (n->op == OP_slice && attr_int(n, "axis") == 1 && attr_int(n, "step") == 1 &&
         ex_const(attr_dim(n, "length"), &length) && length > 0)
@@ -312,6 +313,16 @@ static bool add_cut(Unpad *u, const Node *n) {
     if (u->cut_count == UNPAD_CUTS) return false;
     u->cuts[u->cut_count++] = c;
     return true;
+}
+
+static bool add_pick(Unpad *u, Node *n) {
+    if (u->pick_count == UNPAD_PICKS) return false;
+    u->picks[u->pick_count++] = n;
+    return true;
+}
+
+static bool add_exit(Unpad *u, Exit e, Node *n) {
+    return e == EXIT_CUT ? add_cut(u, n) : e == EXIT_PICK ? add_pick(u, n) : e != EXIT_NONE;
 }
 
 /* --- forward --- */
@@ -334,11 +345,11 @@ static bool returned(const Unpad *u, const Value *v, const Node *n, Report *r) {
 static bool check_uses(Unpad *u, const Value *v, Report *r) {
     if (returned(u, v, v->node, r)) return false;
     for (int k = 0; k < v->use_count; k++) {
-        const Node *n = v->uses[k].node;
+        Node *n = v->uses[k].node;
         if (is_somewhere(u->reached[n->outputs[0]->id])) continue;
         Exit e = unpad_exit(u, n, v->uses[k].index);
         if (e == EXIT_KEYS && is_ranged(n)) u->by_position = true;
-        if (e == EXIT_CUT ? add_cut(u, n) : e != EXIT_NONE) continue;
+        if (add_exit(u, e, n)) continue;
         report_miss(r, "unpad", n, "%s reads rows of padding", ir_op_info(n->op)->name);
         return false;
     }

@@ -16,7 +16,7 @@
 #include "backend/tenonc.h"
 #include "tests/support/counting_allocator.h"
 
-enum { MAX_PORTS = 8, MAX_ROWS = 64, MAX_BATCH = 4 };
+enum { MAX_PORTS = 8, MAX_ROWS = 64, MAX_BATCH = 4, MAX_PIXELS = 512 };
 
 typedef struct Model {
     const char *path;
@@ -32,6 +32,8 @@ static const Model models[] = {
     {"sentence-embedding/model_ts.onnx", false},
     {"xlm-roberta-sequence-cls", false},
     {"xlm-roberta-sequence-cls/model_ts.onnx", false},
+    {"clip/model.onnx", false}, /* reads the row of each text's largest id */
+    {"clip/model_ts.onnx", false},
     {"bert-base/model.onnx", true},
     {"bert-token-cls/model_ts.onnx", true},
     {"bert-qa/model.onnx", true},
@@ -40,6 +42,7 @@ static const Model models[] = {
     {"xlm-masked-lm/model_ts.onnx", true},
     {"gpt2-lm/model_ts.onnx", true},
     {"llama-lm/model_ts.onnx", true},
+    {"mistral-lm/model.onnx", true},
 };
 
 typedef enum Kind { RIGHT, LEFT, HOLES, NO_FIRST, SOME_EMPTY, EMPTY, FULL, KINDS } Kind;
@@ -100,6 +103,7 @@ static void release(Run *r) {
 typedef struct Inputs {
     int64_t batch, length;
     int64_t mask[MAX_ROWS], ids[MAX_ROWS], zeros[MAX_ROWS];
+    float image[MAX_PIXELS];
 } Inputs;
 
 static Inputs make_inputs(int64_t batch, int64_t length, Kind kind) {
@@ -109,6 +113,15 @@ static Inputs make_inputs(int64_t batch, int64_t length, Kind kind) {
         x.ids[i] = 2 + i * 7 % 11;
     }
     return x;
+}
+
+static tenon_tensor one_image(const tenon_port *port, Inputs *x) {
+    tenon_tensor t = {.dtype = TENON_F32, .rank = port->rank, .data = x->image};
+    int64_t count = 1;
+    for (int i = 0; i < port->rank; i++) count *= t.dims[i] = port->dims[i] < 0 ? 1 : port->dims[i];
+    assert_true(count <= MAX_PIXELS);
+    for (int64_t i = 0; i < count; i++) x->image[i] = (float)(i * 5 % 13) / 6 - 1;
+    return t;
 }
 
 static void bind_inputs(const Run *r, Inputs *x) {
@@ -123,6 +136,7 @@ static void bind_inputs(const Run *r, Inputs *x) {
                                   : ids ? x->ids
                                         : x->zeros};
         tenon_error err;
+        if (port.dtype == TENON_F32) t = one_image(&port, x);
         if (tenon_session_bind(r->session, port.name, &t, &err)) fail_msg("%s", err.text);
     }
 }
