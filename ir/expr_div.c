@@ -3,6 +3,7 @@
  * A quotient is split as far as the algebra goes, so that equal lengths become equal expressions:
  *     whole multiples leave       (i0*S + i1) // S        = i0 + i1 // S
  *     bounds decide               i1 // S                 = 0             for i1 in [0, S)
+ *                                 (2*i0*S + i1 + S) // (2*S + 1) = i0     for i0, i1 in [0, S)
  *     a low part vanishes         (64*i0 + i1) // 768     = i0 // 12      for i1 in [0, 64)
  *     quotients of quotients      (s//80 - 3) // 2        = (s - 240) // 160
  *     the leading sign is plus    -s // 3                 = -((s + 2) // 3)
@@ -48,6 +49,10 @@ static const Expr *reduce(ExprCx *x, Ratio *r) {
     return poly_term(x, rat_div(x, (Rational){sign * g, 1}, common), m);
 }
 
+static bool within(ExprCx *x, const Expr *a, const Expr *b) {
+    return proven(x, a) && proven(x, poly_sub(x, poly_sub(x, b, a), x->one));
+}
+
 /* The part of a that is whole multiples of a one-term b, term by term; constants are floored, other
  * coefficients cut towards zero. */
 static const Expr *term_multiples(ExprCx *x, const Expr *a, const Term *b) {
@@ -62,7 +67,7 @@ static const Expr *term_multiples(ExprCx *x, const Expr *a, const Term *b) {
     return q;
 }
 
-/* The same for a sum b: a multiple is taken if that leaves fewer terms. */
+/* The same for a sum b: a multiple is taken if that leaves fewer terms, or as many in [0, b). */
 static const Expr *sum_multiples(ExprCx *x, const Expr *a, const Expr *b) {
     const Term *lead = &b->terms[0];
     const Expr *q = x->zero;
@@ -72,7 +77,7 @@ static const Expr *sum_multiples(ExprCx *x, const Expr *a, const Expr *b) {
         if (!m || !k) continue;
         const Expr *t = poly_term(x, (Rational){k, 1}, m);
         const Expr *left = poly_sub(x, a, poly_mul(x, t, b));
-        if (left->count >= a->count) continue;
+        if (left->count > a->count || (left->count == a->count && !within(x, left, b))) continue;
         q = poly_add(x, q, t);
         a = left;
         i = -1;
@@ -98,10 +103,6 @@ static void split_by(ExprCx *x, const Expr *a, const Term *g, const Expr **high,
     }
     const Expr *whole = poly_term(x, g->coef, term_mono(g));
     *low = poly_sub(x, a, poly_mul(x, whole, *high));
-}
-
-static bool within(ExprCx *x, const Expr *a, const Expr *b) {
-    return proven(x, a) && proven(x, poly_sub(x, poly_sub(x, b, a), x->one));
 }
 
 /* For one-term b: finds a common factor g of b and some terms of a, the rest of a being in [0, g).

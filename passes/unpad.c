@@ -27,6 +27,7 @@ typedef struct Kept {
     const Expr *rows; /* how many */
     Value *at;        /* i64[rows]: where each is among b s */
     Value *place;     /* i64[b s]: what becomes of row b s; of one that is not kept, anything */
+    Value *nearby;    /* i64[b, s]: the same, or that of a kept row of the same entry */
     Value *starts;    /* i64[b + 1] */
     Value *mask;      /* bool[1, rows] */
     Value **packed;   /* by value id: [1, rows, ..] or [rows, ..] */
@@ -125,6 +126,16 @@ static Value *behind_zero(Graph *g, Value *v) {
     return ir_insert(n);
 }
 
+/* Every entry has some kept row. */
+static Value *places_nearby(const Unpad *u, const Kept *k) {
+    Graph *g = u->g;
+    const Expr *one = number(u, 1), *before = number(u, -1);
+    Value *ends = ir_slice(g, k->starts, 0, one, u->batch, 1),
+          *place = ir_view(g, k->place, 2, (const Expr *[]){u->batch, u->length});
+    ends = ir_binary(g, OP_add, ends, ir_scalars(g, TN_I64, 1, &before));
+    return ir_binary(g, OP_min, place, ir_view(g, ends, 2, (const Expr *[]){u->batch, one}));
+}
+
 static void find_rows(const Unpad *u, Kept *k) {
     Graph *g = u->g;
     int64_t first = 0, second = 1;
@@ -135,6 +146,7 @@ static void find_rows(const Unpad *u, Kept *k) {
     ex_require_le(u->x, k->rows, ex_mul(u->x, u->batch, u->length), "attention");
     k->place = cumsum(g, flat(u, ones), 0, true, false);
     k->starts = behind_zero(g, cumsum(g, lengths, 0, false, false));
+    if (u->spreads) k->nearby = places_nearby(u, k);
     ir_measure(g, ir_reduce(g, OP_reduce_sum, lengths, 1, &first, false), 1, &k->rows);
     k->at = nonzero(g, flat(u, keep), k->rows);
     ir_add_source(k->at, IR_KEPT_ROWS, "attention");
@@ -262,6 +274,21 @@ static void leave_by_pick(const Unpad *u, const Kept *k, Node *pick) {
     ir_remove(pick);
 }
 
+/* All rows of v, something of the same entry where they are not kept. */
+static Value *spread(const Unpad *u, const Kept *k, Value *v, Place p) {
+    Value *y = moved(u->g, k->packed[v->id], p, false);
+    return moved(u->g, rows_at(u, y, 2, k->rows, k->nearby), p, true);
+}
+
+static void leave_spread(const Unpad *u, const Kept *k, Node *n) {
+    u->g->cursor = n;
+    for (int i = 0; i < n->input_count; i++) {
+        Value *v = n->inputs[i];
+        Place p = v ? unpad_spread_place(u, n, i) : (Place){0, 0};
+        if (is_somewhere(p) && k->packed[v->id]) ir_set_operand(n, i, spread(u, k, v, p));
+    }
+}
+
 static Value *packed_key(const Unpad *u, const Kept *k, Node *n, int i) {
     Value *v = n->inputs[i];
     return k->packed[v->id] ? k->packed[v->id] : kept_of(u, k, v, place_at(0, 1));
@@ -321,6 +348,10 @@ static void leave_whole(const Unpad *u, const Kept *k, Value *v) {
 }
 
 static void leave(const Unpad *u, const Kept *k, Node *n) {
+    if (is_somewhere(u->spread[n->id])) {
+        leave_spread(u, k, n);
+        return;
+    }
     for (int i = 0; i < n->input_count; i++) {
         const Value *v = n->inputs[i];
         if (!v || v->id >= u->values || !is_somewhere(u->reached[v->id])) continue;
@@ -340,8 +371,9 @@ static void leave(const Unpad *u, const Kept *k, Node *n) {
 
 static void unpad(const Unpad *u) {
     Graph *g = u->g;
-    Node *front = u->mask->node ? u->mask->node->next : g->first, *last = g->last;
-    for (int i = 0; i < u->pick_count; i++) front = unpad_positions_first(u, u->picks[i], front);
+    Node *front = unpad_sources_first(u, u->mask, g->first), *last = g->last;
+    for (int i = 0; i < u->pick_count; i++)
+        front = unpad_sources_first(u, u->picks[i]->inputs[1], front);
     Kept k = {.packed = ARENA_ARRAY(&g->module->cx->arena, Value *, u->values)};
     bool behind = false; /* kept rows are known only from the front on */
     g->cursor = front;
@@ -358,7 +390,7 @@ static void unpad(const Unpad *u) {
     }
     IR_FOR_NODES(n, g)
     for (int i = 0; n->id < u->nodes && i < n->output_count; i++)
-        if (is_somewhere(u->reached[n->outputs[i]->id])) leave_whole(u, &k, n->outputs[i]);
+        if (is_somewhere(u->place[n->outputs[i]->id])) leave_whole(u, &k, n->outputs[i]);
     g->cursor = NULL;
 }
 
@@ -373,16 +405,24 @@ static bool take_mask(Unpad *u, const Node *n) {
     return !u->mask->constant && mask->dims[0] == u->batch && mask->dims[1] == u->length;
 }
 
+typedef struct Tried {
+    const Value *mask;
+    struct Tried *next;
+} Tried;
+
+static bool is_tried(const Tried *t, const Value *mask) {
+    while (t && t->mask != mask) t = t->next;
+    return t;
+}
+
 /* For one mask that has not been tried. */
-static bool unpad_once(Graph *g, Report *r) {
-    size_t count = 0;
-    Value **tried = ARENA_ARRAY(&g->module->cx->arena, Value *, (size_t)g->node_count);
+static bool unpad_once(Graph *g, Tried **tried, Report *r) {
     IR_FOR_NODES(n, g) {
         Unpad u = {.g = g, .x = g->module->ex};
-        bool known = !take_mask(&u, n);
-        for (size_t i = 0; i < count && !known; i++) known = tried[i] == u.mask;
-        if (known) continue;
-        tried[count++] = u.mask;
+        if (!take_mask(&u, n) || is_tried(*tried, u.mask)) continue;
+        Tried *t = ARENA_NEW(&g->module->cx->arena, Tried);
+        *t = (Tried){u.mask, *tried};
+        *tried = t;
         if (!unpad_find(&u, r)) continue;
         unpad(&u);
         report_fired(r, "unpad");
@@ -393,8 +433,9 @@ static bool unpad_once(Graph *g, Report *r) {
 
 bool pass_unpad(Graph *g, Report *r) {
     bool changed = false;
+    Tried *tried = NULL;
     if (g->internal) return false;
-    while (unpad_once(g, r)) {
+    while (unpad_once(g, &tried, r)) {
         pass_canon(g, r); /* so that nothing reads what is left of the old rows */
         changed = true;
     }

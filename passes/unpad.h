@@ -54,14 +54,20 @@ typedef struct Unpad {
     Value *mask; /* bool[b, s]: which keys every attention sees */
     const Expr *batch, *length;
     Place *place;   /* by value id: of what is to be computed for kept rows only */
+    Place *spread;  /* by node id: attention and products that are computed for all rows */
     Place *reached; /* ... of that, what other rows may influence: attention and what follows */
     uint32_t values, nodes; /* how many ids there are */
+    bool spreads;           /* some are */
     bool by_position;       /* attention minds how far rows are apart */
     Cut cuts[UNPAD_CUTS];
     Node *picks[UNPAD_PICKS]; /* reads of rows whose positions only the data knows */
     int cut_count, pick_count;
 } Unpad;
 
+/* Whether axes of these lengths are where p says. */
+bool unpad_lies_at(const Unpad *u, const Type *t, Place p);
+/* Rows that are read: entries whose mask does not allow them keep all. False: of too many parts. */
+bool unpad_add_cut(Unpad *u, const Expr *start, const Expr *length);
 /* How n, whose results have place p, reads operand i. */
 Demand unpad_demand(const Unpad *u, const Node *n, int i, Place p);
 /* What rows of padding of v hold if that is known: then they need not be computed to be read. */
@@ -70,20 +76,34 @@ bool unpad_known(const Unpad *u, const Value *v, double *number);
 /* How a node that is not computed row by row reads a value that is. */
 typedef enum Exit {
     EXIT_NONE,
-    EXIT_CUT,   /* rows at given positions */
-    EXIT_PICK,  /* rows at positions that the data decides */
-    EXIT_KEYS,  /* as keys or values of other queries */
-    EXIT_KNOWN, /* all rows, but what those of padding hold is known */
+    EXIT_CUT,    /* rows at given positions */
+    EXIT_PICK,   /* rows at positions that the data decides */
+    EXIT_SPREAD, /* all rows, those of padding being of no matter */
+    EXIT_KEYS,   /* as keys or values of other queries */
+    EXIT_KNOWN,  /* all rows, but what those of padding hold is known */
 } Exit;
 Exit unpad_exit(const Unpad *u, const Node *n, int i);
 
 /* unpad_pick.c: whether operand i of n is rows of which n picks some, at positions that are known
  * without them. */
 bool unpad_is_pick(const Unpad *u, const Node *n, int i);
-/* Moves the positions of a pick before `front`; what is the front then. */
-Node *unpad_positions_first(const Unpad *u, const Node *pick, Node *front);
+/* Moves what v is made of, which is no rows, before `front`; what is the front then. */
+Node *unpad_sources_first(const Unpad *u, const Value *v, Node *front);
 /* The numbers, among all b s, of the rows it picks: i64[..i], for its result [..i, rest]. */
 Value *unpad_numbers(const Unpad *u, const Node *pick);
+
+/* unpad_spread.c: what a term of attention's scores is made of. */
+typedef enum Bias {
+    BIAS_MAY_MASK,
+    BIAS_TABLE,  /* a constant's elements, none of which is as small as what masks a key */
+    BIAS_SCORES, /* elements of a product */
+} Bias;
+Bias unpad_bias(const Value *v);
+bool unpad_has_scores(const Node *attention);
+/* Attention with such terms, and the products they are elements of, will be for all rows. */
+void unpad_spread(Unpad *u, const Node *attention);
+/* Where the rows of operand i of such a node are; nowhere: it has none, or n is none. */
+Place unpad_spread_place(const Unpad *u, const Node *n, int i);
 
 /* Finds all that can be computed for kept rows only of attention under u->mask. False, and the
  * reason reported, if some row of padding is needed. */

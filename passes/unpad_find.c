@@ -13,8 +13,6 @@
 #include <string.h>
 
 #define MASKED_BELOW -1e30 /* as the kernel of attention has it */
-#define BIAS_ABOVE   -1e28 /* a bias that masks nothing */
-#define BIAS_STEPS   32
 #define KNOWN_STEPS  8
 
 /* --- operators of rows --- */
@@ -22,8 +20,7 @@
 static const Place nowhere = {0, 0};
 static const Demand unfit = {.kind = UNFIT}, alike = {.kind = ALIKE};
 
-/* Whether axes of these lengths are where p says. */
-static bool lies_at(const Unpad *u, const Type *t, Place p) {
+bool unpad_lies_at(const Unpad *u, const Type *t, Place p) {
     int entry = p.entry - 1, row = p.row - 1;
     if (!is_somewhere(p) || entry < 0 || entry >= t->rank || row >= t->rank) return false;
     if (entry == row) return t->dims[row] == ex_mul(u->x, u->batch, u->length);
@@ -34,7 +31,7 @@ static bool lies_at(const Unpad *u, const Type *t, Place p) {
  */
 static Demand of_rows(const Unpad *u, const Value *v, Place p, bool over_last) {
     bool last = over_last && is_row_axis(p, v->type.rank - 1);
-    return lies_at(u, &v->type, p) && !last ? (Demand){ROWS, p} : unfit;
+    return unpad_lies_at(u, &v->type, p) && !last ? (Demand){ROWS, p} : unfit;
 }
 
 /* An operand that broadcasts to a result of `rank` axes. */
@@ -42,7 +39,7 @@ static Demand broadcast(const Unpad *u, const Value *v, Place p, int rank) {
     const Type *t = &v->type;
     int entry = p.entry - 1 + t->rank - rank, row = p.row - 1 + t->rank - rank;
     Place here = place_at(entry, row);
-    if (entry >= 0 && row >= 0 && lies_at(u, t, here)) return (Demand){ROWS, here};
+    if (entry >= 0 && row >= 0 && unpad_lies_at(u, t, here)) return (Demand){ROWS, here};
     bool has_entry = entry >= 0 && !ex_is(t->dims[entry], 1),
          has_row = row >= 0 && !ex_is(t->dims[row], 1);
     if (!has_entry && !has_row) return alike;
@@ -65,11 +62,11 @@ static Demand of_view(const Unpad *u, const Type *x, const Type *y, Place p) {
     bool together = entry == row || row == entry + 1; /* b s elements in a row */
     if (entry != row) second = viewed_axis(u->x, x, y, row, u->length);
     Place from = first >= 0 && second >= 0 ? place_at(first, second) : nowhere;
-    if (together && !lies_at(u, x, from)) {
+    if (together && !unpad_lies_at(u, x, from)) {
         int all = viewed_axis(u->x, x, y, entry, ex_mul(u->x, u->batch, u->length));
         from = place_at(all, all);
     }
-    return lies_at(u, x, from) ? (Demand){ROWS, from} : unfit;
+    return unpad_lies_at(u, x, from) ? (Demand){ROWS, from} : unfit;
 }
 
 static Demand of_transpose(const Unpad *u, const Node *n, Place p) {
@@ -149,7 +146,7 @@ Demand unpad_demand(const Unpad *u, const Node *n, int i, Place p) {
 /* With results at p, its reached operands are read row by row, the others in ways that can be given
  * to it. */
 static bool works_by_row(const Unpad *u, const Node *n, Place p) {
-    if (!n->input_count || !lies_at(u, &n->outputs[0]->type, p)) return false;
+    if (!n->input_count || !unpad_lies_at(u, &n->outputs[0]->type, p)) return false;
     for (int i = 0; i < n->input_count; i++) {
         const Value *v = n->inputs[i];
         Demand d = unpad_demand(u, n, i, p);
@@ -175,23 +172,6 @@ static bool has(const Node *n, int i) {
     return i < n->input_count && n->inputs[i];
 }
 
-/* Made of a constant's elements, none of which is as small as what masks a key. */
-static bool masks_nothing(const Value *v, int steps) {
-    const Constant *c = v->constant;
-    const Node *n = v->node;
-    if (c) {
-        int64_t count = 1;
-        for (int i = 0; i < c->rank; i++) count *= c->dims[i];
-        if (!tn_is_float(c->dtype)) return false;
-        for (int64_t i = 0; i < count; i++)
-            if (!(ir_element_f64(c->dtype, c->data, i) > BIAS_ABOVE)) return false;
-        return true;
-    }
-    if (!n || !steps) return false;
-    bool moves = ir_op_info(n->op)->flags & OPF_MOVE && n->op != OP_pad && n->op != OP_concat;
-    return moves && masks_nothing(n->inputs[0], steps - 1);
-}
-
 /* Every row whose own key is allowed sees that key, at least. */
 static bool sees_itself(ExprCx *x, const Node *n) {
     const Expr *offset = attr_dim(n, "offset");
@@ -206,17 +186,25 @@ static bool is_ranged(const Node *n) {
     return attr_bool(n, "causal") || attr_int(n, "left") >= 0 || attr_int(n, "right") >= 0;
 }
 
+/* The mask of queries is that of some of the rows, which are read as those of a cut are. */
+static bool is_cut_mask(const Unpad *u, const Node *n) {
+    int64_t length;
+    return n && n->op == OP_slice && n->inputs[0] == u->mask && attr_int(n, "axis") == 1 &&
+           attr_int(n, "step") == 1 && ex_const(attr_dim(n, "length"), &length) && length > 0;
+}
+
 /* Why what masked keys hold may reach the result of attention under the mask; `own`: the queries
  * are the rows themselves. */
 static const char *why_seen(const Unpad *u, const Node *n, bool own) {
     if (!(attr_float(n, "mask_value") < MASKED_BELOW)) return "masked keys keep a probability";
     if (attr_bool(n, "band") || has(n, 7)) return "the keys are a band";
     for (int i = 5; i < 7; i++)
-        if (has(n, i) && !masks_nothing(n->inputs[i], BIAS_STEPS))
+        if (has(n, i) && unpad_bias(n->inputs[i]) == BIAS_MAY_MASK)
             return "a bias may mask the other keys";
     if (is_ranged(n) && !(own && sees_itself(u->x, n))) return "a query may see no key";
-    return has(n, 4) && !(own && n->inputs[4] == u->mask) ? "queries have a mask of their own"
-                                                          : NULL;
+    if (!has(n, 4) || (own ? n->inputs[4] == u->mask : is_cut_mask(u, n->inputs[4]->node)))
+        return NULL;
+    return "queries have a mask of their own";
 }
 
 /* --- exits --- */
@@ -265,7 +253,7 @@ static bool same_zeros(const Unpad *u, Value *v) {
  * inverted: it is not zero there. */
 static bool excludes_padding(const Unpad *u, Value *v, int rank, bool inverted) {
     const Pred *p = nonzero(u, v), *mask = u->mask->facts.pred;
-    if (v->type.rank != rank || !lies_at(u, &v->type, place_at(0, 1))) return false;
+    if (v->type.rank != rank || !unpad_lies_at(u, &v->type, place_at(0, 1))) return false;
     for (int i = 2; i < rank; i++)
         if (p && pr_mentions_coord(p, i)) p = NULL;
     if (p && mask && implies(inverted ? pr_not(u->x, p) : p, mask)) return true;
@@ -297,17 +285,20 @@ Exit unpad_exit(const Unpad *u, const Node *n, int i) {
     double number;
     if (unpad_known(u, v, &number)) return EXIT_KNOWN;
     if (unpad_is_pick(u, n, i)) return EXIT_PICK;
+    if (is_somewhere(unpad_spread_place(u, n, i)) &&
+        same_place(unpad_spread_place(u, n, i), u->reached[v->id]))
+        return EXIT_SPREAD;
     if (!is_pair(u->reached[v->id])) return EXIT_NONE;
     if (n->op == OP_slice && attr_int(n, "axis") == 1 && attr_int(n, "step") == 1 &&
         ex_const(attr_dim(n, "length"), &length) && length > 0)
         return EXIT_CUT;
     bool keys = n->op == OP_attention && (i == 1 || i == 2) && has(n, 3) &&
-                n->inputs[3] == u->mask && !why_seen(u, n, false);
+                n->inputs[3] == u->mask && !why_seen(u, n, false) && !unpad_has_scores(n);
     return keys ? EXIT_KEYS : EXIT_NONE;
 }
 
-static bool add_cut(Unpad *u, const Node *n) {
-    Cut c = {attr_dim(n, "start"), attr_dim(n, "length")};
+bool unpad_add_cut(Unpad *u, const Expr *start, const Expr *length) {
+    Cut c = {start, length};
     for (int i = 0; i < u->cut_count; i++)
         if (u->cuts[i].start == c.start && u->cuts[i].length == c.length) return true;
     if (u->cut_count == UNPAD_CUTS) return false;
@@ -322,7 +313,9 @@ static bool add_pick(Unpad *u, Node *n) {
 }
 
 static bool add_exit(Unpad *u, Exit e, Node *n) {
-    return e == EXIT_CUT ? add_cut(u, n) : e == EXIT_PICK ? add_pick(u, n) : e != EXIT_NONE;
+    if (e == EXIT_PICK) return add_pick(u, n);
+    if (e == EXIT_CUT) return unpad_add_cut(u, attr_dim(n, "start"), attr_dim(n, "length"));
+    return e != EXIT_NONE;
 }
 
 /* --- forward --- */
@@ -356,17 +349,30 @@ static bool check_uses(Unpad *u, const Value *v, Report *r) {
     return true;
 }
 
+/* The rows are the keys of attention under the mask; `own`: and its queries. */
+static bool reads_keys(const Unpad *u, const Node *n, bool *own) {
+    if (n->op != OP_attention || !has(n, 3) || n->inputs[3] != u->mask) return false;
+    *own = unpad_lies_at(u, &n->inputs[0]->type, place_at(0, 1));
+    return unpad_lies_at(u, &n->inputs[1]->type, place_at(0, 1));
+}
+
 static bool starts_here(Unpad *u, const Node *n, Report *r, bool *ok) {
-    bool own = n->op == OP_attention && has(n, 3) && n->inputs[3] == u->mask &&
-               lies_at(u, &n->inputs[0]->type, place_at(0, 1)) &&
-               lies_at(u, &n->inputs[1]->type, place_at(0, 1));
-    const char *why = own ? why_seen(u, n, true) : NULL;
+    bool own, keys = reads_keys(u, n, &own);
+    const char *why = keys ? why_seen(u, n, own) : NULL;
+    if (keys && !why && unpad_has_scores(n))
+        unpad_spread(u, n);
+    else if (keys && own && (has(n, 5) || has(n, 6) || is_ranged(n)))
+        u->by_position = true;
+    if (keys && !own && !why && has(n, 4)) {
+        const Node *cut = n->inputs[4]->node;
+        *ok = unpad_add_cut(u, attr_dim(cut, "start"), attr_dim(cut, "length")) && *ok;
+    }
+    if (!keys || !own) return false;
     if (why) {
         report_miss(r, "unpad", n, "%s", why);
         *ok = false;
     }
-    if (own && (has(n, 5) || has(n, 6) || is_ranged(n))) u->by_position = true;
-    return own;
+    return true;
 }
 
 static bool find_reached(Unpad *u, Report *r) {
@@ -396,8 +402,10 @@ static Place wanted_place(const Unpad *u, const Value *v) {
     for (int k = 0; k < v->use_count; k++) {
         const Node *n = v->uses[k].node;
         Place p = n->output_count ? u->place[n->outputs[0]->id] : nowhere;
-        Demand d = is_somewhere(p) ? unpad_demand(u, n, v->uses[k].index, p) : unfit;
-        if (d.kind != ROWS || (k && !same_place(d.place, wanted))) return nowhere;
+        Demand d = is_somewhere(p) ? unpad_demand(u, n, v->uses[k].index, p)
+                                   : (Demand){ROWS, unpad_spread_place(u, n, v->uses[k].index)};
+        if (d.kind != ROWS || !is_somewhere(d.place) || (k && !same_place(d.place, wanted)))
+            return nowhere;
         wanted = d.place;
     }
     return wanted;
@@ -418,8 +426,11 @@ static Place wanted_of(const Unpad *u, const Node *n) {
 
 static void find_wanted(Unpad *u) {
     memcpy(u->place, u->reached, u->values * sizeof *u->place);
+    IR_FOR_NODES(n, u->g)
+    if (is_somewhere(u->spread[n->id])) u->place[n->outputs[0]->id] = nowhere;
     for (Node *n = u->g->last; n; n = n->prev) {
         if (!n->output_count || is_somewhere(u->place[n->outputs[0]->id])) continue;
+        if (is_somewhere(u->spread[n->id])) continue;
         Place p = wanted_of(u, n);
         if (!is_somewhere(p) || !works_by_row(u, n, p)) continue;
         for (int i = 0; i < n->output_count; i++) u->place[n->outputs[i]->id] = p;
@@ -432,6 +443,7 @@ bool unpad_find(Unpad *u, Report *r) {
     u->nodes = u->g->module->node_id;
     u->place = ARENA_ARRAY(a, Place, u->values);
     u->reached = ARENA_ARRAY(a, Place, u->values);
+    u->spread = ARENA_ARRAY(a, Place, u->nodes);
     if (!find_reached(u, r)) return false;
     find_wanted(u);
     return true;

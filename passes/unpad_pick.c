@@ -81,10 +81,13 @@ bool unpad_is_pick(const Unpad *u, const Node *n, int i) {
     return gathers && i == 0 && picks(u, n) && mark_sources(u, n->inputs[1], new_marks(u));
 }
 
-Node *unpad_positions_first(const Unpad *u, const Node *pick, Node *front) {
-    bool *needed = new_marks(u);
-    mark_sources(u, pick->inputs[1], needed);
-    for (Node *n = front, *next; n != pick; n = next) {
+/* Where it is measured by which nodes, it stays behind them. */
+Node *unpad_sources_first(const Unpad *u, const Value *v, Node *front) {
+    bool *needed = new_marks(u), free = mark_sources(u, v, needed);
+    if (!v->node) return front;
+    const Node *end = v->node->next;
+    if (!free) return v->node->next;
+    for (Node *n = front, *next; n && n != end; n = next) {
         next = n->next;
         if (!is_needed(n, needed)) continue;
         if (n == front)

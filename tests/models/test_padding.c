@@ -34,6 +34,10 @@ static const Model models[] = {
     {"xlm-roberta-sequence-cls/model_ts.onnx", false},
     {"clip/model.onnx", false}, /* reads the row of each text's largest id */
     {"clip/model_ts.onnx", false},
+    {"deberta-cls/model.onnx", false}, /* attention with scores by distance is for all rows */
+    {"deberta-cls/model_ts.onnx", false},
+    {"deberta-v2-cls/model.onnx", false},
+    {"deberta-v2-cls/model_ts.onnx", false},
     {"bert-base/model.onnx", true},
     {"bert-token-cls/model_ts.onnx", true},
     {"bert-qa/model.onnx", true},
