@@ -22,7 +22,17 @@
  *
  *     element (k, n)  at  ((n / 16) * (ceil(K / 4) + 1) + k / 4) * 64 + (n % 16) * 4 + k % 4
  *
- * with zeros beyond K and N. Behind the quads of a panel are the sums of its columns, 16 i32. */
+ * with zeros beyond K and N. Behind the quads of a panel are the sums of its columns, 16 i32.
+ *
+ * TN_LAYOUT_RECORDS8 and TN_LAYOUT_RECORDS4 hold B of f32, rounded to 8 or 4 bits: an integer times
+ * the scale, a bf16, of its group, which is 32 rows of one column. A panel is a linear stream of
+ * records, each with 64 rows of 16 columns in lines of 64 bytes; element (k, n) of a record is at
+ *
+ *     scale     line 0:             number  k / 32 * 16 + n                          of 32 bf16
+ *     RECORDS8  line 1 + k / 4:     number  n * 4 + k % 4                            of 64 i8
+ *     RECORDS4  line 1 + k / 8:     number  n * 4 + k % 4, its low half if k % 8 < 4  of 64 bytes
+ *
+ * Halves of a byte are integers -8 .. 7 in two's complement. Beyond K and N are zeros. */
 #ifndef TENON_RUNTIME_PACK_H
 #define TENON_RUNTIME_PACK_H
 
@@ -34,6 +44,8 @@ typedef enum TnLayout {
     TN_LAYOUT_PANELS16 = 1, /* view dims are [K, N] */
     TN_LAYOUT_PAIRS16 = 2,  /* the same, bf16 */
     TN_LAYOUT_QUADS16 = 5,  /* the same, i8 and u8 */
+    TN_LAYOUT_RECORDS8 = 6, /* the same, f32 in 8 bits */
+    TN_LAYOUT_RECORDS4 = 7, /* and in 4 */
     TN_LAYOUT_COUNT
 } TnLayout;
 
@@ -75,11 +87,27 @@ static inline int64_t tn_quads_rows(int64_t k) {
     return (k + 3) / 4 * 4 + 4;
 }
 
+#define TN_GROUP  32 /* rows with a scale of their own */
+#define TN_RECORD 64 /* rows */
+
+static inline int tn_is_records(TnLayout layout) {
+    return layout == TN_LAYOUT_RECORDS8 || layout == TN_LAYOUT_RECORDS4;
+}
+
+/* Of 64 bytes: as many rows of f32 as a record takes the room of. */
+static inline int64_t tn_record_lines(TnLayout layout) {
+    return layout == TN_LAYOUT_RECORDS8 ? 17 : 9;
+}
+
 /* Rows that a matrix of K rows has in a layout of matrices, and its elements. */
 static inline int64_t tn_packed_rows(TnLayout layout, int64_t k) {
-    return layout == TN_LAYOUT_PAIRS16   ? tn_pairs_rows(k)
-           : layout == TN_LAYOUT_QUADS16 ? tn_quads_rows(k)
-                                         : k;
+    switch (layout) {
+    case TN_LAYOUT_PAIRS16: return tn_pairs_rows(k);
+    case TN_LAYOUT_QUADS16: return tn_quads_rows(k);
+    case TN_LAYOUT_RECORDS8:
+    case TN_LAYOUT_RECORDS4: return (k + TN_RECORD - 1) / TN_RECORD * tn_record_lines(layout);
+    default: return k;
+    }
 }
 
 static inline int64_t tn_packed_elements(TnLayout layout, int64_t k, int64_t n) {

@@ -117,7 +117,8 @@ bool plan_constant_elements(const PlanConstant *c, int64_t *elements) {
     bool bytes = c->dtype == TN_I8 || c->dtype == TN_U8;
     if (c->rank != 2 || !(c->layout == TN_LAYOUT_PANELS16 ||
                           (c->layout == TN_LAYOUT_PAIRS16 && c->dtype == TN_BF16) ||
-                          (c->layout == TN_LAYOUT_QUADS16 && bytes)))
+                          (c->layout == TN_LAYOUT_QUADS16 && bytes) ||
+                          (tn_is_records((TnLayout)c->layout) && c->dtype == TN_F32)))
         return false;
     *elements = tn_packed_elements((TnLayout)c->layout, c->dims[0], c->dims[1]);
     return true;

@@ -87,7 +87,8 @@ static const char *name_of(const PlanInstruction *i) {
 static bool type_fits(const PlanView *v, char letter, uint8_t *same) {
     bool panels = v->layout != TN_LAYOUT_STRIDED;
     bool packed_type = v->dtype == TN_F32 || v->dtype == TN_F16 || v->dtype == TN_BF16;
-    bool either = letter == 'R' || letter == 'V';
+    bool records = tn_is_records((TnLayout)v->layout);
+    bool either = letter == 'R' || (letter == 'V' && !records);
     if (letter == 'Q' && (!panels || v->layout == TN_LAYOUT_QUADS16))
         return v->dtype == TN_I8 || v->dtype == TN_U8;
     if (panels != (letter == 'P') && !(panels && either && packed_type)) return false;

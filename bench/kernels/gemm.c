@@ -14,6 +14,8 @@ typedef struct Form {
 static const Form forms[] = {
     {"gemm", TN_F32, TN_LAYOUT_PANELS16, ROOFLINE_F32},
     {"gemm-bf16", TN_BF16, TN_LAYOUT_PAIRS16, ROOFLINE_BF16},
+    {"gemm-int8w", TN_F32, TN_LAYOUT_RECORDS8, ROOFLINE_F32},
+    {"gemm-int4w", TN_F32, TN_LAYOUT_RECORDS4, ROOFLINE_F32},
 };
 
 /* Least rows, and the share of the roof that cold products of so many rows should reach. */
@@ -25,13 +27,15 @@ typedef struct Target {
 static const Target f32_targets[] = {{64, 0.92, 0.90}, {32, 0.88, 0.80}, {16, 0.85, 0.80},
                                      {5, 0, 0},        {2, 0.88, 0.85},  {1, 0.92, 0.85}},
                     bf16_targets[] = {{128, 0.92, 0.90}, {1, 0, 0}},
+                    record_targets[] = {{5, 0, 0}, {1, 0.88, 0.85}},
                     avx2_targets[] = {{64, 0.88, 0.88}, {1, 0, 0}};
 
 static void set_target(const Bench *b, Case *c, const Form *f, int64_t m) {
     if (b->isa == TN_ISA_SCALAR) return;
-    const Target *t = f->type == ROOFLINE_BF16  ? bf16_targets
-                      : b->isa >= TN_ISA_AVX512 ? f32_targets
-                                                : avx2_targets;
+    const Target *t = f->type == ROOFLINE_BF16   ? bf16_targets
+                      : tn_is_records(f->layout) ? record_targets
+                      : b->isa >= TN_ISA_AVX512  ? f32_targets
+                                                 : avx2_targets;
     while (m < t->rows) t++;
     c->target[0] = t->one;
     c->target[1] = t->more;
@@ -40,8 +44,8 @@ static void set_target(const Bench *b, Case *c, const Form *f, int64_t m) {
 static void product(Bench *b, const Form *f, int64_t m, int64_t n, int64_t k, bool cold,
                     TnActivation act) {
     ParamsGemm params = {.activation = act};
-    int64_t panel = TN_PANEL, stored[] = {k, n}, size = (int64_t)tn_dtype_size(f->dtype);
-    int64_t weights = (n + panel - 1) / panel * panel * k * size;
+    int64_t stored[] = {k, n}, size = (int64_t)tn_dtype_size(f->dtype);
+    int64_t weights = tn_packed_elements(f->layout, k, n) * size;
     Case c = {.opcode = TN_OP_gemm,
               .params = &params,
               .inputs = 4,

@@ -10,13 +10,13 @@
  * axis does not touch the index, a whole run is copied per look-up. A negative index counts from
  * the end; one outside [-bound, bound) is reported by tn_fault and yields 0.
  *
- * gather reads x also from panels, of rows or of pairs of rows (pack.h): a table of N rows with K
- * elements each, which is stored as the view [K, N]. */
+ * gather reads x also from panels, of rows, of pairs of rows or of records (pack.h): a table of N
+ * rows with K elements each, which is stored as the view [K, N]. */
 #include <string.h>
 #include "runtime/kernels/family.h"
 #include "runtime/kernels/lookup.h"
 #include "runtime/kernels/loop.h"
-#include "runtime/pack.h"
+#include "runtime/kernels/records.h"
 #include "runtime/params.h"
 
 TN_FAMILY(gather);
@@ -104,6 +104,8 @@ static int64_t row_at(const Lookup *l, int k, int64_t i) {
     switch (l->layout) {
     case TN_LAYOUT_PANELS16: return tn_panels_index(l->panel_rows, 0, i);
     case TN_LAYOUT_PAIRS16: return tn_pairs_index(l->panel_rows, 0, i);
+    case TN_LAYOUT_RECORDS8:
+    case TN_LAYOUT_RECORDS4: return i; /* the row, not its place */
     default: return i * l->stride[k];
     }
 }
@@ -138,6 +140,15 @@ static void copy_pairs(char *y, int64_t sy, const char *x, int64_t first, int64_
         memcpy(y + i * sy * 2, x + tn_pairs_index(0, first + i, 0) * 2, 2);
 }
 
+/* The same of row `row` of a table in records. */
+static void copy_records(float *y, int64_t sy, const Lookup *l, const char *x, int64_t row,
+                         int64_t first, int64_t n) {
+    int64_t panel = tn_packed_elements(l->layout, l->panel_rows, TN_PANEL) * 4;
+    const unsigned char *from = (const unsigned char *)x + row / TN_PANEL * panel;
+    for (int64_t i = 0; i < n; i++)
+        y[i * sy] = record_element(from, l->layout, (uint64_t)(first + i), row % TN_PANEL);
+}
+
 static void zero_strided(char *y, int64_t sy, int64_t n, size_t size) {
     for (int64_t i = 0; i < n; i++) memset(y + i * sy * (int64_t)size, 0, size);
 }
@@ -158,6 +169,8 @@ static void gather_row(const TnCall *call, const Lookup *l, const LoopAt *at, in
             zero_strided(to, sy, run, size);
         else if (l->layout == TN_LAYOUT_PAIRS16 && sx)
             copy_pairs(to, sy, x + (at->offset[X] + found) * 2, i, run);
+        else if (tn_is_records(l->layout))
+            copy_records((float *)(void *)to, sy, l, x, found, sx ? i : 0, run);
         else
             copy_strided(to, sy, x + (at->offset[X] + found + i * sx) * (int64_t)size, sx, run,
                          size);

@@ -11,8 +11,8 @@
  *
  * A, C and the residual are f32 or bf16, each by itself. Where B is in pairs of bf16 and the CPU
  * multiplies those, rows of A are pairs of bf16, else floats; rows in another form are converted in
- * scratch, once per task. Panels of f16 or bf16 are widened in scratch, a group at a time, before
- * rows pass over them.
+ * scratch, once per task. Panels of f16 or bf16 and records (records.h) are widened in scratch, a
+ * group at a time, before rows pass over them.
  *
  * With few rows (M <= 4) B passes by once, panel after panel, as one linear stream: memory is the
  * bound. Every element of C is one sum in an order that depends on K and M only, so neither tasks
@@ -22,6 +22,7 @@
 #include "runtime/kernels/bf16.h"
 #include "runtime/kernels/loop.h"
 #include "runtime/kernels/map.h"
+#include "runtime/kernels/records.h"
 
 TN_FAMILY(gemm);
 
@@ -31,15 +32,17 @@ enum { ROW_BLOCKS, PANEL_BLOCKS }; /* call->tile[] */
 typedef struct Gemm {
     int64_t m, n, k;
     int64_t head, head_stride; /* columns of a head, n if there are none; from one to the next */
-    const void *b;             /* panels of f32, f16 or bf16, or of pairs */
+    const void *b;             /* panels of f32, f16 or bf16, or of pairs or records */
     TnDType b_dtype;
-    int64_t depth;        /* rows in b: k, or one more */
-    const float *bias;    /* NULL if absent */
-    void *base[MATRICES]; /* residual: NULL if absent */
-    bool bf16[MATRICES];  /* else f32 */
-    bool in_pairs;        /* B's rows are */
-    bool pairs;           /* ... and multiplied as such */
-    bool copied;          /* rows of A are converted */
+    TnLayout layout;
+    int64_t depth, panel_bytes;   /* rows in b: k, or one more; of a panel of b */
+    const RecordStreams *records; /* NULL if there are none in b */
+    const float *bias;            /* NULL if absent */
+    void *base[MATRICES];         /* residual: NULL if absent */
+    bool bf16[MATRICES];          /* else f32 */
+    bool in_pairs;                /* B's rows are */
+    bool pairs;                   /* ... and multiplied as such */
+    bool copied;                  /* rows of A are converted */
     TnActivation activation;
     bool residual_first;
     int64_t row[MATRICES]; /* strides of the last of the leading axes */
@@ -62,7 +65,13 @@ static void longest_axis_last(Loop *l) {
 
 static bool is_stream(const Gemm *g) {
     int64_t most = TN_FN(tile_kernels).stream_rows;
+    if (g->records) return g->rows.rank == 1 && g->m <= g->records->most && !g->bf16[A];
     return g->rows.rank == 1 && g->m <= (g->in_pairs && most ? BF16_STREAM_ROWS : most);
+}
+
+/* Rows of A for streams of records. */
+static bool is_prepared(const Gemm *g) {
+    return g->records && is_stream(g);
 }
 
 static Gemm gemm_of(const TnCall *call) {
@@ -78,8 +87,11 @@ static Gemm gemm_of(const TnCall *call) {
     g.k = b->dims[0];
     g.b = b->data;
     g.b_dtype = (TnDType)b->dtype;
-    g.in_pairs = b->layout == TN_LAYOUT_PAIRS16;
+    g.layout = (TnLayout)b->layout;
+    g.in_pairs = g.layout == TN_LAYOUT_PAIRS16;
     g.depth = g.in_pairs ? tn_pairs_rows(g.k) : g.k;
+    g.panel_bytes = tn_packed_elements(g.layout, g.k, TN_PANEL) * (int64_t)tn_dtype_size(g.b_dtype);
+    if (tn_is_records(g.layout)) g.records = TN_FN(record_streams)(call->isa);
     g.bias = bias ? bias->data : NULL;
     g.activation = (TnActivation)params->activation;
     g.residual_first = params->flags & TN_RESIDUAL_FIRST;
@@ -102,13 +114,14 @@ static Gemm gemm_of(const TnCall *call) {
     g.m = loop_points(&g.rows, g.rows.rank);
     for (int i = 0; i < MATRICES; i++) g.row[i] = g.rows.strides[i][g.rows.rank - 1];
     g.pairs = g.in_pairs && tile_has_pairs(call) && !is_stream(&g);
-    g.copied = g.bf16[A] != g.pairs || g.k != g.depth;
+    g.copied = g.bf16[A] != g.pairs || g.k != g.depth || is_prepared(&g);
     return g;
 }
 
 /* From row to row of a copy of A: not a multiple of 2 KiB (tile_shape). */
 static int64_t copied_row(const Gemm *g) {
     int64_t size = float_size(g->pairs);
+    if (is_prepared(g)) return g->records->row(g->k);
     return g->depth + (g->depth * size % 2048 ? 0 : TN_PANEL * 4 / size);
 }
 
@@ -119,7 +132,7 @@ static TileShape shape_of(const Gemm *g) {
 
 /* Panels that the tiles can't take as they are. */
 static bool is_widened(const Gemm *g) {
-    if (g->in_pairs) return !g->pairs && !is_stream(g);
+    if (g->in_pairs || g->records) return !g->pairs && !is_stream(g);
     return g->b_dtype != TN_F32;
 }
 
@@ -138,8 +151,9 @@ void TN_FN(gemm_plan)(TnCall *call) {
     TileShape shape = shape_of(&g);
     int64_t groups = TN_CEIL_DIV(g.n, TN_PANEL * shape.panels);
     double flops = 2.0 * (double)g.m * (double)g.n * (double)g.k,
-           bytes = (double)tn_dtype_size(g.b_dtype) * (double)g.n * (double)g.k;
-    double ns = flops / (g.pairs ? 2 * TILE_FLOPS_PER_NS : TILE_FLOPS_PER_NS) + bytes / 20 + 1000;
+           bytes = (double)g.panel_bytes * (double)TN_CEIL_DIV(g.n, TN_PANEL);
+    double per_ns = g.pairs || is_prepared(&g) ? 2 * TILE_FLOPS_PER_NS : TILE_FLOPS_PER_NS;
+    double ns = flops / per_ns + bytes / 20 + 1000;
     int64_t want = tile_tasks(ns);
     int64_t row_blocks = g.m >= 512 ? TN_CEIL_DIV(g.m, 256) : 1;
     int64_t panel_blocks = TN_CEIL_DIV(want, row_blocks);
@@ -195,7 +209,7 @@ static void run_tile(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int p
 }
 
 static const void *panel_at(const Gemm *g, int64_t p) {
-    return (const char *)g->b + p * g->depth * TN_PANEL * (int64_t)tn_dtype_size(g->b_dtype);
+    return (const char *)g->b + p * g->panel_bytes;
 }
 
 /* `panels` panels from number p on: where they are, or widened in scratch. */
@@ -203,6 +217,8 @@ static const void *panels_of(const Gemm *g, int64_t p, int panels, float *scratc
     if (!is_widened(g)) return panel_at(g, p);
     if (g->in_pairs)
         TN_FN(bf16_panels)(scratch, panel_at(g, p), panels * g->depth / 2);
+    else if (g->records)
+        TN_FN(record_panels)(scratch, g->layout, panel_at(g, p), panels, g->k);
     else
         TN_FN(map_load)(scratch, panel_at(g, p), g->b_dtype, 1, panels * g->k * TN_PANEL);
     return scratch;
@@ -224,6 +240,11 @@ static void copy_rows(const Gemm *g, const Task *task) {
     const int last = g->rows.rank - 1;
     int64_t step = copied_row(g);
     char *to = task->rows;
+    if (is_prepared(g)) {
+        g->records->prepare((float *)(void *)to, step, g->layout, g->base[A], g->row[A], g->m,
+                            g->k);
+        return;
+    }
     for (int64_t r = task->r0, count; r < task->r1; r += count) {
         LoopAt at;
         loop_seek(&g->rows, last + 1, r, &at);
@@ -240,14 +261,15 @@ static void copy_rows(const Gemm *g, const Task *task) {
 static void run_group(const Gemm *g, const Task *task, Tile *t, int64_t p, int panels) {
     int64_t r0 = task->r0, r1 = task->r1;
     int64_t max_rows = task->max_rows, tiles_in_all = TN_CEIL_DIV(r1 - r0, max_rows);
-    int64_t most = panels > 1 ? 128 : 64, step = TN_CEIL_DIV(64 * panels, tiles_in_all);
+    const int64_t steps = g->pairs ? g->depth / 2 : g->depth;
+    int64_t most = panels > 1 ? 128 : 64;
+    int64_t step = TN_CEIL_DIV(g->panel_bytes * panels, (steps ? steps : 1) * tiles_in_all);
     TileFn *const *kernel =
         g->pairs ? TN_FN(tile_kernels).pairs->tile[panels] : TN_FN(tile_kernels).tile[panels];
     const int last = g->rows.rank - 1;
     t->b = panels_of(g, p, panels, task->panels);
     t->prefetch = panel_at(g, p + panels);
     t->prefetch_step = step < most ? step : most;
-    const int64_t steps = g->pairs ? g->depth / 2 : g->depth;
     while (r0 < r1) {
         LoopAt at;
         loop_seek(&g->rows, last + 1, r0, &at);
@@ -262,6 +284,21 @@ static void run_group(const Gemm *g, const Task *task, Tile *t, int64_t p, int p
             for (int j = 0; j < MATRICES; j++) at.offset[j] += rows * g->row[j];
         }
         r0 += count;
+    }
+}
+
+/* Records are read again from the cache where there are more rows than a kernel takes. */
+static void stream_panel(const Gemm *g, const Task *task, Tile *t, int64_t p) {
+    TileFn *const *kernel = g->records    ? g->records->tile[g->layout == TN_LAYOUT_RECORDS4]
+                            : g->in_pairs ? TN_FN(bf16_streams)
+                                          : TN_FN(tile_kernels).stream;
+    for (int64_t r = 0, rows; r < g->m; r += rows) {
+        int64_t offset[MATRICES];
+        for (int j = 0; j < MATRICES; j++) offset[j] = r * g->row[j];
+        rows = g->m - r < STREAM_MAX_ROWS ? g->m - r : STREAM_MAX_ROWS;
+        while (!kernel[rows]) rows--;
+        t->a = rows_at(g, task, r, offset[A]);
+        run_tile(g, kernel[rows], t, rows, 1, p * TN_PANEL, offset);
     }
 }
 
@@ -286,12 +323,9 @@ void TN_FN(gemm_run)(const TnCall *call, int64_t number, void *scratch) {
     if (g.copied) copy_rows(&g, &task);
 
     if (is_stream(&g)) {
-        const int64_t offset[MATRICES] = {0};
-        TileFn *stream = g.in_pairs ? TN_FN(bf16_streams)[g.m] : TN_FN(tile_kernels).stream[g.m];
-        t.a = rows_at(&g, &task, 0, 0);
         for (; p < end; p++) {
             t.b = panels_of(&g, p, 1, task.panels);
-            run_tile(&g, stream, &t, g.m, 1, p * TN_PANEL, offset);
+            stream_panel(&g, &task, &t, p);
         }
         return;
     }

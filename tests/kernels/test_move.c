@@ -1,5 +1,6 @@
 /* Kernels that move elements, on every ISA: copy, fill, gather, gather_elements, gather_nd, iota,
  * scalars. Each is compared with a loop over indices; guards around every result must survive. */
+#include "tests/kernels/records.h"
 #include "tests/kernels/views.h"
 
 #define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
@@ -267,6 +268,35 @@ static void gather_from_pairs(void **state) {
     }
 }
 
+/* The same in records: rows of f32 come out. */
+static void gather_from_records(void **state) {
+    (void)state;
+    enum { N = 50, ROWS = 4 };
+    int64_t wanted[ROWS] = {0, 49, -1, 17}, count = ROWS;
+    static const int64_t ks[] = {1, 31, 64, 100, 11111};
+    ParamsGather params = {.axis = 0};
+    for (int i = 0; i < 2 * COUNT(ks); i++) {
+        int64_t big_k = ks[i / 2];
+        TnLayout layout = i % 2 ? TN_LAYOUT_RECORDS8 : TN_LAYOUT_RECORDS4;
+        float *b = malloc((size_t)(N * big_k) * sizeof *b),
+              *y = calloc((size_t)(ROWS * big_k), sizeof *y);
+        void *table = noise_records(layout, b, big_k, N, 7);
+        FOR_EACH_ISA(isa) {
+            TnTensor operands[] = {dense(table, TN_F32, 2, (int64_t[]){big_k, N}),
+                                   dense(wanted, TN_I64, 1, &count),
+                                   dense(y, TN_F32, 2, (int64_t[]){ROWS, big_k})};
+            operands[0].layout = (uint8_t)layout;
+            call_kernel(isa, OP_gather, &params, operands, 2, 1, NULL, 0);
+            for (int64_t r = 0; r < ROWS; r++)
+                for (int64_t k = 0; k < big_k; k++) {
+                    int64_t n = wanted[r] < 0 ? wanted[r] + N : wanted[r];
+                    assert_true(y[r * big_k + k] == b[k * N + n]);
+                }
+        }
+        free(table), free(b), free(y);
+    }
+}
+
 /* An index outside its table is reported once, with its value, and leaves zeros. */
 static void bad_indices(void **state) {
     (void)state;
@@ -335,6 +365,7 @@ int main(void) {
         cmocka_unit_test(gathers),
         cmocka_unit_test(gather_from_panels),
         cmocka_unit_test(gather_from_pairs),
+        cmocka_unit_test(gather_from_records),
         cmocka_unit_test(bad_indices),
         cmocka_unit_test(iotas),
         cmocka_unit_test(scalar_lists),

@@ -1,0 +1,50 @@
+/* Weights in records (pack.h): read element by element, decoded to panels of floats, and multiplied
+ * as they come from memory with few rows of A.
+ *
+ * Products with the integers of a group are summed up first, times its scale they join the sum:
+ *
+ *     C[i, n] = sum over groups g of  scale[g, n] * (sum over k of g of  A[i, k] integer[k, n])
+ *
+ * Rows of A are floats where nothing better is known, so all that is lost is in the weights. CPUs
+ * that add four products of 8 bits at a time (TN_ISA_AVX512_VNNI) take rows as integers of 16 bits,
+ * two limbs of 8, times a scale per row: an error of 2^-16 of the row's largest element. */
+#ifndef TENON_RUNTIME_KERNELS_RECORDS_H
+#define TENON_RUNTIME_KERNELS_RECORDS_H
+
+#include <string.h>
+#include "runtime/kernels/gemm.h"
+#include "runtime/kernels/half.h"
+
+/* Element (k, n) of a panel of records. */
+static inline float record_element(const unsigned char *panel, TnLayout layout, uint64_t k,
+                                   uint64_t n) {
+    const unsigned char *record = panel + k / TN_RECORD * (uint64_t)tn_record_lines(layout) * 64;
+    const uint64_t within = k % TN_RECORD;
+    uint16_t scale;
+    memcpy(&scale, record + (within / TN_GROUP * TN_PANEL + n) * sizeof scale, sizeof scale);
+    const unsigned char *at = record + 64 + n * 4 + k % 4;
+    int integer = layout == TN_LAYOUT_RECORDS8 ? (int8_t)at[within / 4 * 64]
+                                               : ((at[within / 8 * 64] >> (k & 4) & 15) ^ 8) - 8;
+    return float_of_bf16(scale) * (float)integer;
+}
+
+/* Panels of floats, k rows each. */
+void TN_FN(record_panels)(float *to, TnLayout layout, const void *from, int64_t panels, int64_t k);
+
+/* Products of few rows with one panel, which is read once, as one linear stream. */
+typedef struct RecordStreams {
+    int64_t most;                         /* rows for which this beats tiles; 0: none */
+    TileFn *tile[2][STREAM_MAX_ROWS + 1]; /* [of 4 bits][rows], with gaps, but always of 1 row */
+    /* How long a row of A is as the tiles take it, in floats, and how `rows` of them are made,
+     * `to_row` apart. */
+    int64_t (*row)(int64_t k);
+    void (*prepare)(float *to, int64_t to_row, TnLayout layout, const float *from, int64_t from_row,
+                    int64_t rows, int64_t k);
+} RecordStreams;
+
+extern const RecordStreams record_floats_avx2, record_limbs_avx512;
+
+/* The best for a CPU level, among those that this build has. */
+const RecordStreams *TN_FN(record_streams)(TnIsa isa);
+
+#endif
