@@ -78,9 +78,8 @@ static void widen_panels(const Product *m, const void *at, int count) {
     const uint16_t *from = at;
     const int64_t run = m->s->run, pairs = tn_pairs_rows(run) / 2;
     for (int i = 0; i < count; i++)
-        for (int64_t k = 0, row = 0; row < m->k; k += run, row += 2 * pairs)
-            TN_FN(bf16_panels)
-            (m->panels + (i * m->k + k) * TN_PANEL, from + (i * m->k + row) * TN_PANEL, pairs);
+        for (int64_t k = 0, row = 0; row < m->k; k += run, row += 2 * pairs) TN_FN(bf16_panels)
+    (m->panels + (i * m->k + k) * TN_PANEL, from + (i * m->k + row) * TN_PANEL, pairs);
 }
 
 /* `count` panels from number p on; those of weights that are no panels start at the group's first
