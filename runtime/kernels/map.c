@@ -130,17 +130,16 @@ static void run_step(Program *p, int s, void *y, int64_t n) {
     TN_FN(map_fit)(y, t, n);
 }
 
-static void fill_constant(void *y, const TnMapStep *step) {
+static void fill_constant(void *y, const TnMapStep *step, int64_t n) {
     TnDType t = (TnDType)step->dtype;
+    const MapClass class = map_class(t);
     float *f = y;
     double *d = y;
     int64_t *v = y;
-    for (int i = 0; i < MAP_BLOCK; i++) switch (map_class(t)) {
-        case MAP_FLOAT: f[i] = (float)step->value; break;
-        case MAP_DOUBLE: d[i] = step->value; break;
-        default: v[i] = step->integer; break;
-        }
-    TN_FN(map_fit)(y, t, MAP_BLOCK);
+    for (int64_t i = 0; i < n && class == MAP_FLOAT; i++) f[i] = (float)step->value;
+    for (int64_t i = 0; i < n && class == MAP_DOUBLE; i++) d[i] = step->value;
+    for (int64_t i = 0; i < n && class == MAP_INT; i++) v[i] = step->integer;
+    TN_FN(map_fit)(y, t, n);
 }
 
 static Access access_of(const Loop *l, int operand) {
@@ -183,12 +182,12 @@ static void set_up(Program *p, const TnCall *call, unsigned char *scratch) {
     }
 }
 
-/* Fills the registers that stay the same for the whole task. */
-static void run_uniform(Program *p) {
+/* Fills the registers that stay the same for the whole task, for blocks of at most n elements. */
+static void run_uniform(Program *p, int64_t n) {
     for (int i = 0; i < p->inputs; i++) {
         const TnTensor *x = &p->call->operands[i];
         p->uniform[i] = p->access[i] == ACCESS_UNIFORM;
-        if (p->uniform[i]) TN_FN(map_load)(p->reg[i], x->data, (TnDType)x->dtype, 0, MAP_BLOCK);
+        if (p->uniform[i]) TN_FN(map_load)(p->reg[i], x->data, (TnDType)x->dtype, 0, n);
     }
     for (int s = 0; s < (int)p->params->steps; s++) {
         const TnMapStep *step = &p->params->step[s];
@@ -196,9 +195,9 @@ static void run_uniform(Program *p) {
         for (int i = 0; i < arity(step->op); i++) uniform &= p->uniform[step->args[i]];
         p->uniform[r] = (uint8_t)uniform;
         if (step->op == TN_MAP_CONST)
-            fill_constant(p->reg[r], step);
+            fill_constant(p->reg[r], step, n);
         else if (uniform)
-            run_step(p, s, p->reg[r], MAP_BLOCK);
+            run_step(p, s, p->reg[r], n);
     }
 }
 
@@ -358,10 +357,10 @@ static void run_block(Program *p, int64_t first, int64_t n) {
 void TN_FN(map_run)(const TnCall *call, int64_t task, void *scratch) {
     Program p;
     set_up(&p, call, scratch);
-    run_uniform(&p);
     int64_t elements = loop_points(&p.loop, p.loop.rank), columns = p.loop.dims[p.loop.rank - 1];
     int64_t first = task * call->tile[0], last = first + call->tile[0];
     if (last > elements) last = elements;
+    run_uniform(&p, last - first < MAP_BLOCK ? last - first : MAP_BLOCK);
     go_to(&p, first);
     for (int64_t i = first, n; i < last; i += n) {
         n = last - i < MAP_BLOCK ? last - i : MAP_BLOCK;
