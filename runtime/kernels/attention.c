@@ -224,6 +224,9 @@ static bool probabilities(Unit *u, const Block *block, bool full) {
     int64_t end = block->t1 < u->a->keys ? block->t1 : u->a->keys;
     TN_FN(attention_scores)(u, block, block->t0, end);
     Row row = row_of(u, block, 0);
+    if (TN_FN(attention_is_short)(u->a, &u->keys, &row, full))
+        return TN_FN(attention_softmax_short)(u->a, &u->keys, &row, block->rows, u->scores,
+                                              block->t0, block->t1, full, u->inverse);
     for (int64_t r = 0; r < block->rows; r++) {
         if (r) next_row(u, block, r, &row);
         if (!TN_FN(attention_softmax)(u->a, &u->keys, &row, u->scores + r * u->a->stride, block->t0,

@@ -69,6 +69,14 @@ Row TN_FN(attention_row)(const Attention *a, const Keys *keys, int64_t b, int64_
 bool TN_FN(attention_softmax)(const Attention *a, const Keys *keys, const Row *row, float *scores,
                               int64_t t0, int64_t t1, bool full, float *bias, float *inverse);
 
+/* The same for rows that all see one run of at most a vector of keys and weigh nothing but their
+ * scores: whether `row` and those after it are such, and all `rows` of them. `inverse` has room for
+ * a multiple of four. */
+bool TN_FN(attention_is_short)(const Attention *a, const Keys *keys, const Row *row, bool full);
+bool TN_FN(attention_softmax_short)(const Attention *a, const Keys *keys, const Row *row,
+                                    int64_t rows, float *scores, int64_t t0, int64_t t1, bool full,
+                                    float *inverse);
+
 /* A task: one kv head of one batch entry. */
 typedef struct Unit {
     const Attention *a;

@@ -217,7 +217,7 @@ void TN_FN(norm_run)(const TnCall *call, int64_t task, void *scratch) {
     const int most = rows_together(call, n);
     for (int together; i < last; i += together) {
         Row r[MOST_ROWS];
-        LoopAt first = at;
+        const int64_t y_at = at.offset[2], s_at = at.offset[3]; /* of a lone row */
         together = last - i < most ? (int)(last - i) : most;
         for (int k = 0; k < together; k++, loop_next(&l, l.rank, &at)) {
             r[k].x = read_row(t[X], at.offset[0], room[X], n);
@@ -227,7 +227,7 @@ void TN_FN(norm_run)(const TnCall *call, int64_t task, void *scratch) {
         }
         norm_rows(&z, r, together);
         if (!call->scratch_bytes) continue;
-        write_row(t[Y], first.offset[2], r[0].y, n);
-        write_row(t[S], first.offset[3], r[0].s, n);
+        write_row(t[Y], y_at, r[0].y, n);
+        write_row(t[S], s_at, r[0].s, n);
     }
 }

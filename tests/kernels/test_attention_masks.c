@@ -188,10 +188,36 @@ static void causal_rows(void **state) {
             }
 }
 
+/* Rows of at most a vector of keys, a few of them at a time; scores below what is masked. */
+static void short_rows(void **state) {
+    (void)state;
+    static const int64_t rows[] = {1, 2, 3, 4, 5, 8, 13}, keys[] = {1, 2, 5, 7, 8, 9, 15, 16, 17};
+    static const float values[] = {-FLT_MAX, -INFINITY, -1e4f, -2e30f};
+    FOR_EACH_ISA(isa)
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (size_t j = 0; j < sizeof keys / sizeof *keys; j++)
+            for (int key_mask = 0; key_mask <= 4; key_mask++)
+                for (size_t v = 0; v < 4; v++) {
+                    Case c = {.b = 2, .s = rows[i], .h = 2, .d = 8, .g = 2, .e = 8, .p = PLAIN};
+                    c.t = keys[j];
+                    c.key_mask = key_mask;
+                    c.fused = i % 2;
+                    c.p.mask_value = values[v];
+                    c.p.flags = i % 3 == 0   ? 0
+                                : i % 3 == 1 ? TN_ATTENTION_SELECT
+                                             : TN_ATTENTION_SELECT | TN_ATTENTION_ZERO_NAN;
+                    check(isa, &c);
+                    if (v == 3 && c.p.flags & TN_ATTENTION_SELECT) {
+                        c.p.scale = 1e32f;
+                        check(isa, &c);
+                    }
+                }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(masks),      cmocka_unit_test(bias_last),
-                                       cmocka_unit_test(two_biases), cmocka_unit_test(windows),
-                                       cmocka_unit_test(bands),      cmocka_unit_test(long_bands),
-                                       cmocka_unit_test(causal_rows)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(masks),       cmocka_unit_test(bias_last),
+                                       cmocka_unit_test(two_biases),  cmocka_unit_test(windows),
+                                       cmocka_unit_test(bands),       cmocka_unit_test(long_bands),
+                                       cmocka_unit_test(causal_rows), cmocka_unit_test(short_rows)};
     return cmocka_run_group_tests_name("masks of attention", tests, NULL, NULL);
 }
