@@ -34,6 +34,7 @@ enum {
     TASK_NS = 4000,    /* of entries that share a task, each of which is less */
     CACHED_KEYS = 512, /* whose panels stay in cache, so that packing them costs less */
     SHORT = 32,        /* dot products that cost less than the sum over lanes that ends them */
+    KEYS_PER_ROW = 24, /* of a block, beside which it hardly counts that its rows differ by one */
     MIN_ROWS = 12,
     MAX_ROWS = 96,
     SCORES = 32 * 1024 /* floats of a block, about */
@@ -157,6 +158,12 @@ static int64_t reach_of(const Attention *a) {
     return reach < a->keys ? reach : a->keys;
 }
 
+/* Rows of a block none of which sees much less than the whole block does. */
+static int64_t even_rows(const Attention *a) {
+    bool windowed = a->p.window_left >= 0 || a->p.window_right >= 0;
+    return windowed ? MIN_ROWS : (a->keys - a->queries / 2) / KEYS_PER_ROW;
+}
+
 void TN_FN(attention_plan)(TnCall *call) {
     Attention a = attention_of(call);
     call->tasks = 0;
@@ -169,21 +176,23 @@ void TN_FN(attention_plan)(TnCall *call) {
     double cells = (double)units * (double)reach * (double)(a.depth + a.width);
     double ns = 2 * cells * (double)rows / TILE_FLOPS_PER_NS;
     ns = (a.bf16 && tile_has_pairs(call) ? ns / 2 : ns) + cells / 4 + 500 * (double)units;
-    if (a.ranged) block = MIN_ROWS; /* no row of a block sees much less than all of it */
+    int64_t even = a.ranged ? even_rows(&a) : MAX_ROWS;
+    if (block > even) block = even;
     call->tile[BLOCK_ROWS] = block < MIN_ROWS ? MIN_ROWS : block > MAX_ROWS ? MAX_ROWS : block;
     call->tile[PACK_K] = rows > (a.bf16                 ? FEW_ROWS
                                  : a.keys > CACHED_KEYS ? 16
                                  : a.depth < SHORT      ? 3
                                                         : 8);
-    bool crowded = a.keys > 128 * TN_FN(tile_kernels).wide.panels ||
+    bool dense = a.in[V].strides[1] < 2 * a.width,
+         crowded = (a.keys > 128 * TN_FN(tile_kernels).wide.panels && !dense) ||
                    a.in[V].strides[1] * (int64_t)sizeof(float) % 2048 == 0;
     call->tile[PACK_V] =
         a.width % TN_PANEL != 0 || (a.bf16 ? rows > FEW_ROWS : crowded && rows > MIN_ROWS);
     int64_t splits = TN_CEIL_DIV(tile_tasks(ns), units), most = rows / ATTENTION_FLAT_ROWS;
     if (call->tile[PACK_K] || call->tile[PACK_V]) { /* in each split anew */
-        int64_t even = TN_CEIL_DIV(EVEN_TASKS, units);
+        int64_t enough = TN_CEIL_DIV(EVEN_TASKS, units);
         most = rows / MAX_ROWS;
-        if (most > even) most = even;
+        if (most > enough) most = enough;
     }
     if (most < 1) most = 1;
     call->tile[SPLITS] = splits < most ? splits : most;
