@@ -29,6 +29,7 @@
 TN_FAMILY(attention);
 
 enum {
+    PAIR_COLUMNS = 32, /* in place */
     FEW_ROWS = 3,      /* for which bf16 is read in place */
     EVEN_TASKS = 16,   /* more of them keep few processors no busier */
     TASK_NS = 4000,    /* of entries that share a task, each of which is less */
@@ -79,8 +80,8 @@ static Attention attention_of(const TnCall *call) {
         if (a.packed) a.queries = a.keys;
     }
     const bool pairs = a.bf16 && tile_has_pairs(call);
-    a.v_pairs = pairs && call->tile[PACK_V];
-    a.k_pairs = pairs && call->tile[PACK_K] && a.depth % 2 == 0;
+    a.v_pairs = pairs && (call->tile[PACK_V] || a.width % PAIR_COLUMNS == 0);
+    a.k_pairs = pairs && a.depth % 2 == 0;
     a.stride = stride_of(a.keys);
     a.ranged = (a.p.flags & TN_ATTENTION_CAUSAL) || a.p.window_left >= 0 || a.p.window_right >= 0;
     a.alike = !a.ranged && !a.in[QUERY_MASK].data;
@@ -179,15 +180,19 @@ void TN_FN(attention_plan)(TnCall *call) {
     int64_t even = a.ranged ? even_rows(&a) : MAX_ROWS;
     if (block > even) block = even;
     call->tile[BLOCK_ROWS] = block < MIN_ROWS ? MIN_ROWS : block > MAX_ROWS ? MAX_ROWS : block;
-    call->tile[PACK_K] = rows > (a.bf16                 ? FEW_ROWS
+    bool in_place = a.bf16 && tile_has_pairs(call);
+    call->tile[PACK_K] = rows > (in_place               ? 8
+                                 : a.bf16               ? FEW_ROWS
                                  : a.keys > CACHED_KEYS ? 16
                                  : a.depth < SHORT      ? 3
                                                         : 8);
     bool dense = a.in[V].strides[1] < 2 * a.width,
          crowded = (a.keys > 128 * TN_FN(tile_kernels).wide.panels && !dense) ||
                    a.in[V].strides[1] * (int64_t)sizeof(float) % 2048 == 0;
-    call->tile[PACK_V] =
-        a.width % TN_PANEL != 0 || (a.bf16 ? rows > FEW_ROWS : crowded && rows > MIN_ROWS);
+    bool in_rows = in_place && a.width % PAIR_COLUMNS == 0;
+    call->tile[PACK_V] = a.width % TN_PANEL != 0 || (in_rows  ? rows > 8
+                                                     : a.bf16 ? rows > FEW_ROWS
+                                                              : crowded && rows > MIN_ROWS);
     int64_t splits = TN_CEIL_DIV(tile_tasks(ns), units), most = rows / ATTENTION_FLAT_ROWS;
     if (call->tile[PACK_K] || call->tile[PACK_V]) { /* in each split anew */
         int64_t enough = TN_CEIL_DIV(EVEN_TASKS, units);

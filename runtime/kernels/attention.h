@@ -28,7 +28,7 @@ typedef struct Attention {
     bool skippable;        /* what is masked is at most MASKED_BELOW */
     bool packed;           /* queries lie behind one another as packed keys do */
     bool bf16, out_bf16;   /* q, k and v are; o is. Else f32 */
-    bool k_pairs, v_pairs; /* ... and are packed, and multiplied, as pairs of bf16 */
+    bool k_pairs, v_pairs; /* ... and are multiplied as pairs of bf16, packed as such or in place */
 } Attention;
 
 enum { ATTENTION_FLAT_ROWS = 4 };

@@ -167,9 +167,23 @@ static void scores_by_dots(const Unit *u, const Block *block, int64_t t0, int64_
     }
 }
 
+static void scores_in_place(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
+    const int64_t row = u->a->in[K].strides[1];
+    Tile t = {.k = u->a->depth,
+              .a = block->q,
+              .b = float_at(u->k, true, t0 * row),
+              .c = u->scores + t0,
+              .a_row = block->q_row,
+              .b_row = row,
+              .c_row = u->a->stride};
+    TN_FN(tile_kernels).pairs->in_place->dots(&t, t1 - t0, block->rows);
+}
+
 void TN_FN(attention_scores)(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
     if (u->k_panels)
         scores_by_tiles(u, block, t0, t1);
+    else if (u->a->k_pairs)
+        scores_in_place(u, block, t0, t1);
     else
         scores_by_dots(u, block, t0, t1);
 }
@@ -220,14 +234,14 @@ enum { TILE_FLOATS = TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL };
 static void sum_values(const Unit *u, TileFn *kernel, Tile *t, int64_t r, const void *v, int64_t t0,
                        int64_t t1, float *to) {
     const bool pairs = u->a->v_pairs;
-    if (u->a->bf16 && !u->v_panels) {
+    if (u->a->bf16 && !u->v_panels && !pairs) {
         const float *weight = u->scores + r * u->a->stride + t0;
         sum_in_place(u, float_at(v, true, t0 * t->b_row), weight, t1 - t0, t->c_row, to);
         return;
     }
     t->k = t1 - t0;
     t->a = float_at(u->scores + r * u->a->stride, pairs, t0);
-    t->b = float_at(v, pairs, t0 * (pairs ? TN_PANEL : t->b_row));
+    t->b = float_at(v, pairs, t0 * (pairs && u->v_panels ? TN_PANEL : t->b_row));
     t->prefetch = t->b;
     t->c = to;
     kernel(t);
@@ -238,23 +252,27 @@ void TN_FN(attention_values)(const Unit *u, const Block *block, int64_t sinks, i
     _Alignas(64) float tile[TILE_FLOATS], more[TILE_FLOATS];
     const Attention *a = u->a;
     const TileKernels *kernels = &TN_FN(tile_kernels);
-    const bool pairs = a->v_pairs;
-    const TileShape one = {1, TILE_MAX_PANELS};
-    const TileShape shape = pairs                                ? kernels->pairs->shape
-                            : a->bf16 && !u->v_panels            ? one
+    const bool pairs = a->v_pairs, packed = u->v_panels;
+    const TileShape one = {1, TILE_MAX_PANELS}, in_place = {PAIRS_IN_PLACE_ROWS, TILE_MAX_PANELS};
+    const TileShape shape = pairs && packed                      ? kernels->pairs->shape
+                            : pairs                              ? in_place
+                            : a->bf16 && !packed                 ? one
                             : block->rows <= ATTENTION_FLAT_ROWS ? kernels->flat
                                                                  : kernels->wide;
     int64_t tiles = TN_CEIL_DIV(block->rows, shape.rows), all = TN_CEIL_DIV(a->width, TN_PANEL);
     Tile t = {.a_row = pairs ? 2 * a->stride : a->stride};
-    t.b_row = pairs ? 2 * TN_PANEL : u->v_panels ? TN_PANEL : a->in[V].strides[1];
-    t.b_panel = u->v_panels ? attention_v_rows(a) * TN_PANEL : TN_PANEL;
+    t.b_row = !packed ? a->in[V].strides[1] : pairs ? 2 * TN_PANEL : TN_PANEL;
+    t.b_panel = packed ? attention_v_rows(a) * TN_PANEL : TN_PANEL;
+    if (pairs && !packed && t1 > a->keys) t1 = a->keys; /* what follows the last is 0 */
     for (int64_t p = 0, panels; p < all; p += panels) {
-        panels = tile_panels(shape, all - p, pairs);
-        TileFn *const *kernel = pairs ? kernels->pairs->tile[panels] : kernels->tile[panels];
+        panels = tile_panels(shape, all - p, pairs && packed);
+        TileFn *const *kernel = !pairs   ? kernels->tile[panels]
+                                : packed ? kernels->pairs->tile[panels]
+                                         : kernels->pairs->in_place->sums[panels / 2];
         int64_t e = p * TN_PANEL, left = a->width - e,
                 cols = left < panels * TN_PANEL ? left : panels * TN_PANEL;
-        const void *v = u->v_panels ? float_at(u->v_panels, pairs, p * t.b_panel)
-                                    : float_at(u->v, a->bf16, p * t.b_panel);
+        const void *v = packed ? float_at(u->v_panels, pairs, p * t.b_panel)
+                               : float_at(u->v, a->bf16, p * t.b_panel);
         t.c_row = panels * TN_PANEL;
         for (int64_t i = 0; i < tiles; i++) {
             int64_t r = deal(block->rows, tiles, i), rows = deal(block->rows, tiles, i + 1) - r;

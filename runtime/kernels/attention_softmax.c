@@ -207,7 +207,8 @@ typedef struct Weights {
 static float weigh(const Weights *w, int64_t t0, int64_t t1) {
     if (!w->bf16) return exponentials(w->row, t0, t1, w->factor, w->top);
     return TN_FN(tile_kernels)
-        .pairs->exponentials(float_at(w->row, true, t0), w->row + t0, t1 - t0, w->factor, w->top);
+        .pairs->in_place->exponentials(float_at(w->row, true, t0), w->row + t0, t1 - t0, w->factor,
+                                       w->top);
 }
 
 static void clear(const Weights *w, int64_t t0, int64_t t1) {

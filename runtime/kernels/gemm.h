@@ -94,6 +94,22 @@ typedef struct TileShape {
     int rows, panels;
 } TileShape;
 
+enum { PAIRS_IN_PLACE_ROWS = 4 };
+
+/* The same where both A and B are plain rows of bf16, as attention finds them. */
+typedef struct PairsInPlace {
+    /* to[i] = 2^((x[i] - top) factor) for i < n and more, up to a multiple of 16; returns the sum.
+     * `to` may be x, or lie before it. Good enough for bf16. */
+    float (*exponentials)(uint16_t *to, const float *x, int64_t n, float factor, float top);
+    /* C[rows, n] = A[rows, K] B[n, K]' */
+    void (*dots)(const Tile *t, int64_t n, int64_t rows);
+    /* [cols / 32][rows]: C[rows, cols] = A[rows, K] B[K, cols], 32 or 64 columns. An odd K counts
+     * A's next column, which is 0. */
+    TileFn *sums[3][PAIRS_IN_PLACE_ROWS + 1];
+} PairsInPlace;
+
+extern const PairsInPlace pairs_in_place_avx512;
+
 /* Tiles of pairs, for CPUs beyond the level that the family is compiled for: of as many panels as
  * the shape says, or of one. */
 typedef struct TilePairs {
@@ -101,9 +117,7 @@ typedef struct TilePairs {
     TileFn *tile[TILE_MAX_PANELS + 1][TILE_MAX_ROWS + 1];
     /* Packs B[0..k-1, 0..n-1], n <= 16, of any strides into one panel, as tile_pack. */
     void (*pack)(uint16_t *to, const uint16_t *b, int64_t b_k, int64_t b_n, int64_t k, int64_t n);
-    /* to[i] = 2^((x[i] - top) factor) for i < n and more, up to a multiple of 16; returns the sum.
-     * `to` may be x, or lie before it. Good enough for bf16. */
-    float (*exponentials)(uint16_t *to, const float *x, int64_t n, float factor, float top);
+    const struct PairsInPlace *in_place;
 } TilePairs;
 
 /* How many panels the next tile of a shape takes of those that are left. */

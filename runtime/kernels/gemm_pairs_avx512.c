@@ -1,10 +1,9 @@
 /* Micro-kernels for products of bf16 on CPUs with AVX512-BF16: tiles of up to 6 rows and 4 panels,
  * or one, of pairs (pack.h). An instruction adds two products to each of 16 floats. It takes and
- * gives denormal numbers as 0. Exponentials that become factors of such products are here, too. */
+ * gives denormal numbers as 0. */
 #include <immintrin.h>
 #include <string.h>
 #include "runtime/kernels/gemm.h"
-#include "runtime/kernels/simd.h"
 
 typedef uint16_t Element;
 enum { STEP = 2 };
@@ -52,33 +51,9 @@ static void pack(uint16_t *to, const uint16_t *b, int64_t b_k, int64_t b_n, int6
     }
 }
 
-ALWAYS_INLINE void exponentials_of(uint16_t *to, const float *x, int n, vf top, vf factor,
-                                   vf *sum) {
-    vf y[4];
-    UNROLL for (int i = 0; i < n; i++) {
-        y[i] = vf_mul(vf_sub(vf_load(x + i * VF_WIDTH), top), factor);
-    }
-    vf_exp2_below(y, n, vf_exp2_degree3, 3);
-    UNROLL for (int i = 0; i < n; i++) {
-        _mm256_storeu_si256((__m256i *)(void *)(to + i * VF_WIDTH),
-                            (__m256i)_mm512_cvtneps_pbh(y[i]));
-        sum[i % 2] = vf_add(sum[i % 2], y[i]);
-    }
-}
-
-static float exponentials(uint16_t *to, const float *x, int64_t n, float factor, float top) {
-    const vf scale = vf_set1(factor), shift = vf_set1(top);
-    vf sum[2] = {vf_zero(), vf_zero()};
-    int64_t i = 0;
-    for (; i + 4 * VF_WIDTH <= n; i += 4 * VF_WIDTH)
-        exponentials_of(to + i, x + i, 4, shift, scale, sum);
-    for (; i < n; i += VF_WIDTH) exponentials_of(to + i, x + i, 1, shift, scale, sum);
-    return vf_sum(vf_add(sum[0], sum[1]));
-}
-
 const TilePairs tile_pairs_avx512 = {
     .shape = {6, 4},
     .tile = {TILES_6(TILE_ENTRY, 1) TILES_6(TILE_ENTRY, 4)},
     .pack = pack,
-    .exponentials = exponentials,
+    .in_place = &pairs_in_place_avx512,
 };
