@@ -21,7 +21,8 @@
  *
  * Only keys that some row of the block may see are packed and multiplied, where skipping the others
  * is exact: a run of them, and the sinks of a band before it. Few rows (decoding) take k in place
- * by dot products: packing would cost more than it saves. */
+ * by dot products: packing would cost more than it saves. Pairs of v are made of its rows on the
+ * way, unless these are far apart. */
 #include <string.h>
 #include "runtime/kernels/attention.h"
 #include "runtime/kernels/bf16.h"
@@ -30,7 +31,7 @@ TN_FAMILY(attention);
 
 enum {
     PAIR_COLUMNS = 32, /* in place */
-    FEW_ROWS = 3,      /* for which bf16 is read in place */
+    FEW_ROWS = 3,      /* for which bf16 is read in place as floats */
     EVEN_TASKS = 16,   /* more of them keep few processors no busier */
     TASK_NS = 4000,    /* of entries that share a task, each of which is less */
     CACHED_KEYS = 512, /* whose panels stay in cache, so that packing them costs less */
@@ -84,7 +85,7 @@ static Attention attention_of(const TnCall *call) {
     a.k_pairs = pairs && a.depth % 2 == 0;
     a.stride = stride_of(a.keys);
     a.ranged = (a.p.flags & TN_ATTENTION_CAUSAL) || a.p.window_left >= 0 || a.p.window_right >= 0;
-    a.alike = !a.ranged && !a.in[QUERY_MASK].data;
+    a.alike = a.queries == 1 || (!a.ranged && !a.in[QUERY_MASK].data);
     a.band = a.ranged && a.p.flags & TN_ATTENTION_BAND;
     a.sinks = a.band ? call->scalars[1] : 0;
     a.skippable =
@@ -165,7 +166,23 @@ static int64_t even_rows(const Attention *a) {
     return windowed ? MIN_ROWS : (a->keys - a->queries / 2) / KEYS_PER_ROW;
 }
 
+/* What is read in place otherwise: k by dot products, v if its rows have whole vectors. */
+static void choose_packing(TnCall *call, const Attention *a, int64_t rows) {
+    const int64_t v_row = a->in[V].strides[1];
+    bool dense = v_row < 2 * a->width,
+         crowded = (a->keys > 128 * TN_FN(tile_kernels).wide.panels && !dense) ||
+                   v_row * float_size(a->bf16) % 2048 == 0;
+    call->tile[PACK_K] = rows > (a->k_pairs              ? MIN_ROWS
+                                 : a->bf16               ? FEW_ROWS
+                                 : a->keys > CACHED_KEYS ? 16
+                                 : a->depth < SHORT      ? 3
+                                                         : 8);
+    bool widened = a->bf16 && !a->v_pairs, few = rows <= (widened ? FEW_ROWS : MIN_ROWS);
+    call->tile[PACK_V] = a->width % TN_PANEL != 0 || (!few && (crowded || widened));
+}
+
 void TN_FN(attention_plan)(TnCall *call) {
+    memset(call->tile, 0, sizeof call->tile); /* nothing is packed yet */
     Attention a = attention_of(call);
     call->tasks = 0;
     if (a.batch == 0 || a.queries == 0 || a.heads == 0 || a.width == 0) return;
@@ -180,20 +197,8 @@ void TN_FN(attention_plan)(TnCall *call) {
     int64_t even = a.ranged ? even_rows(&a) : MAX_ROWS;
     if (block > even) block = even;
     call->tile[BLOCK_ROWS] = block < MIN_ROWS ? MIN_ROWS : block > MAX_ROWS ? MAX_ROWS : block;
-    bool in_place = a.bf16 && tile_has_pairs(call);
-    call->tile[PACK_K] = rows > (in_place               ? 8
-                                 : a.bf16               ? FEW_ROWS
-                                 : a.keys > CACHED_KEYS ? 16
-                                 : a.depth < SHORT      ? 3
-                                                        : 8);
-    bool dense = a.in[V].strides[1] < 2 * a.width,
-         crowded = (a.keys > 128 * TN_FN(tile_kernels).wide.panels && !dense) ||
-                   a.in[V].strides[1] * (int64_t)sizeof(float) % 2048 == 0;
-    bool in_rows = in_place && a.width % PAIR_COLUMNS == 0;
-    call->tile[PACK_V] = a.width % TN_PANEL != 0 || (in_rows  ? rows > 8
-                                                     : a.bf16 ? rows > FEW_ROWS
-                                                              : crowded && rows > MIN_ROWS);
-    int64_t splits = TN_CEIL_DIV(tile_tasks(ns), units), most = rows / ATTENTION_FLAT_ROWS;
+    choose_packing(call, &a, rows);
+    int64_t splits = TN_CEIL_DIV(tile_tasks(2 * ns), units), most = rows / ATTENTION_FLAT_ROWS;
     if (call->tile[PACK_K] || call->tile[PACK_V]) { /* in each split anew */
         int64_t enough = TN_CEIL_DIV(EVEN_TASKS, units);
         most = rows / MAX_ROWS;
