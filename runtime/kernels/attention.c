@@ -30,7 +30,6 @@
 TN_FAMILY(attention);
 
 enum {
-    PAIR_COLUMNS = 32, /* in place */
     FEW_ROWS = 3,      /* for which bf16 is read in place as floats */
     EVEN_TASKS = 16,   /* more of them keep few processors no busier */
     TASK_NS = 4000,    /* of entries that share a task, each of which is less */
@@ -81,7 +80,7 @@ static Attention attention_of(const TnCall *call) {
         if (a.packed) a.queries = a.keys;
     }
     const bool pairs = a.bf16 && tile_has_pairs(call);
-    a.v_pairs = pairs && (call->tile[PACK_V] || a.width % PAIR_COLUMNS == 0);
+    a.v_pairs = pairs && (call->tile[PACK_V] || a.width % PAIRS_IN_PLACE_COLUMNS == 0);
     a.k_pairs = pairs && a.depth % 2 == 0;
     a.stride = stride_of(a.keys);
     a.ranged = (a.p.flags & TN_ATTENTION_CAUSAL) || a.p.window_left >= 0 || a.p.window_right >= 0;
@@ -333,7 +332,10 @@ static void run_unit(const TnCall *call, Attention *a, int64_t unit, int64_t spl
     Unit u = unit_of(call, a, b, g, scratch);
     const int64_t *qs = a->in[Q].strides, *os = a->out.strides;
     bool by_head = a->queries == 1;
-    int64_t rows = rows_of(a), r = deal(rows, splits, split), end = deal(rows, splits, split + 1);
+    int64_t rows = rows_of(a), groups = TN_CEIL_DIV(rows, ATTENTION_FLAT_ROWS),
+            r = ATTENTION_FLAT_ROWS * deal(groups, splits, split),
+            end = ATTENTION_FLAT_ROWS * deal(groups, splits, split + 1);
+    if (end > rows) end = rows;
     while (r < end) {
         /* As many rows as follow in this head, in even blocks. */
         int64_t left = by_head ? end - r : a->queries - r % a->queries;

@@ -1,7 +1,7 @@
 /* What attention does on CPUs with AVX512-BF16 where its operands lie: scores of few queries with
  * the rows of k, sums of the rows of v, and the weights of these sums.
  *
- *     32 columns of two rows of v, interleaved:     0 0' 1 1' 2 2' 3 3' | 8 8' ..     low
+ *     32 of 64 columns of two rows of v, interleaved:     0 0' 1 1' 2 2' 3 3' | 8 8' ..     low
  *                                                   4 4' 5 5' 6 6' 7 7' | 12 12' ..   high
  *
  * The columns of sums are in that order, too, until they are stored. */
@@ -40,64 +40,53 @@ ALWAYS_INLINE __m512bh load(const uint16_t *p, __mmask32 columns) {
     return (__m512bh)_mm512_maskz_loadu_epi16(columns, p);
 }
 
-/* c[i, j] of `rows` rows of A and `keys` of B, 4 or 1, both of t->k elements. */
-ALWAYS_INLINE void dot(const Tile *t, const uint16_t *b, float *c, int rows, int keys) {
-    const int64_t depth = t->k, a_row = t->a_row, b_row = t->b_row;
+/* c[i, j] of `rows` rows of A and 4 of B, all of t->k elements. */
+ALWAYS_INLINE void dots_of(const Tile *t, const uint16_t *a, const uint16_t *b, int64_t b_row,
+                           float *c, int rows) {
     vf sum[ROWS][KEYS];
-    UNROLL for (int i = 0; i < rows * keys; i++) sum[i / keys][i % keys] = vf_zero();
-    for (int64_t d = 0; d < depth; d += STEP) {
-        const __mmask32 columns = depth - d < STEP ? (1u << (depth - d)) - 1 : UINT32_MAX;
-        const uint16_t *a = (const uint16_t *)t->a + d;
+    UNROLL for (int i = 0; i < rows * KEYS; i++) {
+        sum[i / KEYS][i % KEYS] = vf_zero();
+    }
+    for (int64_t d = 0; d < t->k; d += STEP) {
+        const __mmask32 columns = t->k - d < STEP ? (1u << (t->k - d)) - 1 : UINT32_MAX;
         __m512bh key[KEYS];
-        UNROLL for (int j = 0; j < keys; j++) {
+        UNROLL for (int j = 0; j < KEYS; j++) {
             key[j] = load(b + j * b_row + d, columns);
         }
         UNROLL for (int i = 0; i < rows; i++) {
-            const __m512bh query = load(a + i * a_row, columns);
-            UNROLL for (int j = 0; j < keys; j++) {
+            const __m512bh query = load(a + i * t->a_row + d, columns);
+            UNROLL for (int j = 0; j < KEYS; j++) {
                 sum[i][j] = _mm512_dpbf16_ps(sum[i][j], query, key[j]);
             }
         }
     }
     UNROLL for (int i = 0; i < rows; i++) {
-        float *to = c + i * t->c_row;
-        if (keys == KEYS)
-            vf_store_sums(to, sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
-        else
-            *to = vf_sum(sum[i][0]);
+        vf_store_sums(c + i * t->c_row, sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
     }
 }
 
-ALWAYS_INLINE void dots_of(const Tile *t, int64_t n, int rows) {
-    const uint16_t *b = t->b;
-    int64_t j = 0;
-    for (; j + KEYS <= n; j += KEYS) dot(t, b + j * t->b_row, t->c + j, rows, KEYS);
-    for (; j < n; j++) dot(t, b + j * t->b_row, t->c + j, rows, 1);
-}
-
-/* Rows of B come 16 at a time, to stay in L1 for all rows of A. */
-static void dots(const Tile *tile, int64_t n, int64_t rows) {
-    for (int64_t j = 0; j < n; j += TN_PANEL) {
-        Tile t = *tile;
-        t.b = (const uint16_t *)t.b + j * t.b_row;
-        t.c += j;
-        int64_t i = 0, most = n - j < TN_PANEL ? n - j : TN_PANEL;
-        for (int64_t step; i < rows; i += step) {
-            step = rows - i < ROWS ? 1 : ROWS;
-            if (step == 1)
-                dots_of(&t, most, 1);
-            else
-                dots_of(&t, most, ROWS);
-            t.a = (const uint16_t *)t.a + step * t.a_row;
-            t.c += step * t.c_row;
-        }
-    }
+/* As scores_by_dots of attention_products.c: rows of B 16 at a time, to stay in L1 for all of A. */
+static void dots(const Tile *t, int64_t n, int64_t rows) {
+    const int64_t step = rows < ROWS ? 1 : ROWS, next = n < KEYS ? 1 : KEYS,
+                  apart = n < KEYS ? 0 : t->b_row;
+    for (int64_t start = 0; start < n; start += TN_PANEL)
+        for (int64_t i = 0; i < rows; i += step)
+            for (int64_t j = start; j < n && j < start + TN_PANEL; j += next) {
+                int64_t row = i + step < rows ? i : rows - step, key = j + next < n ? j : n - next;
+                const uint16_t *a = (const uint16_t *)t->a + row * t->a_row,
+                               *b = (const uint16_t *)t->b + key * t->b_row;
+                float *c = t->c + row * t->c_row + key;
+                if (step == 1)
+                    dots_of(t, a, b, apart, c, 1);
+                else
+                    dots_of(t, a, b, apart, c, ROWS);
+            }
 }
 
 ALWAYS_INLINE void sum_pair(__m512 acc[ROWS][4], const uint16_t *a, int64_t a_row,
-                            const uint16_t *even, const uint16_t *odd, int rows, int halves) {
+                            const uint16_t *even, const uint16_t *odd, int rows) {
     __m512bh b[4];
-    UNROLL for (int h = 0; h < halves; h++) {
+    UNROLL for (int h = 0; h < 2; h++) {
         __m512i x = _mm512_loadu_si512(even + h * STEP), y = _mm512_setzero_si512();
         if (odd) y = _mm512_loadu_si512(odd + h * STEP);
         b[2 * h] = (__m512bh)_mm512_unpacklo_epi16(x, y);
@@ -106,13 +95,13 @@ ALWAYS_INLINE void sum_pair(__m512 acc[ROWS][4], const uint16_t *a, int64_t a_ro
     UNROLL for (int i = 0; i < rows; i++) {
         int32_t pair;
         memcpy(&pair, a + i * a_row, sizeof pair);
-        UNROLL for (int j = 0; j < 2 * halves; j++) {
+        UNROLL for (int j = 0; j < 4; j++) {
             acc[i][j] = _mm512_dpbf16_ps(acc[i][j], (__m512bh)_mm512_set1_epi32(pair), b[j]);
         }
     }
 }
 
-ALWAYS_INLINE void sums(const Tile *t, int rows, int halves) {
+ALWAYS_INLINE void sums(const Tile *t, int rows) {
     const __m512i front = _mm512_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23),
                   back = _mm512_add_epi32(front, _mm512_set1_epi32(8));
     const uint16_t *a = t->a, *b = t->b;
@@ -120,10 +109,10 @@ ALWAYS_INLINE void sums(const Tile *t, int rows, int halves) {
     UNROLL for (int i = 0; i < 4 * rows; i++) acc[i / 4][i % 4] = _mm512_setzero_ps();
     int64_t k = 0;
     for (; k + 2 <= t->k; k += 2, b += 2 * t->b_row)
-        sum_pair(acc, a + k, t->a_row, b, b + t->b_row, rows, halves);
-    if (k < t->k) sum_pair(acc, a + k, t->a_row, b, NULL, rows, halves);
+        sum_pair(acc, a + k, t->a_row, b, b + t->b_row, rows);
+    if (k < t->k) sum_pair(acc, a + k, t->a_row, b, NULL, rows);
     UNROLL for (int i = 0; i < rows; i++) {
-        UNROLL for (int h = 0; h < halves; h++) {
+        UNROLL for (int h = 0; h < 2; h++) {
             __m512 low = acc[i][2 * h], high = acc[i][2 * h + 1];
             float *c = t->c + i * t->c_row + h * STEP;
             _mm512_storeu_ps(c, _mm512_permutex2var_ps(low, front, high));
@@ -132,16 +121,16 @@ ALWAYS_INLINE void sums(const Tile *t, int rows, int halves) {
     }
 }
 
-#define SUMS(X)         X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(1, 2) X(2, 2) X(3, 2) X(4, 2)
-#define SUM_ENTRY(m, h) [h][m] = sums_##m##x##h,
-#define SUM(m, h)                               \
-    static void sums_##m##x##h(const Tile *t) { \
-        sums(t, m, h);                          \
-    }
-SUMS(SUM)
+static void sums_1(const Tile *t) {
+    sums(t, 1);
+}
+
+static void sums_4(const Tile *t) {
+    sums(t, 4);
+}
 
 const PairsInPlace pairs_in_place_avx512 = {
     .exponentials = exponentials,
     .dots = dots,
-    .sums = {SUMS(SUM_ENTRY)},
+    .sums = {NULL, sums_1, sums_4, sums_4, sums_4},
 };

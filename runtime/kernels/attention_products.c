@@ -116,54 +116,50 @@ static void scores_by_tiles(const Unit *u, const Block *block, int64_t t0, int64
     }
 }
 
-/* scores[i, t] of `rows` queries and `keys` keys, 4 or 1. */
-ALWAYS_INLINE void dot(float *scores, int64_t stride, const float *q, int64_t q_row, const float *k,
-                       int64_t k_row, int64_t depth, int rows, int keys) {
-    vf sum[DOT_ROWS][DOT_KEYS];
-    UNROLL for (int i = 0; i < rows * keys; i++) sum[i / keys][i % keys] = vf_zero();
-    UNROLL for (int j = 0; j < keys; j++, k += k_row) {
-        int64_t d = 0;
-        for (; d + VF_WIDTH <= depth; d += VF_WIDTH) {
-            const vf key = vf_load(k + d);
-            UNROLL for (int i = 0; i < rows; i++) {
-                sum[i][j] = vf_fma(vf_load(q + i * q_row + d), key, sum[i][j]);
-            }
-        }
-        if (d < depth) {
-            const vf key = vf_load_n(k + d, depth - d);
-            UNROLL for (int i = 0; i < rows; i++) {
-                sum[i][j] = vf_fma(vf_load_n(q + i * q_row + d, depth - d), key, sum[i][j]);
-            }
-        }
-    }
-    UNROLL for (int i = 0; i < rows; i++, scores += stride) {
-        if (keys == DOT_KEYS)
-            vf_store_sums(scores, sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
-        else
-            scores[0] = vf_sum(sum[i][0]);
-    }
-}
-
+/* scores[i, t] of `rows` queries and 4 keys. */
 ALWAYS_INLINE void dots(float *scores, int64_t stride, const float *q, int64_t q_row,
-                        const float *k, int64_t k_row, int64_t n, int64_t depth, int rows) {
-    int64_t t = 0;
-    for (; t + DOT_KEYS <= n; t += DOT_KEYS)
-        dot(scores + t, stride, q, q_row, k + t * k_row, k_row, depth, rows, DOT_KEYS);
-    for (; t < n; t++) dot(scores + t, stride, q, q_row, k + t * k_row, k_row, depth, rows, 1);
+                        const float *k, int64_t k_row, int64_t depth, int rows) {
+    vf sum[DOT_ROWS][DOT_KEYS];
+    UNROLL for (int i = 0; i < rows * DOT_KEYS; i++) {
+        sum[i / DOT_KEYS][i % DOT_KEYS] = vf_zero();
+    }
+    UNROLL for (int j = 0; j < DOT_KEYS; j++, k += k_row) { /* as they come from memory */
+        for (int64_t d = 0; d < depth; d += VF_WIDTH) {
+            const int64_t n = depth - d < VF_WIDTH ? depth - d : VF_WIDTH;
+            const vf key = vf_load_n(k + d, n);
+            UNROLL for (int i = 0; i < rows; i++) {
+                sum[i][j] = vf_fma(vf_load_n(q + i * q_row + d, n), key, sum[i][j]);
+            }
+        }
+    }
+    UNROLL for (int i = 0; i < rows; i++) {
+        vf_store_sums(scores + i * stride, sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
+    }
 }
 
-/* 16 keys at a time, in cache for all rows; those of bf16 become floats first. */
+/* 16 keys at a time, in cache for all rows; those of bf16 become floats first. The last steps
+ * overlap those before; keys fewer than a step takes are taken four times each. */
 static void scores_by_dots(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
     const int64_t stride = u->a->stride, depth = u->a->depth, q_row = block->q_row;
+    const int64_t rows = block->rows, step = rows < DOT_ROWS ? 1 : DOT_ROWS;
     for (int64_t t = t0, n; t < t1; t += n) {
-        int64_t k_row, r = 0;
+        int64_t k_row;
         n = t1 - t < TN_PANEL ? t1 - t : TN_PANEL;
-        const float *k = float_rows(u, u->k, &u->a->in[K], t, n, &k_row), *q = block->q;
-        float *scores = u->scores + t;
-        for (; r + DOT_ROWS <= block->rows; r += DOT_ROWS)
-            dots(scores + r * stride, stride, q + r * q_row, q_row, k, k_row, n, depth, DOT_ROWS);
-        for (; r < block->rows; r++)
-            dots(scores + r * stride, stride, q + r * q_row, q_row, k, k_row, n, depth, 1);
+        const float *keys = float_rows(u, u->k, &u->a->in[K], t, n, &k_row);
+        const int64_t apart = n < DOT_KEYS ? 0 : k_row, next = n < DOT_KEYS ? 1 : DOT_KEYS;
+        for (int64_t i = 0; i < rows; i += step) {
+            int64_t r = i + step < rows ? i : rows - step;
+            const float *q = (const float *)block->q + r * q_row;
+            for (int64_t j = 0; j < n; j += next) {
+                int64_t first = j + next < n ? j : n - next;
+                float *scores = u->scores + r * stride + t + first;
+                const float *k = keys + first * k_row;
+                if (step == 1)
+                    dots(scores, stride, q, q_row, k, apart, depth, 1);
+                else
+                    dots(scores, stride, q, q_row, k, apart, depth, DOT_ROWS);
+            }
+        }
     }
 }
 
@@ -265,10 +261,10 @@ void TN_FN(attention_values)(const Unit *u, const Block *block, int64_t sinks, i
     t.b_panel = packed ? attention_v_rows(a) * TN_PANEL : TN_PANEL;
     if (pairs && !packed && t1 > a->keys) t1 = a->keys; /* what follows the last is 0 */
     for (int64_t p = 0, panels; p < all; p += panels) {
-        panels = tile_panels(shape, all - p, pairs && packed);
+        panels = tile_panels(shape, all - p, pairs);
         TileFn *const *kernel = !pairs   ? kernels->tile[panels]
                                 : packed ? kernels->pairs->tile[panels]
-                                         : kernels->pairs->in_place->sums[panels / 2];
+                                         : kernels->pairs->in_place->sums;
         int64_t e = p * TN_PANEL, left = a->width - e,
                 cols = left < panels * TN_PANEL ? left : panels * TN_PANEL;
         const void *v = packed ? float_at(u->v_panels, pairs, p * t.b_panel)

@@ -22,7 +22,7 @@
 #include "runtime/kernels/bf16.h"
 #include "runtime/kernels/simd.h"
 
-enum { AT_ONCE = 4 }; /* vectors whose exponentials are taken side by side */
+enum { AT_ONCE = VF_WIDTH > 1 ? 4 : 1 }; /* vectors whose exponentials are taken side by side */
 
 static int64_t clamp(int64_t x, int64_t low, int64_t high) {
     return x < low ? low : x > high ? high : x;

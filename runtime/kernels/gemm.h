@@ -94,18 +94,18 @@ typedef struct TileShape {
     int rows, panels;
 } TileShape;
 
-enum { PAIRS_IN_PLACE_ROWS = 4 };
+enum { PAIRS_IN_PLACE_ROWS = 4, PAIRS_IN_PLACE_COLUMNS = 64 };
 
 /* The same where both A and B are plain rows of bf16, as attention finds them. */
 typedef struct PairsInPlace {
     /* to[i] = 2^((x[i] - top) factor) for i < n and more, up to a multiple of 16; returns the sum.
      * `to` may be x, or lie before it. Good enough for bf16. */
     float (*exponentials)(uint16_t *to, const float *x, int64_t n, float factor, float top);
-    /* C[rows, n] = A[rows, K] B[n, K]' */
+    /* C[rows, n] = A[rows, K] B[n, K]'; writes up to 3 columns more */
     void (*dots)(const Tile *t, int64_t n, int64_t rows);
-    /* [cols / 32][rows]: C[rows, cols] = A[rows, K] B[K, cols], 32 or 64 columns. An odd K counts
-     * A's next column, which is 0. */
-    TileFn *sums[3][PAIRS_IN_PLACE_ROWS + 1];
+    /* [rows]: C[rows, 64] = A[rows, K] B[K, 64]; an odd K counts A's next column, which is 0. There
+     * is room for 4 rows of A and C, unless it is one. */
+    TileFn *sums[PAIRS_IN_PLACE_ROWS + 1];
 } PairsInPlace;
 
 extern const PairsInPlace pairs_in_place_avx512;
