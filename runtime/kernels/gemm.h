@@ -158,12 +158,18 @@ static inline bool tile_has_pairs(const TnCall *call) {
  * beyond column n. */
 void TN_FN(tile_pack)(float *to, const float *b, int64_t b_k, int64_t b_n, int64_t k, int64_t n);
 
-/* Rows of A at a multiple of 2 KiB share few sets of L1: 12
- * of them don't fit the 8 ways that many CPUs have. */
+/* Rows of A at a multiple of 2 KiB share few sets of L1: no more than 8 of them fit the 8 ways that
+ * many CPUs have. Few rows keep groups of few panels, which are fetched ahead sooner. */
+enum { CROWDED_ROWS = 8 };
+
 static inline TileShape tile_shape(int64_t rows, int64_t a_row) {
     const TileKernels *kernels = &TN_FN(tile_kernels);
+    TileShape shape = kernels->tall;
     bool crowded = a_row * (int64_t)sizeof(float) % 2048 == 0;
-    return crowded && rows > kernels->tall.rows ? kernels->square : kernels->tall;
+    if (!crowded || rows <= CROWDED_ROWS || shape.rows <= CROWDED_ROWS) return shape;
+    if (rows > 4 * TILE_MAX_ROWS) return kernels->square;
+    shape.rows = CROWDED_ROWS;
+    return shape;
 }
 
 /* Rows `count` are dealt out to as few tiles as possible, as evenly as possible: tile t of `tiles`
