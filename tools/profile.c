@@ -2,6 +2,7 @@
 #include "tools/profile.h"
 
 #include "backend/cost.h"
+#include "runtime/pack.h"
 #include "tools/plan_json.h"
 
 /* How many sessions called this one: bodies of control flow have sessions of their own. */
@@ -23,6 +24,12 @@ static int64_t own_time(Profile *p, const TnCall *call, int64_t nanoseconds) {
     return own > 0 ? own : 0;
 }
 
+/* What is multiplied where it is the second operand that says so. */
+static RooflineType multiplied(const TnTensor *b) {
+    if (b->dtype == TN_BF16) return ROOFLINE_BF16;
+    return b->layout == TN_LAYOUT_QUADS16 ? ROOFLINE_I8 : ROOFLINE_F32;
+}
+
 static void on_event(void *user, const tenon_event *e) {
     Profile *p = user;
     ProfileLine *l = &p->lines[e->instruction];
@@ -34,7 +41,7 @@ static void on_event(void *user, const tenon_event *e) {
         l->flops += cost.flops;
         l->bytes += cost.bytes;
         l->moves = cost.moves;
-        if (call->inputs > 1 && call->operands[1].dtype == TN_BF16) l->type = ROOFLINE_BF16;
+        if (call->inputs > 1) l->type = multiplied(&call->operands[1]);
         p->event_room++;
         return;
     }

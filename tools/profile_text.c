@@ -155,6 +155,8 @@ static void print_roof(Tool *t, const Profile *p, double all) {
     tool_printf(t, "\nroofline: %.1f GFLOP/s", r->flops[ROOFLINE_F32] / 1e9);
     if (r->flops[ROOFLINE_BF16] > 1.5 * r->flops[ROOFLINE_F32])
         tool_printf(t, " (bf16 %.1f)", r->flops[ROOFLINE_BF16] / 1e9);
+    if (r->flops[ROOFLINE_I8] > 1.5 * r->flops[ROOFLINE_F32])
+        tool_printf(t, " (8 bits %.1f)", r->flops[ROOFLINE_I8] / 1e9);
     tool_printf(t, ", %.1f GB/s read from memory; bounds add up to %.1f us, %.0f %% of the time\n",
                 r->bytes / 1e9, least / 1e3, share(least, all));
 }
@@ -206,9 +208,11 @@ void profile_json(TextBuffer *x, const Profile *p) {
     double all = total(p), moved, bytes;
     const char *comma = "";
     Sums kinds = sum_up(p, false), groups = sum_up(p, true);
-    text_format(
-        x, ",\"roofline\":{\"gflop_s\":%.3f,\"bf16_gflop_s\":%.3f,\"gb_s\":%.3f},\"profile\":[",
-        p->roof.flops[ROOFLINE_F32] / 1e9, p->roof.flops[ROOFLINE_BF16] / 1e9, p->roof.bytes / 1e9);
+    text_format(x,
+                ",\"roofline\":{\"gflop_s\":%.3f,\"bf16_gflop_s\":%.3f,\"i8_gflop_s\":%.3f,\"gb_"
+                "s\":%.3f},\"profile\":[",
+                p->roof.flops[ROOFLINE_F32] / 1e9, p->roof.flops[ROOFLINE_BF16] / 1e9,
+                p->roof.flops[ROOFLINE_I8] / 1e9, p->roof.bytes / 1e9);
     for (uint32_t i = 0; i < p->count; i++) {
         if (!p->lines[i].calls) continue;
         text_add(x, comma);

@@ -11,8 +11,8 @@
  *     task = (batch entry) x (block of rows) x (run of panels)
  *
  * A packed b has no batch axes: then all leading axes are rows. Rows of a are read in place if
- * their k lie side by side in quads, else from a copy in scratch. As in gemm.c a group of panels
- * stays in cache for all rows, and the next is fetched meanwhile. */
+ * they are u8 whose k lie side by side in quads, else from a copy in scratch. As in gemm.c a group
+ * of panels stays in cache for all rows, and the next is fetched meanwhile. */
 #include <string.h>
 #include "runtime/kernels/gemm.h"
 #include "runtime/kernels/loop.h"
@@ -77,7 +77,7 @@ static Product product_of(const TnCall *call) {
     p.panel_bytes = tn_packed_elements(TN_LAYOUT_QUADS16, p.k, TN_PANEL);
     p.shift_a = o[A].dtype == TN_I8 ? 128 : 0;
     p.shift_b = o[B].dtype == TN_U8 ? -128 : 0;
-    p.copied = p.k > 0 && (p.k % 4 || p.column[A] != 1);
+    p.copied = p.k > 0 && (p.k % 4 || p.column[A] != 1 || p.shift_a);
     return p;
 }
 
@@ -110,16 +110,9 @@ static int byte_at(const TnTensor *t, int64_t at) {
     return t->dtype == TN_I8 ? ((const int8_t *)t->data)[at] : ((const uint8_t *)t->data)[at];
 }
 
-/* A row of a as it is, in quads; what is behind K meets zeros of b. */
-static void copy_row(const Product *p, const uint8_t *from, uint8_t *to) {
-    for (int64_t k = 0; k < p->k; k++) to[k] = from[k * p->column[A]];
-    memset(to + p->k, 0, (size_t)(4 * p->quads - p->k));
-}
-
 static uint32_t row_sum(const Product *p, const uint8_t *a) {
-    const uint8_t flip = p->shift_a ? 0x80 : 0;
     uint32_t sum = 0;
-    for (int64_t k = 0; k < p->k; k++) sum += a[k] ^ flip;
+    for (int64_t k = 0; k < p->k; k++) sum += a[k];
     return sum;
 }
 
@@ -161,17 +154,6 @@ static Group group_of(const Product *p, const int64_t *at, int64_t panel, int64_
     return g;
 }
 
-/* c = y and the other three terms, for one row. */
-static void end_row(const Product *p, const Group *g, int32_t *y, uint32_t za, uint32_t sum,
-                    int32_t *c) {
-    TN_FN(quads_end)(y, g->columns, za, g->sum, (uint32_t)p->k * za - sum, g->zero);
-    c += g->column * p->column[C];
-    if (p->column[C] == 1)
-        memcpy(c, y, (size_t)g->columns * sizeof *c);
-    else
-        for (int64_t j = 0; j < g->columns; j++) c[j * p->column[C]] = y[j];
-}
-
 /* The tile for the rows from *i on of `count`: one that has enough of them, and may begin before
  * *i, or else the largest that has not too many. */
 static int64_t choose_tile(const QuadsKernels *kernels, int64_t count, int64_t *i) {
@@ -189,17 +171,22 @@ static int64_t choose_tile(const QuadsKernels *kernels, int64_t count, int64_t *
 static void run_rows(const Product *p, const Group *g, const QuadsKernels *kernels, QuadsTile *t,
                      const uint8_t *a, int64_t count, const int64_t *at) {
     const TnTensor *za = p->t[A_ZERO];
+    QuadsEnd end = {.c_row = p->row[C], .c_column = p->column[C], .sum = g->sum, .zero = g->zero};
     for (int64_t i = 0; i < count;) {
         int64_t rows = choose_tile(kernels, count, &i);
+        end.c = (int32_t *)p->t[C]->data + at[C] + i * p->row[C] + g->column * p->column[C];
         t->a = a + i * t->a_row;
+        t->claim = (const char *)end.c;
+        t->claim_every = TN_CEIL_DIV(p->quads, rows);
         kernels->tile[rows](t);
         t->prefetch += p->quads * t->prefetch_step;
         for (int64_t r = 0; r < rows; r++, i++) {
             int zero = (za ? byte_at(za, at[A_ZERO] + i * p->row[A_ZERO]) : 0) + p->shift_a;
             uint32_t sum = g->zeros ? row_sum(p, a + i * t->a_row) : 0;
-            end_row(p, g, t->y + r * QUADS_MAX_PANELS * TN_PANEL, (uint32_t)zero, sum,
-                    (int32_t *)p->t[C]->data + at[C] + i * p->row[C]);
+            end.a_zero[r] = (uint32_t)zero;
+            end.rest[r] = (uint32_t)p->k * end.a_zero[r] - sum;
         }
+        TN_FN(quads_end)(&end, t->y, rows, g->columns);
     }
 }
 
@@ -229,7 +216,9 @@ static void copy_rows(const Product *p, const int64_t *entry, int64_t r0, int64_
     for (int64_t r = r0; r < r1; r++, to += 4 * p->quads) {
         int64_t at[TENSORS];
         find_row(p, entry, r, at);
-        copy_row(p, (const uint8_t *)p->t[A]->data + at[A], to);
+        TN_FN(quads_row)
+        (to, (const uint8_t *)p->t[A]->data + at[A], p->column[A], p->k,
+         p->shift_a ? QUADS_FLIP : 0);
     }
 }
 
@@ -249,7 +238,7 @@ void TN_FN(matmul_int_run)(const TnCall *call, int64_t task, void *scratch) {
     if (p.copied) copy_rows(&p, entry.offset, r0, r1, scratch);
     QuadsTile t = {.a_row = p.copied ? 4 * p.quads : p.row[A],
                    .quads = p.quads,
-                   .flip = p.shift_a ? QUADS_FLIP : 0};
+                   .claim_row = p.row[C] * (int64_t)sizeof(int32_t)};
     int64_t step = TN_CEIL_DIV(128 * QUADS_MAX_ROWS, r1 - r0);
     t.prefetch_step = step < 128 ? step : 128;
     for (; first < end; first += kernels->panels) {

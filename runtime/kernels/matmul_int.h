@@ -12,12 +12,13 @@
 #define QUADS_FLIP       0x80808080u /* makes u8 of i8, x + 128, and i8 of u8, x - 128 */
 
 typedef struct QuadsTile {
-    const uint8_t *a; /* 4 k of a row side by side ... */
-    uint32_t flip;    /* ... QUADS_FLIP if they are i8, or 0 */
+    const uint8_t *a; /* 4 k of a row side by side */
     int64_t a_row, quads;
     const int8_t *b, *b_next; /* a panel, and another: the next, or the same again */
     const char *prefetch;     /* fetched into L2 meanwhile ... */
     int64_t prefetch_step;    /* ... this many bytes per quad, at most 128 */
+    const char *claim;        /* where the result will be, as in gemm.h */
+    int64_t claim_every, claim_row;
     int32_t y[QUADS_MAX_ROWS * QUADS_MAX_PANELS * TN_PANEL]; /* the result, by rows */
 } QuadsTile;
 
@@ -35,8 +36,16 @@ const QuadsKernels *TN_FN(quads_kernels)(TnIsa isa);
 void TN_FN(quads_pack)(int8_t *panel, const uint8_t *b, int64_t b_k, int64_t b_n, int64_t k,
                        int64_t n, uint32_t flip);
 
-/* y[j] = y[j] - za sum[j] + rest zero[j] for whole panels of at least `columns` j. */
-void TN_FN(quads_end)(int32_t *y, int64_t columns, uint32_t za, const uint32_t *sum, uint32_t rest,
-                      const uint32_t *zero);
+/* What becomes of a tile: c[r, j] = y[r, j] - a_zero[r] sum[j] + rest[r] zero[j]. */
+typedef struct QuadsEnd {
+    int32_t *c;
+    int64_t c_row, c_column;
+    uint32_t a_zero[QUADS_MAX_ROWS], rest[QUADS_MAX_ROWS];
+    const uint32_t *sum, *zero; /* of whole panels, as y */
+} QuadsEnd;
+
+void TN_FN(quads_end)(const QuadsEnd *e, const int32_t *y, int64_t rows, int64_t columns);
+/* to[k] = from[k] ^ flip for a row of k bytes, and zeros up to a whole quad. */
+void TN_FN(quads_row)(uint8_t *to, const uint8_t *from, int64_t from_k, int64_t k, uint32_t flip);
 
 #endif

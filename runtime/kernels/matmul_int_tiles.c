@@ -6,10 +6,10 @@
 #include "runtime/kernels/gemm.h"
 #include "runtime/kernels/simd.h"
 
-static inline uint32_t quad_at(const uint8_t *a, uint32_t flip) {
-    uint32_t quad;
+static inline int quad_at(const uint8_t *a) {
+    int quad;
     memcpy(&quad, a, sizeof quad);
-    return quad ^ flip;
+    return quad;
 }
 
 /* The quad of column j: b[0 .. count - 1, j], zeros behind. */
@@ -45,21 +45,43 @@ void TN_FN(quads_pack)(int8_t *panel, const uint8_t *b, int64_t b_k, int64_t b_n
     memcpy(panel, sum, sizeof sum);
 }
 
-void TN_FN(quads_end)(int32_t *y, int64_t columns, uint32_t za, const uint32_t *sum, uint32_t rest,
-                      const uint32_t *zero) {
-    for (int64_t j = 0; j < columns; j += TN_PANEL)
-        for (int64_t i = j; i < j + TN_PANEL; i++)
-            y[i] = (int32_t)((uint32_t)y[i] - za * sum[i] + rest * zero[i]);
+void TN_FN(quads_end)(const QuadsEnd *e, const int32_t *y, int64_t rows, int64_t columns) {
+    for (int64_t j = 0; j < columns; j += TN_PANEL) {
+        const int64_t n = columns - j < TN_PANEL ? columns - j : TN_PANEL;
+        uint32_t sum[TN_PANEL], zero[TN_PANEL], x[TN_PANEL];
+        memcpy(sum, e->sum + j, sizeof sum);
+        memcpy(zero, e->zero + j, sizeof zero);
+        for (int64_t r = 0; r < rows; r++) {
+            const uint32_t za = e->a_zero[r], rest = e->rest[r];
+            memcpy(x, y + r * QUADS_MAX_PANELS * TN_PANEL + j, sizeof x);
+            for (int i = 0; i < TN_PANEL; i++) x[i] += rest * zero[i] - za * sum[i];
+            int32_t *c = e->c + r * e->c_row + j * e->c_column;
+            if (n == TN_PANEL && e->c_column == 1)
+                memcpy(c, x, sizeof x);
+            else
+                for (int64_t i = 0; i < n; i++) c[i * e->c_column] = (int32_t)x[i];
+        }
+    }
+}
+
+void TN_FN(quads_row)(uint8_t *to, const uint8_t *from, int64_t from_k, int64_t k, uint32_t flip) {
+    int64_t i = 0;
+    for (; from_k == 1 && i + 64 <= k; i += 64) {
+        uint32_t some[16];
+        memcpy(some, from + i, sizeof some);
+        for (int j = 0; j < 16; j++) some[j] ^= flip;
+        memcpy(to + i, some, sizeof some);
+    }
+    for (; i < k; i++) to[i] = from[i * from_k] ^ (uint8_t)flip;
+    for (; i % 4; i++) to[i] = 0;
 }
 
 #if defined(TN_ISA_scalar)
 static void tile_1(QuadsTile *t) {
     uint32_t sum[TN_PANEL] = {0};
     for (int64_t k = 0; k < t->quads; k++) {
-        uint32_t quad = quad_at(t->a + 4 * k, t->flip);
         const int8_t *b = t->b + k * 4 * TN_PANEL;
-        uint8_t x[4];
-        memcpy(x, &quad, sizeof x);
+        const uint8_t *x = t->a + 4 * k;
         for (int j = 0; j < TN_PANEL; j++)
             for (int i = 0; i < 4; i++) sum[j] += (uint32_t)(x[i] * b[4 * j + i]);
     }
@@ -88,8 +110,8 @@ ALWAYS_INLINE void tile_by_pairs(QuadsTile *t, int rows) {
         }
         _mm_prefetch((const char *)b + 2048, _MM_HINT_T0);
         UNROLL for (int i = 0; i < rows; i++) {
-            int quad = (int)quad_at(t->a + i * t->a_row + 4 * k, t->flip);
-            __m256i a = _mm256_broadcastq_epi64(_mm_cvtepu8_epi16(_mm_cvtsi32_si128(quad)));
+            __m128i quad = _mm_cvtsi32_si128(quad_at(t->a + i * t->a_row + 4 * k));
+            __m256i a = _mm256_broadcastq_epi64(_mm_cvtepu8_epi16(quad));
             UNROLL for (int j = 0; j < 4; j++) {
                 sum[i][j] = _mm256_add_epi32(sum[i][j], _mm256_madd_epi16(a, column[j]));
             }
@@ -128,16 +150,21 @@ ALWAYS_INLINE void tile_by_dots(QuadsTile *t, int rows) {
     const uint8_t *a[4] = {t->a, t->a + 3 * a_row, t->a + 6 * a_row, t->a + 9 * a_row};
     const int8_t *b = t->b, *b_next = t->b_next;
     const char *next = t->prefetch;
-    const __m512i flip = _mm512_set1_epi32((int)t->flip);
+    const char *claimed = t->claim;
+    int64_t wait = t->claim_every;
     for (int64_t k = 0; k < t->quads; k++, b += 4 * TN_PANEL, b_next += 4 * TN_PANEL) {
         _mm_prefetch(next, _MM_HINT_T1);
         _mm_prefetch(next + 64, _MM_HINT_T1);
         next += t->prefetch_step;
+        if (--wait == 0) {
+            wait = t->claim_every;
+            __builtin_prefetch(claimed, 1);
+            __builtin_prefetch(claimed + 64, 1);
+            claimed += t->claim_row;
+        }
         const __m512i b0 = _mm512_loadu_si512(b), b1 = _mm512_loadu_si512(b_next);
         UNROLL for (int i = 0; i < rows; i++) {
-            int32_t quad;
-            memcpy(&quad, a[i / 3] + i % 3 * a_row, sizeof quad);
-            __m512i x = _mm512_xor_si512(_mm512_set1_epi32(quad), flip);
+            const __m512i x = _mm512_set1_epi32(quad_at(a[i / 3] + i % 3 * a_row));
             sum[i][0] = add_dots(sum[i][0], x, b0);
             sum[i][1] = add_dots(sum[i][1], x, b1);
         }
