@@ -328,6 +328,13 @@ static int is_free_cast(const Program *p, int s, int stored) {
            (stored || step->dtype == TN_F32);
 }
 
+/* A last cast of floats to bytes, which the store does as well. */
+static int is_stored_cast(const Program *p, int s) {
+    const TnMapStep *step = &p->params->step[s];
+    return step->op == TN_MAP_CAST && (step->dtype == TN_I8 || step->dtype == TN_U8) &&
+           map_class((TnDType)p->dtype[step->args[0]]) == MAP_FLOAT;
+}
+
 static void run_block(Program *p, int64_t first, int64_t n) {
     const TnTensor *y = &p->call->operands[p->inputs];
     int last = p->registers - 1, result_by_rows = p->access[p->inputs] == ACCESS_ROWS;
@@ -338,17 +345,22 @@ static void run_block(Program *p, int64_t first, int64_t n) {
     if (!result_by_rows || !p->long_rows) stride = 1;
 
     int direct = !result_by_rows || (p->long_rows && stride == 1);
-    int in_place = direct && same_as_register(y->dtype) && !p->uniform[last];
+    int in_place = direct && same_as_register(y->dtype) && !p->uniform[last], bytes = 0;
     for (int s = 0; s < (int)p->params->steps; s++) {
         int r = p->inputs + s;
         if (p->uniform[r]) continue;
-        if (r == last ? !in_place && is_free_cast(p, s, 1) : is_free_cast(p, s, 0))
+        bytes = r == last && direct && is_stored_cast(p, s);
+        if (bytes)
+            p->value[r] = p->value[p->params->step[s].args[0]];
+        else if (r == last ? !in_place && is_free_cast(p, s, 1) : is_free_cast(p, s, 0))
             p->value[r] = p->value[p->params->step[s].args[0]];
         else
             run_step(p, s, r == last && in_place ? to : p->reg[r], n);
     }
     if (in_place) return;
-    if (result_by_rows && !p->long_rows)
+    if (bytes)
+        TN_FN(map_store_bytes)(to, (TnDType)y->dtype, p->value[last], n);
+    else if (result_by_rows && !p->long_rows)
         walk_rows(p, p->inputs, n, p->value[last]);
     else
         TN_FN(map_store)(to, (TnDType)y->dtype, stride, p->value[last], n);

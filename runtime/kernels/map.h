@@ -42,5 +42,7 @@ void TN_FN(map_fit)(void *y, TnDType t, int64_t n);
 /* n elements in memory to or from a register, `stride` elements apart. */
 void TN_FN(map_load)(void *y, const void *data, TnDType t, int64_t stride, int64_t n);
 void TN_FN(map_store)(void *data, TnDType t, int64_t stride, const void *x, int64_t n);
+/* n floats of a register, cast to i8 or u8, to memory: what is quantised ends like this. */
+void TN_FN(map_store_bytes)(uint8_t *data, TnDType t, const float *x, int64_t n);
 
 #endif

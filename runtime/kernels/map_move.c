@@ -286,6 +286,26 @@ static int64_t small_int_of_float(int64_t *y, const float *x, const Range *r, in
     return i;
 }
 
+/* As the cast and the store after each other, without the integers of 64 bits between them. */
+void TN_FN(map_store_bytes)(uint8_t *data, TnDType t, const float *x, int64_t n) {
+    const Range r = range_of(t);
+    const vf low = vf_set1((float)r.low), high = vf_set1((float)r.high);
+    int64_t i = 0;
+    for (; i + RUN <= n; i += RUN) {
+        float inside[RUN];
+        int32_t whole[RUN];
+        uint8_t bytes[RUN];
+        for (int j = 0; j < RUN; j += VF_WIDTH) {
+            vf v = vf_load(x + i + j);
+            vf_store(inside + j, vf_select(vf_eq(v, v), vf_max(low, vf_min(high, v)), vf_zero()));
+        }
+        for (int j = 0; j < RUN; j++) whole[j] = (int32_t)inside[j];
+        for (int j = 0; j < RUN; j++) bytes[j] = (uint8_t)whole[j];
+        memcpy(data + i, bytes, sizeof bytes);
+    }
+    for (; i < n; i++) data[i] = (uint8_t)int_of_real(x[i], &r);
+}
+
 static void int_of_float(void *out, const float *x, TnDType t, int64_t n) {
     Range r = range_of(t);
     int64_t *y = out, i = r.high < 0x1p24 ? small_int_of_float(y, x, &r, n) : 0;
