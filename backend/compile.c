@@ -155,6 +155,7 @@ Image *compile_module(Module *m, Report *r, unsigned flags) {
     problems_raise(m->cx);
     image_meta(im, "compiler", tenon_version());
     if (m->bf16) image_meta(im, "precision", "bf16");
+    if (m->fast_conv) image_meta(im, "conv", "fast");
     for (const Meta *meta = m->meta; meta; meta = meta->next)
         image_meta(im, meta->key, meta->value);
     return im;

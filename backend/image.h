@@ -21,13 +21,19 @@ typedef struct Dedup Dedup; /* hash of what a table holds */
 
 /* Forms of a convolution's weight [o, c, kernel]. */
 typedef enum ConvForm {
-    CONV_ROWS,      /* the matrix [kernel c, o]; the view is of the weight's own dims */
-    CONV_PANELS,    /* the same, in panels */
-    CONV_PAIRS,     /* the same, in pairs */
-    CONV_WINOGRAD2, /* in panels, transformed (pack.h) */
-    CONV_PLACES,    /* in panels, or in pairs if of bf16, the matrix [c, kernel o] */
+    CONV_ROWS,              /* the matrix [kernel c, o]; the view is of the weight's own dims */
+    CONV_PANELS,            /* the same, in panels */
+    CONV_PAIRS,             /* the same, in pairs */
+    CONV_WINOGRAD2,         /* in panels, transformed for tiles of 2 x 2 results (pack.h) */
+    CONV_WINOGRAD2_STRIDED, /* ... of stride 2 */
+    CONV_WINOGRAD4,         /* ... for tiles of 4 x 4 results */
+    CONV_PLACES,            /* in panels, or in pairs if of bf16, the matrix [c, kernel o] */
     CONV_FORMS
 } ConvForm;
+
+static inline bool conv_is_winograd(ConvForm form) {
+    return form >= CONV_WINOGRAD2 && form <= CONV_WINOGRAD4;
+}
 
 /* One constant as the plan stores it: `parts` tensors packed or laid one after another. */
 #define IMAGE_PARTS 3

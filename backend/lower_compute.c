@@ -136,21 +136,24 @@ static void copy_end(const Node *n, uint32_t *act, uint32_t *flags) {
     *flags = attr_bool(n, "residual_first") ? TN_RESIDUAL_FIRST : 0;
 }
 
-/* Winograd's filtering pays for 3 x 3 taps of many channels, unless there are hardly any tiles: its
- * weights are 16/9 times as large. */
-static bool filters_tiles(const Node *n) {
+/* Winograd's filtering pays for 3 x 3 taps of many channels with the same stride both ways, unless
+ * there are hardly any tiles or much of them lies beyond the result: weights are 16/9 times as
+ * large, or 4 times for tiles of 4 x 4. Returns the form, CONV_PANELS if it does not pay. */
+static ConvForm filtered_form(const Node *n, bool fast) {
     const Constant *w = n->inputs[1]->constant;
     const Type *y = &n->outputs[0]->type;
-    if (w->dtype != TN_F32 || w->rank != 4 || attr_int(n, "groups") != 1) return false;
-    if (w->dims[0] < 2 * TN_PANEL || w->dims[1] < 64 || w->dims[1] % TN_PANEL) return false;
+    const int64_t *strides = attr_ints(n, "strides")->v, *dilations = attr_ints(n, "dilations")->v;
+    if (w->dtype != TN_F32 || w->rank != 4 || attr_int(n, "groups") != 1) return CONV_PANELS;
+    if (w->dims[0] < 2 * TN_PANEL || w->dims[1] < 64 || w->dims[1] % TN_PANEL) return CONV_PANELS;
+    if (strides[0] != strides[1] || strides[0] > 2) return CONV_PANELS;
+    int64_t shortest = INT64_MAX, extent;
     for (int i = 0; i < 2; i++) {
-        int64_t extent;
-        if (w->dims[2 + i] != 3 || attr_ints(n, "strides")->v[i] != 1 ||
-            attr_ints(n, "dilations")->v[i] != 1 ||
-            (ex_const(y->dims[2 + i], &extent) && extent < 6))
-            return false;
+        if (w->dims[2 + i] != 3 || dilations[i] != 1) return CONV_PANELS;
+        if (ex_const(y->dims[2 + i], &extent) && extent < shortest) shortest = extent;
     }
-    return true;
+    if (strides[0] == 2) return shortest < 10 ? CONV_PANELS : CONV_WINOGRAD2_STRIDED;
+    if (fast && shortest >= 10) return CONV_WINOGRAD4;
+    return shortest < 6 ? CONV_PANELS : CONV_WINOGRAD2;
 }
 
 /* Each place is multiplied with all taps at once. */
@@ -166,9 +169,10 @@ static bool multiplies_places(const Node *n) {
     return tn_conv_by_places(taps, w->dims[1], w->dims[0]);
 }
 
-static ConvForm conv_form(const Node *n) {
+static ConvForm conv_form(const Lower *lo, const Node *n) {
     int64_t groups = attr_int(n, "groups");
-    if (filters_tiles(n)) return CONV_WINOGRAD2;
+    ConvForm filtered = filtered_form(n, lo->im->module->fast_conv);
+    if (filtered != CONV_PANELS) return filtered;
     if (multiplies_places(n)) return CONV_PLACES;
     bool product = tn_conv_is_product(groups, n->inputs[1]->constant->dims[0] / groups);
     if (!product) return CONV_ROWS;
@@ -182,7 +186,7 @@ static bool is_stored_weight(const Value *w) {
 
 static View conv_weight(Lower *lo, const Node *n) {
     const Value *w = n->inputs[1];
-    if (is_stored_weight(w)) return lower_conv_weight(lo, w->constant, conv_form(n));
+    if (is_stored_weight(w)) return lower_conv_weight(lo, w->constant, conv_form(lo, n));
     return w->type.dtype == TN_F64 ? lower_dense(lo, w) : lower_operand(lo, w);
 }
 
@@ -199,8 +203,9 @@ void lower_conv(Lower *lo, Node *n) {
     ParamsConv p = {.spatial = (uint32_t)spatial, .groups = (uint32_t)groups};
     copy_end(n, &p.activation, &p.flags);
     const Constant *w = n->inputs[1]->constant;
-    ConvForm form = is_stored_weight(n->inputs[1]) ? conv_form(n) : CONV_ROWS;
-    if (form == CONV_WINOGRAD2) p.flags |= TN_CONV_WINOGRAD2;
+    ConvForm form = is_stored_weight(n->inputs[1]) ? conv_form(lo, n) : CONV_ROWS;
+    if (conv_is_winograd(form))
+        p.flags |= form == CONV_WINOGRAD4 ? TN_CONV_WINOGRAD4 : TN_CONV_WINOGRAD2;
     if (form == CONV_PLACES) p.flags |= TN_CONV_PLACES;
     for (int i = 0; i < spatial && in[1].layout != TN_LAYOUT_STRIDED; i++)
         p.kernel[i] = (uint32_t)w->dims[2 + i];

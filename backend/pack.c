@@ -160,11 +160,23 @@ static void pack_rows(Image *im, const Stored *s, PackSink *sink, void *user) {
     }
 }
 
+/* G of Winograd's filtering: rows of elements by taps (pack.h). */
+static const double winograd2[][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}},
+                    winograd2_strided[][3] = {{1, 0, 0}, {1, 0, 1}, {0, 0, 1}, {0, 1, 0}},
+                    winograd4[][3] = {{1. / 4, 0, 0},
+                                      {-1. / 6, -1. / 6, -1. / 6},
+                                      {-1. / 6, 1. / 6, -1. / 6},
+                                      {1. / 24, 1. / 12, 1. / 6},
+                                      {1. / 24, -1. / 12, 1. / 6},
+                                      {0, 0, 1}};
+
 /* A weight w[o, c, 3, 3] as Winograd's filtering uses it: element (a, b) of G w G'. */
 static void pack_winograd(Image *im, const Stored *s, PackSink *sink, void *user) {
-    static const double g[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
     const Constant *w = s->part[0];
-    int64_t channels = w->dims[1], outputs = w->dims[0], side = 4;
+    const double(*g)[3] = s->form == CONV_WINOGRAD4           ? winograd4
+                          : s->form == CONV_WINOGRAD2_STRIDED ? winograd2_strided
+                                                              : winograd2;
+    int64_t channels = w->dims[1], outputs = w->dims[0], side = s->form == CONV_WINOGRAD4 ? 6 : 4;
     size_t bytes = (size_t)(channels * TN_PANEL) * sizeof(float);
     float *panel = arena_alloc(&im->cx->arena, bytes + 1);
     for (int64_t e = 0; e < side * side; e++)
@@ -184,7 +196,7 @@ static void pack_winograd(Image *im, const Stored *s, PackSink *sink, void *user
 }
 
 void pack_constant(Image *im, const Stored *s, PackSink *sink, void *user) {
-    if (s->form == CONV_WINOGRAD2) {
+    if (conv_is_winograd(s->form)) {
         pack_winograd(im, s, sink, user);
         return;
     }

@@ -206,6 +206,12 @@ static void set_padding(tenonc *c, const char *value) {
     c->module->skip_padding = !strcmp(value, "skip");
 }
 
+static void set_conv(tenonc *c, const char *value) {
+    if (strcmp(value, "accurate") && strcmp(value, "fast"))
+        tn_fail(&c->cx, TN_E_ARGUMENT, "conv '%s': accurate or fast is wanted", value);
+    c->module->fast_conv = !strcmp(value, "fast");
+}
+
 static void set_precision(tenonc *c, const char *value) {
     c->module->bf16 = !strcmp(value, "bf16");
     if (!c->module->bf16 && strcmp(value, "f32"))
@@ -228,6 +234,8 @@ static void set(tenonc *c, const void *argument) {
         set_state(c, s->value);
     else if (!strcmp(s->key, "padding"))
         set_padding(c, s->value);
+    else if (!strcmp(s->key, "conv"))
+        set_conv(c, s->value);
     else if (!strcmp(s->key, "strip"))
         set_flag(c, COMPILE_STRIP, s->value);
     else if (!strcmp(s->key, "unfused"))

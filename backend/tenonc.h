@@ -75,9 +75,12 @@ TENON_API int64_t tenonc_skipped(const tenonc *c);
  *     require-fusion  "attention=12": the compile fails unless it fired that often
  *     state           "auto": past and present pairs become states of the plan; "off"
  *     padding         "skip": results hold zeros in rows that the model's mask says are padding,
- * and these are not computed; "keep": what the model computes there, where returned strip "1": no
- * node names in the plan unfused         "1": a plan of the graph as imported, for looking at every
- * value of it
+ *                     and these are not computed; "keep": what the model computes there, where
+ *                     returned
+ *     conv            "fast": convolutions of 3 x 3 in fewer multiplications, their rounding
+ *                     errors about ten times as large; "accurate"
+ *     strip           "1": no node names in the plan
+ *     unfused         "1": a plan of the graph as imported, for looking at every value of it
  *
  * TENON_E_ARGUMENT for anything unknown. */
 TENON_API tenon_status tenonc_set(tenonc *c, const char *key, const char *value);

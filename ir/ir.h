@@ -226,6 +226,7 @@ struct Module {
     bool keep_states;  /* pass_state looks for states */
     bool bf16;         /* pass_bfloat runs */
     bool skip_padding; /* rows of padding may be returned as zeros */
+    bool fast_conv;    /* convolutions may round ten times as coarsely */
 };
 
 /* --- modules, graphs --- */

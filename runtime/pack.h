@@ -63,6 +63,12 @@ static inline int64_t tn_panels_index(int64_t big_k, int64_t k, int64_t n) {
 
 /* Weights w[O, C, 3, 3] of a convolution by Winograd's filtering with tiles of m x m results
  * (kernels/common/conv_winograd.c) are G w[o, c] G', a matrix of (m + 2)^2 elements for each pair.
+ * The rows of G are, by taps:
+ *
+ *     m = 2, stride 1    1 0 0    1/2 1/2 1/2    1/2 -1/2 1/2    0 0 1
+ *     m = 2, stride 2    1 0 0    1 0 1          0 0 1           0 1 0
+ *     m = 4              1/4 0 0  -1/6 (1 1 1)   -1/6 (1 -1 1)   1/24 (1 2 4)  1/24 (1 -2 4)  0 0 1
+ *
  * They are stored as a matrix of C rows, element after element: element (i, j) of output o is
  * column
  *

@@ -164,12 +164,13 @@ typedef struct ParamsCumsum {
 /* Convolution in up to 3 spatial axes, ended as a gemm is. */
 #define TN_CONV_WINOGRAD2 2u /* the weights are transformed for tiles of 2 x 2 results (pack.h) */
 #define TN_CONV_PLACES    4u /* the weights are the matrix [C, kernel O] (pack.h) */
+#define TN_CONV_WINOGRAD4 8u /* the weights are transformed for tiles of 4 x 4 results (pack.h) */
 typedef struct ParamsConv {
     uint32_t spatial, groups;
     uint32_t kernel[3]; /* of weights in panels; else they have these dims */
     uint32_t stride[3], dilation[3], pad_begin[3], pad_end[3];
     uint32_t activation; /* TnActivation */
-    uint32_t flags;      /* TN_RESIDUAL_FIRST; TN_CONV_WINOGRAD2 or TN_CONV_PLACES */
+    uint32_t flags;      /* TN_RESIDUAL_FIRST; TN_CONV_WINOGRAD2, _WINOGRAD4 or _PLACES */
 } ParamsConv;
 
 /* Pooling over up to 3 spatial axes; the padding is the instruction's scalars. */

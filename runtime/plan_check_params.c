@@ -178,19 +178,23 @@ static bool check_wide_float(PlanCheck *c, const PlanInstruction *i) {
            plan_invalid(c, "%s of %s", tn_instr(i->opcode)->name, tn_dtype_name(t));
 }
 
-/* Forms of weights for neighbouring results: Winograd's transforms are of 3 x 3 taps. */
+#define CONV_FORMS (TN_CONV_WINOGRAD2 | TN_CONV_WINOGRAD4 | TN_CONV_PLACES)
+
+/* Forms of weights for neighbouring results, one at most: Winograd's transforms are of 3 x 3 taps,
+ * those of tiles of 2 x 2 results of stride 1 or 2. */
 static bool check_conv_form(PlanCheck *c, const ParamsConv *p, const PlanView *w) {
-    const uint32_t form = p->flags & (TN_CONV_WINOGRAD2 | TN_CONV_PLACES);
-    const bool winograd = form & TN_CONV_WINOGRAD2;
+    const uint32_t form = p->flags & CONV_FORMS;
+    const bool winograd = form & (TN_CONV_WINOGRAD2 | TN_CONV_WINOGRAD4);
     const bool panels = w->layout == TN_LAYOUT_PANELS16 && w->dtype == TN_F32;
     const bool pairs = w->layout == TN_LAYOUT_PAIRS16 && !winograd;
     if (!form) return true;
-    if (!(panels || pairs) || p->groups != 1 || p->spatial > 2 ||
-        (winograd && (p->spatial != 2 || form & TN_CONV_PLACES)))
+    if (!(panels || pairs) || p->groups != 1 || p->spatial > 2 || form & (form - 1) ||
+        (winograd && p->spatial != 2))
         return plan_invalid(c, "weights of layout %d, flags 0x%x, %u groups, %u spatial axes",
                             w->layout, p->flags, p->groups, p->spatial);
+    const uint32_t stride = form == TN_CONV_WINOGRAD2 && p->stride[0] == 2 ? 2 : 1;
     for (uint32_t a = 0; a < p->spatial; a++)
-        if (p->stride[a] != 1 || (winograd && (p->kernel[a] != 3 || p->dilation[a] != 1)))
+        if (p->stride[a] != stride || (winograd && (p->kernel[a] != 3 || p->dilation[a] != 1)))
             return plan_invalid(c, "flags 0x%x with kernel %u, stride %u, dilation %u", p->flags,
                                 p->kernel[a], p->stride[a], p->dilation[a]);
     return true;
@@ -218,8 +222,7 @@ static bool check_ParamsConv(PlanCheck *c, const PlanInstruction *i, const void 
     bool residual = i->inputs > 3 && plan_operand(c->plan, i, 3);
     if (x->dtype == TN_F64 && (p->activation != TN_ACT_NONE || residual))
         return plan_invalid(c, "activation or residual of f64");
-    return check_end(c, p->activation, p->flags, TN_CONV_WINOGRAD2 | TN_CONV_PLACES) &&
-           check_conv_form(c, p, w);
+    return check_end(c, p->activation, p->flags, CONV_FORMS) && check_conv_form(c, p, w);
 }
 
 /* Strides and dilations of the first axes. */

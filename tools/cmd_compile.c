@@ -50,7 +50,7 @@ static void parse(Tool *t, Compile *o, tenonc *c) {
         } else if (!strcmp(name, "--dim") || !strcmp(name, "--rename-dim") ||
                    !strcmp(name, "--task") || !strcmp(name, "--precision") ||
                    !strcmp(name, "--state") || !strcmp(name, "--padding") ||
-                   !strcmp(name, "--require-fusion")) {
+                   !strcmp(name, "--conv") || !strcmp(name, "--require-fusion")) {
             set(t, c, name + 2, tool_value(t, name, value));
         } else {
             tool_usage(t, "unknown option '%s'", name);

@@ -25,6 +25,7 @@ static const Layer layers[] = {
     {"3x3 512 7x7", 512, 512, 1, 7, 7, {3, 3}, {1, 1}, {1, 1}, {0}},
     {"3x3 512 15x20", 512, 512, 1, 15, 20, {3, 3}, {1, 1}, {1, 1}, DIRECT},
     {"3x3 s2 128 60x80", 128, 128, 1, 60, 80, {3, 3}, {2, 2}, {1, 1}, {0}},
+    {"3x3 s2 128 120x160", 128, 128, 1, 120, 160, {3, 3}, {2, 2}, {1, 1}, {0}},
     {"1x1 64>256 120x160", 64, 256, 1, 120, 160, {1, 1}, {1, 1}, {0, 0}, {0}},
     {"1x1 256>64 120x160", 256, 64, 1, 120, 160, {1, 1}, {1, 1}, {0, 0}, {0}},
     {"1x1 128>512 60x80", 128, 512, 1, 60, 80, {1, 1}, {1, 1}, {0, 0}, {0}},
@@ -60,6 +61,18 @@ static const Layer filtered[] = {
     {"F2 3x3 256 30x40", 256, 256, 1, 30, 40, {3, 3}, {1, 1}, {1, 1}, FILTERED},
     {"F2 3x3 512 7x7", 512, 512, 1, 7, 7, {3, 3}, {1, 1}, {1, 1}, {0}},
     {"F2 3x3 512 15x20", 512, 512, 1, 15, 20, {3, 3}, {1, 1}, {1, 1}, FILTERED},
+    {"F2 3x3 s2 128 120x160", 128, 128, 1, 120, 160, {3, 3}, {2, 2}, {1, 1}, {0}},
+    {"F2 3x3 s2 128 56x56", 128, 128, 1, 56, 56, {3, 3}, {2, 2}, {1, 1}, {0}},
+    {"F2 3x3 s2 256 60x80", 256, 256, 1, 60, 80, {3, 3}, {2, 2}, {1, 1}, {0}},
+    {"F2 3x3 s2 512 30x40", 512, 512, 1, 30, 40, {3, 3}, {2, 2}, {1, 1}, {0}},
+};
+static const Layer larger[] = {
+    {"F4 3x3 64 56x56", 64, 64, 1, 56, 56, {3, 3}, {1, 1}, {1, 1}, {0}},
+    {"F4 3x3 64 120x160", 64, 64, 1, 120, 160, {3, 3}, {1, 1}, {1, 1}, {0}},
+    {"F4 3x3 128 60x80", 128, 128, 1, 60, 80, {3, 3}, {1, 1}, {1, 1}, {0}},
+    {"F4 3x3 256 14x14", 256, 256, 1, 14, 14, {3, 3}, {1, 1}, {1, 1}, {0}},
+    {"F4 3x3 256 30x40", 256, 256, 1, 30, 40, {3, 3}, {1, 1}, {1, 1}, {0}},
+    {"F4 3x3 512 15x20", 512, 512, 1, 15, 20, {3, 3}, {1, 1}, {1, 1}, {0}},
 };
 
 static int64_t extent(const Layer *l, int axis, int64_t in) {
@@ -92,12 +105,16 @@ static TnTensor weights_of(const Layer *l, float *data, int64_t per_group) {
     return w;
 }
 
-static void layer(Bench *b, const Layer *l, bool winograd) {
+/* tiles: of so many results a side; 0: of none. */
+static void layer(Bench *b, const Layer *l, int64_t tiles) {
     int64_t per_group = l->channels / l->groups;
     int64_t h = extent(l, 0, l->height), w = extent(l, 1, l->width);
     double taps = (double)(per_group * l->kernel[0] * l->kernel[1]);
     ParamsConv params = {.spatial = 2, .groups = (uint32_t)l->groups};
-    params.flags = winograd ? TN_CONV_WINOGRAD2 : by_places(l) ? TN_CONV_PLACES : 0;
+    params.flags = tiles == 2     ? TN_CONV_WINOGRAD2
+                   : tiles == 4   ? TN_CONV_WINOGRAD4
+                   : by_places(l) ? TN_CONV_PLACES
+                                  : 0;
     for (int i = 0; i < 2; i++) {
         params.kernel[i] = (uint32_t)l->kernel[i];
         params.stride[i] = l->stride[i];
@@ -111,8 +128,8 @@ static void layer(Bench *b, const Layer *l, bool winograd) {
               .flops = 2 * taps * (double)(l->outputs * h * w)};
     snprintf(c.name, sizeof c.name, "conv %s", l->name);
     c.operands[0] = bench_image(b->activations, l->channels, l->height, l->width);
-    c.operands[1] = winograd ? panels(b->weights, per_group, tn_winograd_columns(2, l->outputs))
-                             : weights_of(l, b->weights, per_group);
+    c.operands[1] = tiles ? panels(b->weights, per_group, tn_winograd_columns(tiles, l->outputs))
+                          : weights_of(l, b->weights, per_group);
     c.operands[2] = bench_dense(b->more, TN_F32, 1, &l->outputs);
     c.operands[3] = bench_absent();
     c.operands[4] = bench_image(b->result, l->outputs, h, w);
@@ -124,6 +141,7 @@ static void layer(Bench *b, const Layer *l, bool winograd) {
 }
 
 void bench_conv(Bench *b) {
-    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) layer(b, &layers[i], false);
-    for (size_t i = 0; i < sizeof filtered / sizeof *filtered; i++) layer(b, &filtered[i], true);
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) layer(b, &layers[i], 0);
+    for (size_t i = 0; i < sizeof filtered / sizeof *filtered; i++) layer(b, &filtered[i], 2);
+    for (size_t i = 0; i < sizeof larger / sizeof *larger; i++) layer(b, &larger[i], 4);
 }

@@ -43,8 +43,7 @@ static const ConvIsa isa = {.vectors = VF_WIDTH > 1,
                             .copy = TN_FN(conv_copy),
                             .widen = TN_FN(bf16_panels),
                             .channels = &TN_FN(conv_channels_kernels),
-                            .winograd_read = TN_FN(winograd_read),
-                            .winograd_result = TN_FN(winograd_result)};
+                            .filters = TN_FN(conv_filters)};
 
 void TN_FN(conv_plan)(TnCall *call) {
     call->tasks = call->work = 0;

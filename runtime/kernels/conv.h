@@ -16,9 +16,26 @@ enum {
     CONV_COLUMNS = 64, /* channels that conv_end takes, at most */
     CONV_RESULTS = 8,  /* neighbouring results at once, at most */
     CONV_LANES = 16,   /* a block is a multiple, on every ISA */
-    CONV_TILE = 2,     /* results of a side of Winograd's tiles */
-    CONV_ELEMENTS = 16 /* of such a tile, transformed */
+    CONV_SIDE = 6      /* places of a side that a Winograd filter's tiles read, at most */
 };
+
+/* Winograd's filtering by tiles (common/conv_winograd.c): B' d B of what a tile reads, side x side
+ * places, are as many elements; A' s A of as many sums are results x results of them. */
+typedef struct ConvFilter {
+    int results, side, step;   /* of a side of a tile; step: places of x from tile to tile */
+    int weights;               /* elements of a side of G w G', ... */
+    uint8_t weight[CONV_SIDE]; /* ... which of them each element of a side is multiplied with */
+    /* B' d B of one tile, whose places are at place[], for all channels (a multiple of TN_PANEL),
+     * to planes of elements. `ahead` is where the next tile is: it is fetched. */
+    void (*read)(const float *const *place, int64_t ahead, float *to, int64_t plane,
+                 int64_t channels);
+    /* A' s A of one tile, from planes of elements: lines of results, `line` apart, of `results`
+     * times `cols` floats (whole panels). */
+    void (*result)(const float *sums, int64_t plane, float *to, int64_t line, int64_t cols);
+} ConvFilter;
+
+/* F(2 x 2, 3 x 3), the same of stride 2, F(4 x 4, 3 x 3) */
+enum { CONV_F2, CONV_F2_STRIDED, CONV_F4, CONV_FILTERS };
 
 typedef struct ConvShape {
     const TnCall *call;
@@ -40,6 +57,7 @@ typedef struct ConvShape {
     int64_t run;  /* rows that weights in pairs have side by side (pack.h) */
     ConvWay way;  /* which file does it */
     const struct ConvIsa *isa;
+    const ConvFilter *filter; /* of CONV_WINOGRAD */
     double nanoseconds;
     bool in_place; /* windows, or most of them, are read in x */
     int64_t sets;  /* channels are dealt out to: the groups, or blocks of `block` outputs */
@@ -115,12 +133,8 @@ typedef struct ConvChannels {
 
 extern const ConvChannels TN_FN(conv_channels_kernels);
 
-/* conv_winograd.c: B' d B of one tile, whose 16 places are at place[], for all channels (a multiple
- * of TN_PANEL), to planes of elements; and A' s A of one tile, from planes of elements: two lines
- * of results, `line` apart, of two times `cols` floats (whole panels). */
-void TN_FN(winograd_read)(const float *const *place, float *to, int64_t plane, int64_t channels);
-void TN_FN(winograd_result)(const float *sums, int64_t plane, float *to, int64_t line,
-                            int64_t cols);
+/* conv_winograd.c */
+extern const ConvFilter TN_FN(conv_filters)[CONV_FILTERS];
 
 /* What differs between ISAs, for what is compiled once. */
 typedef struct ConvIsa {
@@ -134,9 +148,7 @@ typedef struct ConvIsa {
     ConvWindow (*copy)(const ConvShape *s, const ConvPatch *p, void *scratch);
     void (*widen)(float *to, const uint16_t *from, int64_t pairs);
     const ConvChannels *channels;
-    void (*winograd_read)(const float *const *place, float *to, int64_t plane, int64_t channels);
-    void (*winograd_result)(const float *sums, int64_t plane, float *to, int64_t line,
-                            int64_t cols);
+    const ConvFilter *filters;
 } ConvIsa;
 
 /* common/conv_shape.c: of a call that has results */

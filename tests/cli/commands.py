@@ -142,6 +142,14 @@ class Work(Cli):
         self.assertIn("rows of padding are returned as 'logits'", (self.folder / "r.json").read_text())
         self.assertIn("padding 'no': keep or skip is wanted", self.expect(USAGE, "compile", model, "--padding", "no", "-o", "z.plan").stderr)
 
+    def test_conv(self):
+        model = FIXTURES / "resnet-cls/model.onnx"
+        self.expect(DONE, "compile", model, "--conv", "fast", "-o", "x.plan")
+        self.assertIn("conv: fast", self.expect(DONE, "dump", "x.plan").stdout)
+        self.expect(DONE, "compile", model, "--conv", "accurate", "-o", "y.plan")
+        self.assertNotIn("conv: fast", self.expect(DONE, "dump", "y.plan").stdout)
+        self.assertIn("conv 'no': accurate or fast is wanted", self.expect(USAGE, "compile", model, "--conv", "no", "-o", "z.plan").stderr)
+
     def test_functions_share(self):
         files = FIXTURES / "t5-prefill/model_ts.onnx", FIXTURES / "t5-decode/model_ts.onnx"
         names = "prefill", "decode"

@@ -3,8 +3,10 @@
  * A file holds cases separated by lines `---`. A case is any lines of comment, then
  *
  *     RUN: verify canon     the steps: `print` (nothing), `verify`, `canonical`, the name of a
- * pass, or last `plan` (all passes, then the listing of the plan) module { ... }        what is
- * parsed EXPECT:               the whole of what must come out of the last step, module { ... }
+ *                           pass, `fast` (as --conv fast), or last `plan` (all passes, then the
+ *                           listing of the plan)
+ *     module { ... }        what is parsed
+ *     EXPECT:               the whole of what must come out of the last step, module { ... }
  *
  * or instead of EXPECT:
  *
@@ -65,7 +67,9 @@ static Module *tell_apart(Module *m) {
 
 /* Compiles the module and lists its plan as `tenon dump` does. */
 static const char *list_plan(Module *m, Report *r) {
+    const bool fast = m->fast_conv;
     m = tell_apart(m);
+    m->fast_conv = fast;
     TextBuffer t = {.arena = &m->cx->arena};
     tenon_plan *plan;
     tenon_error err;
@@ -85,6 +89,10 @@ static const char *run_steps(Cx *cx, const Case *c, const char **error) {
     char *steps = arena_strdup(&cx->arena, c->steps), *rest;
     for (char *s = strtok_r(steps, " ", &rest); s; s = strtok_r(NULL, " ", &rest)) {
         if (!strcmp(s, "plan")) return list_plan(m, &r);
+        if (!strcmp(s, "fast")) {
+            m->fast_conv = true;
+            continue;
+        }
         for (Graph *g = m->graphs; g; g = g->next) {
             *error = run_step(g, s, &r);
             if (*error) return NULL;

@@ -194,6 +194,7 @@ static inline void zoo_convolutions(const Zoo *z) {
                           (uint32_t[]){n[24], n[3], n[1]}, n[0]);
     uint32_t places = tiny_constant(b, "places", TN_LAYOUT_PANELS16, 2, 8, 12, 11);
     uint32_t tiles = tiny_constant(b, "tiles", TN_LAYOUT_PANELS16, 2, 16, 256, 12);
+    uint32_t large_tiles = tiny_constant(b, "large_tiles", TN_LAYOUT_PANELS16, 2, 16, 576, 13);
     uint32_t channels = zoo_view(z, z->x, TN_F32, 3, (uint32_t[]){bt, n[8], s},
                                  (uint32_t[]){step, n[1], n[8]}, n[0]);
     uint32_t image = zoo_view(z, z->x, TN_F32, 4, (uint32_t[]){bt, n[16], s, n[8]},
@@ -215,6 +216,9 @@ static inline void zoo_convolutions(const Zoo *z) {
     p.flags = TN_CONV_WINOGRAD2;
     zoo_one(z, TN_OP_conv, 2, (uint32_t[]){image, tiles},
             pb_output(b, "by_tiles", TN_F32, 4, square), &p, sizeof p);
+    p.flags = TN_CONV_WINOGRAD4;
+    zoo_one(z, TN_OP_conv, 2, (uint32_t[]){image, large_tiles},
+            pb_output(b, "by_large_tiles", TN_F32, 4, square), &p, sizeof p);
 }
 
 /* Windows over x[b, s, 8], the channels being s. */

@@ -126,7 +126,7 @@ static void shrink_patches(ConvShape *s, int64_t results, int64_t least, int64_t
 
 /* Patches of whole tiles, about `tiles` of them. */
 static void cut_tiles(ConvShape *s, int64_t tiles) {
-    const int64_t m = CONV_TILE;
+    const int64_t m = s->filter->results, step = s->filter->step;
     int64_t across = TN_CEIL_DIV(s->out[WIDTH], m);
     int64_t down = TN_CEIL_DIV(s->out[HEIGHT], m);
     across = TN_CEIL_DIV(across, TN_CEIL_DIV(across, tiles));
@@ -136,13 +136,14 @@ static void cut_tiles(ConvShape *s, int64_t tiles) {
     s->rows = rows * m;
     s->column_patches = TN_CEIL_DIV(s->out[WIDTH], s->width);
     s->row_patches = TN_CEIL_DIV(s->out[HEIGHT], s->rows);
-    s->input_rows = s->rows + 2;
-    s->input_columns = s->width + 2;
+    s->input_rows = s->rows / m * step + s->filter->side - step;
+    s->input_columns = s->width / m * step + s->filter->side - step;
 }
 
 /* Tiles of a patch stay in L2, but weights that don't are read once per patch. */
 static void choose_tiles(ConvShape *s, int64_t groups, int64_t want) {
-    int64_t tiles = TILES_FLOATS / (CONV_ELEMENTS * (s->channels + 2 * TN_PANEL));
+    int64_t elements = s->filter->side * s->filter->side;
+    int64_t tiles = TILES_FLOATS / (elements * (s->channels + 2 * TN_PANEL));
     tiles = tiles > 96 ? 96 : tiles < 48 ? 48 : tiles;
     cut_tiles(s, tiles);
     for (; tiles > 24 && conv_patches(s) < want; tiles /= 2) cut_tiles(s, tiles / 2);
@@ -203,17 +204,25 @@ static double nanoseconds(const ConvShape *s) {
     double results = (double)tensor_elements(&s->call->operands[s->call->inputs]);
     double flops = 2 * results * (double)(s->taps * s->channels);
     if (s->way == CONV_PLACES) flops = 2 * TN_PANEL * results * (double)s->channels;
-    if (s->way == CONV_WINOGRAD) flops *= 0.6;
+    if (s->way == CONV_WINOGRAD) /* multiplications, and the transforms */
+        flops *= 0.15 + (double)(s->filter->side * s->filter->side) /
+                            (9.0 * s->filter->results * s->filter->results);
     if (s->pairs) flops /= 2;
     return (s->way == CONV_CHANNELS ? 3 * flops : flops) / s->isa->flops_per_ns + 1000;
 }
 
 static ConvWay way_of(const ConvShape *s) {
     const ParamsConv *params = s->call->params;
-    if (params->flags & TN_CONV_WINOGRAD2) return CONV_WINOGRAD;
+    if (params->flags & (TN_CONV_WINOGRAD2 | TN_CONV_WINOGRAD4)) return CONV_WINOGRAD;
     if (params->flags & TN_CONV_PLACES) return CONV_PLACES;
     if (s->w->layout != TN_LAYOUT_STRIDED) return CONV_PRODUCT;
     return tn_conv_is_product(s->groups, s->outputs) ? CONV_PRODUCT : CONV_CHANNELS;
+}
+
+static const ConvFilter *filter_of(const ConvShape *s) {
+    const ParamsConv *params = s->call->params;
+    if (params->flags & TN_CONV_WINOGRAD4) return &s->isa->filters[CONV_F4];
+    return &s->isa->filters[s->stride[WIDTH] == 2 ? CONV_F2_STRIDED : CONV_F2];
 }
 
 /* Runs of a window have pairs: those of a tap, or all along WIDTH, the last of which may have what
@@ -230,6 +239,7 @@ void tn_conv_shape(const TnCall *call, const ConvIsa *isa, ConvShape *s) {
     operands_of(call, s);
     s->isa = isa;
     s->way = way_of(s);
+    s->filter = filter_of(s);
     s->pairs = multiplies_pairs(s);
     s->results = CONV_RESULTS;
     if (isa->vectors && conv_neighbours(s) && s->kernel[WIDTH] == 7) s->results = 7;

@@ -1,18 +1,24 @@
-/* conv of 3 x 3 with stride 1 by Winograd's minimal filtering: tiles of 2 x 2 results at once.
+/* conv of 3 x 3 taps by Winograd's minimal filtering: tiles of m x m results at once.
  *
- *     y = A' [ (G g G') * (B' d B) ] A        d: the 4 x 4 places that a tile reads
+ *     y = A' [ (G g G') * (B' d B) ] A        d: the places that a tile reads
  *
- * where * goes element by element and sums over channels, so it is 16 products of matrices:
- * [tiles, C] from x by [C, O] from the weights, which the compiler has transformed (pack.h). Those
- * are 16 multiplications where a sum over taps has 36; B and A have entries 0, 1 and -1. Sums of
- * sums cost no accuracy to speak of. But infinities spread over their tile as NaN.
+ * where * goes element by element and sums over channels, so it is as many products of matrices as
+ * there are elements: [tiles, C] from x by [C, O] from the weights, which the compiler has
+ * transformed (pack.h). Per 36 multiplications of the sum over taps
+ *
+ *     F(2 x 2), stride 1    16        entries of B and A are 0, 1 and -1: sums of sums cost no
+ *     F(2 x 2), stride 2    25        accuracy to speak of
+ *     F(4 x 4), stride 1    9         entries up to 8: ten times the rounding error
+ *
+ * With stride 2, even places go with the outer taps by F(2, 2), odd places with the middle one, two
+ * of which use the same weights. Infinities spread over their tile as NaN.
  *
  * A task owns a patch of tiles and a run of panels:
  *
- *     B' d B for all tiles and channels              [16][tiles][C], in L2
+ *     B' d B for all tiles and channels              [elements][tiles][C], in L2
  *     for each group of panels
- *         for each of the 16 elements                its panels in L2, the next prefetched
- *             products of 12 tiles at a time         [16][tiles][16 panels], in L2
+ *         for each of the elements                   its panels in L2, the next prefetched
+ *             products of 12 tiles at a time         [elements][tiles][16 panels], in L2
  *         A' .. A, bias, activation, residual        straight to y
  *
  * The transforms are kernels of each ISA (conv_winograd.c). Tiles lie on a grid from the first
@@ -20,11 +26,11 @@
 #include <string.h>
 #include "runtime/kernels/conv.h"
 
-enum { SIDE = CONV_TILE + 2 }; /* of what a tile reads */
-
 typedef struct Winograd {
     const ConvShape *s;
+    const ConvFilter *f;
     const ConvPatch *p;
+    int64_t elements;
     int64_t across, tiles;     /* of the patch */
     int64_t pitch;             /* of a tile's channels */
     int64_t plane, sums_plane; /* from element to element */
@@ -39,39 +45,52 @@ static int64_t plane_floats(int64_t rows, int64_t row) {
 }
 
 static Winograd layout_of(const ConvShape *s, float *scratch) {
-    Winograd w = {.s = s, .zeros = scratch};
-    w.tiles = s->rows / CONV_TILE * (s->width / CONV_TILE);
+    Winograd w = {.s = s, .f = s->filter, .zeros = scratch};
+    w.elements = w.f->side * w.f->side;
+    w.tiles = s->rows / w.f->results * (s->width / w.f->results);
     w.pitch = s->channels + TN_PANEL;
     w.plane = plane_floats(w.tiles, w.pitch);
     w.sums_plane = plane_floats(w.tiles, s->isa->tiles->tall.panels * TN_PANEL);
     w.read = w.zeros + s->channels;
-    w.sums = w.read + CONV_ELEMENTS * w.plane;
+    w.sums = w.read + w.elements * w.plane;
     return w;
 }
 
 size_t tn_conv_winograd_scratch(const ConvShape *s) {
     Winograd w = layout_of(s, NULL);
-    int64_t floats = s->channels + CONV_ELEMENTS * (w.plane + w.sums_plane);
+    int64_t floats = s->channels + w.elements * (w.plane + w.sums_plane);
     return (size_t)floats * sizeof(float);
 }
 
 /* Where the places that a tile reads are: zeros where there are none. */
 static void find_places(const Winograd *w, int64_t row, int64_t column, const float **place) {
     const ConvWindow *x = &w->window;
-    for (int64_t i = 0; i < CONV_ELEMENTS; i++) {
-        int64_t h = row + i / SIDE, c = column + i % SIDE;
-        bool inside = h >= x->first[0] && h < x->end[0] && c >= x->first[1] && c < x->end[1];
-        place[i] = inside ? (const float *)x->x + (x->at + h * x->line + c * x->column) : w->zeros;
-    }
+    const int64_t side = w->f->side;
+    const float *first = (const float *)x->x + (x->at + row * x->line + column * x->column);
+    bool inside = row >= x->first[0] && row + side <= x->end[0] && column >= x->first[1] &&
+                  column + side <= x->end[1];
+    for (int64_t i = 0; i < side; i++)
+        for (int64_t j = 0; j < side; j++) {
+            bool there = inside || (row + i >= x->first[0] && row + i < x->end[0] &&
+                                    column + j >= x->first[1] && column + j < x->end[1]);
+            *place++ = there ? first + (i * x->line + j * x->column) : w->zeros;
+        }
 }
 
 static void read_tiles(const Winograd *w) {
-    const float *place[CONV_ELEMENTS];
+    const float *place[CONV_SIDE * CONV_SIDE];
+    const int64_t step = w->f->step;
     memset(w->zeros, 0, (size_t)w->s->channels * sizeof *w->zeros);
     for (int64_t t = 0; t < w->tiles; t++) {
-        find_places(w, t / w->across * CONV_TILE, t % w->across * CONV_TILE, place);
-        w->s->isa->winograd_read(place, w->read + t * w->pitch, w->plane, w->s->channels);
+        find_places(w, t / w->across * step, t % w->across * step, place);
+        w->f->read(place, step * w->window.column, w->read + t * w->pitch, w->plane,
+                   w->s->channels);
     }
+}
+
+/* The first panel that an element is multiplied with, of `all` that each has. */
+static int64_t panels_of(const ConvFilter *f, int64_t element, int64_t all) {
+    return (f->weight[element / f->side] * f->weights + f->weight[element % f->side]) * all;
 }
 
 /* The products of all tiles with `panels` panels from number p on. */
@@ -86,9 +105,9 @@ static void multiply(const Winograd *w, int64_t p, int panels) {
               .b_panel = s->channels * TN_PANEL,
               .c_row = panels * TN_PANEL,
               .prefetch_step = conv_smaller(share, most)};
-    for (int64_t e = 0; e < CONV_ELEMENTS; e++) {
-        int64_t next = e + 1 < CONV_ELEMENTS ? (e + 1) * all + p : p + panels;
-        t.b = (const float *)s->w->data + (e * all + p) * t.b_panel;
+    for (int64_t e = 0; e < w->elements; e++) {
+        int64_t next = e + 1 < w->elements ? panels_of(w->f, e + 1, all) + p : p + panels;
+        t.b = (const float *)s->w->data + (panels_of(w->f, e, all) + p) * t.b_panel;
         t.prefetch = (const char *)((const float *)s->w->data + next * t.b_panel);
         for (int64_t i = 0; i < rows; i++) {
             int64_t first = deal(w->tiles, rows, i), n = deal(w->tiles, rows, i + 1) - first;
@@ -102,21 +121,19 @@ static void multiply(const Winograd *w, int64_t p, int panels) {
 
 /* The results of all tiles for `panels` panels, from output o on. */
 static void write_tiles(const Winograd *w, int64_t o, int panels) {
-    _Alignas(64) float lines[CONV_TILE * TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
+    _Alignas(64) float lines[CONV_SIDE * TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
     const ConvShape *s = w->s;
-    int64_t cols = panels * TN_PANEL, line = TILE_MAX_ROWS * cols, n;
-    int64_t some = conv_smaller(s->outputs - o, cols);
-    for (int64_t row = 0; row < w->p->rows; row += CONV_TILE)
+    const int64_t m = w->f->results, cols = panels * TN_PANEL, line = TILE_MAX_ROWS * cols;
+    const int64_t some = conv_smaller(s->outputs - o, cols);
+    for (int64_t row = 0, n; row < w->p->rows; row += m)
         for (int64_t j = 0; j < w->across; j += n) {
-            n = conv_smaller(TILE_MAX_ROWS / CONV_TILE, w->across - j);
-            const float *sums = w->sums + (row / CONV_TILE * w->across + j) * cols;
+            n = conv_smaller(TILE_MAX_ROWS / m, w->across - j);
+            const float *sums = w->sums + (row / m * w->across + j) * cols;
             for (int64_t i = 0; i < n; i++)
-                s->isa->winograd_result(sums + i * cols, w->sums_plane,
-                                        lines + i * CONV_TILE * cols, line, cols);
-            int64_t width = conv_smaller(n * CONV_TILE, w->p->columns - j * CONV_TILE);
-            for (int64_t i = 0; i < conv_smaller(CONV_TILE, w->p->rows - row); i++)
-                s->isa->end(s, w->p, row + i, j * CONV_TILE, width, o, some, lines + i * line,
-                            cols);
+                w->f->result(sums + i * cols, w->sums_plane, lines + i * m * cols, line, cols);
+            int64_t width = conv_smaller(n * m, w->p->columns - j * m);
+            for (int64_t i = 0; i < conv_smaller(m, w->p->rows - row); i++)
+                s->isa->end(s, w->p, row + i, j * m, width, o, some, lines + i * line, cols);
         }
 }
 
@@ -125,8 +142,8 @@ void tn_conv_winograd(const ConvShape *s, const ConvPatch *p, int64_t split, voi
     int64_t most = s->isa->tiles->tall.panels, all = TN_CEIL_DIV(s->outputs, TN_PANEL);
     float *copy = (float *)((char *)scratch + tn_conv_winograd_scratch(s));
     w.p = p;
-    w.across = TN_CEIL_DIV(p->columns, CONV_TILE);
-    w.tiles = w.across * TN_CEIL_DIV(p->rows, CONV_TILE);
+    w.across = TN_CEIL_DIV(p->columns, w.f->results);
+    w.tiles = w.across * TN_CEIL_DIV(p->rows, w.f->results);
     w.window = s->in_place ? conv_in_place(s, p) : s->isa->copy(s, p, copy);
     read_tiles(&w);
     int64_t groups = TN_CEIL_DIV(all, most), at = deal(groups, s->splits, split) * most;

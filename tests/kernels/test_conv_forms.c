@@ -1,0 +1,82 @@
+/* conv with weights in forms of their own, on every ISA against plain loops: Winograd's filtering,
+ * few outputs. */
+#include "tests/kernels/conv_case.h"
+
+/* Tiles at every edge, results that fill theirs or not, patches and columns dealt out to tasks. */
+static void winograd(uint32_t form, uint32_t stride, uint32_t seeds) {
+    FOR_EACH_ISA(isa)
+    for (uint32_t seed = 0; seed < seeds; seed++) {
+        uint32_t random = seed;
+        Case c = {.spatial = 2,
+                  .batch = 1 + pick(&random, 2),
+                  .groups = 1,
+                  .channels = 16 * (1 + pick(&random, 3)),
+                  .outputs = 1 + pick(&random, 70),
+                  .kernel = {3, 3},
+                  .stride = {stride, stride},
+                  .dilation = {1, 1},
+                  .form = form};
+        for (int i = 0; i < 2; i++) {
+            c.pad_begin[i] = pick(&random, 3), c.pad_end[i] = pick(&random, 3);
+            c.in[i] = 3 + pick(&random, pick(&random, 3) ? 9 : 60);
+        }
+        random_form(&c, &random);
+        c.wide = c.pairs = false;
+        c.panels = TN_F32;
+        check_case(isa, &c, seed);
+    }
+}
+
+static void tiles_of_2(void **state) {
+    (void)state;
+    winograd(TN_CONV_WINOGRAD2, 1, 60);
+}
+
+static void tiles_of_2_strided(void **state) {
+    (void)state;
+    winograd(TN_CONV_WINOGRAD2, 2, 60);
+}
+
+static void tiles_of_4(void **state) {
+    (void)state;
+    winograd(TN_CONV_WINOGRAD4, 1, 60);
+}
+
+/* Few outputs: places in patches, at edges, or none at all inside. */
+static void few_outputs(void **state) {
+    (void)state;
+    FOR_EACH_ISA(isa)
+    for (uint32_t seed = 0; seed < 80; seed++) {
+        uint32_t random = seed;
+        Case c = {.spatial = 1 + (int)pick(&random, 2),
+                  .batch = 1 + pick(&random, 2),
+                  .groups = 1,
+                  .channels = 1 + pick(&random, 40),
+                  .outputs = pick(&random, 2) ? 1 : 1 + pick(&random, 16),
+                  .stride = {1, 1},
+                  .form = TN_CONV_PLACES};
+        for (int i = 0; i < c.spatial; i++) {
+            c.kernel[i] = 1 + pick(&random, 5);
+            c.dilation[i] = 1 + pick(&random, 2);
+            c.pad_begin[i] = pick(&random, pick(&random, 4) ? 4 : 30);
+            c.pad_end[i] = pick(&random, 4);
+            int64_t reach = (c.kernel[i] - 1) * c.dilation[i] + 1;
+            c.in[i] = pick(&random, 4) ? pick(&random, c.spatial == 1 ? 90 : 30) : 1;
+            if (c.in[i] + c.pad_begin[i] + c.pad_end[i] < reach) c.in[i] = reach;
+        }
+        random_form(&c, &random);
+        c.wide = false;
+        if (!c.pairs) c.panels = TN_F32;
+        check_case(isa, &c, seed);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tiles_of_2),
+        cmocka_unit_test(tiles_of_2_strided),
+        cmocka_unit_test(tiles_of_4),
+        cmocka_unit_test(few_outputs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
