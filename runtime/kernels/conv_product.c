@@ -161,18 +161,24 @@ static void run_panels(const Product *m, Tile *t, int64_t first, int64_t end, in
     const int64_t y_size = float_size(s->y_bf16), residual_size = float_size(s->residual_bf16);
     int64_t next = i * m->line + (at + rows) * m->row + t->run[t->runs - 1];
     int64_t bytes = rows * m->row * float_size(s->pairs), cols = (end - first) * TN_PANEL;
+    const char *x = float_at(m->window.x, s->pairs, m->window.at + next);
     const char *y = conv_y_at(s, conv_place(s->y_strides, m->p, i, at + rows, o));
     const char *residual = s->residual;
     if (residual)
         residual = conv_residual_at(s, conv_place(s->residual_strides, m->p, i, at + rows, o));
-    t->prefetch = float_at(m->window.x, s->pairs, m->window.at + next);
-    t->prefetch_step = conv_smaller(64, TN_CEIL_DIV(bytes, groups * steps_of(m)));
+    /* the tile itself fetches the larger of x and y, if that is without gaps */
+    const bool y_first = s->y_strides[2 + WIDTH] == cols && rows * cols * y_size > bytes;
+    t->prefetch = y_first ? y : x;
+    t->prefetch_step =
+        conv_smaller(64, TN_CEIL_DIV(y_first ? rows * cols * y_size : bytes, groups * steps_of(m)));
     int panels;
     for (int64_t p = first, g = 0; p < end; p += panels, g++) {
         int64_t from = g < groups ? deal(rows, groups, g) : rows,
                 to = g < groups ? deal(rows, groups, g + 1) : rows;
         panels = tile_panels(m->shape, end - p, s->pairs);
-        if (s->y_strides[1] == 1)
+        if (y_first)
+            fetch_rows(x, m->row * float_size(s->pairs), from, to, m->row * float_size(s->pairs));
+        else if (s->y_strides[1] == 1)
             fetch_rows(y, s->y_strides[2 + WIDTH] * y_size, from, to, cols * y_size);
         if (residual && s->residual_strides[1] == 1)
             fetch_rows(residual, s->residual_strides[2 + WIDTH] * residual_size, from, to,
