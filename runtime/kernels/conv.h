@@ -107,6 +107,7 @@ typedef struct ConvTaps {
     const int64_t *at;
     int64_t count, w_row, lanes; /* lanes: outputs there are */
     int64_t step, to_step;       /* from result to result, in the window and where they go */
+    int64_t first, end;          /* of neighbouring places: those that there are */
     const float *bias;           /* NULL: none, or added later */
 } ConvTaps;
 
@@ -126,8 +127,10 @@ typedef void ConvWalkFn(const ConvTaps *taps, const ConvWalk *walk, const float 
 /* conv_channels.c */
 typedef struct ConvChannels {
     ConvTapsFn *taps[CONV_RESULTS + 1]; /* [results]: powers of two */
-    ConvTapsFn *rows[8]; /* [width of the kernel]: where results and taps are neighbours; or NULL */
-    ConvWalkFn *walk;    /* of 3 x 3 neighbouring taps; NULL: none */
+    /* [width of the kernel]: where results and taps are neighbours, which mind `first` and `end` as
+     * `walk` does; or NULL */
+    ConvTapsFn *rows[8];
+    ConvWalkFn *walk; /* of 3 x 3 neighbouring taps; NULL: none */
     int64_t walk_columns;
 } ConvChannels;
 

@@ -41,7 +41,7 @@ ALWAYS_INLINE void tap_by_tap(const ConvTaps *taps, const float *x, int64_t at, 
 }
 
 #if VF_WIDTH > 1
-/* Neighbouring results and taps: place i serves tap t of result i - t. */
+/* Neighbouring results and taps: place i serves tap t of result i - t. Padding adds nothing. */
 ALWAYS_INLINE void row_by_row(const ConvTaps *taps, const float *x, int64_t at, float *to,
                               int results, int width) {
     for (int64_t lane = 0; lane < taps->lanes; lane += VF_WIDTH) {
@@ -53,6 +53,7 @@ ALWAYS_INLINE void row_by_row(const ConvTaps *taps, const float *x, int64_t at, 
             vf w[7];
             UNROLL for (int k = 0; k < width; k++) w[k] = vf_load(weight + k * taps->w_row);
             UNROLL for (int i = 0; i < results + width - 1; i++) {
+                if (i < taps->first || i >= taps->end) continue;
                 const vf place = vf_load(from + i * taps->step);
                 UNROLL for (int k = 0; k < width; k++) {
                     if (i - k >= 0 && i - k < results) sum[i - k] = vf_fma(place, w[k], sum[i - k]);
@@ -82,6 +83,7 @@ static void walk_down(const ConvTaps *taps, const ConvWalk *walk, const float *x
             if (line >= walk->first && line < walk->end) {
                 const float *from = x + (at + line * walk->line + lane);
                 UNROLL for (int i = 0; i < WALK + 2; i++) {
+                    if (i < taps->first || i >= taps->end) continue;
                     const vf place = vf_load(from + i * taps->step);
                     UNROLL for (int k = 0; k < 3; k++) {
                         if (i - k < 0 || i - k >= WALK) continue;

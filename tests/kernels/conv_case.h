@@ -295,6 +295,12 @@ static inline Operands operands_of(const Case *c, TnDType t, uint32_t *random) {
     return o;
 }
 
+static inline void operands_free(const Case *c, Operands *o) {
+    View *all[] = {&o->x, &o->w, &o->y, &o->bias, &o->residual};
+    for (int i = 0; i < 5; i++) view_free(all[i]);
+    if (c->panels) free(o->panels.data);
+}
+
 static inline void check_results(const Case *c, const Operands *o, uint32_t seed) {
     for (int64_t i = 0, n = view_count(&o->y.t); i < n; i += 1 + n / (is_winograd(c) ? 80 : 400)) {
         int64_t index[5];
@@ -328,8 +334,7 @@ static inline void check_case(TnIsa isa, const Case *c, uint32_t seed) {
     operands[3] = o.y.t;
     if (in_place) call_kernel(isa, OP_conv, &o.params, operands, 4, 1, NULL, 0);
     check_results(c, &o, seed);
-    view_free(&o.x), view_free(&o.w), view_free(&o.y), view_free(&o.bias), view_free(&o.residual);
-    if (c->panels) free(o.panels.data);
+    operands_free(c, &o);
 }
 
 /* Everything but the extents. */

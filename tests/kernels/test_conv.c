@@ -184,6 +184,38 @@ static void known_layers(void **state) {
         }
 }
 
+/* Depthwise, of neighbouring places that are read where they are: runs of results inside, at either
+ * edge or at both, padding wider than the kernel. */
+static void neighbours(void **state) {
+    (void)state;
+    FOR_EACH_ISA(isa)
+    for (uint32_t seed = 0; seed < 120; seed++) {
+        uint32_t random = seed;
+        int64_t width = 3 + 2 * pick(&random, 3);
+        Case c = {.spatial = 2,
+                  .batch = 1 + pick(&random, 2),
+                  .groups = 16 * (1 + pick(&random, 5)),
+                  .channels = 1,
+                  .outputs = 1,
+                  .kernel = {pick(&random, 3) ? width : 1 + pick(&random, 4), width},
+                  .stride = {1 + (pick(&random, 4) == 0), 1},
+                  .dilation = {1, 1}};
+        random_form(&c, &random);
+        for (int i = 0; i < 2; i++) {
+            c.pad_begin[i] = pick(&random, pick(&random, 3) ? (uint32_t)width : 12);
+            c.pad_end[i] = pick(&random, pick(&random, 3) ? (uint32_t)width : 12);
+            c.in[i] = c.kernel[i] + pick(&random, pick(&random, 3) ? 12 : 40);
+        }
+        c.wide = false;
+        c.panels = TN_NONE;
+        c.pairs = false;
+        c.x_type = TN_NONE;
+        c.x = CHANNELS_LAST;
+        if (pick(&random, 3)) c.y = CHANNELS_LAST;
+        check_case(isa, &c, seed);
+    }
+}
+
 /* No channels: the sums are empty. */
 static void no_channels(void **state) {
     (void)state;
@@ -209,6 +241,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_shapes),
         cmocka_unit_test(known_layers),
+        cmocka_unit_test(neighbours),
         cmocka_unit_test(no_channels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,6 +42,51 @@ static void tiles_of_4(void **state) {
     winograd(TN_CONV_WINOGRAD4, 1, 60);
 }
 
+/* Errors of a layer relative to its results' spread: root mean square, and the largest. */
+static void check_errors(TnIsa isa, uint32_t form, double rms, double most) {
+    uint32_t random = 7;
+    Case c = {.spatial = 2,
+              .batch = 1,
+              .groups = 1,
+              .channels = 128,
+              .outputs = 32,
+              .in = {14, 14},
+              .kernel = {3, 3},
+              .stride = {1, 1},
+              .dilation = {1, 1},
+              .pad_begin = {1, 1},
+              .pad_end = {1, 1},
+              .panels = TN_F32,
+              .form = form};
+    Operands o = operands_of(&c, TN_F32, &random);
+    TnTensor operands[] = {o.x.t, o.panels, o.bias.t, o.residual.t, o.y.t};
+    call_kernel(isa, OP_conv, &o.params, operands, 4, 1, NULL, 0);
+    double errors = 0, wanted = 0, largest = 0;
+    int64_t n = view_count(&o.y.t);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t index[5];
+        view_index(&o.y.t, i, index);
+        double size = 0, want = expected(&c, &o.x.t, &o.w.t, index, &size);
+        double error = fabs(at(&o.y.t, index) - want);
+        errors += error * error;
+        wanted += want * want;
+        largest = fmax(largest, error);
+    }
+    double spread = sqrt(wanted / (double)n);
+    if (!(sqrt(errors / (double)n) <= rms * spread && largest <= most * spread))
+        fail_msg("errors of %g, %g at most", sqrt(errors / (double)n) / spread, largest / spread);
+    operands_free(&c, &o);
+}
+
+/* What docs/plan-format.md says of each form. */
+static void errors(void **state) {
+    (void)state;
+    FOR_EACH_ISA(isa) {
+        check_errors(isa, TN_CONV_WINOGRAD2, 4e-7, 4e-6);
+        check_errors(isa, TN_CONV_WINOGRAD4, 3e-6, 5e-5);
+    }
+}
+
 /* Few outputs: places in patches, at edges, or none at all inside. */
 static void few_outputs(void **state) {
     (void)state;
@@ -73,9 +118,8 @@ static void few_outputs(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tiles_of_2),
-        cmocka_unit_test(tiles_of_2_strided),
-        cmocka_unit_test(tiles_of_4),
+        cmocka_unit_test(tiles_of_2),  cmocka_unit_test(tiles_of_2_strided),
+        cmocka_unit_test(tiles_of_4),  cmocka_unit_test(errors),
         cmocka_unit_test(few_outputs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

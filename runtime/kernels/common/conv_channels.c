@@ -8,7 +8,8 @@
  * from top to bottom.
  *
  * Columns whose taps along WIDTH all lie in x are done there, rows near the edge with fewer taps;
- * the others, and those of an x in another form, have their window copied. */
+ * so are those of neighbouring places, of which some are padding then. The others, and those of an
+ * x in another form, have their window copied. */
 #include <string.h>
 #include "runtime/kernels/conv.h"
 
@@ -88,6 +89,12 @@ static void end_columns(const ConvShape *s, const ConvPatch *p, const ConvTaps *
                     conv_smaller(CONV_COLUMNS, taps->lanes - lane), to + lane, taps->to_step);
 }
 
+/* Which places there are from column i on. */
+static void find_ends(ConvTaps *taps, const ConvWindow *window, int64_t i) {
+    taps->first = window->first[1] - i;
+    taps->end = window->end[1] - i;
+}
+
 /* What runs of results share. */
 typedef struct Strip {
     const ConvPatch *p;
@@ -109,6 +116,7 @@ static void run_columns(const ConvShape *s, const Strip *strip, ConvTapsFn *run,
         ConvTaps taps = *strip->taps;
         if (strip->inside) taps = taps_inside(s, taps, p->row + row);
         float *to = dense ? conv_y_at(s, conv_place(s->y_strides, p, row, i, o)) : tile;
+        find_ends(&taps, window, i);
         taps.to_step = dense ? s->y_strides[2 + WIDTH] : s->block;
         taps.bias = plain && s->bias ? s->bias + o : NULL;
         run(&taps, window->x, window->at + row * line + i * taps.step, to);
@@ -139,10 +147,17 @@ static void run_walks(const ConvShape *s, const Strip *strip) {
     for (int64_t i = 0; i < p->columns; i += n) {
         if (p->columns - i < n) i = p->columns - n;
         float *to = conv_y_at(s, conv_place(s->y_strides, p, 0, i, o));
+        find_ends(&taps, window, i);
         s->isa->channels->walk(&taps, &walk, window->x, window->at + i * taps.step, to);
         for (int64_t row = 0; s->activation && row < p->rows; row++)
             end_columns(s, p, &taps, row, i, n, to + row * walk.to_line);
     }
+}
+
+/* The kernel for neighbouring places; NULL: none. */
+static ConvTapsFn *longest(const ConvShape *s) {
+    return conv_neighbours(s) && s->kernel[WIDTH] < 8 ? s->isa->channels->rows[s->kernel[WIDTH]]
+                                                      : NULL;
 }
 
 /* Rows [row, end); the last columns of many are done with some before them once more, unless
@@ -150,11 +165,9 @@ static void run_walks(const ConvShape *s, const Strip *strip) {
 static void run_rows(const ConvShape *s, const Strip *strip, int64_t row, int64_t end) {
     const int64_t most = s->results, columns = strip->p->columns;
     const ConvChannels *kernels = s->isa->channels;
-    ConvTapsFn *longest =
-        conv_neighbours(s) && s->kernel[WIDTH] < 8 ? kernels->rows[s->kernel[WIDTH]] : NULL;
     for (int64_t i = 0, n; i < columns; i += n) {
         int64_t left = columns - i;
-        ConvTapsFn *run = longest ? longest : kernels->taps[CONV_RESULTS];
+        ConvTapsFn *run = longest(s) ? longest(s) : kernels->taps[CONV_RESULTS];
         n = most;
         if (left < most && columns >= most && !s->residual) {
             i = columns - most;
@@ -164,6 +177,14 @@ static void run_rows(const ConvShape *s, const Strip *strip, int64_t row, int64_
         }
         run_columns(s, strip, run, i, n, row, end);
     }
+}
+
+/* Every run of results of the patch is one by a kernel that minds the edges of x. Places at a
+ * multiple of 2 KiB share few sets of L1: they had better be copied. */
+static bool minds_edges(const ConvShape *s, int64_t columns) {
+    if (s->x_strides[2 + WIDTH] * (int64_t)sizeof(float) % 2048 == 0) return false;
+    if (walks(s, columns)) return true;
+    return longest(s) && (columns % s->results == 0 || (columns > s->results && !s->residual));
 }
 
 /* Of large kernels, columns are done from top to bottom: what the next row reads again stays in the
@@ -191,9 +212,11 @@ void tn_conv_channels(const ConvShape *s, const ConvPatch *p, int64_t split, voi
     }
     ConvPatch strip = *p;
     const int64_t most = s->results;
+    const bool edges = s->in_place && minds_edges(s, p->columns);
     for (int64_t i = 0; i < p->columns; i += strip.columns) {
         int64_t left = p->columns - i, inside = conv_columns_inside(s, p->column + i);
         bool in_place = s->in_place && inside >= conv_smaller(left, most);
+        if (edges) inside = left, in_place = true;
         if (!in_place && !s->residual && left < s->strip && p->columns >= s->strip)
             i = p->columns - s->strip;
         strip.column = p->column + i;
