@@ -6,6 +6,8 @@
 import json
 import os
 import pathlib
+import random
+import re
 import resource
 import shutil
 import struct
@@ -142,13 +144,32 @@ class Work(Cli):
         self.assertIn("rows of padding are returned as 'logits'", (self.folder / "r.json").read_text())
         self.assertIn("padding 'no': keep or skip is wanted", self.expect(USAGE, "compile", model, "--padding", "no", "-o", "z.plan").stderr)
 
+    def convolutions(self):
+        """A model of three 3 x 3 convolutions, the second of stride 2, with what it is to be run on."""
+        noise = random.Random(7)
+        floats = lambda n, size: struct.pack(f"<{n}f", *(noise.gauss(0, size) for _ in range(n)))
+        ints = lambda name, *values: field(5, field(1, name) + b"".join(field(8, v) for v in values) + field(20, 7))
+        weight = lambda name: field(1, 64) * 2 + field(1, 3) * 2 + field(2, 1) + field(8, name) + field(9, floats(64 * 64 * 9, 0.06))
+        layers = [(1, "x", "a"), (2, "a", "b"), (1, "b", "y")]
+        nodes = [node("Conv", to, [x, "w" + to], [to]) + ints("pads", 1, 1, 1, 1) + ints("strides", step, step) for step, x, to in layers]
+        weights = b"".join(field(5, weight("w" + to)) for _, _, to in layers)
+        graph = b"".join(field(1, n) for n in nodes) + field(2, "g") + weights
+        graph += field(11, value_info("x", [1, 64, 24, 28])) + field(12, value_info("y", [1, 64, 12, 14]))
+        self.write("m.onnx", field(1, 8) + field(7, graph) + field(8, field(2, 17)))
+        x = floats(64 * 24 * 28, 1)
+        header = json.dumps({"x": {"dtype": "F32", "shape": [1, 64, 24, 28], "data_offsets": [0, len(x)]}}).encode()
+        self.write("io.safetensors", struct.pack("<Q", len(header)) + header + x)
+
     def test_conv(self):
-        model = FIXTURES / "resnet-cls/model.onnx"
-        self.expect(DONE, "compile", model, "--conv", "fast", "-o", "x.plan")
-        self.assertIn("conv: fast", self.expect(DONE, "dump", "x.plan").stdout)
-        self.expect(DONE, "compile", model, "--conv", "accurate", "-o", "y.plan")
-        self.assertNotIn("conv: fast", self.expect(DONE, "dump", "y.plan").stdout)
-        self.assertIn("conv 'no': accurate or fast is wanted", self.expect(USAGE, "compile", model, "--conv", "no", "-o", "z.plan").stderr)
+        self.convolutions()
+        errors = {}
+        for way in "accurate", "fast":
+            self.expect(DONE, "compile", "m.onnx", "--conv", way, "-o", way)
+            said = self.expect(DONE, "diff", way, "--inputs", "io.safetensors", "--against", "m.onnx").stdout
+            errors[way] = float(re.search(r"largest difference ([^ ,]+)", said)[1])
+            self.assertEqual("conv: fast" in self.expect(DONE, "dump", way).stdout, way == "fast")
+        self.assertLess(2 * errors["accurate"], errors["fast"])
+        self.assertIn("conv 'no': accurate or fast is wanted", self.expect(USAGE, "compile", "m.onnx", "--conv", "no", "-o", "z").stderr)
 
     def test_functions_share(self):
         files = FIXTURES / "t5-prefill/model_ts.onnx", FIXTURES / "t5-decode/model_ts.onnx"
