@@ -144,7 +144,7 @@ static void cut_tiles(ConvShape *s, int64_t tiles) {
 static void choose_tiles(ConvShape *s, int64_t groups, int64_t want) {
     int64_t elements = s->filter->side * s->filter->side;
     int64_t tiles = TILES_FLOATS / (elements * (s->channels + 2 * TN_PANEL));
-    tiles = tiles > 96 ? 96 : tiles < 48 ? 48 : tiles;
+    tiles = tiles > 96 ? 96 : tiles < 72 ? 72 : tiles;
     cut_tiles(s, tiles);
     for (; tiles > 24 && conv_patches(s) < want; tiles /= 2) cut_tiles(s, tiles / 2);
     s->splits = conv_smaller(TN_CEIL_DIV(groups, 2), TN_CEIL_DIV(want, conv_patches(s)));
