@@ -171,7 +171,8 @@ static bool multiplies_places(const Node *n) {
 
 static ConvForm conv_form(const Lower *lo, const Node *n) {
     int64_t groups = attr_int(n, "groups");
-    ConvForm filtered = filtered_form(n, lo->im->module->fast_conv);
+    const Module *m = lo->im->module; /* bf16 rounds far more than tiles of 4 x 4 do */
+    ConvForm filtered = filtered_form(n, m->fast_conv || m->bf16);
     if (filtered != CONV_PANELS) return filtered;
     if (multiplies_places(n)) return CONV_PLACES;
     bool product = tn_conv_is_product(groups, n->inputs[1]->constant->dims[0] / groups);
