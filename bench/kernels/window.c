@@ -1,4 +1,4 @@
-/* pool, resize, resize_plane: images, channels last. */
+/* pool, resize, resize_plane, deformable_attention: images, channels last. */
 #include <stdio.h>
 #include "bench/kernels/bench.h"
 
@@ -71,6 +71,33 @@ static void plane(Bench *b, int64_t channels, int64_t from, int64_t to, bool add
     bench_case(b, &c);
 }
 
+/* Every place of maps of size, 2 size and 4 size squared asks for points around itself. */
+static void deformable(Bench *b, int64_t size, int64_t heads, int64_t depth, int64_t points) {
+    ParamsDeformable params = {.softmax = 1};
+    int64_t places = 21 * size * size, at = 0;
+    Case c = {.opcode = TN_OP_deformable_attention,
+              .params = &params,
+              .inputs = 3,
+              .outputs = 1,
+              .scalars = {size, size, 2 * size, 2 * size, 4 * size, 4 * size},
+              .scalar_count = 6,
+              .flops = 8 * (double)(places * heads * 3 * points * depth)};
+    snprintf(c.name, sizeof c.name, "deformable_attention %lld of %lldx%lld by 3x%lld",
+             (long long)places, (long long)heads, (long long)depth, (long long)points);
+    for (int64_t n = size; n <= 4 * size; n *= 2)
+        for (int64_t i = 0; i < n * n * heads * 3 * points; i++) {
+            b->more[at++] = 2 * ((float)(i / (heads * 3 * points) % n) + 0.3f) / (float)n - 1;
+            b->more[at++] = 2 * ((float)(i / (heads * 3 * points) / n) + 0.6f) / (float)n - 1;
+        }
+    c.operands[0] = bench_dense(b->activations, TN_F32, 4, (int64_t[]){1, places, heads, depth});
+    c.operands[1] = bench_dense(b->more, TN_F32, 6, (int64_t[]){1, places, heads, 3, points, 2});
+    c.operands[2] = bench_dense(b->weights, TN_F32, 4, (int64_t[]){1, places, heads, 3 * points});
+    c.operands[3] = bench_dense(b->result, TN_F32, 4, (int64_t[]){1, places, heads, depth});
+    c.bytes = 4.0 * (double)(places * heads * (2 * depth + 9 * points));
+    c.span = (size_t)c.bytes;
+    bench_case(b, &c);
+}
+
 void bench_window(Bench *b) {
     pool(b, TN_POOL_MAX, 64, 112, 3, 2, 1);
     pool(b, TN_POOL_MAX, 64, 240, 3, 2, 1);
@@ -83,4 +110,5 @@ void bench_window(Bench *b) {
     plane(b, 64, 30, 60, false);
     plane(b, 64, 180, 360, false);
     plane(b, 256, 16, 128, true);
+    deformable(b, 12, 8, 32, 4);
 }
