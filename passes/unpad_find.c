@@ -100,6 +100,15 @@ static bool same_zeros(const Unpad *u, Value *v) {
     return true;
 }
 
+/* What v says of its elements that they are zero; NULL: nothing. */
+static Value *tested_for_zero(const Value *v) {
+    const Node *n = v->node;
+    double number;
+    if (!n || n->op != OP_eq || !ir_constant_float(n->inputs[1], &number) || number != 0)
+        return NULL;
+    return n->inputs[0];
+}
+
 /* A factor or condition under a result of `rank` axes is zero, or false, in all rows of padding;
  * inverted: it is not zero there. */
 static bool excludes_padding(const Unpad *u, Value *v, int rank, bool inverted) {
@@ -108,7 +117,8 @@ static bool excludes_padding(const Unpad *u, Value *v, int rank, bool inverted) 
     for (int i = 2; i < rank; i++)
         if (p && pr_mentions_coord(p, i)) p = NULL;
     if (p && mask && implies(inverted ? pr_not(u->x, p) : p, mask)) return true;
-    return !inverted && same_zeros(u, v);
+    if (inverted) v = tested_for_zero(v);
+    return v && unpad_lies_at(u, &v->type, place_at(0, 1)) && same_zeros(u, v);
 }
 
 static bool known(const Unpad *u, const Value *v, double *number, int steps) {
