@@ -22,22 +22,22 @@ static bool swaps_last(const Node *n) {
 }
 
 /* [b, h, n, d] -> [b h, n, d] -> [b h, d, n] -> [b, h, d, n]: heads that are merged only to swap
- * the last two axes and split again. The tensor before, or NULL. */
+ * the last two axes and split again, maybe otherwise, are swapped as they are; or NULL. */
 static Value *merged_for_swap(const Node *split) {
     Node *swap = producer(split->inputs[0], OP_transpose);
     Node *merge = swap && swaps_last(swap) ? producer(swap->inputs[0], OP_view) : NULL;
     if (!merge) return NULL;
-    const Type *from = &merge->inputs[0]->type, *mid = &merge->outputs[0]->type;
-    const Type *to = &split->outputs[0]->type;
-    int r = from->rank;
-    if (r < 2 || to->rank != r) return NULL;
-    for (int i = 1; i <= 2; i++)
-        if (from->dims[r - i] != mid->dims[mid->rank - i] ||
-            from->dims[r - i] != to->dims[r - 3 + i])
-            return NULL;
-    for (int i = 0; i < r - 2; i++)
-        if (from->dims[i] != to->dims[i]) return NULL;
-    return merge->inputs[0];
+    const Type *mid = &merge->outputs[0]->type, *to = &split->outputs[0]->type;
+    const Expr *dims[TN_MAX_RANK];
+    int r = to->rank, perm[TN_MAX_RANK];
+    if (r < 2 || mid->dims[mid->rank - 1] != to->dims[r - 2] ||
+        mid->dims[mid->rank - 2] != to->dims[r - 1])
+        return NULL;
+    for (int i = 0; i < r; i++) {
+        perm[i] = i < r - 2 ? i : 2 * r - 3 - i;
+        dims[i] = to->dims[perm[i]];
+    }
+    return ir_transpose(split->graph, ir_view(split->graph, merge->inputs[0], r, dims), perm);
 }
 
 /* Rows that are merged only for a product with a constant and split again, as einsum has it: the
@@ -68,13 +68,7 @@ static Value *simplify_view(Node *n) {
     if (product) return product;
     Node *inner = producer(x, OP_view);
     if (inner) return ir_view(n->graph, inner->inputs[0], t->rank, t->dims);
-    Value *whole = merged_for_swap(n);
-    if (!whole) return NULL;
-    int perm[TN_MAX_RANK];
-    for (int i = 0; i < t->rank; i++) perm[i] = i;
-    perm[t->rank - 2] = t->rank - 1;
-    perm[t->rank - 1] = t->rank - 2;
-    return ir_transpose(n->graph, whole, perm);
+    return merged_for_swap(n);
 }
 
 bool canon_merges(const Node *n, int *from) {
