@@ -190,7 +190,7 @@ View view_broadcast(Lower *lo, const View *v, int rank, const Expr *const *dims)
     out.rank = rank;
     for (int i = 0; i < rank; i++) {
         int from = i - (rank - v->rank);
-        bool same = from >= 0 && v->dims[from] == dims[i];
+        bool same = from >= 0 && (v->dims[from] == dims[i] || !ex_is(v->dims[from], 1));
         out.dims[i] = dims[i];
         out.strides[i] = same ? v->strides[from] : ex_int(lo->x, 0);
         out.from[i] = same ? v->from[from] : NULL;

@@ -28,6 +28,23 @@ static void expect_order(Lower *lo, const View *v, const char *expected) {
     assert_string_equal(known ? text : "unknown", expected);
 }
 
+/* Lengths that are measured one after the other stay two expressions, though the model wants them
+ * equal: only an axis of 1 is broadcast. */
+static void lengths_of_two_forms(void **state) {
+    (void)state;
+    GUARD();
+    Lower lo = lower_for_views();
+    const Expr *b = ex_symbol(fx.x, "b"), *one = ex_int(fx.x, 1);
+    const Expr *p = ex_measured(fx.x, "p", 0, 100), *q = ex_measured(fx.x, "q", 0, 100);
+    Type t = type_under(3, (const Expr *[]){b, p, one});
+    View rows = view_dense(&lo, 0, &t);
+    View wide = view_broadcast(&lo, &rows, 3, (const Expr *[]){b, q, p});
+    assert_ptr_equal(wide.strides[0], rows.strides[0]);
+    assert_ptr_equal(wide.strides[1], rows.strides[1]);
+    assert_ptr_equal(wide.dims[1], q);
+    assert_true(ex_is(wide.strides[2], 0));
+}
+
 static void orders_of_views(void **state) {
     (void)state;
     GUARD();
@@ -97,6 +114,7 @@ static void many_parts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(lengths_of_two_forms, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(orders_of_views, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(orders_of_few_axes, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(many_parts, fixture_setup, fixture_teardown),
