@@ -141,6 +141,7 @@ Image *compile_module(Module *m, Report *r, unsigned flags) {
     im->strip = flags & COMPILE_STRIP;
     im->every_value = flags & COMPILE_UNFUSED;
     ConstantLayout *layouts = layout_constants(im);
+    layout_report(im, r);
     int count;
     Function *functions = list_functions(m, &count);
     find_known(im, functions, count);
@@ -156,6 +157,7 @@ Image *compile_module(Module *m, Report *r, unsigned flags) {
     image_meta(im, "compiler", tenon_version());
     if (m->bf16) image_meta(im, "precision", "bf16");
     if (m->fast_conv) image_meta(im, "conv", "fast");
+    if (m->weight_bits) image_meta(im, "precision", m->weight_bits == 8 ? "int8" : "int4");
     for (const Meta *meta = m->meta; meta; meta = meta->next)
         image_meta(im, meta->key, meta->value);
     return im;

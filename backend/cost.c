@@ -45,6 +45,8 @@ static double distinct(const TnTensor *t) {
 }
 
 static double bytes_of(const TnTensor *t) {
+    if (tn_is_records((TnLayout)t->layout))
+        return 4 * (double)tn_packed_elements((TnLayout)t->layout, t->dims[0], t->dims[1]);
     return distinct(t) * (double)tn_dtype_size((TnDType)t->dtype);
 }
 

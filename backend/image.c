@@ -180,7 +180,7 @@ static uint64_t stored_bytes(Image *im, const PlanConstant *c) {
 static Stored *add_constant(Image *im, Stored *s, PlanConstant *c) {
     s->id = (uint32_t)im->constants.count;
     c->name = image_string(im, s->part[0]->name);
-    c->dtype = (uint8_t)s->part[0]->dtype;
+    c->dtype = (uint8_t)(tn_is_records(s->layout) ? TN_F32 : s->part[0]->dtype);
     c->layout = (uint8_t)s->layout;
     c->bytes = stored_bytes(im, c);
     c->offset = im->weight_bytes;

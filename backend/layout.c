@@ -3,16 +3,32 @@
  *
  * A matrix that products read is packed in panels, of pairs where all is bf16, of quads where all
  * is of 8 bits; a table that is looked up by row and also multiplied (tied embeddings) is packed
- * too, and the look-up reads the panels. Everything else is stored as it is. A constant whose
- * readers have no common form is stored in both. */
+ * too, and the look-up reads the panels. If weights are to take fewer bits, these matrices, and
+ * tables that are only looked up, are packed in records. Everything else is stored as it is. A
+ * constant whose readers have no common form is stored in both. */
 #include "backend/lower.h"
 
 #include <string.h>
+#include "backend/quantise.h"
 
 TnLayout lower_weight_layout(const Constant *w, TnDType activations) {
     if (w->dtype == TN_I8 || w->dtype == TN_U8) return TN_LAYOUT_QUADS16;
     bool pairs = w->dtype == TN_BF16 && activations == TN_BF16;
     return pairs ? TN_LAYOUT_PAIRS16 : TN_LAYOUT_PANELS16;
+}
+
+static TnLayout records_of(const Image *im) {
+    return im->module->weight_bits == 8 ? TN_LAYOUT_RECORDS8 : TN_LAYOUT_RECORDS4;
+}
+
+/* A plan of the graph as it was imported has its weights, too. */
+static bool in_records(const Image *im, const Constant *w) {
+    return im->module->weight_bits && !im->every_value && quantise_fits(w);
+}
+
+TnLayout lower_matrix_layout(const Image *im, const Constant *w, TnDType activations) {
+    bool fewer_bits = activations == TN_F32 && in_records(im, w);
+    return fewer_bits ? records_of(im) : lower_weight_layout(w, activations);
 }
 
 bool lower_is_quads(const Node *n) {
@@ -27,16 +43,16 @@ static void note_product(ConstantLayout *l, bool transposed, TnLayout layout) {
     l->layout = layout;
 }
 
-static void note_use(ConstantLayout *layouts, const Node *n, int i) {
+static void note_use(const Image *im, ConstantLayout *layouts, const Node *n, int i) {
     const Constant *c = n->inputs[i]->constant;
     ConstantLayout *l = &layouts[c->id];
     if (n->op == OP_linear && i == 1)
-        note_product(l, attr_bool(n, "tb"), lower_weight_layout(c, n->inputs[0]->type.dtype));
+        note_product(l, attr_bool(n, "tb"), lower_matrix_layout(im, c, n->inputs[0]->type.dtype));
     else if (n->op == OP_matmul_int && i == 1 && lower_is_quads(n))
         note_product(l, false, TN_LAYOUT_QUADS16);
     else if (n->op == OP_gather && i == 0 && attr_int(n, "axis") == 0 && c->rank == 2 &&
              (c->dtype == TN_F32 || c->dtype == TN_F16 || c->dtype == TN_BF16))
-        l->rows = true;
+        *(in_records(im, c) && !quantise_fits_rows(n) ? &l->other : &l->rows) = true;
     else
         l->other = true;
 }
@@ -54,11 +70,37 @@ ConstantLayout *layout_constants(Image *im) {
         IR_FOR_NODES(n, g)
         for (int i = 0; i < n->input_count; i++)
             if (n->inputs[i] && n->inputs[i]->constant && !packed_together(n, i))
-                note_use(layouts, n, i);
+                note_use(im, layouts, n, i);
         for (int i = 0; i < g->output_count; i++)
             if (g->outputs[i]->constant) layouts[g->outputs[i]->constant->id].other = true;
     }
+    for (const Constant *c = m->constants; c; c = c->next) {
+        ConstantLayout *l = &layouts[c->id];
+        if (l->rows && !l->panels && !l->other && in_records(im, c))
+            note_product(l, true, lower_matrix_layout(im, c, TN_F32));
+    }
     return layouts;
+}
+
+/* Which weights keep all their bits, though fewer are asked for. */
+void layout_report(const Image *im, Report *r) {
+    const char *precision = im->module->weight_bits == 8 ? "int8" : "int4";
+    if (!im->module->weight_bits || im->every_value) return;
+    for (const Graph *g = im->module->graphs; g; g = g->next)
+        for (const Node *n = g->first; n; n = n->next) {
+            const Value *w = n->input_count > 1 ? n->inputs[1] : NULL;
+            bool product = n->op == OP_linear || n->op == OP_qkv;
+            if (product && !in_records(im, w->constant))
+                report_miss(r, precision, n, "its weights are less than %d by %d", TN_GROUP,
+                            TN_GROUP);
+            else if (product && n->inputs[0]->type.dtype != TN_F32)
+                report_miss(r, precision, n, "its operands are no f32");
+            else if (n->op == OP_conv && w->constant)
+                report_miss(r, precision, n, "a convolution keeps its weights");
+            else if (n->op == OP_gather && n->inputs[0]->constant &&
+                     in_records(im, n->inputs[0]->constant) && !quantise_fits_rows(n))
+                report_miss(r, precision, n, "its rows are no features that are only summed");
+        }
 }
 
 bool layout_packed_only(const ConstantLayout *l) {

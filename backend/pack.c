@@ -1,5 +1,5 @@
-/* Packs constants: panels of 16 columns, of rows or of pairs or quads of rows, for products, plain
- * bytes for the rest.
+/* Packs constants: panels of 16 columns, of rows, of pairs or quads of rows or of records, for
+ * products, plain bytes for the rest.
  *
  * A panel is made in a buffer of its own and handed on, so packing a model needs a few hundred KiB
  * beside the mapped source. Columns of a packed matrix may come from several constants (packed
@@ -7,6 +7,7 @@
 #include "backend/pack.h"
 
 #include <string.h>
+#include "backend/quantise.h"
 
 /* Columns [0, n) of one part, rows [0, k): where element (row, column) starts. Rows of a
  * convolution's weight are the channels of one tap after another, those of a tap `row_stride`
@@ -83,10 +84,10 @@ typedef struct PanelSink {
     PackSink *sink;
     void *user;
     TnLayout layout;
-    bool is_unsigned;              /* quads: of u8 */
-    unsigned char *panel, *groups; /* groups: room for the panel as pairs or quads of rows */
+    TnDType dtype;
+    unsigned char *panel, *groups; /* groups: the panel as pairs or quads of rows, or records */
     int64_t k, run;                /* rows there are, and of a run of pairs */
-    size_t bytes;
+    size_t room, bytes;            /* of the panel as rows; of what is given */
 } PanelSink;
 
 static void make_pairs(const PanelSink *p) {
@@ -100,12 +101,17 @@ static void make_pairs(const PanelSink *p) {
     }
 }
 
+static void make_records(const PanelSink *p, int64_t columns) {
+    memset(p->groups, 0, p->bytes);
+    quantise_panel(p->layout, p->dtype, p->panel, p->k, columns, p->groups);
+}
+
 static void make_quads(const PanelSink *p, int64_t columns) {
     memset(p->groups, 0, p->bytes);
     for (int64_t n = 0; n < columns; n++) {
         int32_t sum = 0;
         for (int64_t k = 0; k < p->k; k++) {
-            uint8_t x = p->panel[k * TN_PANEL + n] ^ (p->is_unsigned ? 0x80 : 0);
+            uint8_t x = p->panel[k * TN_PANEL + n] ^ (p->dtype == TN_U8 ? 0x80 : 0);
             p->groups[k / 4 * 4 * TN_PANEL + n * 4 + k % 4] = x;
             sum += (int8_t)x;
         }
@@ -117,8 +123,9 @@ static void make_quads(const PanelSink *p, int64_t columns) {
 static void give_panel(const PanelSink *p, int64_t columns) {
     if (p->layout == TN_LAYOUT_PAIRS16) make_pairs(p);
     if (p->layout == TN_LAYOUT_QUADS16) make_quads(p, columns);
+    if (tn_is_records(p->layout)) make_records(p, columns);
     p->sink(p->user, p->layout == TN_LAYOUT_PANELS16 ? p->panel : p->groups, p->bytes);
-    memset(p->panel, 0, p->bytes);
+    memset(p->panel, 0, p->room);
 }
 
 static void pack_panels(Image *im, const Stored *s, PackSink *sink, void *user) {
@@ -126,11 +133,13 @@ static void pack_panels(Image *im, const Stored *s, PackSink *sink, void *user) 
     int64_t run = s->run ? s->run : src.k, used = 0;
     int64_t rows = tn_packed_rows(s->layout, tn_conv_rows(s->layout, src.k, s->run));
     PanelSink out = {.sink = sink, .user = user, .layout = s->layout, .k = src.k, .run = run};
-    out.is_unsigned = s->part[0]->dtype == TN_U8;
-    out.bytes = (size_t)(rows * TN_PANEL * src.size);
-    out.panel = arena_alloc(&im->cx->arena, out.bytes + 1);
+    out.dtype = s->part[0]->dtype;
+    out.room = (size_t)((rows > src.k ? rows : src.k) * TN_PANEL * src.size);
+    out.bytes =
+        (size_t)(rows * TN_PANEL) * (tn_is_records(s->layout) ? sizeof(float) : (size_t)src.size);
+    out.panel = arena_alloc(&im->cx->arena, out.room + 1);
     if (s->layout != TN_LAYOUT_PANELS16) out.groups = arena_alloc(&im->cx->arena, out.bytes + 1);
-    memset(out.panel, 0, out.bytes);
+    memset(out.panel, 0, out.room);
     int64_t parts = s->form == CONV_PLACES ? s->part[0]->dims[0] : s->parts;
     for (int64_t part = 0; part < parts; part++) {
         src = source_of(s, part);

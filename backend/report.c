@@ -167,6 +167,19 @@ static Precision precision_of(const Module *m) {
     return p;
 }
 
+/* Constants in records, and their bytes. */
+static int count_records(const Image *im, uint64_t *bytes) {
+    const PlanConstant *c = (const PlanConstant *)(const void *)im->constants.data;
+    int count = 0;
+    *bytes = 0;
+    for (size_t i = 0; i < im->constants.count; i++) {
+        if (!tn_is_records((TnLayout)c[i].layout)) continue;
+        count++;
+        *bytes += c[i].bytes;
+    }
+    return count;
+}
+
 const char *report_text(const Report *r, Image *im) {
     TextBuffer t = {.arena = &im->cx->arena};
     text_add(&t, "fusions\n");
@@ -185,6 +198,13 @@ const char *report_text(const Report *r, Image *im) {
                     "precision              bf16: %d operators, %d others in f32; this CPU %s\n",
                     p.bf16, p.f32,
                     p.native ? "multiplies bf16" : "has no products of bf16 and converts to f32");
+    }
+    if (im->module->weight_bits) {
+        uint64_t bytes;
+        int count = count_records(im, &bytes);
+        text_format(&t,
+                    "precision              int%d: %d weights, %" PRIu64 " bytes; all else f32\n",
+                    im->module->weight_bits, count, bytes);
     }
     text_format(&t, "constants              %6zu, %" PRIu64 " bytes\n", im->constants.count,
                 im->weight_bytes);
@@ -228,6 +248,12 @@ const char *report_json(const Report *r, Image *im) {
         Precision p = precision_of(im->module);
         text_format(&t, ",\"precision\":{\"bf16_operators\":%d,\"f32_operators\":%d,\"native\":%s}",
                     p.bf16, p.f32, p.native ? "true" : "false");
+    }
+    if (im->module->weight_bits) {
+        uint64_t bytes;
+        int count = count_records(im, &bytes);
+        text_format(&t, ",\"precision\":{\"weight_bits\":%d,\"weights\":%d,\"bytes\":%" PRIu64 "}",
+                    im->module->weight_bits, count, bytes);
     }
     text_format(&t, ",\"constant_bytes\":%" PRIu64 ",\"plan_bytes\":%" PRIu64, im->weight_bytes,
                 plan_bytes(im));

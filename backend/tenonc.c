@@ -214,9 +214,10 @@ static void set_conv(tenonc *c, const char *value) {
 
 static void set_precision(tenonc *c, const char *value) {
     c->module->bf16 = !strcmp(value, "bf16");
-    if (!c->module->bf16 && strcmp(value, "f32"))
+    c->module->weight_bits = !strcmp(value, "int8") ? 8 : !strcmp(value, "int4") ? 4 : 0;
+    if (!c->module->bf16 && !c->module->weight_bits && strcmp(value, "f32"))
         tn_fail(&c->cx, TN_E_UNSUPPORTED,
-                "precision '%s' is unsupported; f32 and bf16 are supported", value);
+                "precision '%s' is unsupported; f32, bf16, int8 and int4 are supported", value);
 }
 
 static void set(tenonc *c, const void *argument) {

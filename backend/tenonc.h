@@ -71,7 +71,8 @@ TENON_API int64_t tenonc_skipped(const tenonc *c);
  *     rename-dim      "s21=batch"
  *     task            "fill-mask": what a checkpoint is compiled as
  *     precision       "f32", "bf16": of weights and of values between products; sums, statistics,
- *                     inputs and results stay f32
+ *                     inputs and results stay f32. "int8", "int4": of weights of products and of
+ *                     tables, with a scale for each 32; all else is f32
  *     require-fusion  "attention=12": the compile fails unless it fired that often
  *     state           "auto": past and present pairs become states of the plan; "off"
  *     padding         "skip": results hold zeros in rows that the model's mask says are padding,

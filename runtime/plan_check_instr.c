@@ -20,7 +20,7 @@
 /* Types by operand, inputs '>' outputs; a letter says what the operand may be:
  *
  *   f  f32                  T  any type
- *   P  packed (pack.h): f32, f16, bf16     F  any float
+ *   P  packed (pack.h): f32, f16, bf16     F  any float; V takes no records
  *   i  i32 or i64           R  any type, or as P
  *   b  bool                 N  any type but bool
  *   .  any type             l  i64

@@ -134,7 +134,7 @@ int cmd_diff(Tool *t) {
     PlanRun r = tool_open(t, d.plan, d.function, d.threads);
     const char *precision = tenon_plan_meta(r.plan, "precision");
     bool given = d.tolerance.rtol >= 0 || d.tolerance.atol >= 0;
-    if (precision && !strcmp(precision, "bf16") && !given) d.tolerance.rms = TOLERANCE_BF16;
+    if (precision && !given) d.tolerance.rms = tolerance_of_precision(precision);
     tenon_error err;
     tool_bind(t, &r, &d.source, d.function, false);
     Outputs computed = {0};

@@ -12,7 +12,8 @@
 /* As in plan_check_instr.c. */
 #define TYPE_LETTERS                                                                               \
     "`f` f32, `l` i64, `w` i32, `i` i32 or i64, `b` bool,\n`q` i8 or u8, `P` f32, f16 or bf16 in " \
-    "panels, `F` a float, `D` f32 or f64, `h` and `H` f32 or bf16, `N` no bool, `T` any, `R` any " \
+    "panels or f32 in records, `F` a float, `D` f32 or f64, `h` and `H` f32 or bf16, `N` no "      \
+    "bool, `T` any, `R` any "                                                                      \
     "or as `P`, `W` as wide\n"                                                                     \
     "as `T`, `.` any of its own; `F`, `D`, `H`, `N`, `T` and `R` stand for one type wherever "     \
     "they "                                                                                        \

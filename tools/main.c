@@ -26,8 +26,10 @@ static const struct {
      "  --rename-dim OLD=NEW    give a length another name\n"
      "  --task NAME             what a checkpoint is compiled as (see `tenon models`);\n"
      "                          default: what its config.json says\n"
-     "  --precision f32|bf16    element type of weights and of values between products (default: f32);\n"
-     "                          sums, statistics, inputs and results stay f32\n"
+     "  --precision f32|bf16|int8|int4\n"
+     "                          f32, bf16: of weights and of values between products (default: f32);\n"
+     "                          sums, statistics, inputs and results stay f32. int8, int4: of weights\n"
+     "                          of products and of tables, a scale for each 32; all else is f32\n"
      "  --state off|auto        auto: a decoder's past is kept by the plan (default: off)\n"
      "  --padding keep|skip     skip: outputs are zeros where the mask says padding (default: keep)\n"
      "  --conv accurate|fast    fast: 3 x 3 convolutions in fewer multiplications, their rounding\n"
@@ -91,7 +93,7 @@ static const struct {
      "  --rtol R, --atol A      default by element type: f32 2e-5 and 1e-5, f16 2e-3 and 1e-3,\n"
      "                          bf16 2e-2 and 1e-2; integers have to be equal. Without them outputs of\n"
      "                          a plan with --precision bf16 may be off by 5 % of their size, root mean\n"
-     "                          squares\n"
+     "                          squares, with int8 by 10 % and with int4 by 60 %\n"
      "  --function NAME         which function of the plan (default: the first)\n"
      "  --threads N             default: all processors this process may use\n" ISA_NOTE},
     {"ops", cmd_ops, "list the operators",

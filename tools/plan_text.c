@@ -10,6 +10,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include "runtime/pack.h"
 #include "runtime/params.h"
 
 static void add_expr(const tenon_plan *p, TextBuffer *t, uint32_t id) {
@@ -42,6 +43,8 @@ static void add_operand(const tenon_plan *p, const PlanFunction *f, TextBuffer *
         text_format(t, "#%u", b->index);
     else
         text_format(t, "%%%u", v->buffer - f->first_buffer);
+    if (tn_is_records((TnLayout)v->layout))
+        text_add(t, v->layout == TN_LAYOUT_RECORDS8 ? ":int8" : ":int4");
     if (strcmp(plan_expr_text(p, v->offset, offset), "0")) text_format(t, "@%s", offset);
 }
 

@@ -77,6 +77,16 @@ bool trace_look(const tenon_session *root, const PlanValue *value, int64_t *valu
 
 /* --- agreement --- */
 
+double tolerance_of_precision(const char *precision) {
+    static const struct {
+        const char *name;
+        double rms;
+    } known[] = {{"bf16", 0.05}, {"int8", 0.1}, {"int4", 0.6}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcmp(precision, known[i].name)) return known[i].rms;
+    return 0;
+}
+
 Tolerance tolerance_for(Tolerance given, TnDType dtype) {
     Tolerance t = {0}; /* integers and booleans: exact */
     switch (dtype) {

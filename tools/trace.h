@@ -25,7 +25,8 @@ typedef struct Tolerance {
     double rtol, atol; /* < 0: by the element type: see tolerance_for */
     double rms;        /* 0: elements are compared one by one */
 } Tolerance;
-#define TOLERANCE_BF16 0.05 /* rms: an output of a plan in bf16 */
+/* rms: an output of a plan in fewer bits than f32, by its precision; 0: of one in f32 */
+double tolerance_of_precision(const char *precision);
 Tolerance tolerance_for(Tolerance given, TnDType dtype);
 
 typedef struct Agreement {

@@ -1,5 +1,6 @@
 /* gemm, and matmul_int with packed weights: products of activations with weights, [m, k] x [k, n].
- * Few rows read the weights as fast as memory gives them; many keep the multipliers busy. */
+ * Few rows read the weights as fast as memory gives them; many keep the multipliers busy. Weights in
+ * records are multiplied with two limbs of 8 bits where rows are few, at the rate of bf16. */
 #include <stdio.h>
 #include "bench/kernels/bench.h"
 
@@ -52,7 +53,7 @@ static void product(Bench *b, const Form *f, int64_t m, int64_t n, int64_t k, bo
               .outputs = 1,
               .flops = 2.0 * (double)(m * n * k),
               .bytes = (double)stored_bytes,
-              .type = f->type,
+              .type = tn_is_records(f->layout) && m <= 8 ? ROOFLINE_BF16 : f->type,
               .span = cold ? 0 : (size_t)(stored_bytes + 4 * m * (n + k)),
               .cold = cold ? 1u << 1 : 0,
               .cold_bytes = (size_t)stored_bytes};

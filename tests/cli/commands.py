@@ -84,7 +84,7 @@ class Usage(Cli):
         r = self.expect(UNSUPPORTED, "compile", "m", "-o", "x.plan")
         self.assertTrue(r.stderr.startswith("tenon: m/config.json: model_type 'zebra' is unsupported"), r.stderr)
         self.assertEqual(self.expect(UNSUPPORTED, "compile", BERT, "-o", "x.plan", "--precision", "int3").stderr,
-                         "tenon: precision 'int3' is unsupported; f32 and bf16 are supported\n")
+                         "tenon: precision 'int3' is unsupported; f32, bf16, int8 and int4 are supported\n")
         self.expect(UNSUPPORTED, "check", "m")
         self.assertEqual(self.files(), ["m"])
 
@@ -288,6 +288,34 @@ class Work(Cli):
         self.assertNotIn("depart", text)
         self.expect(FAULT, "diff", "x.plan", "--inputs", io, "--against", BERT, "--rtol", "1e-6", "--atol", "1e-6")
         self.assertNotIn("cosine", self.expect(DONE, "diff", "f32.plan", "--inputs", io, "--against", BERT).stdout)
+
+    def test_weights_in_fewer_bits(self):
+        """A plan with int8 weights is smaller, with int4 smaller still; the report counts them, the dump shows how they are stored."""
+        io = BERT / "io.safetensors"
+        sizes = []
+        for precision, bits, allowed in (("f32", 0, 0), ("int8", 8, 10), ("int4", 4, 60)):
+            text = self.expect(DONE, "compile", BERT, "-o", "x.plan", "--precision", precision, "--report").stdout
+            self.expect(DONE, "compile", BERT, "-o", "x.plan", "--precision", precision, "--report=r.json")
+            sizes.append((self.folder / "x.plan").stat().st_size)
+            dump = json.loads(self.expect(DONE, "dump", "x.plan", "--format", "json").stdout)
+            stored = [c for c in dump["constants"] if c["layout"] == f"records{bits}"]
+            if not bits:
+                continue
+            report = json.loads((self.folder / "r.json").read_text())["precision"]
+            self.assertEqual(report, {"weight_bits": bits, "weights": len(stored), "bytes": sum(c["bytes"] for c in stored)})
+            self.assertGreater(len(stored), 8)
+            self.assertTrue(all(c["dtype"] == "f32" for c in stored))
+            self.assertIn(f"precision              {precision}: {len(stored)} weights, {report['bytes']} bytes; all else f32\n", text)
+            text = self.expect(DONE, "dump", "x.plan").stdout
+            self.assertIn(f"precision: {precision}", text)
+            self.assertIn(f"encoder.layer.0.intermediate.dense.weight:{precision}, ", text)
+            text = self.expect(DONE, "diff", "x.plan", "--inputs", io, "--against", BERT).stdout
+            self.assertRegex(text, rf"ok, largest difference \S+, error [\d.]+ % of its size, allowed {allowed} %")
+            self.expect(FAULT, "diff", "x.plan", "--inputs", io, "--against", BERT, "--rtol", "1e-6", "--atol", "1e-6")
+        self.assertEqual(sizes, sorted(sizes, reverse=True))
+        text = self.expect(DONE, "compile", VIT, "-o", "x.plan", "--precision", "int8", "--report").stdout
+        self.assertIn("  int8 at 'classifier': its weights are less than 32 by 32\n", text)
+        self.assertRegex(text, r"  int8 at '\S+': a convolution keeps its weights\n")
 
     def test_profile(self):
         self.expect(DONE, "compile", BERT, "-o", "x.plan", "--report=r.json")

@@ -257,7 +257,7 @@ static void check_passes(Trial *t) {
     report_init(&r, &t->cx);
     evaluate(t, g, "import");
     for (int i = 0; pass_at(i); i++) {
-        if (pass_at(i)->run == pass_bfloat) continue; /* rounds: test_bf16 */
+        if (pass_at(i)->run == pass_bfloat) continue; /* rounds: test_precision */
         if (!pass_at(i)->run(g, &r)) continue;
         evaluate(t, g, pass_at(i)->name);
         if (i) pass_canon(g, &r);

@@ -67,6 +67,28 @@ static inline void zoo_heads(const Zoo *z) {
     zoo_one(z, TN_OP_gemm, 2, (uint32_t[]){z->x, part}, rows, &(ParamsGemm){0}, sizeof(ParamsGemm));
 }
 
+/* The rows of a table in records, and products with a table in the other kind. */
+static inline void zoo_records(const Zoo *z) {
+    PlanBuilder *b = z->b;
+    const uint32_t *n = z->n, bt = z->batch, s = z->seq;
+    unsigned char data[17 * 64];
+    for (size_t i = 0; i < sizeof data; i++) data[i] = (unsigned char)(i * 37 + 1);
+    PlanConstant c = {.dtype = TN_F32, .rank = 2, .dims = {8, 10}};
+    uint32_t w[2];
+    for (int i = 0; i < 2; i++) {
+        c.name = pb_string(b, i ? "halves" : "bytes");
+        c.layout = i ? TN_LAYOUT_RECORDS4 : TN_LAYOUT_RECORDS8;
+        c.bytes = (i ? 9 : 17) * 64;
+        w[i] = pb_stored(b, c, data);
+    }
+    uint32_t looked_up = pb_output(b, "recorded", TN_F32, 3, (uint32_t[]){bt, s, n[8]}),
+             product = pb_output(b, "halved", TN_F32, 3, (uint32_t[]){bt, s, n[10]});
+    zoo_one(z, TN_OP_gather, 2, (uint32_t[]){w[0], z->index}, looked_up, &(ParamsGather){0},
+            sizeof(ParamsGather));
+    zoo_one(z, TN_OP_gemm, 2, (uint32_t[]){z->x, w[1]}, product, &(ParamsGemm){0},
+            sizeof(ParamsGemm));
+}
+
 static inline void zoo_lookups(const Zoo *z, uint32_t y) {
     PlanBuilder *b = z->b;
     const uint32_t *n = z->n, bt = z->batch, s = z->seq, three[] = {bt, s, n[8]};
@@ -259,6 +281,7 @@ static inline unsigned char *zoo_plan(size_t *size) {
     zoo_one(&z, TN_OP_fill, 0, NULL, scores, &(ParamsFill){.value = 0.25}, sizeof(ParamsFill));
     uint32_t o = zoo_attention(&z, scores);
     zoo_heads(&z);
+    zoo_records(&z);
     zoo_one(&z, TN_OP_softmax, 1, &scores, scores, &(ParamsSoftmax){.axis = 3},
             sizeof(ParamsSoftmax));
     uint32_t heads = zoo_view(&z, o, TN_F32, 4, (uint32_t[]){bt, n[2], s, n[4]},

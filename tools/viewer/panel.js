@@ -41,6 +41,8 @@ function constantText(c) {
   if (c.nans) figures.push(`${c.nans} NaN`);
   if (c.first && c.first.length) figures.push(`first ${c.first.slice(0, 4).join(", ")}`);
   if (c.layout === "panels16") figures.push("packed");
+  if (c.layout === "records8") figures.push("packed in 8 bits");
+  if (c.layout === "records4") figures.push("packed in 4 bits");
   if (c.hash) figures.push(`#${c.hash}`);
   return figures.join("; ");
 }
