@@ -241,8 +241,7 @@ static void copy_rows(const Gemm *g, const Task *task) {
     int64_t step = copied_row(g);
     char *to = task->rows;
     if (is_prepared(g)) {
-        g->records->prepare((float *)(void *)to, step, g->layout, g->base[A], g->row[A], g->m,
-                            g->k);
+        g->records->prepare((float *)(void *)to, step, g->base[A], g->row[A], g->m, g->k);
         return;
     }
     for (int64_t r = task->r0, count; r < task->r1; r += count) {
@@ -289,7 +288,7 @@ static void run_group(const Gemm *g, const Task *task, Tile *t, int64_t p, int p
 
 /* Records are read again from the cache where there are more rows than a kernel takes. */
 static void stream_panel(const Gemm *g, const Task *task, Tile *t, int64_t p) {
-    TileFn *const *kernel = g->records    ? g->records->tile[g->layout == TN_LAYOUT_RECORDS4]
+    TileFn *const *kernel = g->records    ? g->records->tile
                             : g->in_pairs ? TN_FN(bf16_streams)
                                           : TN_FN(tile_kernels).stream;
     for (int64_t r = 0, rows; r < g->m; r += rows) {
@@ -323,6 +322,7 @@ void TN_FN(gemm_run)(const TnCall *call, int64_t number, void *scratch) {
     if (g.copied) copy_rows(&g, &task);
 
     if (is_stream(&g)) {
+        if (g.records) t.b_row = g.layout;
         for (; p < end; p++) {
             t.b = panels_of(&g, p, 1, task.panels);
             stream_panel(&g, &task, &t, p);

@@ -28,18 +28,35 @@ static inline float record_element(const unsigned char *panel, TnLayout layout, 
     return float_of_bf16(scale) * (float)integer;
 }
 
+/* How loops over both kinds of records find eight rows of a group, as quads q = 0 and 1 of signed
+ * bytes: in the line at `second` q, shifted left by `shift` if q is 0, the bits of `mask`. So
+ * integers of 4 bits are in the upper halves of bytes, 16 times themselves. */
+typedef struct RecordForm {
+    int64_t bytes;        /* of a record */
+    int64_t second, next; /* bytes to quad 1, and to the next eight rows */
+    int32_t mask;
+    int shift;
+    float unit; /* what a byte of 1 stands for */
+} RecordForm;
+
+static inline RecordForm record_form(TnLayout layout) {
+    const int64_t bytes = tn_record_lines(layout) * 64;
+    if (layout == TN_LAYOUT_RECORDS8) return (RecordForm){bytes, 64, 128, -1, 0, 1};
+    return (RecordForm){bytes, 0, 64, (int32_t)0xf0f0f0f0u, 4, 0x1p-4f};
+}
+
 /* Panels of floats, k rows each. */
 void TN_FN(record_panels)(float *to, TnLayout layout, const void *from, int64_t panels, int64_t k);
 
 /* Products of few rows with one panel, which is read once, as one linear stream. */
 typedef struct RecordStreams {
-    int64_t most;                         /* rows for which this beats tiles; 0: none */
-    TileFn *tile[2][STREAM_MAX_ROWS + 1]; /* [of 4 bits][rows], with gaps, but always of 1 row */
+    int64_t most;                      /* rows for which this beats tiles; 0: none */
+    TileFn *tile[STREAM_MAX_ROWS + 1]; /* [rows], with gaps, but always of 1; b_row: the layout */
     /* How long a row of A is as the tiles take it, in floats, and how `rows` of them are made,
      * `to_row` apart. */
     int64_t (*row)(int64_t k);
-    void (*prepare)(float *to, int64_t to_row, TnLayout layout, const float *from, int64_t from_row,
-                    int64_t rows, int64_t k);
+    void (*prepare)(float *to, int64_t to_row, const float *from, int64_t from_row, int64_t rows,
+                    int64_t k);
 } RecordStreams;
 
 extern const RecordStreams record_floats_avx2, record_limbs_avx512;

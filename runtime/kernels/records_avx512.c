@@ -1,7 +1,6 @@
 /* Products of few rows with records for CPUs that add four products of 8 bits (records.h). The
- * instruction multiplies unsigned numbers with signed ones, so integers of weights are made
- * unsigned, `middle` above themselves, and `middle` times the sum of A over the group is taken off
- * again.
+ * instruction multiplies unsigned numbers with signed ones, so bytes of weights are made unsigned,
+ * 128 above themselves, and 128 times the sum of A over the group is taken off again.
  *
  * A row of A is ready as the high limbs of 8 elements, their low limbs, and so on; then what is
  * taken off, an integer per group; then the row's scale. The number of groups is even: whole
@@ -35,10 +34,9 @@ static float scale_of(const float *from, int64_t k) {
     return _mm512_reduce_max_ps(most) / LARGEST + _mm512_reduce_add_ps(zero);
 }
 
-static void prepare(float *to, int64_t to_row, TnLayout layout, const float *from, int64_t from_row,
-                    int64_t rows, int64_t k) {
+static void prepare(float *to, int64_t to_row, const float *from, int64_t from_row, int64_t rows,
+                    int64_t k) {
     const int64_t groups = groups_of(k);
-    const int middle = layout == TN_LAYOUT_RECORDS8 ? 128 : 8;
     for (; rows > 0; rows--, to += to_row, from += from_row) {
         const float scale = scale_of(from, k);
         const __m512 per = _mm512_set1_ps(scale > 0 ? 1 / scale : 0);
@@ -56,7 +54,7 @@ static void prepare(float *to, int64_t to_row, TnLayout layout, const float *fro
                 _mm_storeu_si128(limbs + 1, _mm_unpackhi_epi64(high, low));
                 sum = _mm512_add_epi32(sum, y);
             }
-            off[g] = -middle * _mm512_reduce_add_epi32(sum);
+            off[g] = -128 * _mm512_reduce_add_epi32(sum);
         }
         memcpy(off + groups, &scale, sizeof scale);
     }
@@ -68,37 +66,30 @@ ALWAYS_INLINE __m512i add_dots(__m512i sum, __m512i unsigned_, __m512i signed_) 
     return sum;
 }
 
-/* Quad 0 or 1 of eight rows, its integers made unsigned. */
-ALWAYS_INLINE __m512i quad_at(const unsigned char *rows, TnLayout layout, int q) {
-    if (layout == TN_LAYOUT_RECORDS8)
-        return _mm512_xor_si512(_mm512_loadu_si512(rows + q * LINE), _mm512_set1_epi8(-128));
-    __m512i x = _mm512_loadu_si512(rows);
-    if (q) x = _mm512_srli_epi32(x, 4);
-    return _mm512_ternarylogic_epi32(x, _mm512_set1_epi8(15), _mm512_set1_epi8(8), 0x6a); /* &, ^ */
-}
-
 ALWAYS_INLINE __m512i limbs_at(const char *a) {
     int32_t quad;
     memcpy(&quad, a, sizeof quad);
     return _mm512_set1_epi32(quad);
 }
 
-/* sum[i] += row i of A times the group whose integers and scales are given. */
+/* sum[i] += row i of A times the group whose rows and scales are given. */
 ALWAYS_INLINE void add_group(__m512 sum[STREAM_MAX_ROWS], const char *a, const char *off,
-                             int64_t a_row, const unsigned char *integers,
-                             const unsigned char *scales, TnLayout layout, int rows) {
+                             int64_t a_row, const unsigned char *b, const unsigned char *scales,
+                             const RecordForm *f, int rows) {
+    const __m512i mask = _mm512_set1_epi32(f->mask), middle = _mm512_set1_epi8(-128);
+    const __m512i shift = _mm512_set1_epi32(f->shift);
     __m512i high[STREAM_MAX_ROWS], low[STREAM_MAX_ROWS];
-    const int lines = layout == TN_LAYOUT_RECORDS8 ? 2 : 1;
     UNROLL for (int i = 0; i < rows; i++) {
         high[i] = _mm512_setzero_si512();
         low[i] = limbs_at(off + i * a_row);
     }
-    for (const char *end = a + LINE; a < end; a += 16, integers += lines * LINE) {
-        UNROLL for (int j = 0; j < lines; j++) {
-            _mm_prefetch((const char *)integers + 4096 + j * LINE, _MM_HINT_T0);
-        }
+    for (const char *end = a + LINE; a < end; a += 16, b += f->next) {
+        _mm_prefetch((const char *)b + 4096, _MM_HINT_T0);
+        _mm_prefetch((const char *)b + 4096 + f->second, _MM_HINT_T0);
         UNROLL for (int q = 0; q < 2; q++) {
-            const __m512i w = quad_at(integers, layout, q);
+            __m512i w = _mm512_loadu_si512(b + q * f->second);
+            if (!q) w = _mm512_sllv_epi32(w, shift);
+            w = _mm512_ternarylogic_epi32(w, mask, middle, 0x6a); /* (w & mask) ^ middle */
             UNROLL for (int i = 0; i < rows; i++) {
                 const char *x = a + i * a_row + q * 4;
                 high[i] = add_dots(high[i], w, limbs_at(x));
@@ -115,33 +106,34 @@ ALWAYS_INLINE void add_group(__m512 sum[STREAM_MAX_ROWS], const char *a, const c
 }
 
 /* One panel, prefetched 4 KiB ahead of itself. */
-ALWAYS_INLINE void stream(const Tile *t, TnLayout layout, int rows) {
+ALWAYS_INLINE void stream(const Tile *t, int rows) {
+    const RecordForm form = record_form((TnLayout)t->b_row);
     const int64_t groups = groups_of(t->k), a_row = t->a_row * (int64_t)sizeof(float);
-    const int64_t lines = tn_record_lines(layout) / 2; /* of a group */
-    const unsigned char *record = t->b, *integers = record + LINE;
+    const unsigned char *record = t->b;
     const char *a = t->a, *off = a + groups * LINE;
     __m512 sum[STREAM_MAX_ROWS];
     UNROLL for (int i = 0; i < rows; i++) sum[i] = _mm512_setzero_ps();
-    for (int64_t g = 0; g < groups; g++, a += LINE, off += 4, integers += lines * LINE) {
-        add_group(sum, a, off, a_row, integers, record + g % 2 * (LINE / 2), layout, rows);
+    for (int64_t g = 0; g < groups; g++, a += LINE, off += 4) {
+        add_group(sum, a, off, a_row, record + LINE + g % 2 * 4 * form.next,
+                  record + g % 2 * (LINE / 2), &form, rows);
         if (g % 2 == 0) continue;
-        record = integers + lines * LINE;
+        record += form.bytes;
         _mm_prefetch((const char *)record + 4096, _MM_HINT_T0);
-        integers += LINE;
     }
     UNROLL for (int i = 0; i < rows; i++) {
         float scale;
         memcpy(&scale, off + i * a_row, sizeof scale);
-        _mm512_storeu_ps(t->c + i * t->c_row, _mm512_mul_ps(sum[i], _mm512_set1_ps(scale)));
+        _mm512_storeu_ps(t->c + i * t->c_row,
+                         _mm512_mul_ps(sum[i], _mm512_set1_ps(scale * form.unit)));
     }
 }
 
-#define STREAMS(X) X(8, 1) X(8, 2) X(8, 4) X(4, 1) X(4, 2) X(4, 4)
-#define STREAM(bits, m)                              \
-    static void stream_##bits##_##m(const Tile *t) { \
-        stream(t, TN_LAYOUT_RECORDS##bits, m);       \
+#define STREAMS(X) X(1) X(2) X(4)
+#define STREAM(m)                           \
+    static void stream_##m(const Tile *t) { \
+        stream(t, m);                       \
     }
-#define ENTRY(bits, m) [bits == 4][m] = stream_##bits##_##m,
+#define ENTRY(m) [m] = stream_##m,
 STREAMS(STREAM)
 
 const RecordStreams record_limbs_avx512 = {

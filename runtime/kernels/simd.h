@@ -79,6 +79,7 @@ static inline vf vf_gather(const float *p, vi index) { return _mm512_i32gather_p
 static inline vi vi_set1(int32_t x) { return _mm512_set1_epi32(x); }
 static inline vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
 static inline vi vi_sub(vi a, vi b) { return _mm512_sub_epi32(a, b); }
+static inline vi vi_and(vi a, vi b) { return _mm512_and_si512(a, b); }
 #define vi_shl(a, bits) _mm512_slli_epi32(a, bits)
 #define vi_sra(a, bits) _mm512_srai_epi32(a, bits)
 static inline vi vi_of_bits(vf a) { return _mm512_castps_si512(a); }
@@ -150,6 +151,7 @@ static inline vf vf_gather(const float *p, vi index) { return _mm256_i32gather_p
 static inline vi vi_set1(int32_t x) { return _mm256_set1_epi32(x); }
 static inline vi vi_add(vi a, vi b) { return _mm256_add_epi32(a, b); }
 static inline vi vi_sub(vi a, vi b) { return _mm256_sub_epi32(a, b); }
+static inline vi vi_and(vi a, vi b) { return _mm256_and_si256(a, b); }
 #define vi_shl(a, bits) _mm256_slli_epi32(a, bits)
 #define vi_sra(a, bits) _mm256_srai_epi32(a, bits)
 static inline vi vi_of_bits(vf a) { return _mm256_castps_si256(a); }
@@ -209,6 +211,7 @@ static inline vf vf_gather(const float *p, vi index) { return p[index]; }
 static inline vi vi_set1(int32_t x) { return x; }
 static inline vi vi_add(vi a, vi b) { return (int32_t)((uint32_t)a + (uint32_t)b); }
 static inline vi vi_sub(vi a, vi b) { return (int32_t)((uint32_t)a - (uint32_t)b); }
+static inline vi vi_and(vi a, vi b) { return a & b; }
 static inline vi vi_shl(vi a, int bits) { return (int32_t)((uint32_t)a << bits); }
 static inline vi vi_sra(vi a, int bits) { return a >> bits; }
 static inline vi vi_of_bits(vf a) {
