@@ -1,6 +1,6 @@
 /* gemm, and matmul_int with packed weights: products of activations with weights, [m, k] x [k, n].
- * Few rows read the weights as fast as memory gives them; many keep the multipliers busy. Weights in
- * records are multiplied with two limbs of 8 bits where rows are few, at the rate of bf16. */
+ * Few rows read the weights as fast as memory gives them; many keep the multipliers busy. Weights
+ * in records are multiplied with two limbs of 8 bits where rows are few, at the rate of bf16. */
 #include <stdio.h>
 #include "bench/kernels/bench.h"
 

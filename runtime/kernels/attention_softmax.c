@@ -232,24 +232,26 @@ bool TN_FN(attention_is_short)(const Attention *a, const Keys *keys, const Row *
            is_plain(a, keys, full && is_masked(keys, row));
 }
 
-/* Weights of AT_ONCE rows, or of fewer, the last one then several times over; their sums. Whether
- * all rows have a score that is ALLOWED_ABOVE. */
+enum { SHORT_ROWS = 4 };
+
+/* Weights of SHORT_ROWS rows, or of fewer, the last one then several times over; their sums.
+ * Whether all rows have a score that is ALLOWED_ABOVE. */
 static bool weigh_short(float *scores, int64_t stride, int64_t rows, int64_t keys, float scale,
                         float *sum) {
-    vf x[AT_ONCE];
-    float *row[AT_ONCE];
+    vf x[SHORT_ROWS];
+    float *row[SHORT_ROWS];
     bool allowed = true;
-    UNROLL for (int i = 0; i < AT_ONCE; i++) {
+    UNROLL for (int i = 0; i < SHORT_ROWS; i++) {
         row[i] = scores + (i < rows ? i : rows - 1) * stride;
         x[i] = vf_select(vm_first(keys), vf_load(row[i]), vf_set1(-INFINITY));
     }
-    UNROLL for (int i = 0; i < AT_ONCE; i++) {
+    UNROLL for (int i = 0; i < SHORT_ROWS; i++) {
         float top = vf_max_lane(x[i]);
         allowed &= scale * top >= ALLOWED_ABOVE;
         x[i] = vf_mul(vf_sub(x[i], vf_set1(top)), vf_set1(scale * VF_LOG2_E));
     }
-    vf_exp2_below(x, AT_ONCE, vf_exp2_degree5, 5);
-    UNROLL for (int i = 0; i < AT_ONCE; i++) {
+    vf_exp2_below(x, SHORT_ROWS, vf_exp2_degree5, 5);
+    UNROLL for (int i = 0; i < SHORT_ROWS; i++) {
         vf_store(row[i], x[i]);
     }
     vf_store_sums(sum, x[0], x[1], x[2], x[3]);
@@ -261,7 +263,7 @@ bool TN_FN(attention_softmax_short)(const Attention *a, const Keys *keys, const 
                                     float *inverse) {
     const int64_t first = full ? row->from : row->first, end = full ? row->to : row->end;
     const bool must_allow = !full && is_masked(keys, row);
-    for (int64_t r = 0; r < rows; r += AT_ONCE) {
+    for (int64_t r = 0; r < rows; r += SHORT_ROWS) {
         bool allowed = weigh_short(scores + r * a->stride + first, a->stride, rows - r, end - first,
                                    a->p.scale, inverse + r);
         if (must_allow && !allowed) return false;
