@@ -21,6 +21,7 @@ TN_FAMILY(norm);
 #define TASK_ELEMENTS 12288
 #define L1_ELEMENTS   1536 /* of rows that are worked on together */
 #define MOST_ROWS     16
+#define FEW_ROWS      6
 
 enum { X, RESIDUAL, GAMMA, BETA, Y, S, OPERANDS };
 
@@ -142,30 +143,46 @@ static void scale_row_affine(const Norm *z, const Row *r, float mean, float scal
     vf_store_n(y + i, v, n - i);
 }
 
-/* At most MOST_ROWS rows, which stay in L1 from pass to pass; what lies between the passes is done
- * for all of them at once, since divisions and roots take as long for a vector as for one number.
- */
+/* What comes between the passes: total[i] / n, and 1 / sqrt(total[i] / n + epsilon). Divisions and
+ * roots take as long for a vector as for one number, but numbers that have just been stored one by
+ * one can only be had as a vector after a while. */
+static void take_means(float *total, int rows, int64_t n) {
+    if (rows < FEW_ROWS)
+        for (int i = 0; i < rows; i++) total[i] /= (float)n;
+    else
+        for (int i = 0; i < rows; i += VF_WIDTH)
+            vf_store(total + i, vf_div(vf_load(total + i), vf_set1((float)n)));
+}
+
+static void take_scales(float *total, int rows, int64_t n, float epsilon) {
+    if (rows < FEW_ROWS)
+        for (int i = 0; i < rows; i++) total[i] = 1 / sqrtf(total[i] / (float)n + epsilon);
+    else
+        for (int i = 0; i < rows; i += VF_WIDTH) {
+            vf variance = vf_div(vf_load(total + i), vf_set1((float)n));
+            vf root = vf_sqrt(vf_add(variance, vf_set1(epsilon)));
+            vf_store(total + i, vf_div(vf_set1(1), root));
+        }
+}
+
+/* At most MOST_ROWS rows, which stay in L1 from pass to pass. */
 static void norm_rows(const Norm *z, Row *r, int rows) {
     float mean[MOST_ROWS] = {0}, scale[MOST_ROWS] = {0};
-    const vf count = vf_set1((float)z->n), epsilon = vf_set1(z->params->epsilon), one = vf_set1(1);
     const bool rms = z->params->rms;
     for (int i = 0; i < rows; i++) {
         if (r[i].residual) {
-            float *sum = r[i].s ? r[i].s : r[i].y;
-            mean[i] = add_row(sum, r[i].x, r[i].residual, z->n);
+            float *sum = r[i].s ? r[i].s : r[i].y,
+                  total = add_row(sum, r[i].x, r[i].residual, z->n);
             r[i].x = sum;
+            if (!rms) mean[i] = total;
         } else {
             if (r[i].s && r[i].s != r[i].x) memcpy(r[i].s, r[i].x, (size_t)z->n * sizeof(float));
             if (!rms) mean[i] = sum_row(r[i].x, z->n);
         }
     }
-    for (int i = 0; i < rows; i += VF_WIDTH)
-        vf_store(mean + i, rms ? vf_zero() : vf_div(vf_load(mean + i), count));
+    take_means(mean, rows, z->n);
     for (int i = 0; i < rows; i++) scale[i] = sum_squares(r[i].x, mean[i], z->n);
-    for (int i = 0; i < rows; i += VF_WIDTH) {
-        vf variance = vf_div(vf_load(scale + i), count);
-        vf_store(scale + i, vf_div(one, vf_sqrt(vf_add(variance, epsilon))));
-    }
+    take_scales(scale, rows, z->n, z->params->epsilon);
     for (int i = 0; i < rows; i++) {
         if (z->gamma && z->beta)
             scale_row_affine(z, &r[i], mean[i], scale[i]);
