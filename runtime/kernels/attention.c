@@ -220,34 +220,26 @@ static Row row_of(const Unit *u, const Block *block, int64_t r) {
                                 block->i + (by_head ? 0 : r));
 }
 
-/* The row after row r - 1, which *row is. */
-static void next_row(const Unit *u, const Block *block, int64_t r, Row *row) {
-    if (!u->a->alike)
-        *row = row_of(u, block, r);
-    else if (u->a->queries == 1)
-        row->h++;
-    else
-        row->i++;
-}
-
 /* As many rows as may differ in the keys that they see. */
 static int64_t kinds_of_rows(const Unit *u, const Block *block) {
     return u->a->alike ? 1 : block->rows;
 }
 
 /* Scores and their softmax over the keys in use; false if some row needs all that exist. */
-static bool probabilities(Unit *u, const Block *block, bool full) {
+static bool probabilities(Unit *u, const Block *block, Row *rows, bool full) {
     TN_FN(attention_pack)(u, block->t0, block->t1);
     if (block->sinks) TN_FN(attention_scores)(u, block, 0, block->sinks);
     int64_t end = block->t1 < u->a->keys ? block->t1 : u->a->keys;
     TN_FN(attention_scores)(u, block, block->t0, end);
-    Row row = row_of(u, block, 0);
-    if (TN_FN(attention_is_short)(u->a, &u->keys, &row, full))
-        return TN_FN(attention_softmax_short)(u->a, &u->keys, &row, block->rows, u->scores,
+    if (TN_FN(attention_is_short)(u->a, &u->keys, rows, full))
+        return TN_FN(attention_softmax_short)(u->a, &u->keys, rows, block->rows, u->scores,
                                               block->t0, block->t1, full, u->inverse);
+    const bool alike = u->a->alike, by_head = u->a->queries == 1;
     for (int64_t r = 0; r < block->rows; r++) {
-        if (r) next_row(u, block, r, &row);
-        if (!TN_FN(attention_softmax)(u->a, &u->keys, &row, u->scores + r * u->a->stride, block->t0,
+        Row *row = rows + (alike ? 0 : r);
+        row->h = block->h + (by_head ? r : 0);
+        row->i = block->i + (by_head ? 0 : r);
+        if (!TN_FN(attention_softmax)(u->a, &u->keys, row, u->scores + r * u->a->stride, block->t0,
                                       block->t1, full, u->bias, &u->inverse[r]))
             return false;
     }
@@ -255,12 +247,11 @@ static bool probabilities(Unit *u, const Block *block, bool full) {
 }
 
 /* The keys in use: all that exist for some row, or all that some row may see. */
-static void choose_keys(const Unit *u, Block *block, bool full) {
+static void choose_keys(const Unit *u, Block *block, const Row *rows, bool full) {
     block->t0 = u->a->keys;
     block->t1 = 0;
     for (int64_t r = 0; r < kinds_of_rows(u, block); r++) {
-        Row row = row_of(u, block, r);
-        int64_t first = full ? row.from : row.first, end = full ? row.to : row.end;
+        int64_t first = full ? rows[r].from : rows[r].first, end = full ? rows[r].to : rows[r].end;
         if (first < block->t0) block->t0 = first;
         if (end > block->t1) block->t1 = end;
     }
@@ -275,16 +266,18 @@ static void choose_keys(const Unit *u, Block *block, bool full) {
 
 static void run_block(Unit *u, Block *block) {
     const int64_t unit = u->a->v_pairs ? 2 : 1; /* of keys that are summed */
+    Row rows[MAX_ROWS];
     bool full = false;
-    for (int64_t r = 0; r < kinds_of_rows(u, block) && !full; r++) {
-        Row row = row_of(u, block, r);
-        bool masked = row.first > row.from || row.end < row.to || u->keys.gaps || row.blind;
-        full = row.blind || (masked && !u->a->skippable);
+    for (int64_t r = 0; r < kinds_of_rows(u, block); r++) {
+        Row *row = &rows[r];
+        *row = row_of(u, block, r);
+        bool masked = row->first > row->from || row->end < row->to || u->keys.gaps || row->blind;
+        full |= row->blind || (masked && !u->a->skippable);
     }
-    choose_keys(u, block, full);
-    if (!probabilities(u, block, full)) {
-        choose_keys(u, block, true);
-        probabilities(u, block, true);
+    choose_keys(u, block, rows, full);
+    if (!probabilities(u, block, rows, full)) {
+        choose_keys(u, block, rows, true);
+        probabilities(u, block, rows, true);
     }
     TN_FN(attention_values)(u, block, TN_CEIL_DIV(block->sinks, unit) * unit, block->t0, block->t1);
 }
