@@ -1,8 +1,8 @@
-/* Products of attention: scores q k' and sums of values, over panels made of k and v.
+/* Products of attention: scores q k' and sums of values, over panels made of k and v, or in place.
  *
- * Operands of bf16 are packed as pairs where the CPU multiplies those: of neighbouring d for the
- * scores, of neighbouring keys for the values. Otherwise they are packed as floats, and queries
- * have been made floats. */
+ * Operands of bf16 are taken in pairs where the CPU multiplies those: of neighbouring d for the
+ * scores, of neighbouring keys for the values; they are packed as such, or lie in rows
+ * (attention_pairs_avx512.c). Otherwise they become floats, and queries have been made floats. */
 #include "runtime/kernels/attention.h"
 #include "runtime/kernels/bf16.h"
 #include "runtime/kernels/simd_half.h"
