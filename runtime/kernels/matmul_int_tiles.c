@@ -6,12 +6,6 @@
 #include "runtime/kernels/gemm.h"
 #include "runtime/kernels/simd.h"
 
-static inline int quad_at(const uint8_t *a) {
-    int quad;
-    memcpy(&quad, a, sizeof quad);
-    return quad;
-}
-
 /* The quad of column j: b[0 .. count - 1, j], zeros behind. */
 static uint32_t gather_quad(const uint8_t *b, int64_t b_k, int64_t count) {
     uint32_t quad = 0;
@@ -94,6 +88,11 @@ const QuadsKernels *TN_FN(quads_kernels)(TnIsa isa) {
     return &kernels;
 }
 #else
+static inline int quad_at(const uint8_t *a) {
+    int quad;
+    memcpy(&quad, a, sizeof quad);
+    return quad;
+}
 
 /* Widened to 16 bits, two products at a time fit 32 without saturation: columns 4 j .. 4 j + 3 of a
  * panel are a register of 4 numbers each, and give two sums each, which are added at the end. */
