@@ -5,6 +5,8 @@
 #include "runtime/kernels/conv.h"
 #include "runtime/kernels/simd.h"
 
+enum { REGISTERS = 2 * VF_WIDTH }; /* of vectors, as many as there are on each ISA */
+
 #if VF_WIDTH > 1
 #define UNROLL_VECTORS UNROLL
 #else
@@ -89,7 +91,7 @@ ALWAYS_INLINE void read_tile(const float *const *place, int64_t ahead, float *to
             for (int i = 0; i < side; i++)
                 for (int j = side - step; j < side; j++)
                     __builtin_prefetch(place[i * side + j] + (ahead + c));
-        if (side < CONV_SIDE) {
+        if (side * side <= REGISTERS) {
             UNROLL_VECTORS for (int j = 0; j < side; j++) {
                 read_column(place + j, c, t + j, side, line);
             }
@@ -124,7 +126,7 @@ ALWAYS_INLINE void result_tile(const float *sums, int64_t plane, float *to, int6
                                int64_t cols, int side, int results, Line *line) {
     for (int64_t o = 0; o < cols; o += VF_WIDTH) {
         vf t[CONV_SIDE * CONV_SIDE];
-        if (side < CONV_SIDE) {
+        if (side * side <= REGISTERS) {
             UNROLL_VECTORS for (int j = 0; j < side; j++) {
                 result_column(sums + j * plane + o, plane, t + j, side, results, line);
             }

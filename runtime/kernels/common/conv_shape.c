@@ -152,7 +152,8 @@ static void choose_tiles(ConvShape *s, int64_t groups, int64_t want) {
 
 /* Patches about as high as wide: what they read twice is at their edges. */
 static void cut_places(ConvShape *s, int64_t want) {
-    int64_t places = WINDOW_FLOATS / (s->w->dims[1] + s->channels), side = 16;
+    int64_t floats = s->w->dims[1] + (s->in_place ? 0 : s->channels); /* of a place */
+    int64_t places = WINDOW_FLOATS / floats, side = 16;
     while (side < 64 && 4 * side * side <= places) side *= 2;
     for (;; side /= 2) {
         s->column_patches = TN_CEIL_DIV(s->out[WIDTH], side);
