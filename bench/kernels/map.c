@@ -68,10 +68,33 @@ static void sum(Bench *b, int64_t rows, int64_t columns, bool broadcast) {
     bench_case(b, &c);
 }
 
+/* y[q, h, l, p, 2] = a + b, b the same for all h and p: places around reference points. */
+static void points(Bench *b, int64_t queries, int64_t heads, int64_t levels, int64_t count) {
+    int64_t dims[] = {queries, heads, levels, count, 2}, few[] = {queries, 1, levels, 1, 2};
+    int64_t n = 2 * queries * heads * levels * count;
+    Program p = {0};
+    add_step(&p, TN_MAP_ADD, 0, 1);
+    Case c = {.opcode = TN_OP_map,
+              .params = &p,
+              .inputs = 2,
+              .outputs = 1,
+              .flops = (double)n,
+              .bytes = 8 * (double)n,
+              .span = 8 * (size_t)n,
+              .copies = true};
+    snprintf(c.name, sizeof c.name, "map add points %lldx%lldx%lldx%lld", (long long)queries,
+             (long long)heads, (long long)levels, (long long)count);
+    c.operands[0] = bench_dense(b->activations, TN_F32, 5, dims);
+    c.operands[1] = bench_dense(b->more, TN_F32, 5, few);
+    c.operands[2] = bench_dense(b->result, TN_F32, 5, dims);
+    bench_case(b, &c);
+}
+
 void bench_map(Bench *b) {
     for (size_t i = 0; b->threads == 1 && i < sizeof functions / sizeof *functions; i++)
         function(b, &functions[i]);
     sum(b, 128, 768, false);
     sum(b, 128, 768, true);
     sum(b, 4096, 3072, false);
+    points(b, 3024, 8, 3, 4);
 }

@@ -23,6 +23,7 @@ TN_FAMILY(map);
 #define MAP_REGISTERS (TN_MAX_MAP_INPUTS + TN_MAX_MAP_STEPS)
 #define TASK_BLOCKS   32
 #define LONG_ROW      192 /* elements from which on blocks end with a row */
+#define WORTH_COPYING 32  /* bytes */
 
 typedef enum Access {
     ACCESS_UNIFORM, /* one element for all: its register is filled once */
@@ -229,13 +230,13 @@ typedef struct Walk {
     int64_t index[TN_MAX_RANK], offset, column;
 } Walk;
 
-/* Goes on by `rows` rows, which end no later than the innermost axis of rows does. */
-static void next_rows(const Program *p, int operand, Walk *w, int64_t rows) {
+/* Goes on by `count` steps along an axis of rows, none beyond its end. */
+static void step(const Program *p, int operand, Walk *w, int axis, int64_t count) {
     const int64_t *dims = p->loop.dims, *strides = p->loop.strides[operand];
     w->column = 0;
-    for (int i = p->loop.rank - 2; i >= 0; i--, rows = 1) {
-        w->index[i] += rows;
-        w->offset += rows * strides[i];
+    for (int i = axis; i >= 0; i--, count = 1) {
+        w->index[i] += count;
+        w->offset += count * strides[i];
         if (w->index[i] < dims[i]) return;
         w->index[i] = 0;
         w->offset -= dims[i] * strides[i];
@@ -257,6 +258,25 @@ static void gather_rows(float *y, const float *x, int64_t row_stride, int64_t st
     }
 }
 
+/* Where an axis that the operand does not have has gone on, and those inside it begin again: what
+ * comes is what came last, `done` elements of which lie before `to`. Copies whole repetitions of at
+ * most `left` elements; returns how many elements. */
+static int64_t repeat(const Program *p, int operand, Walk *w, unsigned char *to, size_t size,
+                      int64_t done, int64_t left) {
+    int axis = p->loop.rank - 2;
+    int64_t period = p->loop.dims[axis + 1];
+    if (w->column > 0) return 0;
+    for (; axis >= 0 && w->index[axis] == 0; axis--) period *= p->loop.dims[axis];
+    if (axis < 0 || p->loop.strides[operand][axis] != 0) return 0;
+    if (period > done || period > left || (size_t)period * size < WORTH_COPYING) return 0;
+    int64_t times = p->loop.dims[axis] - w->index[axis];
+    if (times > left / period) times = left / period;
+    size_t bytes = (size_t)period * size;
+    for (int64_t i = 0; i < times; i++, to += bytes) memcpy(to, to - bytes, bytes);
+    step(p, operand, w, axis, times);
+    return times * period;
+}
+
 /* n elements of an operand from the current place on, over rows that are short: into its register,
  * or (with `result`) from there to the result. */
 static void walk_rows(const Program *p, int operand, int64_t n, const unsigned char *result) {
@@ -269,7 +289,11 @@ static void walk_rows(const Program *p, int operand, int64_t n, const unsigned c
     for (int64_t done = 0, run; done < n; done += run) {
         int64_t left = n - done, rows = 1, to_end = columns - w.column;
         void *from = address(x, w.offset + w.column * stride);
-        size_t at = (size_t)done * element_bytes(t);
+        size_t size = element_bytes(t), at = (size_t)done * size;
+        if (!result) {
+            run = repeat(p, operand, &w, p->reg[operand] + at, size, done, left);
+            if (run > 0) continue;
+        }
         run = to_end < left ? to_end : left;
         if (result) {
             TN_FN(map_store)(from, t, stride, result + at, run);
@@ -285,7 +309,7 @@ static void walk_rows(const Program *p, int operand, int64_t n, const unsigned c
             TN_FN(map_load)(p->reg[operand] + at, from, t, stride, run);
         }
         w.column += run / rows;
-        if (w.column == columns) next_rows(p, operand, &w, rows);
+        if (w.column == columns) step(p, operand, &w, last - 1, rows);
     }
 }
 
