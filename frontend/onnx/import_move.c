@@ -93,12 +93,24 @@ static void require_single(OnnxNode *n, const Expr *start, const Expr *end, cons
         infer_try_le(n->m, ex_int(n->x, from < 0 ? -from : to), dim);
 }
 
+/* The start along an axis of one position, max(1 - s, 0) in ALiBi's table: with 1 nothing would be
+ * left, so it means that position, however far before it lies. */
+static const Expr *start_of_single(OnnxNode *n, const Expr *start) {
+    const Expr *zero = ex_int(n->x, 0);
+    int64_t c;
+    if (ex_const(start, &c)) return start;
+    infer_try_le(n->m, start, zero);
+    start = ex_norm(n->x, start);
+    return ex_provably_ge(n->x, zero, start) ? zero : start;
+}
+
 static Value *slice_axis(OnnxNode *n, Value *y, int axis, const Expr *start, const Expr *end,
                          int64_t step) {
     ExprCx *x = n->x;
     const Expr *dim = y->type.dims[axis], *zero = ex_int(x, 0);
     const Expr *last = ex_sub(x, dim, ex_int(x, 1)), *before = ex_int(x, -1);
     if (step == 1) require_single(n, start, end, dim);
+    if (step > 0 && ex_is(dim, 1)) start = start_of_single(n, start);
     start = clamp_bound(n, start, dim, zero, step > 0 ? dim : last);
     end = step > 0 ? clamp_bound(n, end, dim, zero, dim) : clamp_bound(n, end, dim, before, last);
     const Expr *span = step > 0 ? ex_sub(x, end, start) : ex_sub(x, start, end);

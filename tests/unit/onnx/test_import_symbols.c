@@ -64,6 +64,11 @@ static void test_symbolic_slices(void **state) {
     expect_type(IN_BS4 "e = Shape x {start=1 end=2}\nn = Neg e\nconst i i64 [1] 2147483647\n"
                        "const o i64 [1] 1\ny = Slice x n i o\nout y",
                 "f32[b, s, 4]", "");
+    /* max(1 - s, 0) of one position is that one */
+    expect_type("const t f32 [2,1,8] 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15\nin x f32 [s]\n"
+                "e = Shape x\nconst o i64 [1] 1\nconst z i64 [1] 0\nd = Sub o e\nm = Max d z\n"
+                "const i i64 [1] 2147483647\ny = Slice t m i o\nout y",
+                "f32[2, 1, 8]", "0 <= -max(-s + 1, 0)");
 }
 
 static void test_symbolic_values(void **state) {
