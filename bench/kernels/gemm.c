@@ -1,6 +1,6 @@
 /* gemm, and matmul_int with packed weights: products of activations with weights, [m, k] x [k, n].
  * Few rows read the weights as fast as memory gives them; many keep the multipliers busy. Weights
- * in records are multiplied with two limbs of 8 bits where rows are few, at the rate of bf16. */
+ * in records are multiplied with two limbs of 8 bits, at the rate of bf16. */
 #include <stdio.h>
 #include "bench/kernels/bench.h"
 
@@ -15,8 +15,8 @@ typedef struct Form {
 static const Form forms[] = {
     {"gemm", TN_F32, TN_LAYOUT_PANELS16, ROOFLINE_F32},
     {"gemm-bf16", TN_BF16, TN_LAYOUT_PAIRS16, ROOFLINE_BF16},
-    {"gemm-int8w", TN_F32, TN_LAYOUT_RECORDS8, ROOFLINE_F32},
-    {"gemm-int4w", TN_F32, TN_LAYOUT_RECORDS4, ROOFLINE_F32},
+    {"gemm-int8w", TN_F32, TN_LAYOUT_RECORDS8, ROOFLINE_BF16},
+    {"gemm-int4w", TN_F32, TN_LAYOUT_RECORDS4, ROOFLINE_BF16},
 };
 
 /* Least rows, and the share of the roof that cold products of so many rows should reach. */
@@ -33,8 +33,8 @@ static const Target f32_targets[] = {{64, 0.92, 0.90}, {32, 0.88, 0.80}, {16, 0.
 
 static void set_target(const Bench *b, Case *c, const Form *f, int64_t m) {
     if (b->isa == TN_ISA_SCALAR) return;
-    const Target *t = f->type == ROOFLINE_BF16   ? bf16_targets
-                      : tn_is_records(f->layout) ? record_targets
+    const Target *t = tn_is_records(f->layout)   ? record_targets
+                      : f->type == ROOFLINE_BF16 ? bf16_targets
                       : b->isa >= TN_ISA_AVX512  ? f32_targets
                                                  : avx2_targets;
     while (m < t->rows) t++;
@@ -53,7 +53,7 @@ static void product(Bench *b, const Form *f, int64_t m, int64_t n, int64_t k, bo
               .outputs = 1,
               .flops = 2.0 * (double)(m * n * k),
               .bytes = (double)stored_bytes,
-              .type = tn_is_records(f->layout) && m <= 8 ? ROOFLINE_BF16 : f->type,
+              .type = f->type,
               .span = cold ? 0 : (size_t)(stored_bytes + 4 * m * (n + k)),
               .cold = cold ? 1u << 1 : 0,
               .cold_bytes = (size_t)stored_bytes};

@@ -15,8 +15,9 @@
  * group at a time, before rows pass over them.
  *
  * With few rows (M <= 4) B passes by once, panel after panel, as one linear stream: memory is the
- * bound. Every element of C is one sum in an order that depends on K and M only, so neither tasks
- * nor threads change a bit of it. */
+ * bound. So do records, a few rows at a time, with as many rows as that is faster for than tiles.
+ * Every element of C is one sum in an order that depends on K and M only, so neither tasks nor
+ * threads change a bit of it. */
 #include <stddef.h>
 #include <string.h>
 #include "runtime/kernels/bf16.h"
@@ -156,6 +157,7 @@ void TN_FN(gemm_plan)(TnCall *call) {
     double ns = flops / per_ns + bytes / 20 + 1000;
     int64_t want = tile_tasks(ns);
     int64_t row_blocks = g.m >= 512 ? TN_CEIL_DIV(g.m, 256) : 1;
+    if (is_prepared(&g)) row_blocks = TN_CEIL_DIV(g.m, 128); /* in L2 beside a panel */
     int64_t panel_blocks = TN_CEIL_DIV(want, row_blocks);
     if (panel_blocks > groups) {
         panel_blocks = groups;
@@ -241,7 +243,8 @@ static void copy_rows(const Gemm *g, const Task *task) {
     int64_t step = copied_row(g);
     char *to = task->rows;
     if (is_prepared(g)) {
-        g->records->prepare((float *)(void *)to, step, g->base[A], g->row[A], g->m, g->k);
+        g->records->prepare((float *)(void *)to, step, matrix_at(g, A, task->r0 * g->row[A]),
+                            g->row[A], task->r1 - task->r0, g->k);
         return;
     }
     for (int64_t r = task->r0, count; r < task->r1; r += count) {
@@ -286,15 +289,15 @@ static void run_group(const Gemm *g, const Task *task, Tile *t, int64_t p, int p
     }
 }
 
-/* Records are read again from the cache where there are more rows than a kernel takes. */
+/* A panel is read again from the cache where there are more rows than a kernel takes. */
 static void stream_panel(const Gemm *g, const Task *task, Tile *t, int64_t p) {
     TileFn *const *kernel = g->records    ? g->records->tile
                             : g->in_pairs ? TN_FN(bf16_streams)
                                           : TN_FN(tile_kernels).stream;
-    for (int64_t r = 0, rows; r < g->m; r += rows) {
+    for (int64_t r = task->r0, rows; r < task->r1; r += rows) {
         int64_t offset[MATRICES];
         for (int j = 0; j < MATRICES; j++) offset[j] = r * g->row[j];
-        rows = g->m - r < STREAM_MAX_ROWS ? g->m - r : STREAM_MAX_ROWS;
+        rows = task->r1 - r < STREAM_MAX_ROWS ? task->r1 - r : STREAM_MAX_ROWS;
         while (!kernel[rows]) rows--;
         t->a = rows_at(g, task, r, offset[A]);
         run_tile(g, kernel[rows], t, rows, 1, p * TN_PANEL, offset);

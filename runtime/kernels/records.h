@@ -1,5 +1,5 @@
 /* Weights in records (pack.h): read element by element, decoded to panels of floats, and multiplied
- * as they come from memory with few rows of A.
+ * as they come from memory.
  *
  * Products with the integers of a group are summed up first, times its scale they join the sum:
  *
@@ -48,7 +48,8 @@ static inline RecordForm record_form(TnLayout layout) {
 /* Panels of floats, k rows each. */
 void TN_FN(record_panels)(float *to, TnLayout layout, const void *from, int64_t panels, int64_t k);
 
-/* Products of few rows with one panel, which is read once, as one linear stream. */
+/* Products of a few rows with one panel, which is read as one linear stream: from memory for the
+ * first of them, then from the cache. */
 typedef struct RecordStreams {
     int64_t most;                      /* rows for which this beats tiles; 0: none */
     TileFn *tile[STREAM_MAX_ROWS + 1]; /* [rows], with gaps, but always of 1; b_row: the layout */

@@ -1,6 +1,7 @@
-/* Products of few rows with records for CPUs that add four products of 8 bits (records.h). The
- * instruction multiplies unsigned numbers with signed ones, so bytes of weights are made unsigned,
- * 128 above themselves, and 128 times the sum of A over the group is taken off again.
+/* Products with records, a few rows at a time, for CPUs that add four products of 8 bits
+ * (records.h). The instruction multiplies unsigned numbers with signed ones, so bytes of weights
+ * are made unsigned, 128 above themselves, and 128 times the sum of A over the group is taken off
+ * again.
  *
  * A row of A is ready as the high limbs of 8 elements, their low limbs, and so on; then what is
  * taken off, an integer per group; then the row's scale. The number of groups is even: whole
@@ -137,4 +138,4 @@ ALWAYS_INLINE void stream(const Tile *t, int rows) {
 STREAMS(STREAM)
 
 const RecordStreams record_limbs_avx512 = {
-    .most = 2 * STREAM_MAX_ROWS, .tile = {STREAMS(ENTRY)}, .row = row, .prepare = prepare};
+    .most = INT64_MAX, .tile = {STREAMS(ENTRY)}, .row = row, .prepare = prepare};
