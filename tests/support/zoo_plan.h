@@ -67,25 +67,27 @@ static inline void zoo_heads(const Zoo *z) {
     zoo_one(z, TN_OP_gemm, 2, (uint32_t[]){z->x, part}, rows, &(ParamsGemm){0}, sizeof(ParamsGemm));
 }
 
-/* The rows of a table in records, and products with a table in the other kind. */
+/* The rows of a table in records, and products with columns 16.. of one of the other kind. */
 static inline void zoo_records(const Zoo *z) {
     PlanBuilder *b = z->b;
     const uint32_t *n = z->n, bt = z->batch, s = z->seq;
-    unsigned char data[17 * 64];
+    unsigned char data[2 * 17 * 64];
     for (size_t i = 0; i < sizeof data; i++) data[i] = (unsigned char)(i * 37 + 1);
-    PlanConstant c = {.dtype = TN_F32, .rank = 2, .dims = {8, 10}};
+    PlanConstant c = {.dtype = TN_F32, .rank = 2, .dims = {8, 24}};
     uint32_t w[2];
     for (int i = 0; i < 2; i++) {
         c.name = pb_string(b, i ? "halves" : "bytes");
         c.layout = i ? TN_LAYOUT_RECORDS4 : TN_LAYOUT_RECORDS8;
-        c.bytes = (i ? 9 : 17) * 64;
+        c.bytes = 2 * (i ? 9 : 17) * 64;
         w[i] = pb_stored(b, c, data);
     }
     uint32_t looked_up = pb_output(b, "recorded", TN_F32, 3, (uint32_t[]){bt, s, n[8]}),
-             product = pb_output(b, "halved", TN_F32, 3, (uint32_t[]){bt, s, n[10]});
+             product = pb_output(b, "halved", TN_F32, 3, (uint32_t[]){bt, s, n[7]});
+    uint32_t part = pb_view(b, zoo_buffer(z, w[1]), TN_F32, TN_LAYOUT_RECORDS4, 2,
+                            (uint32_t[]){n[8], n[7]}, (uint32_t[]){n[0], n[0]}, pb_const(b, 144));
     zoo_one(z, TN_OP_gather, 2, (uint32_t[]){w[0], z->index}, looked_up, &(ParamsGather){0},
             sizeof(ParamsGather));
-    zoo_one(z, TN_OP_gemm, 2, (uint32_t[]){z->x, w[1]}, product, &(ParamsGemm){0},
+    zoo_one(z, TN_OP_gemm, 2, (uint32_t[]){z->x, part}, product, &(ParamsGemm){0},
             sizeof(ParamsGemm));
 }
 
