@@ -159,10 +159,12 @@ static int64_t reach_of(const Attention *a) {
     return reach < a->keys ? reach : a->keys;
 }
 
-/* Rows of a block none of which sees much less than the whole block does. */
+/* Rows of a block none of which sees much less than the whole block does: whole tiles of sums in
+ * place, which read as many rows of weights as they can. */
 static int64_t even_rows(const Attention *a) {
     bool windowed = a->p.window_left >= 0 || a->p.window_right >= 0;
-    return windowed ? MIN_ROWS : (a->keys - a->queries / 2) / KEYS_PER_ROW;
+    int64_t rows = (a->keys - a->queries / 2) / KEYS_PER_ROW;
+    return windowed ? MIN_ROWS : rows / PAIRS_IN_PLACE_ROWS * PAIRS_IN_PLACE_ROWS;
 }
 
 /* What is read in place otherwise: k by dot products, v if its rows have whole vectors. */

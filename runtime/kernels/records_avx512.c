@@ -53,9 +53,10 @@ static void prepare(float *to, int64_t to_row, const float *from, int64_t from_r
                         low = _mm512_cvtepi32_epi8(_mm512_sub_epi32(y, _mm512_slli_epi32(up, 8)));
                 _mm_storeu_si128(limbs, _mm_unpacklo_epi64(high, low));
                 _mm_storeu_si128(limbs + 1, _mm_unpackhi_epi64(high, low));
-                sum = _mm512_add_epi32(sum, y);
+                sum = _mm512_sub_epi32(sum, y);
             }
-            off[g] = -128 * _mm512_reduce_add_epi32(sum);
+            /* as vectors: what is not finite has become INT32_MIN */
+            off[g] = _mm512_reduce_add_epi32(_mm512_slli_epi32(sum, 7));
         }
         memcpy(off + groups, &scale, sizeof scale);
     }

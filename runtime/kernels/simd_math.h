@@ -46,11 +46,12 @@ static const float vf_exp2_degree5[] = {1.00000012f,   0.693147421f,   0.2402191
                                         0.0554968081f, 0.00968481041f, 0.00136692624f};
 
 /* x[i] := 2^x[i] for x <= 0 or NaN. Each step is taken by all n before the next one is: what one
- * vector waits for is what the others do. AVX-512 scales a NaN by 2^-infinity to 0. */
+ * vector waits for is what the others do. AVX-512 scales a NaN by 2^-infinity to 0; 2^-151 is 0
+ * even where c[0] is more than 1, which 2^-150 is not. */
 ALWAYS_INLINE void vf_exp2_below(vf *x, int n, const float *c, int degree) {
     vf whole[4], sum[4];
     UNROLL for (int i = 0; i < n; i++) {
-        if (VF_WIDTH < 16) x[i] = vf_max(vf_set1(-150), x[i]);
+        if (VF_WIDTH < 16) x[i] = vf_max(vf_set1(-151), x[i]);
         whole[i] = vf_round(x[i]);
         x[i] = vf_sub(x[i], whole[i]);
         sum[i] = vf_set1(c[degree]);

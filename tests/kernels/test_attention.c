@@ -174,10 +174,38 @@ static void weights(void **state) {
     }
 }
 
+/* Keys far below the largest have a weight of exactly 0, as many as there are in one row or in
+ * several: the largest values don't show through it. */
+static void no_weight(void **state) {
+    (void)state;
+    enum { KEYS = 40, ROWS = 5, WIDTH = 16 };
+    static float q[ROWS], k[KEYS], v[KEYS][WIDTH], o[ROWS][WIDTH];
+    for (int i = 0; i < ROWS; i++) q[i] = 1;
+    for (int j = 1; j < KEYS; j++) {
+        k[j] = j % 2 ? -1e30f : -200;
+        for (int e = 0; e < WIDTH; e++) v[j][e] = FLT_MAX;
+    }
+    ParamsAttention p = PLAIN;
+    p.scale = 1;
+    FOR_EACH_ISA(isa)
+    for (int64_t keys = 2; keys <= KEYS; keys++) {
+        int64_t offset = 0;
+        TnTensor t[8] = {[0] = dense(q, TN_F32, 4, (int64_t[]){1, ROWS, 1, 1}),
+                         [1] = dense(k, TN_F32, 4, (int64_t[]){1, keys, 1, 1}),
+                         [2] = dense(v, TN_F32, 4, (int64_t[]){1, keys, 1, WIDTH}),
+                         [7] = dense(o, TN_F32, 4, (int64_t[]){1, ROWS, 1, WIDTH})};
+        call_kernel(isa, OP_attention, &p, t, 7, 1, &offset, 1);
+        for (int i = 0; i < ROWS; i++)
+            for (int e = 0; e < WIDTH; e++)
+                if (o[i][e] != 0)
+                    fail_msg("%s: %g of %d keys", tn_isa_name(isa), (double)o[i][e], (int)keys);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(head_sizes), cmocka_unit_test(lengths), cmocka_unit_test(shared_kv_heads),
-        cmocka_unit_test(few_rows),   cmocka_unit_test(scores),  cmocka_unit_test(long_rows),
-        cmocka_unit_test(weights)};
+        cmocka_unit_test(head_sizes), cmocka_unit_test(lengths),  cmocka_unit_test(shared_kv_heads),
+        cmocka_unit_test(few_rows),   cmocka_unit_test(scores),   cmocka_unit_test(long_rows),
+        cmocka_unit_test(weights),    cmocka_unit_test(no_weight)};
     return cmocka_run_group_tests_name("attention", tests, NULL, NULL);
 }

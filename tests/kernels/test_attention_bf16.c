@@ -153,7 +153,23 @@ static void lengths(void **state) {
         }
 }
 
+/* Blocks of causal rows, of which there may be any number, of values that serve in place. */
+static void blocks(void **state) {
+    (void)state;
+    FOR_EACH_ISA(isa)
+    for (int64_t rows = 13; rows <= 20; rows++) {
+        Case c = {.b = 1, .s = rows, .h = 1, .d = 64, .g = 1, .e = 64};
+        c.t = 24 * rows + rows / 2;
+        c.p = (ParamsAttention){.scale = 0.125f, .window_left = -1, .window_right = -1};
+        c.p.mask_value = -FLT_MAX;
+        c.p.flags = TN_ATTENTION_CAUSAL;
+        c.scalars[0] = c.t - c.s;
+        check(isa, &c, (uint32_t)rows);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(drawn_cases), cmocka_unit_test(lengths)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(drawn_cases), cmocka_unit_test(lengths),
+                                       cmocka_unit_test(blocks)};
     return cmocka_run_group_tests_name("attention of bf16", tests, NULL, NULL);
 }
