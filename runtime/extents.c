@@ -359,8 +359,8 @@ static bool conv_weights(const Why *w, const ParamsConv *p, const TnTensor *x, c
                     tn_winograd_columns(p->flags & TN_CONV_WINOGRAD4 ? 4 : 2, y->dims[1])) ||
                misfit_pair(w, "transformed weights and y", k, y);
     if (p->flags & TN_CONV_PLACES)
-        return (y->dims[1] <= TN_PANEL && k->dims[0] == channels &&
-                k->dims[1] == *taps / (channels ? channels : 1) * y->dims[1]) ||
+        return (y->dims[1] <= TN_PANEL && channels > 0 && k->dims[0] == channels &&
+                k->dims[1] == *taps / channels * y->dims[1]) ||
                misfit_pair(w, "weights of places and y", k, y);
     if (k->layout != TN_LAYOUT_STRIDED) {
         int64_t run = channels * p->kernel[p->spatial - 1], rows = *taps;

@@ -108,7 +108,7 @@ static void copy_line(const ConvShape *s, const ConvPatch *p, void *to, const vo
     if (end < begin || !x) end = begin;
     memset(to, 0, (size_t)begin * place);
     memset((char *)to + (size_t)end * place, 0, (size_t)(n - end) * place);
-    if (s->pairs) float_set(to, true, n * s->pitch, 0); /* which may be the last row's of a pair */
+    if (s->pairs && s->run % 2) float_set(to, true, n * s->pitch, 0); /* of the last row's pair */
     if (end == begin) return;
     to = (char *)to + (size_t)begin * place;
     x = float_at(x, s->x_bf16, (at + begin) * s->x_strides[2 + WIDTH]);

@@ -329,6 +329,21 @@ static void part_of_a_packed_constant(void **state) {
     }
 }
 
+/* Few outputs, but of no channel: there are no columns to give anything. */
+static void conv_of_places(void **state) {
+    (void)state;
+    uint32_t in[] = {0, pb_constant(&b, "w", TN_LAYOUT_PANELS16, 2, (int64_t[]){0, 0}, data)};
+    uint32_t strides[] = {n, n, one}, dims[] = {one, zero, n}, to;
+    ParamsConv p = {.spatial = 1, .groups = 1, .flags = TN_CONV_PLACES};
+    for (int i = 0; i < 3; i++) p.kernel[i] = p.stride[i] = p.dilation[i] = 1;
+    in[0] = pb_view(&b, buffer_of(x), TN_F32, TN_LAYOUT_STRIDED, 3, dims, strides, zero);
+    dims[1] = one;
+    to = pb_view(&b, buffer_of(y), TN_F32, TN_LAYOUT_STRIDED, 3, dims, strides, zero);
+    pb_instruction(&b, TN_OP_conv, 2, in, 1, &to, &p, sizeof p, NULL, 0, "c");
+    expect(TENON_E_SHAPE, 4, -1,
+           "node 'c' (conv): weights of places and y: [0, 0] against [1, 1, 4]");
+}
+
 /* y[n] as [heads, d] */
 static uint32_t heads_of_y(int64_t heads, int64_t d) {
     uint32_t dims[] = {pb_const(&b, heads), pb_const(&b, d)};
@@ -439,6 +454,7 @@ int main(void) {
         TEST(in_place),
         TEST(not_quite_in_place),
         TEST(wrong_extents),
+        TEST(conv_of_places),
         TEST(gemm_extents),
         TEST(gemm_density),
         TEST(part_of_a_packed_constant),

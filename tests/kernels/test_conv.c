@@ -229,11 +229,17 @@ static void no_channels(void **state) {
                            .stride = {1},
                            .dilation = {1},
                            .bias = 1};
-    Case panels = c;
+    Case panels = c, pairs = c;
     panels.panels = TN_F32;
+    pairs.panels = TN_BF16;
+    pairs.pairs = true;
+    pairs.kernel[0] = 8;
+    pairs.pad_begin[0] = pairs.pad_end[0] = 2;
+    pairs.x = CHANNELS_LAST;
     FOR_EACH_ISA(isa) {
         check_case(isa, &c, 1);
         check_case(isa, &panels, 1);
+        check_case(isa, &pairs, 1);
     }
 }
 
