@@ -273,8 +273,7 @@ static void run_block(Unit *u, Block *block) {
     for (int64_t r = 0; r < kinds_of_rows(u, block); r++) {
         Row *row = &rows[r];
         *row = row_of(u, block, r);
-        bool masked = row->first > row->from || row->end < row->to || u->keys.gaps || row->blind;
-        full |= row->blind || (masked && !u->a->skippable);
+        full |= row->blind || (attention_is_masked(&u->keys, row) && !u->a->skippable);
     }
     choose_keys(u, block, rows, full);
     if (!probabilities(u, block, rows, full)) {

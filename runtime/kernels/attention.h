@@ -57,6 +57,11 @@ typedef struct Row {
     bool blind;         /* the query mask or an empty range masks them all */
 } Row;
 
+/* Whether some key that exists for the row is. */
+static inline bool attention_is_masked(const Keys *keys, const Row *row) {
+    return row->first > row->from || row->end < row->to || keys->gaps || row->blind;
+}
+
 Keys TN_FN(attention_keys)(const Attention *a, int64_t b, float *allowed);
 Row TN_FN(attention_row)(const Attention *a, const Keys *keys, int64_t b, int64_t h, int64_t i);
 

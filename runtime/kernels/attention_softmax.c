@@ -216,10 +216,6 @@ static void clear(const Weights *w, int64_t t0, int64_t t1) {
         memset(float_at(w->row, w->bf16, t0), 0, (size_t)((t1 - t0) * float_size(w->bf16)));
 }
 
-static bool is_masked(const Keys *keys, const Row *row) {
-    return row->first > row->from || row->end < row->to || keys->gaps || row->blind;
-}
-
 /* Whether weights are exponentials of the scores of a run of keys, and of nothing else. */
 static bool is_plain(const Attention *a, const Keys *keys, bool full_and_masked) {
     return !a->in[BIAS].data && !a->in[MORE_BIAS].data && a->p.softcap == 0 && a->p.scale > 0 &&
@@ -229,7 +225,7 @@ static bool is_plain(const Attention *a, const Keys *keys, bool full_and_masked)
 bool TN_FN(attention_is_short)(const Attention *a, const Keys *keys, const Row *row, bool full) {
     int64_t first = full ? row->from : row->first, end = full ? row->to : row->end;
     return a->alike && !a->v_pairs && !row->blind && end - first <= VF_WIDTH &&
-           is_plain(a, keys, full && is_masked(keys, row));
+           is_plain(a, keys, full && attention_is_masked(keys, row));
 }
 
 enum { SHORT_ROWS = 4 };
@@ -262,7 +258,7 @@ bool TN_FN(attention_softmax_short)(const Attention *a, const Keys *keys, const 
                                     int64_t rows, float *scores, int64_t t0, int64_t t1, bool full,
                                     float *inverse) {
     const int64_t first = full ? row->from : row->first, end = full ? row->to : row->end;
-    const bool must_allow = !full && is_masked(keys, row);
+    const bool must_allow = !full && attention_is_masked(keys, row);
     for (int64_t r = 0; r < rows; r += SHORT_ROWS) {
         bool allowed = weigh_short(scores + r * a->stride + first, a->stride, rows - r, end - first,
                                    a->p.scale, inverse + r);
@@ -285,7 +281,7 @@ bool TN_FN(attention_softmax)(const Attention *a, const Keys *keys, const Row *r
                               int64_t t0, int64_t t1, bool full, float *bias, float *inverse) {
     int64_t first = full ? row->from : row->first, end = full ? row->to : row->end,
             sinks = a->sinks;
-    bool masked = is_masked(keys, row), plain = is_plain(a, keys, full && masked);
+    bool masked = attention_is_masked(keys, row), plain = is_plain(a, keys, full && masked);
     float top, scale = plain ? a->p.scale : 1;
     /* what is written behind the first run would be the second */
     if (sinks && first < sinks + VF_WIDTH) first = sinks = 0;

@@ -134,12 +134,6 @@ static void pairs_2(QuadsTile *t) {
 static const QuadsKernels by_pairs = {1, {[1] = pairs_1, [2] = pairs_2}};
 
 #if defined(TN_ISA_avx512)
-/* Not the compiler's builtin: gcc 12 moves the sums through memory around it. */
-ALWAYS_INLINE __m512i add_dots(__m512i sum, __m512i a, __m512i b) {
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
-    return sum;
-}
-
 ALWAYS_INLINE void tile_by_dots(QuadsTile *t, int rows) {
     __m512i sum[QUADS_MAX_ROWS][2];
     UNROLL for (int i = 0; i < rows; i++) {
@@ -164,8 +158,8 @@ ALWAYS_INLINE void tile_by_dots(QuadsTile *t, int rows) {
         const __m512i b0 = _mm512_loadu_si512(b), b1 = _mm512_loadu_si512(b_next);
         UNROLL for (int i = 0; i < rows; i++) {
             const __m512i x = _mm512_set1_epi32(quad_at(a[i / 3] + i % 3 * a_row));
-            sum[i][0] = add_dots(sum[i][0], x, b0);
-            sum[i][1] = add_dots(sum[i][1], x, b1);
+            sum[i][0] = vi_add_dots(sum[i][0], x, b0);
+            sum[i][1] = vi_add_dots(sum[i][1], x, b1);
         }
         UNROLL for (int i = 0; i < 4; i++) a[i] += 4;
     }

@@ -8,6 +8,7 @@
  * records. */
 #include <immintrin.h>
 #include "runtime/kernels/records.h"
+#include "runtime/kernels/simd.h"
 
 enum { LINE = 64, LARGEST = 127 * 256 + 127 }; /* whose high limb is 127 after rounding */
 
@@ -62,12 +63,6 @@ static void prepare(float *to, int64_t to_row, const float *from, int64_t from_r
     }
 }
 
-/* Not the compiler's builtin: gcc 12 moves the sums through memory around it. */
-ALWAYS_INLINE __m512i add_dots(__m512i sum, __m512i unsigned_, __m512i signed_) {
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(unsigned_), "v"(signed_));
-    return sum;
-}
-
 ALWAYS_INLINE __m512i limbs_at(const char *a) {
     int32_t quad;
     memcpy(&quad, a, sizeof quad);
@@ -94,8 +89,8 @@ ALWAYS_INLINE void add_group(__m512 sum[STREAM_MAX_ROWS], const char *a, const c
             w = _mm512_ternarylogic_epi32(w, mask, middle, 0x6a); /* (w & mask) ^ middle */
             UNROLL for (int i = 0; i < rows; i++) {
                 const char *x = a + i * a_row + q * 4;
-                high[i] = add_dots(high[i], w, limbs_at(x));
-                low[i] = add_dots(low[i], w, limbs_at(x + 8));
+                high[i] = vi_add_dots(high[i], w, limbs_at(x));
+                low[i] = vi_add_dots(low[i], w, limbs_at(x + 8));
             }
         }
     }

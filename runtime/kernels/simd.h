@@ -86,6 +86,12 @@ static inline vi vi_of_bits(vf a) { return _mm512_castps_si512(a); }
 static inline vf vf_of_bits(vi a) { return _mm512_castsi512_ps(a); }
 static inline vi vf_to_int(vf a) { return _mm512_cvtps_epi32(a); }
 static inline vf vf_of_int(vi a) { return _mm512_cvtepi32_ps(a); }
+/* Adds to each of 16 sums four products of bytes, unsigned a and signed b (from TN_ISA_AVX512_VNNI
+ * on). Not the compiler's builtin: gcc 12 moves the sums through memory around it. */
+static inline vi vi_add_dots(vi sum, vi a, vi b) {
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    return sum;
+}
 /* a 2^n for integral n, rounded once */
 static inline vf vf_ldexp(vf a, vf n) { return _mm512_scalef_ps(a, n); }
 /* table[index] for 32 floats and 0 <= index < 32 */

@@ -88,6 +88,8 @@ static void sizes(void **state) {
                 isa, &(Case){.batch = 1, .rows = 2, .n = n, .gamma = 1, .beta = 1, .residual = 1});
         check_case(isa, &(Case){.batch = 1, .rows = 3, .n = 20000, .gamma = 1, .beta = 1});
         check_case(isa, &(Case){.batch = 3, .rows = 97, .n = 64, .gamma = 1, .rms = 1});
+        for (int64_t rows = 1; rows < 40; rows++)
+            check_case(isa, &(Case){.batch = 1, .rows = rows, .n = 64, .gamma = 1, .beta = 1});
         check_case(isa, &(Case){.batch = 0, .rows = 4, .n = 8});
         check_case(isa, &(Case){.batch = 1, .rows = 4, .n = 0});
     }
