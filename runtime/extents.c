@@ -83,13 +83,14 @@ bool extent_matmul_int(const TnCall *c, char *why, size_t why_size) {
 /* Packed keys: `starts` has a row more than there are batch entries, none of which has more keys
  * than scalar 1 says. The scores of an entry are for b, h, s, t = scores[0..3]. */
 static bool packed_keys(const Why *w, const TnCall *c, int64_t *scores) {
-    const TnTensor *q = input(c, 0), *starts = input(c, 7);
+    const TnTensor *q = input(c, 0), *k = input(c, 1), *starts = input(c, 7);
     bool packed = ((const ParamsAttention *)c->params)->flags & TN_ATTENTION_PACKED;
     if (!starts) return true;
     if (starts->rank != 1 || starts->dims[0] < 1) return misfit(w, "starts must be [b + 1]");
     if (!last_axis_dense(w, starts, "starts")) return false;
     scores[0] = starts->dims[0] - 1;
     scores[3] = c->scalars[1];
+    if (packed && q->dims[1] != k->dims[1]) return misfit_pair(w, "packed queries and keys", q, k);
     if (packed) scores[2] = scores[3];
     if (scores[3] < 0 || scores[3] > TN_MAX_ELEMENTS)
         return misfit(w, "entries of up to %" PRId64 " keys", scores[3]);

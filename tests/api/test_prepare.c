@@ -344,6 +344,25 @@ static void conv_of_places(void **state) {
            "node 'c' (conv): weights of places and y: [0, 0] against [1, 1, 4]");
 }
 
+/* `starts` says of every key whose it is, and of the query that is packed with it. */
+static void attention_of_fewer_packed_queries(void **state) {
+    (void)state;
+    uint32_t dims[] = {one, n, one, one}, strides[] = {n, one, one, one}, two = pb_const(&b, 2);
+    uint32_t starts = pb_arena(&b, TN_I64, 1, &two), in[8], to;
+    for (int i = 0; i < 8; i++) in[i] = TN_NO_ID;
+    pb_instruction(&b, TN_OP_iota, 0, NULL, 1, &starts, NULL, 0, (uint32_t[]){zero, n}, 2, "");
+    in[7] = starts;
+    in[1] = in[2] = pb_view(&b, buffer_of(x), TN_F32, TN_LAYOUT_STRIDED, 4, dims, strides, zero);
+    dims[1] = minus(n, 1);
+    in[0] = pb_view(&b, buffer_of(x), TN_F32, TN_LAYOUT_STRIDED, 4, dims, strides, zero);
+    to = pb_view(&b, buffer_of(y), TN_F32, TN_LAYOUT_STRIDED, 4, dims, strides, zero);
+    ParamsAttention p = {.scale = 1, .flags = TN_ATTENTION_PACKED};
+    p.window_left = p.window_right = -1;
+    pb_instruction(&b, TN_OP_attention, 8, in, 1, &to, &p, sizeof p, (uint32_t[]){zero, n}, 2, "a");
+    expect(TENON_E_SHAPE, 4, -1,
+           "node 'a' (attention): packed queries and keys: [1, 3, 1, 1] against [1, 4, 1, 1]");
+}
+
 /* y[n] as [heads, d] */
 static uint32_t heads_of_y(int64_t heads, int64_t d) {
     uint32_t dims[] = {pb_const(&b, heads), pb_const(&b, d)};
@@ -455,6 +474,7 @@ int main(void) {
         TEST(not_quite_in_place),
         TEST(wrong_extents),
         TEST(conv_of_places),
+        TEST(attention_of_fewer_packed_queries),
         TEST(gemm_extents),
         TEST(gemm_density),
         TEST(part_of_a_packed_constant),
