@@ -346,7 +346,7 @@ static int64_t conv_kernel(const ParamsConv *p, const TnTensor *k, int axis) {
  * *taps = kernel c / groups. */
 static bool conv_weights(const Why *w, const ParamsConv *p, const TnTensor *x, const TnTensor *k,
                          const TnTensor *y, int64_t *taps) {
-    int64_t channels = x->dims[1] / p->groups;
+    int64_t channels = x->dims[1] / p->groups, columns;
     if (x->dims[1] % p->groups || y->dims[1] % p->groups)
         return misfit_pair(w, "channels of x and y in groups", x, y);
     *taps = channels;
@@ -361,7 +361,7 @@ static bool conv_weights(const Why *w, const ParamsConv *p, const TnTensor *x, c
                misfit_pair(w, "transformed weights and y", k, y);
     if (p->flags & TN_CONV_PLACES)
         return (y->dims[1] <= TN_PANEL && channels > 0 && k->dims[0] == channels &&
-                k->dims[1] == *taps / channels * y->dims[1]) ||
+                tn_mul_i64(*taps / channels, y->dims[1], &columns) && k->dims[1] == columns) ||
                misfit_pair(w, "weights of places and y", k, y);
     if (k->layout != TN_LAYOUT_STRIDED) {
         int64_t run = channels * p->kernel[p->spatial - 1], rows = *taps;

@@ -7,7 +7,8 @@
  *
  * Rows of A are floats where nothing better is known, so all that is lost is in the weights. CPUs
  * that add four products of 8 bits at a time (TN_ISA_AVX512_VNNI) take rows as integers of 16 bits,
- * two limbs of 8, times a scale per row: an error of 2^-16 of the row's largest element. */
+ * two limbs of 8, times a scale per row: an error of 2^-16 of the row's largest element. Rows
+ * of less than about 1e-34 count as zeros. */
 #ifndef TENON_RUNTIME_KERNELS_RECORDS_H
 #define TENON_RUNTIME_KERNELS_RECORDS_H
 

@@ -56,7 +56,8 @@ static void prepare(float *to, int64_t to_row, const float *from, int64_t from_r
                 _mm_storeu_si128(limbs + 1, _mm_unpackhi_epi64(high, low));
                 sum = _mm512_sub_epi32(sum, y);
             }
-            /* as vectors: what is not finite has become INT32_MIN */
+            /* vectors wrap: what is not finite, or has a scale without reciprocal, is INT32_MIN by
+             * now, of which neither limbs nor this leave anything */
             off[g] = _mm512_reduce_add_epi32(_mm512_slli_epi32(sum, 7));
         }
         memcpy(off + groups, &scale, sizeof scale);
