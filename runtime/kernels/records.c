@@ -96,7 +96,7 @@ static int64_t row(int64_t k) {
 /* Zeros up to whole groups. */
 static void prepare(float *to, int64_t to_row, const float *from, int64_t from_row, int64_t rows,
                     int64_t k) {
-    for (; rows > 0; rows--, to += to_row, from += from_row) {
+    for (; rows > 0 && k > 0; rows--, to += to_row, from += from_row) {
         memcpy(to, from, (size_t)k * sizeof *to);
         memset(to + k, 0, (size_t)(row(k) - k) * sizeof *to);
     }
