@@ -6,6 +6,7 @@
  * A row of A is ready as the high limbs of 8 elements, their low limbs, and so on; then what is
  * taken off, an integer per group; then the row's scale. The number of groups is even: whole
  * records. */
+#include <float.h>
 #include <immintrin.h>
 #include "runtime/kernels/records.h"
 #include "runtime/kernels/simd.h"
@@ -41,24 +42,23 @@ static void prepare(float *to, int64_t to_row, const float *from, int64_t from_r
     const int64_t groups = groups_of(k);
     for (; rows > 0; rows--, to += to_row, from += from_row) {
         const float scale = scale_of(from, k);
-        const __m512 per = _mm512_set1_ps(scale > 0 ? 1 / scale : 0);
+        const bool counts = scale >= FLT_MIN; /* else zeros: the inverse is infinite or NaN */
+        const __m512 per = _mm512_set1_ps(counts ? 1 / scale : 0);
         __m128i *limbs = (__m128i *)(void *)to;
         int32_t *off = (int32_t *)(void *)(to + groups * TN_PANEL);
         for (int64_t g = 0; g < groups; g++) {
             __m512i sum = _mm512_setzero_si512();
             for (int64_t i = g * TN_GROUP; i < (g + 1) * TN_GROUP; i += TN_PANEL, limbs += 2) {
-                __m512 x = _mm512_maskz_loadu_ps(lanes(k - i), from + i);
+                __m512 x = _mm512_maskz_loadu_ps(counts ? lanes(k - i) : 0, from + i);
                 __m512i y = _mm512_cvtps_epi32(_mm512_mul_ps(x, per));
                 __m512i up = _mm512_srai_epi32(_mm512_add_epi32(y, _mm512_set1_epi32(128)), 8);
                 __m128i high = _mm512_cvtepi32_epi8(up),
                         low = _mm512_cvtepi32_epi8(_mm512_sub_epi32(y, _mm512_slli_epi32(up, 8)));
                 _mm_storeu_si128(limbs, _mm_unpacklo_epi64(high, low));
                 _mm_storeu_si128(limbs + 1, _mm_unpackhi_epi64(high, low));
-                sum = _mm512_sub_epi32(sum, y);
+                sum = _mm512_add_epi32(sum, y);
             }
-            /* vectors wrap: what is not finite, or has a scale without reciprocal, is INT32_MIN by
-             * now, of which neither limbs nor this leave anything */
-            off[g] = _mm512_reduce_add_epi32(_mm512_slli_epi32(sum, 7));
+            off[g] = -128 * _mm512_reduce_add_epi32(sum);
         }
         memcpy(off + groups, &scale, sizeof scale);
     }
