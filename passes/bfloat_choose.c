@@ -44,10 +44,11 @@ static bool in_groups(const Node *n) {
 }
 
 /* One of 3 x 3 taps is faster in f32, too, by the filtering that has a quarter of the
- * multiplications (lowering's CONV_WINOGRAD4) and rounds far less than bf16 does. */
+ * multiplications (lowering's CONV_WINOGRAD4) and rounds far less than bf16 does. Weights that are
+ * stored in 16 bits are never filtered. */
 static bool filters_tiles(const Node *n) {
     const Constant *w = n->op == OP_conv ? n->inputs[1]->constant : NULL;
-    if (!w || w->rank != 4 || attr_int(n, "groups") != 1) return false;
+    if (!w || w->dtype != TN_F32 || w->rank != 4 || attr_int(n, "groups") != 1) return false;
     if (w->dims[0] < 2 * GROUP || w->dims[1] < 4 * GROUP || w->dims[1] % GROUP) return false;
     for (int i = 0; i < 2; i++) {
         int64_t extent;
