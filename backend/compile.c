@@ -132,6 +132,13 @@ static void record_requirements(Image *im, const Function *f, uint32_t function)
     }
 }
 
+/* NULL: f32, as is a plan of the graph as it was imported, whatever is asked for. */
+static const char *precision_of(const Image *im) {
+    const Module *m = im->module;
+    if (im->every_value) return NULL;
+    return m->bf16 ? "bf16" : m->weight_bits == 8 ? "int8" : m->weight_bits ? "int4" : NULL;
+}
+
 Image *compile_module(Module *m, Report *r, unsigned flags) {
     if (flags & COMPILE_UNFUSED)
         passes_run_unfused(m, r);
@@ -155,9 +162,8 @@ Image *compile_module(Module *m, Report *r, unsigned flags) {
     }
     problems_raise(m->cx);
     image_meta(im, "compiler", tenon_version());
-    if (m->bf16) image_meta(im, "precision", "bf16");
+    if (precision_of(im)) image_meta(im, "precision", precision_of(im));
     if (m->fast_conv) image_meta(im, "conv", "fast");
-    if (m->weight_bits) image_meta(im, "precision", m->weight_bits == 8 ? "int8" : "int4");
     for (const Meta *meta = m->meta; meta; meta = meta->next)
         image_meta(im, meta->key, meta->value);
     return im;

@@ -313,6 +313,10 @@ class Work(Cli):
             self.assertRegex(text, rf"ok, largest difference \S+, error [\d.]+ % of its size, allowed {allowed} %")
             self.expect(FAULT, "diff", "x.plan", "--inputs", io, "--against", BERT, "--rtol", "1e-6", "--atol", "1e-6")
         self.assertEqual(sizes, sorted(sizes, reverse=True))
+        for precision in "bf16", "int8":
+            self.expect(DONE, "compile", BERT, "-o", "x.plan", "--precision", precision, "--unfused")
+            text = self.expect(DONE, "diff", "x.plan", "--inputs", io, "--against", BERT).stdout
+            self.assertNotIn("of its size", text, "a plan of the graph as imported is in f32")
         text = self.expect(DONE, "compile", VIT, "-o", "x.plan", "--precision", "int8", "--report").stdout
         self.assertIn("  int8 at 'classifier': its weights are less than 32 by 32\n", text)
         self.assertRegex(text, r"  int8 at '\S+': a convolution keeps its weights\n")
