@@ -1,12 +1,13 @@
 /* unpad: rows of padding are not computed.
  *
- *     %k: bool[b, s] = cast %attention_mask              %n: i64[] = measure .. {symbols=[rows]}
- *     %x: f32[b, s, 8] = gather %words, %ids             %at: i64[rows] = rows where %k
- *     %q, %k, %v: .. = qkv %x ..                   =>    %i: i64[1, rows] = gather %ids, %at
- *     %o: f32[b, s, 2, 4] = attention .. %k              %x: f32[1, rows, 8] = gather %words, %i
- *     %y: f32[b, s, 8] = linear %o ..                    ..
- *     %c: f32[b, 1, 8] = slice %y {axis=1, length=1}     %o: f32[1, rows, 2, 4] = attention ..
- * %starts %y: f32[1, rows, 8] = linear %o .. %c: f32[b, 1, 8] = gather %y, %firsts
+ *     %m: bool[b, s] = cast %attention_mask           %n: i64[] = measure .. {symbols=[rows]}
+ *     %x: f32[b, s, 8] = gather %words, %ids          %at: i64[rows] = rows where %m
+ *     %q, %k, %v: .. = qkv %x ..                  =>  %i: i64[1, rows] = gather %ids, %at
+ *     %o: f32[b, s, 2, 4] = attention .. %m           %x: f32[1, rows, 8] = gather %words, %i
+ *     %y: f32[b, s, 8] = linear %o ..                 ..
+ *     %c: f32[b, 1, 8] = slice %y {axis=1, ..}        %o: f32[1, rows, 2, 4] = attention .. %starts
+ *                                                     %y: f32[1, rows, 8] = linear %o ..
+ *                                                     %c: f32[b, 1, 8] = gather %y, %firsts
  *
  * A batch of sequences of unequal length is padded to the longest, and a mask says which keys are
  * none. What unpad_find.c finds to be of no need for the other rows is computed for those that the

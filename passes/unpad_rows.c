@@ -1,9 +1,9 @@
 /* Operators that work row by row, as unpad needs them: how each reads its operands.
  *
- *     %y: f32[b, s, 8] = linear %x, %w, %bias, %r    rows of %x and %r where those of %y are, all
- * of %w and %bias for each of them %y: f32[b, s, 8] = add %x, %t                  of %t: f32[s, 8]
- * the row at the same position %y: f32[b, 8, s] = softmax %x {axis=2}         none: its rows' axis
- * is reduced */
+ *     %y: f32[b, s, 8] = linear %x, %w, %bias, %r    rows of %x and %r where those of %y are,
+ *                                                    all of %w and %bias for each of them
+ *     %y: f32[b, s, 8] = add %x, %t                  of %t: f32[s, 8] the row at the same position
+ *     %y: f32[b, 8, s] = softmax %x                  not by row: the rows' axis is summed over */
 #include "passes/unpad.h"
 
 static const Place nowhere = {0, 0};

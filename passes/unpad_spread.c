@@ -1,10 +1,10 @@
 /* Attention whose scores have terms of their own: it is computed for all rows.
  *
- *     %q: f32[b, s, 2, 4] = linear ..                  %q: f32[1, rows, 2, 4] = linear ..
- *     %p: f32[b, 2, s, 2 s] = matmul %q, %distances    %a: f32[b, s, 2, 4] = gather %q, %place
- *     %t: f32[b, 2, s, s] = .. %p                  =>  %p: f32[b, 2, s, 2 s] = matmul %a,
- * %distances %o: f32[b, s, 2, 4] = attention %q, .. %t        .. %o: f32[b, s, 2, 4] = attention
- * %a, .. %t
+ *     %q: f32[b, s, 2, 4] = linear ..              %q: f32[1, rows, 2, 4] = linear ..
+ *     %p: f32[b, 2, s, 2 s] = matmul %q, %far      %a: f32[b, s, 2, 4] = gather %q, %place
+ *     %t: f32[b, 2, s, s] = .. %p              =>  %p: f32[b, 2, s, 2 s] = matmul %a, %far
+ *     %o: f32[b, s, 2, 4] = attention %q, .. %t    ..
+ *                                                  %o: f32[b, s, 2, 4] = attention %a, .. %t
  *
  * Terms that are products of the queries or keys with a table (DeBERTa's, by distance) have two
  * axes of rows, which kept rows lack. So queries, keys and values are spread over all rows again,
