@@ -24,10 +24,13 @@ static int64_t own_time(Profile *p, const TnCall *call, int64_t nanoseconds) {
     return own > 0 ? own : 0;
 }
 
-/* What is multiplied where it is the second operand that says so. */
-static RooflineType multiplied(const TnTensor *b) {
-    if (b->dtype == TN_BF16) return ROOFLINE_BF16;
-    return b->layout == TN_LAYOUT_QUADS16 ? ROOFLINE_I8 : ROOFLINE_F32;
+/* What is multiplied, and how often, where it is the second operand that says so: beside records,
+ * rows are two limbs of 8 bits where the CPU multiplies these (runtime/kernels/records.h). */
+static void note_arithmetic(ProfileLine *l, const TnTensor *b, TnIsa isa) {
+    bool limbs = tn_is_records((TnLayout)b->layout) && isa >= TN_ISA_AVX512_VNNI;
+    bool bytes = limbs || b->layout == TN_LAYOUT_QUADS16;
+    l->type = b->dtype == TN_BF16 ? ROOFLINE_BF16 : bytes ? ROOFLINE_I8 : ROOFLINE_F32;
+    l->passes = limbs ? 2 : 1;
 }
 
 static void on_event(void *user, const tenon_event *e) {
@@ -41,7 +44,8 @@ static void on_event(void *user, const tenon_event *e) {
         l->flops += cost.flops;
         l->bytes += cost.bytes;
         l->moves = cost.moves;
-        if (call->inputs > 1) l->type = multiplied(&call->operands[1]);
+        l->passes = 1;
+        if (call->inputs > 1) note_arithmetic(l, &call->operands[1], p->run->plan->isa);
         p->event_room++;
         return;
     }

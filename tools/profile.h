@@ -14,6 +14,7 @@ typedef struct ProfileLine {
     int64_t run, least, sum; /* nanoseconds: of the present run, the quickest, all */
     double flops, bytes;     /* of one run */
     RooflineType type;       /* of the arithmetic */
+    int passes;              /* how often that is done: 2 for rows of two limbs */
     bool moves;
 } ProfileLine;
 

@@ -23,7 +23,7 @@ typedef struct Sums {
 } Sums;
 
 static double bound(const Profile *p, const ProfileLine *l) {
-    return roof_bound(&p->roof, l->type, l->flops, l->bytes);
+    return roof_bound(&p->roof, l->type, l->passes * l->flops, l->bytes);
 }
 
 static void add(const Profile *p, Sums *s, const char *key, const ProfileLine *l) {

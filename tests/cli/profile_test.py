@@ -91,6 +91,18 @@ class Profile(unittest.TestCase):
         for s in p["opcodes"]:
             self.assertAlmostEqual(s["roof"] * s["us"], bounds[s["opcode"]], delta=0.02 * bounds[s["opcode"]] + 1e-4 * s["us"])
 
+    def test_roof_of_weights_in_fewer_bits(self):
+        """Rows beside them are two limbs of 8 bits where the CPU multiplies these."""
+        self.tenon("compile", FIXTURES / "bert-sequence-cls", "-o", "m.plan", "--precision", "int4")
+        p = self.profile("--dim", "batch=2", "--dim", "sequence=20")
+        rates = p["roofline"]
+        limbs = "vnni" in p["isa"] or "bf16" in p["isa"]
+        peak = rates["i8_gflop_s"] / 2 if limbs else rates["gflop_s"]
+        for e in p["profile"]:
+            if e["opcode"] == "gemm" and "classifier" not in e["node"]:
+                bound = max(e["flops"] / peak, e["bytes"] / rates["gb_s"]) / 1e3
+                self.assertAlmostEqual(e["roof"] * e["min_us"], bound, delta=0.02 * bound + 1e-4 * e["min_us"])
+
     def test_report_counts_the_same(self):
         """compile --report at its sample lengths, bench --profile at the same."""
         for fixture in ("bert-sequence-cls", "vit-cls", "t5-encoder/model.onnx"):
