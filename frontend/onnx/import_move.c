@@ -94,11 +94,12 @@ static void require_single(OnnxNode *n, const Expr *start, const Expr *end, cons
 }
 
 /* The start along an axis of one position, max(1 - s, 0) in ALiBi's table: with 1 nothing would be
- * left, so it means that position, however far before it lies. */
+ * left, so it means that position, however far before it lies. One that may be beyond 1 leaves
+ * nothing as a rule. */
 static const Expr *start_of_single(OnnxNode *n, const Expr *start) {
     const Expr *zero = ex_int(n->x, 0);
     int64_t c;
-    if (ex_const(start, &c)) return start;
+    if (ex_const(start, &c) || !ex_provably_ge(n->x, ex_int(n->x, 1), start)) return start;
     infer_try_le(n->m, start, zero);
     start = ex_norm(n->x, start);
     return ex_provably_ge(n->x, zero, start) ? zero : start;
