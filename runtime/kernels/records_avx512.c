@@ -41,9 +41,9 @@ static void prepare(float *to, int64_t to_row, const float *from, int64_t from_r
                     int64_t k) {
     const int64_t groups = groups_of(k);
     for (; rows > 0; rows--, to += to_row, from += from_row) {
-        const float scale = scale_of(from, k);
-        const bool counts = scale >= FLT_MIN; /* else zeros: the inverse is infinite or NaN */
-        const __m512 per = _mm512_set1_ps(counts ? 1 / scale : 0);
+        const float scale = scale_of(from, k), inverse = 1 / scale;
+        const bool counts = inverse <= FLT_MAX; /* else zeros: it is infinite or NaN */
+        const __m512 per = _mm512_set1_ps(counts ? inverse : 0);
         __m128i *limbs = (__m128i *)(void *)to;
         int32_t *off = (int32_t *)(void *)(to + groups * TN_PANEL);
         for (int64_t g = 0; g < groups; g++) {
