@@ -1,6 +1,7 @@
 /* Lowering of operators that compute: operands in the form the kernel reads, parameters from
  * attributes. */
 #include "backend/lower_ops.h"
+#include "passes/winograd.h"
 
 #include <string.h>
 
@@ -136,26 +137,6 @@ static void copy_end(const Node *n, uint32_t *act, uint32_t *flags) {
     *flags = attr_bool(n, "residual_first") ? TN_RESIDUAL_FIRST : 0;
 }
 
-/* Winograd's filtering pays for 3 x 3 taps of many channels with the same stride both ways, unless
- * there are hardly any tiles or much of them lies beyond the result: weights are 16/9 times as
- * large, or 4 times for tiles of 4 x 4. Returns the form, CONV_PANELS if it does not pay. */
-static ConvForm filtered_form(const Node *n, bool fast) {
-    const Constant *w = n->inputs[1]->constant;
-    const Type *y = &n->outputs[0]->type;
-    const int64_t *strides = attr_ints(n, "strides")->v, *dilations = attr_ints(n, "dilations")->v;
-    if (w->dtype != TN_F32 || w->rank != 4 || attr_int(n, "groups") != 1) return CONV_PANELS;
-    if (w->dims[0] < 2 * TN_PANEL || w->dims[1] < 64 || w->dims[1] % TN_PANEL) return CONV_PANELS;
-    if (strides[0] != strides[1] || strides[0] > 2) return CONV_PANELS;
-    int64_t shortest = INT64_MAX, extent;
-    for (int i = 0; i < 2; i++) {
-        if (w->dims[2 + i] != 3 || dilations[i] != 1) return CONV_PANELS;
-        if (ex_const(y->dims[2 + i], &extent) && extent < shortest) shortest = extent;
-    }
-    if (strides[0] == 2) return shortest < 10 ? CONV_PANELS : CONV_WINOGRAD2_STRIDED;
-    if (fast && shortest >= 10) return CONV_WINOGRAD4;
-    return shortest < 6 ? CONV_PANELS : CONV_WINOGRAD2;
-}
-
 /* Each place is multiplied with all taps at once. */
 static bool multiplies_places(const Node *n) {
     const Constant *w = n->inputs[1]->constant;
@@ -171,9 +152,12 @@ static bool multiplies_places(const Node *n) {
 
 static ConvForm conv_form(const Lower *lo, const Node *n) {
     int64_t groups = attr_int(n, "groups");
+    static const ConvForm filtered[] = {[WINOGRAD_2] = CONV_WINOGRAD2,
+                                        [WINOGRAD_2_STRIDED] = CONV_WINOGRAD2_STRIDED,
+                                        [WINOGRAD_4] = CONV_WINOGRAD4};
     const Module *m = lo->im->module; /* bf16 rounds far more than tiles of 4 x 4 do */
-    ConvForm filtered = filtered_form(n, m->fast_conv || m->bf16);
-    if (filtered != CONV_PANELS) return filtered;
+    Winograd winograd = winograd_choose(n, m->fast_conv || m->bf16);
+    if (winograd != WINOGRAD_NONE) return filtered[winograd];
     if (multiplies_places(n)) return CONV_PLACES;
     bool product = tn_conv_is_product(groups, n->inputs[1]->constant->dims[0] / groups);
     if (!product) return CONV_ROWS;

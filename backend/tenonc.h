@@ -72,7 +72,8 @@ TENON_API int64_t tenonc_skipped(const tenonc *c);
  *     task            "fill-mask": what a checkpoint is compiled as
  *     precision       "f32", "bf16": of weights and of values between products; sums, statistics,
  *                     inputs and results stay f32. "int8", "int4": of weights of products and of
- *                     tables, with a scale for each 32; all else is f32
+ *                     tables, with a scale for each 32; values stay f32, but CPUs with VNNI round
+ *                     rows that they multiply to 16 bits
  *     require-fusion  "attention=12": the compile fails unless it fired that often
  *     state           "auto": past and present pairs become states of the plan; "off"
  *     padding         "skip": results hold zeros in rows that the model's mask says are padding,

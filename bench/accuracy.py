@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What bf16 costs in accuracy, in Tenon and in OpenVINO: each against Tenon's f32 results, over several inputs.
+"""What bf16 costs in accuracy, in Tenon and in OpenVINO, or int8 and int4 in Tenon: each against Tenon's f32 results, over several inputs.
 
-    accuracy.py FOLDER [--models a,b] [--inputs 8] [--threads 2] [--engines tenon,openvino] [--tenon build/release/tenon]
+    accuracy.py FOLDER [--precision bf16] [--models a,b] [--inputs 8] [--threads 2] [--engines tenon,openvino] [--tenon build/release/tenon]
 
 FOLDER is that of models.py. Of each case the recorded inputs are taken and others like them: ids and positions of the same range,
 floats of the same mean and spread, masks (nothing but 0 and 1) as they are. A figure is the root mean square of the error relative to
@@ -101,7 +101,7 @@ def compare_model(a, folder):
     try:
         reference = plans.open("f32")
         for name in a.engines.split(","):
-            engines[name] = plans.open("bf16") if name == "tenon" else ENGINES[name].open(folder, a.threads, "bf16")
+            engines[name] = plans.open(a.precision) if name == "tenon" else ENGINES[name].open(folder, a.threads, a.precision)
     except Unsupported as reason:
         print(f"{folder.name}: {reason}", flush=True)
         return
@@ -116,12 +116,14 @@ def compare_model(a, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
     parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--precision", choices=("bf16", "int8", "int4"), default="bf16", help="int8 and int4: of Tenon alone")
     parser.add_argument("--models", default="")
     parser.add_argument("--inputs", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--engines", default="tenon,openvino")
+    parser.add_argument("--engines", help="default: tenon, and openvino with bf16")
     parser.add_argument("--tenon", type=pathlib.Path, default=ROOT / "build/release/tenon")
     a = parser.parse_args()
+    a.engines = a.engines or ("tenon,openvino" if a.precision == "bf16" else "tenon")
     names = a.models.split(",") if a.models else sorted(p.parent.name for p in a.folder.glob("*/model.onnx"))
     for name in names:
         compare_model(a, a.folder / name)

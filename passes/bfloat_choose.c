@@ -12,6 +12,7 @@
 #include <math.h>
 #include <string.h>
 #include "passes/bfloat.h"
+#include "passes/winograd.h"
 
 #define LARGE 1e30 /* numbers that stand for infinity in masks */
 #define GROUP 16   /* channels of a group, and results, that make a product */
@@ -43,21 +44,10 @@ static bool in_groups(const Node *n) {
     return !w || w->dims[1] < GROUP || w->dims[0] / attr_int(n, "groups") < GROUP;
 }
 
-/* One of 3 x 3 taps is faster in f32, too, by the filtering that has a quarter of the
- * multiplications (lowering's CONV_WINOGRAD4) and rounds far less than bf16 does. Weights that are
- * stored in 16 bits are never filtered. */
+/* One that Winograd's filtering leaves a quarter of the multiplications is faster in f32, too, and
+ * rounds far less than bf16 does. */
 static bool filters_tiles(const Node *n) {
-    const Constant *w = n->op == OP_conv ? n->inputs[1]->constant : NULL;
-    if (!w || w->dtype != TN_F32 || w->rank != 4 || attr_int(n, "groups") != 1) return false;
-    if (w->dims[0] < 2 * GROUP || w->dims[1] < 4 * GROUP || w->dims[1] % GROUP) return false;
-    for (int i = 0; i < 2; i++) {
-        int64_t extent;
-        bool large = !ex_const(n->outputs[0]->type.dims[2 + i], &extent) || extent >= 10;
-        if (!large || w->dims[2 + i] != 3 || attr_ints(n, "strides")->v[i] != 1 ||
-            attr_ints(n, "dilations")->v[i] != 1)
-            return false;
-    }
-    return true;
+    return n->op == OP_conv && winograd_choose(n, true) == WINOGRAD_4;
 }
 
 static bool computed_weight(const Node *n) {

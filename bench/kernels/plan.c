@@ -69,7 +69,10 @@ static void time_plan(Bench *b, const char *name, int opcode) {
     tenon_session_destroy(s);
     tenon_plan_close(plan);
     free(bytes);
-    if (m.seconds > 0) bench_print(b, &c, &m);
+    if (m.seconds > 0)
+        bench_print(b, &c, &m);
+    else
+        fprintf(stderr, "%s: the plan does not run\n", c.name);
 }
 
 void bench_plan(Bench *b) {

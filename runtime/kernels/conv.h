@@ -16,7 +16,8 @@ enum {
     CONV_COLUMNS = 64, /* channels that conv_end takes, at most */
     CONV_RESULTS = 8,  /* neighbouring results at once, at most */
     CONV_LANES = 16,   /* a block is a multiple, on every ISA */
-    CONV_SIDE = 6      /* places of a side that a Winograd filter's tiles read, at most */
+    CONV_SIDE = 6,     /* places of a side that a Winograd filter's tiles read, at most, ... */
+    CONV_TILE = 4      /* ... and results of a side */
 };
 
 /* Winograd's filtering by tiles (common/conv_winograd.c): B' d B of what a tile reads, side x side

@@ -156,8 +156,25 @@ FILTER(2_strided, 5, 4, 2)
 FILTER(4, 6, 4, 4)
 
 const ConvFilter TN_FN(conv_filters)[CONV_FILTERS] = {
-    [CONV_F2] = {2, 4, 2, 4, {0, 1, 2, 3}, filter_read_2, filter_result_2},
-    [CONV_F2_STRIDED] =
-        {2, 5, 4, 4, {0, 1, 2, 3, 3}, filter_read_2_strided, filter_result_2_strided},
-    [CONV_F4] = {4, 6, 4, 6, {0, 1, 2, 3, 4, 5}, filter_read_4, filter_result_4},
+    [CONV_F2] = {.results = 2,
+                 .side = 4,
+                 .step = 2,
+                 .weights = 4,
+                 .weight = {0, 1, 2, 3},
+                 .read = filter_read_2,
+                 .result = filter_result_2},
+    [CONV_F2_STRIDED] = {.results = 2,
+                         .side = 5,
+                         .step = 4,
+                         .weights = 4,
+                         .weight = {0, 1, 2, 3, 3},
+                         .read = filter_read_2_strided,
+                         .result = filter_result_2_strided},
+    [CONV_F4] = {.results = 4,
+                 .side = 6,
+                 .step = 4,
+                 .weights = 6,
+                 .weight = {0, 1, 2, 3, 4, 5},
+                 .read = filter_read_4,
+                 .result = filter_result_4},
 };

@@ -79,6 +79,15 @@ static inline TnTensor floats_dense(const Floats *x, int rank, const int64_t *di
     return dense(floats_at(x, 0), floats_dtype(x->bf16), rank, dims);
 }
 
+/* [batch, rows, cols] with gaps between rows and between the matrices of a batch. */
+static inline TnTensor floats_rows(const Floats *x, const int64_t dims[3], int64_t gap,
+                                   int64_t batch_gap) {
+    TnTensor t = floats_dense(x, 3, dims);
+    t.strides[1] = dims[2] + gap;
+    t.strides[0] = dims[1] * t.strides[1] + batch_gap;
+    return t;
+}
+
 /* A matrix of bf16 values as panels of pairs. */
 static inline uint16_t *pack_pairs(const float *b, int64_t k, int64_t n) {
     uint16_t *p = calloc((size_t)tn_packed_elements(TN_LAYOUT_PAIRS16, k, n) + 1, sizeof *p);

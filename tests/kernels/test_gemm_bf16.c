@@ -12,14 +12,6 @@ typedef struct Case {
     uint32_t act;
 } Case;
 
-static TnTensor rows_view(const Floats *x, const Case *s, int64_t cols, int64_t gap,
-                          int64_t batch_gap) {
-    TnTensor t = floats_dense(x, 3, (int64_t[]){s->batch, s->rows, cols});
-    t.strides[1] = cols + gap;
-    t.strides[0] = s->rows * t.strides[1] + batch_gap;
-    return t;
-}
-
 /* Rows of f32 are rounded where the CPU multiplies bf16, but for few rows. */
 static bool rounds(TnIsa isa, const Case *s) {
     bool stream = s->batch * s->rows <= 2 && (s->batch == 1 || !s->a_batch_gap);
@@ -35,12 +27,13 @@ static void check(TnIsa isa, const Case *s) {
           *panels = pack_panels(b, s->k, s->n);
     narrow(TN_BF16, b, s->k * s->n, panels, tn_panels_elements(s->k, s->n));
     uint16_t *pairs = pack_pairs(b, s->k, s->n);
-    TnTensor operands[5] = {rows_view(&a, s, s->k, s->a_gap, s->a_batch_gap),
+    const int64_t a_dims[] = {s->batch, s->rows, s->k}, c_dims[] = {s->batch, s->rows, s->n};
+    TnTensor operands[5] = {floats_rows(&a, a_dims, s->a_gap, s->a_batch_gap),
                             dense(s->layout == TN_LAYOUT_PAIRS16 ? (void *)pairs : panels, TN_BF16,
                                   2, (int64_t[]){s->k, s->n}),
                             dense(s->bias ? bias : NULL, TN_F32, 1, &s->n),
-                            rows_view(&residual, s, s->n, s->c_gap, 0),
-                            rows_view(&c, s, s->n, s->c_gap, 0)};
+                            floats_rows(&residual, c_dims, s->c_gap, 0),
+                            floats_rows(&c, c_dims, s->c_gap, 0)};
     operands[1].layout = (uint8_t)s->layout;
     if (!s->residual) operands[3].data = NULL;
     ParamsGemm params = {.activation = s->act, .flags = s->residual_first ? TN_RESIDUAL_FIRST : 0};

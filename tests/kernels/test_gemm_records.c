@@ -15,14 +15,6 @@ typedef struct Case {
     uint32_t act;
 } Case;
 
-static TnTensor rows_view(const Floats *x, const Case *s, int64_t cols, int64_t gap,
-                          int64_t batch_gap) {
-    TnTensor t = floats_dense(x, 3, (int64_t[]){s->batch, s->rows, cols});
-    t.strides[1] = cols + gap;
-    t.strides[0] = s->rows * t.strides[1] + batch_gap;
-    return t;
-}
-
 /* Rows may be rounded to 16 bits: 2^-16 of the largest element and half as much again. */
 static double rounded(TnIsa isa, double most, double weights) {
     return isa >= TN_ISA_AVX512_VNNI ? 0x1.8p-16 * most * weights : 0;
@@ -35,11 +27,12 @@ static void check(TnIsa isa, const Case *s) {
     Floats residual = floats_noise(false, s->batch * s->rows * (s->n + s->c_gap), 4);
     float *b = malloc((size_t)(s->k * s->n + 1) * sizeof *b), *bias = noise_array(s->n, 3);
     void *records = noise_records(s->layout, b, s->k, s->n, 2);
-    TnTensor operands[5] = {rows_view(&a, s, s->k, s->a_gap, s->a_batch_gap),
+    const int64_t a_dims[] = {s->batch, s->rows, s->k}, c_dims[] = {s->batch, s->rows, s->n};
+    TnTensor operands[5] = {floats_rows(&a, a_dims, s->a_gap, s->a_batch_gap),
                             dense(records, TN_F32, 2, (int64_t[]){s->k, s->n}),
                             dense(s->bias ? bias : NULL, TN_F32, 1, &s->n),
-                            rows_view(&residual, s, s->n, s->c_gap, 0),
-                            rows_view(&c, s, s->n, s->c_gap, 0)};
+                            floats_rows(&residual, c_dims, s->c_gap, 0),
+                            floats_rows(&c, c_dims, s->c_gap, 0)};
     operands[1].layout = (uint8_t)s->layout;
     if (!s->residual) operands[3].data = NULL;
     ParamsGemm params = {.activation = s->act};

@@ -121,7 +121,7 @@ static void multiply(const Winograd *w, int64_t p, int panels) {
 
 /* The results of all tiles for `panels` panels, from output o on. */
 static void write_tiles(const Winograd *w, int64_t o, int panels) {
-    _Alignas(64) float lines[CONV_SIDE * TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
+    _Alignas(64) float lines[CONV_TILE * TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
     const ConvShape *s = w->s;
     const int64_t m = w->f->results, cols = panels * TN_PANEL, line = TILE_MAX_ROWS * cols;
     const int64_t some = conv_smaller(s->outputs - o, cols);
