@@ -4,6 +4,7 @@
  * A missing kernel or extent rule is a link error. */
 #include "runtime/instrs.h"
 #include "runtime/kernels.h"
+#include "runtime/kernels/isa.h"
 #include "runtime/params.h"
 
 #define INDEX       TN_INSTR_INDEX
@@ -83,6 +84,22 @@ static const TnKernel *const tables[TN_ISA_COUNT] = {scalar_kernels, scalar_kern
 const TnKernel *tn_kernel(TnIsa isa, int opcode) {
     if ((unsigned)isa >= TN_ISA_COUNT || !tn_instr(opcode)) return NULL;
     return &tables[isa][opcode];
+}
+
+/* What drivers call: a level has the families of the one before it, or better ones. */
+extern const struct QuadsKernels quads_kernels_scalar, quads_kernels_avx2, quads_kernels_avx512;
+
+static const TnIsaKernels isa_kernels[] = {
+    [TN_ISA_SCALAR] = {&quads_kernels_scalar},
+#ifndef TN_ONLY_SCALAR
+    [TN_ISA_AVX2] = {&quads_kernels_avx2},          [TN_ISA_AVX512] = {&quads_kernels_avx2},
+    [TN_ISA_AVX512_VNNI] = {&quads_kernels_avx512}, [TN_ISA_AVX512_BF16] = {&quads_kernels_avx512},
+#endif
+};
+
+const TnIsaKernels *tn_isa_kernels(TnIsa isa) {
+    const unsigned levels = sizeof isa_kernels / sizeof *isa_kernels;
+    return &isa_kernels[(unsigned)isa < levels ? isa : TN_ISA_SCALAR];
 }
 
 void tn_fault(const TnCall *call, int64_t index, int64_t bound) {

@@ -24,18 +24,6 @@ typedef struct QuadsTile {
 
 typedef void QuadsTileFn(QuadsTile *t);
 
-typedef struct QuadsKernels {
-    int panels;                            /* of every tile */
-    QuadsTileFn *tile[QUADS_MAX_ROWS + 1]; /* [rows], with gaps */
-} QuadsKernels;
-
-/* The best for a CPU level, among those compiled with this file's flags. */
-const QuadsKernels *TN_FN(quads_kernels)(TnIsa isa);
-
-/* Makes a panel with its sums of b[k, n], n <= 16, of any strides; flip as above if it is u8. */
-void TN_FN(quads_pack)(int8_t *panel, const uint8_t *b, int64_t b_k, int64_t b_n, int64_t k,
-                       int64_t n, uint32_t flip);
-
 /* What becomes of a tile: c[r, j] = y[r, j] - a_zero[r] sum[j] + rest[r] zero[j]. */
 typedef struct QuadsEnd {
     int32_t *c;
@@ -44,8 +32,18 @@ typedef struct QuadsEnd {
     const uint32_t *sum, *zero; /* of whole panels, as y */
 } QuadsEnd;
 
-void TN_FN(quads_end)(const QuadsEnd *e, const int32_t *y, int64_t rows, int64_t columns);
-/* to[k] = from[k] ^ flip for a row of k bytes, and zeros up to a whole quad. */
-void TN_FN(quads_row)(uint8_t *to, const uint8_t *from, int64_t from_k, int64_t k, uint32_t flip);
+typedef struct QuadsKernels {
+    int panels;                            /* of every tile */
+    QuadsTileFn *tile[QUADS_MAX_ROWS + 1]; /* [rows], with gaps */
+    void (*end)(const QuadsEnd *e, const int32_t *y, int64_t rows, int64_t columns);
+    /* Makes a panel with its sums of b[k, n], n <= 16, of any strides; flip as above if it is u8.
+     */
+    void (*pack)(int8_t *panel, const uint8_t *b, int64_t b_k, int64_t b_n, int64_t k, int64_t n,
+                 uint32_t flip);
+    /* to[k] = from[k] ^ flip for a row of k bytes, and zeros up to a whole quad. */
+    void (*row)(uint8_t *to, const uint8_t *from, int64_t from_k, int64_t k, uint32_t flip);
+} QuadsKernels;
+
+extern const QuadsKernels TN_FN(quads_kernels);
 
 #endif

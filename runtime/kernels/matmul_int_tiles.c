@@ -13,8 +13,8 @@ static uint32_t gather_quad(const uint8_t *b, int64_t b_k, int64_t count) {
     return quad;
 }
 
-void TN_FN(quads_pack)(int8_t *panel, const uint8_t *b, int64_t b_k, int64_t b_n, int64_t k,
-                       int64_t n, uint32_t flip) {
+static void pack(int8_t *panel, const uint8_t *b, int64_t b_k, int64_t b_n, int64_t k, int64_t n,
+                 uint32_t flip) {
     int32_t sum[TN_PANEL] = {0};
     for (int64_t i = 0; i < k; i += 4, panel += 4 * TN_PANEL, b += 4 * b_k) {
         uint32_t quad[TN_PANEL] = {0}, used = flip;
@@ -39,7 +39,7 @@ void TN_FN(quads_pack)(int8_t *panel, const uint8_t *b, int64_t b_k, int64_t b_n
     memcpy(panel, sum, sizeof sum);
 }
 
-void TN_FN(quads_end)(const QuadsEnd *e, const int32_t *y, int64_t rows, int64_t columns) {
+static void end(const QuadsEnd *e, const int32_t *y, int64_t rows, int64_t columns) {
     for (int64_t j = 0; j < columns; j += TN_PANEL) {
         const int64_t n = columns - j < TN_PANEL ? columns - j : TN_PANEL;
         uint32_t sum[TN_PANEL], zero[TN_PANEL], x[TN_PANEL];
@@ -58,7 +58,7 @@ void TN_FN(quads_end)(const QuadsEnd *e, const int32_t *y, int64_t rows, int64_t
     }
 }
 
-void TN_FN(quads_row)(uint8_t *to, const uint8_t *from, int64_t from_k, int64_t k, uint32_t flip) {
+static void row(uint8_t *to, const uint8_t *from, int64_t from_k, int64_t k, uint32_t flip) {
     int64_t i = 0;
     for (; from_k == 1 && i + 64 <= k; i += 64) {
         uint32_t some[16];
@@ -82,11 +82,8 @@ static void tile_1(QuadsTile *t) {
     memcpy(t->y, sum, sizeof sum);
 }
 
-const QuadsKernels *TN_FN(quads_kernels)(TnIsa isa) {
-    static const QuadsKernels kernels = {1, {[1] = tile_1}};
-    (void)isa;
-    return &kernels;
-}
+const QuadsKernels quads_kernels_scalar = {1, {[1] = tile_1}, end, pack, row};
+
 #else
 static inline int quad_at(const uint8_t *a) {
     int quad;
@@ -94,6 +91,7 @@ static inline int quad_at(const uint8_t *a) {
     return quad;
 }
 
+#if defined(TN_ISA_avx2)
 /* Widened to 16 bits, two products at a time fit 32 without saturation: columns 4 j .. 4 j + 3 of a
  * panel are a register of 4 numbers each, and give two sums each, which are added at the end. */
 ALWAYS_INLINE void tile_by_pairs(QuadsTile *t, int rows) {
@@ -131,9 +129,10 @@ static void pairs_1(QuadsTile *t) {
 static void pairs_2(QuadsTile *t) {
     tile_by_pairs(t, 2);
 }
-static const QuadsKernels by_pairs = {1, {[1] = pairs_1, [2] = pairs_2}};
 
-#if defined(TN_ISA_avx512)
+const QuadsKernels quads_kernels_avx2 = {1, {[1] = pairs_1, [2] = pairs_2}, end, pack, row};
+
+#else
 ALWAYS_INLINE void tile_by_dots(QuadsTile *t, int rows) {
     __m512i sum[QUADS_MAX_ROWS][2];
     UNROLL for (int i = 0; i < rows; i++) {
@@ -176,14 +175,8 @@ ALWAYS_INLINE void tile_by_dots(QuadsTile *t, int rows) {
     }
 #define ENTRY(rows) [rows] = dots_##rows,
 ROW_COUNTS(TILE)
-static const QuadsKernels by_dots = {2, {ROW_COUNTS(ENTRY)}};
-#endif
 
-const QuadsKernels *TN_FN(quads_kernels)(TnIsa isa) {
-#if defined(TN_ISA_avx512)
-    if (isa >= TN_ISA_AVX512_VNNI) return &by_dots;
+/* From TN_ISA_AVX512_VNNI on. */
+const QuadsKernels quads_kernels_avx512 = {2, {ROW_COUNTS(ENTRY)}, end, pack, row};
 #endif
-    (void)isa;
-    return &by_pairs;
-}
 #endif

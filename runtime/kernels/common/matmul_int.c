@@ -15,16 +15,18 @@
  * of panels stays in cache for all rows, and the next is fetched meanwhile. */
 #include <string.h>
 #include "runtime/kernels/gemm.h"
+#include "runtime/kernels/isa.h"
 #include "runtime/kernels/loop.h"
 #include "runtime/kernels/matmul_int.h"
 
-TN_FAMILY(matmul_int);
+TN_COMMON_FAMILY(matmul_int);
 
 enum { ROW_BLOCKS, PANEL_BLOCKS }; /* call->tile[] */
 enum { A, B, A_ZERO, B_ZERO, C, TENSORS };
 enum { OPS_PER_NS = 200 };
 
 typedef struct Product {
+    const QuadsKernels *kernels;
     const TnTensor *t[TENSORS]; /* NULL: no zeros */
     int64_t m, n, k, quads;
     Loop entries, rows;                    /* of all tensors */
@@ -60,7 +62,8 @@ static Loop walk(const Product *p, int first, int end) {
 static Product product_of(const TnCall *call) {
     const TnTensor *o = call->operands, *c = &o[call->inputs];
     const int last = c->rank - 1;
-    Product p = {.t = {[A] = &o[A], [B] = &o[B], [C] = c}};
+    Product p = {.kernels = tn_isa_kernels(call->isa)->quads,
+                 .t = {[A] = &o[A], [B] = &o[B], [C] = c}};
     for (int i = A_ZERO; i < call->inputs; i++)
         if (o[i].data) p.t[i] = &o[i];
     p.packed = o[B].layout == TN_LAYOUT_QUADS16;
@@ -86,9 +89,9 @@ static int64_t copied_bytes(const Product *p, int64_t row_blocks) {
     return p->copied ? TN_CEIL_DIV(p->m, row_blocks) * 4 * p->quads : 0;
 }
 
-void TN_FN(matmul_int_plan)(TnCall *call) {
+void matmul_int_plan_common(TnCall *call) {
     Product p = product_of(call);
-    const int in_tile = TN_FN(quads_kernels)(call->isa)->panels;
+    const int in_tile = p.kernels->panels;
     int64_t entries = loop_points(&p.entries, p.entries.rank);
     call->tasks = 0;
     call->scratch_bytes = 0;
@@ -130,9 +133,9 @@ static const int8_t *panel_at(const Product *p, int64_t b, int64_t panel, int8_t
     const TnTensor *t = p->t[B];
     if (p->packed) return (const int8_t *)t->data + panel * p->panel_bytes;
     int64_t column = panel * TN_PANEL, n = p->n - column;
-    TN_FN(quads_pack)
-    (room, (const uint8_t *)t->data + b + column * p->column[B], t->strides[t->rank - 2],
-     p->column[B], p->k, n < TN_PANEL ? n : TN_PANEL, p->shift_b ? QUADS_FLIP : 0);
+    p->kernels->pack(room, (const uint8_t *)t->data + b + column * p->column[B],
+                     t->strides[t->rank - 2], p->column[B], p->k, n < TN_PANEL ? n : TN_PANEL,
+                     p->shift_b ? QUADS_FLIP : 0);
     return room;
 }
 
@@ -168,17 +171,17 @@ static int64_t choose_tile(const QuadsKernels *kernels, int64_t count, int64_t *
 }
 
 /* `count` rows that lie one behind another; a is the first, the other tensors' are at `at`. */
-static void run_rows(const Product *p, const Group *g, const QuadsKernels *kernels, QuadsTile *t,
-                     const uint8_t *a, int64_t count, const int64_t *at) {
+static void run_rows(const Product *p, const Group *g, QuadsTile *t, const uint8_t *a,
+                     int64_t count, const int64_t *at) {
     const TnTensor *za = p->t[A_ZERO];
     QuadsEnd end = {.c_row = p->row[C], .c_column = p->column[C], .sum = g->sum, .zero = g->zero};
     for (int64_t i = 0; i < count;) {
-        int64_t rows = choose_tile(kernels, count, &i);
+        int64_t rows = choose_tile(p->kernels, count, &i);
         end.c = (int32_t *)p->t[C]->data + at[C] + i * p->row[C] + g->column * p->column[C];
         t->a = a + i * t->a_row;
         t->claim = (const char *)end.c;
         t->claim_every = TN_CEIL_DIV(p->quads, rows);
-        kernels->tile[rows](t);
+        p->kernels->tile[rows](t);
         t->prefetch += p->quads * t->prefetch_step;
         for (int64_t r = 0; r < rows; r++, i++) {
             int zero = (za ? byte_at(za, at[A_ZERO] + i * p->row[A_ZERO]) : 0) + p->shift_a;
@@ -186,7 +189,7 @@ static void run_rows(const Product *p, const Group *g, const QuadsKernels *kerne
             end.a_zero[r] = (uint32_t)zero;
             end.rest[r] = (uint32_t)p->k * end.a_zero[r] - sum;
         }
-        TN_FN(quads_end)(&end, t->y, rows, g->columns);
+        p->kernels->end(&end, t->y, rows, g->columns);
     }
 }
 
@@ -201,14 +204,14 @@ static int64_t find_row(const Product *p, const int64_t *entry, int64_t r, int64
 }
 
 /* Rows [r0, r1) of a group of panels. */
-static void run_group(const Product *p, const Group *g, const QuadsKernels *kernels, QuadsTile *t,
-                      const int64_t *entry, int64_t r0, int64_t r1, const uint8_t *copy) {
+static void run_group(const Product *p, const Group *g, QuadsTile *t, const int64_t *entry,
+                      int64_t r0, int64_t r1, const uint8_t *copy) {
     for (int64_t r = r0, count; r < r1; r += count) {
         int64_t at[TENSORS];
         count = find_row(p, entry, r, at);
         if (count > r1 - r) count = r1 - r;
         const uint8_t *a = (const uint8_t *)p->t[A]->data + at[A];
-        run_rows(p, g, kernels, t, p->copied ? copy + (r - r0) * t->a_row : a, count, at);
+        run_rows(p, g, t, p->copied ? copy + (r - r0) * t->a_row : a, count, at);
     }
 }
 
@@ -216,15 +219,14 @@ static void copy_rows(const Product *p, const int64_t *entry, int64_t r0, int64_
     for (int64_t r = r0; r < r1; r++, to += 4 * p->quads) {
         int64_t at[TENSORS];
         find_row(p, entry, r, at);
-        TN_FN(quads_row)
-        (to, (const uint8_t *)p->t[A]->data + at[A], p->column[A], p->k,
-         p->shift_a ? QUADS_FLIP : 0);
+        p->kernels->row(to, (const uint8_t *)p->t[A]->data + at[A], p->column[A], p->k,
+                        p->shift_a ? QUADS_FLIP : 0);
     }
 }
 
-void TN_FN(matmul_int_run)(const TnCall *call, int64_t task, void *scratch) {
+void matmul_int_run_common(const TnCall *call, int64_t task, void *scratch) {
     const Product p = product_of(call);
-    const QuadsKernels *kernels = TN_FN(quads_kernels)(call->isa);
+    const QuadsKernels *kernels = p.kernels;
     const int64_t blocks = call->tile[ROW_BLOCKS], runs = call->tile[PANEL_BLOCKS];
     int64_t block = task % blocks, run = task / blocks % runs, panels = TN_CEIL_DIV(p.n, TN_PANEL),
             groups = TN_CEIL_DIV(panels, kernels->panels);
@@ -247,6 +249,6 @@ void TN_FN(matmul_int_run)(const TnCall *call, int64_t task, void *scratch) {
         t.b = g.panel[0];
         t.b_next = g.panel[1];
         t.prefetch = (const char *)t.b + (p.packed ? kernels->panels * p.panel_bytes : 0);
-        run_group(&p, &g, kernels, &t, entry.offset, r0, r1, scratch);
+        run_group(&p, &g, &t, entry.offset, r0, r1, scratch);
     }
 }
