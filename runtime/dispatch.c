@@ -86,14 +86,35 @@ const TnKernel *tn_kernel(TnIsa isa, int opcode) {
     return &tables[isa][opcode];
 }
 
-/* What drivers call: a level has the families of the one before it, or better ones. */
-extern const struct QuadsKernels quads_kernels_scalar, quads_kernels_avx2, quads_kernels_avx512;
-
-static const TnIsaKernels isa_kernels[] = {
-    [TN_ISA_SCALAR] = {&quads_kernels_scalar},
+/* What drivers call: a row per level. */
+#define DECLARE_FAMILIES(isa)                             \
+    extern const struct TileKernels tile_kernels_##isa;   \
+    extern const struct Bf16Kernels bf16_kernels_##isa;   \
+    extern const struct QuadsKernels quads_kernels_##isa; \
+    extern const struct MapKernels map_kernels_##isa;
+DECLARE_FAMILIES(scalar)
+extern const struct RecordStreams record_panels_only_scalar;
 #ifndef TN_ONLY_SCALAR
-    [TN_ISA_AVX2] = {&quads_kernels_avx2},          [TN_ISA_AVX512] = {&quads_kernels_avx2},
-    [TN_ISA_AVX512_VNNI] = {&quads_kernels_avx512}, [TN_ISA_AVX512_BF16] = {&quads_kernels_avx512},
+DECLARE_FAMILIES(avx2)
+DECLARE_FAMILIES(avx512)
+extern const struct RecordStreams record_floats_avx2, record_limbs_avx512;
+extern const struct TilePairs tile_pairs_avx512;
+#endif
+
+/* Families of an ISA, and those that are better on some levels. */
+#define LEVEL(isa, flops, of_records, of_quads, of_pairs)                                        \
+    {                                                                                            \
+        .flops_per_ns = flops, .tiles = &tile_kernels_##isa, .bf16 = &bf16_kernels_##isa,        \
+        .map = &map_kernels_##isa, .records = &of_records, .quads = &of_quads, .pairs = of_pairs \
+    }
+static const TnIsaKernels isa_kernels[] = {
+    [TN_ISA_SCALAR] = LEVEL(scalar, 8, record_panels_only_scalar, quads_kernels_scalar, NULL),
+#ifndef TN_ONLY_SCALAR
+    [TN_ISA_AVX2] = LEVEL(avx2, 100, record_floats_avx2, quads_kernels_avx2, NULL),
+    [TN_ISA_AVX512] = LEVEL(avx512, 100, record_floats_avx2, quads_kernels_avx2, NULL),
+    [TN_ISA_AVX512_VNNI] = LEVEL(avx512, 100, record_limbs_avx512, quads_kernels_avx512, NULL),
+    [TN_ISA_AVX512_BF16] =
+        LEVEL(avx512, 100, record_limbs_avx512, quads_kernels_avx512, &tile_pairs_avx512),
 #endif
 };
 

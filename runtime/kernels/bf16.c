@@ -24,7 +24,7 @@ void TN_FN(bf16_copy)(void *to, bool to_bf16, const void *from, bool from_bf16, 
         widen(to, from, n);
 }
 
-void TN_FN(bf16_rows)(void *to, int64_t to_row, bool to_bf16, const void *from, int64_t from_row,
+static void copy_rows(void *to, int64_t to_row, bool to_bf16, const void *from, int64_t from_row,
                       bool from_bf16, int64_t rows, int64_t k) {
     for (int64_t i = 0; i < rows; i++) {
         TN_FN(bf16_copy)(to, to_bf16, from, from_bf16, k);
@@ -102,7 +102,9 @@ ALWAYS_INLINE void stream(const Tile *t, int rows, int sets) {
     }
 #define STREAM_ENTRY(m, sets) [m] = stream_##m,
 STREAMS(STREAM)
-TileFn *const TN_FN(bf16_streams)[BF16_STREAM_ROWS + 1] = {STREAMS(STREAM_ENTRY)};
 #else
-TileFn *const TN_FN(bf16_streams)[BF16_STREAM_ROWS + 1] = {NULL};
+#define STREAMS(X) NULL
 #endif
+
+const Bf16Kernels TN_FN(bf16_kernels) = {
+    TN_FN(bf16_copy), copy_rows, TN_FN(bf16_panels), {STREAMS(STREAM_ENTRY)}};

@@ -28,16 +28,25 @@ static inline void float_set(void *base, bool bf16, int64_t i, float x) {
 }
 
 /* n elements; rounded to nearest even. */
-void TN_FN(bf16_copy)(void *to, bool to_bf16, const void *from, bool from_bf16, int64_t n);
-/* Rows of k elements as rows of A for tiles: of floats, or of bf16 for pairs, an odd k followed by
- * a zero. */
-void TN_FN(bf16_rows)(void *to, int64_t to_row, bool to_bf16, const void *from, int64_t from_row,
-                      bool from_bf16, int64_t rows, int64_t k);
+typedef void Bf16CopyFn(void *to, bool to_bf16, const void *from, bool from_bf16, int64_t n);
 /* Panels of pairs as panels of floats; an odd K is followed by a row of zeros. */
-void TN_FN(bf16_panels)(float *to, const uint16_t *from, int64_t pairs);
+typedef void Bf16PanelsFn(float *to, const uint16_t *from, int64_t pairs);
 
 enum { BF16_STREAM_ROWS = 2 };
-/* [rows]: like tile_kernels.stream, with A of floats and B in pairs; NULL: none. */
-extern TileFn *const TN_FN(bf16_streams)[BF16_STREAM_ROWS + 1];
+
+typedef struct Bf16Kernels {
+    Bf16CopyFn *copy;
+    /* Rows of k elements as rows of A for tiles: of floats, or of bf16 for pairs, an odd k followed
+     * by a zero. */
+    void (*rows)(void *to, int64_t to_row, bool to_bf16, const void *from, int64_t from_row,
+                 bool from_bf16, int64_t rows, int64_t k);
+    Bf16PanelsFn *panels;
+    /* [rows]: like TileKernels.stream, with A of floats and B in pairs; NULL: none. */
+    TileFn *stream[BF16_STREAM_ROWS + 1];
+} Bf16Kernels;
+
+extern const Bf16Kernels TN_FN(bf16_kernels);
+Bf16CopyFn TN_FN(bf16_copy);
+Bf16PanelsFn TN_FN(bf16_panels);
 
 #endif

@@ -224,7 +224,8 @@ void TN_FN(conv_product)(const ConvShape *s, const ConvPatch *p, int64_t split, 
     m.window = s->in_place ? conv_in_place(s, p) : TN_FN(conv_copy)(s, p, copy);
     m.row = s->stride[WIDTH] * m.window.column;
     m.line = s->stride[HEIGHT] * m.window.line;
-    m.shape = s->pairs ? TN_FN(tile_kernels).pairs->shape : tile_shape(p->columns, m.row);
+    m.shape = s->pairs ? TN_FN(tile_kernels).pairs->shape
+                       : tile_shape(&TN_FN(tile_kernels), p->columns, m.row);
     Tile t = {.a_row = m.row,
               .b_row = s->pairs ? 2 * TN_PANEL : TN_PANEL,
               .b_panel = m.k * TN_PANEL,

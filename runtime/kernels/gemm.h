@@ -86,7 +86,19 @@ typedef struct TileEnd {
 } TileEnd;
 
 /* At most TILE_MAX_ROWS rows of 64 columns; the tile is scratch afterwards. */
-void TN_FN(tile_end)(const TileEnd *e, float *tile, int64_t tile_row, int64_t rows, int64_t cols);
+typedef void TileEndFn(const TileEnd *e, float *tile, int64_t tile_row, int64_t rows, int64_t cols);
+
+/* Packs B[0..k-1, 0..n-1], n <= 16, of any strides into one panel at `to`: k rows of 16, zeros
+ * beyond column n. */
+typedef void TilePackFn(float *to, const float *b, int64_t b_k, int64_t b_n, int64_t k, int64_t n);
+
+/* Multiplies whole panels by alpha. */
+typedef void TileScaleFn(float *tile, int64_t tile_row, int64_t rows, int panels, float alpha);
+
+/* tile_end.c */
+TileEndFn TN_FN(tile_end);
+TileScaleFn TN_FN(tile_scale);
+TilePackFn TN_FN(tile_pack);
 
 /* Largest tile of one shape. Smaller ones exist of as few rows, and of the panels of tile_panels.
  */
@@ -138,6 +150,9 @@ typedef struct TileKernels {
     /* [rows]: one panel, which comes from memory and is read once, as one linear stream */
     TileFn *stream[STREAM_MAX_ROWS + 1];
     TransposeFn *transpose;
+    TilePackFn *pack;
+    TileEndFn *end;
+    TileScaleFn *scale;
     const TilePairs *pairs;
 } TileKernels;
 
@@ -154,16 +169,11 @@ static inline bool tile_has_pairs(const TnCall *call) {
     return TILE_PAIRS_ISA < TN_ISA_COUNT && call->isa >= TILE_PAIRS_ISA;
 }
 
-/* Packs B[0..k-1, 0..n-1], n <= 16, of any strides into one panel at `to`: k rows of 16, zeros
- * beyond column n. */
-void TN_FN(tile_pack)(float *to, const float *b, int64_t b_k, int64_t b_n, int64_t k, int64_t n);
-
 /* Rows of A at a multiple of 2 KiB share few sets of L1: no more than 8 of them fit the 8 ways that
  * many CPUs have. Few rows keep groups of few panels, which are fetched ahead sooner. */
 enum { CROWDED_ROWS = 8 };
 
-static inline TileShape tile_shape(int64_t rows, int64_t a_row) {
-    const TileKernels *kernels = &TN_FN(tile_kernels);
+static inline TileShape tile_shape(const TileKernels *kernels, int64_t rows, int64_t a_row) {
     TileShape shape = kernels->tall;
     bool crowded = a_row * (int64_t)sizeof(float) % 2048 == 0;
     if (!crowded || rows <= CROWDED_ROWS || shape.rows <= CROWDED_ROWS) return shape;

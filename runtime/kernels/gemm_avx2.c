@@ -181,4 +181,7 @@ const TileKernels tile_kernels_avx2 = {
     .tile = {[1] = {TILES(TILE_ENTRY)}, WIDE(WIDE_ENTRY)},
     .stream = {STREAMS(STREAM_ENTRY)},
     .transpose = transpose,
+    .pack = tile_pack_avx2,
+    .end = tile_end_avx2,
+    .scale = tile_scale_avx2,
 };

@@ -117,5 +117,8 @@ const TileKernels tile_kernels_avx512 = {
     .tile = {TILES_12(TILE_ENTRY, 1) TILES_12(TILE_ENTRY, 2) TILES_6(TILE_ENTRY, 4)},
     .stream = {STREAMS(STREAM_ENTRY)},
     .transpose = transpose,
+    .pack = tile_pack_avx512,
+    .end = tile_end_avx512,
+    .scale = tile_scale_avx512,
     .pairs = &tile_pairs_avx512,
 };

@@ -66,4 +66,7 @@ const TileKernels tile_kernels_scalar = {
     .flat = {ROWS, 1},
     .tile = {[1] = {TILES(TILE_ENTRY)}},
     .transpose = transpose,
+    .pack = tile_pack_scalar,
+    .end = tile_end_scalar,
+    .scale = tile_scale_scalar,
 };

@@ -9,7 +9,13 @@
 #include "runtime/base/cpu.h"
 
 typedef struct TnIsaKernels {
-    const struct QuadsKernels *quads; /* matmul_int.h */
+    double flops_per_ns;                 /* of one core, roughly: for tasks and their cost */
+    const struct TileKernels *tiles;     /* gemm.h */
+    const struct TilePairs *pairs;       /* gemm.h; NULL where the CPU does not multiply bf16 */
+    const struct Bf16Kernels *bf16;      /* bf16.h */
+    const struct RecordStreams *records; /* records.h */
+    const struct QuadsKernels *quads;    /* matmul_int.h */
+    const struct MapKernels *map;        /* map.h */
 } TnIsaKernels;
 
 /* dispatch.c */

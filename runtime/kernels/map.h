@@ -36,13 +36,31 @@ MapFn *tn_map_rare_float(int op);
 MapFn *tn_map_rare_double(int op);
 
 /* Register y of type `to` from register x of type `from`. */
-void TN_FN(map_cast)(void *y, TnDType to, const void *x, TnDType from, int64_t n);
+typedef void MapCastFn(void *y, TnDType to, const void *x, TnDType from, int64_t n);
 /* Brings results of arithmetic in a register back into type t. */
-void TN_FN(map_fit)(void *y, TnDType t, int64_t n);
+typedef void MapFitFn(void *y, TnDType t, int64_t n);
 /* n elements in memory to or from a register, `stride` elements apart. */
-void TN_FN(map_load)(void *y, const void *data, TnDType t, int64_t stride, int64_t n);
-void TN_FN(map_store)(void *data, TnDType t, int64_t stride, const void *x, int64_t n);
+typedef void MapLoadFn(void *y, const void *data, TnDType t, int64_t stride, int64_t n);
+typedef void MapStoreFn(void *data, TnDType t, int64_t stride, const void *x, int64_t n);
 /* n floats of a register, cast to i8 or u8, to memory: what is quantised ends like this. */
-void TN_FN(map_store_bytes)(uint8_t *data, TnDType t, const float *x, int64_t n);
+typedef void MapStoreBytesFn(uint8_t *data, TnDType t, const float *x, int64_t n);
+
+/* map_move.c */
+MapCastFn TN_FN(map_cast);
+MapFitFn TN_FN(map_fit);
+MapLoadFn TN_FN(map_load);
+MapStoreFn TN_FN(map_store);
+MapStoreBytesFn TN_FN(map_store_bytes);
+
+typedef struct MapKernels {
+    MapFn *(*op)(int op); /* map_float_op */
+    MapCastFn *cast;
+    MapFitFn *fit;
+    MapLoadFn *load;
+    MapStoreFn *store;
+    MapStoreBytesFn *store_bytes;
+} MapKernels;
+
+extern const MapKernels TN_FN(map_kernels);
 
 #endif

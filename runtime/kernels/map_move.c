@@ -365,3 +365,7 @@ void TN_FN(map_cast)(void *y, TnDType to, const void *x, TnDType from, int64_t n
                              : double_of_int)(y, x, n);
     if (target != MAP_INT || source == MAP_INT) TN_FN(map_fit)(y, to, n);
 }
+
+const MapKernels TN_FN(map_kernels) = {TN_FN(map_float_op), TN_FN(map_cast),
+                                       TN_FN(map_fit),      TN_FN(map_load),
+                                       TN_FN(map_store),    TN_FN(map_store_bytes)};

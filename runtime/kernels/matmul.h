@@ -3,12 +3,14 @@
 #define TENON_RUNTIME_KERNELS_MATMUL_H
 
 #include <stdbool.h>
+#include "runtime/kernels/isa.h"
 #include "runtime/kernels/loop.h"
 #include "runtime/params.h"
 
 enum { A, B, C };
 
 typedef struct Matmul {
+    const TnIsaKernels *isa;
     int64_t m, n, k;
     float alpha;
     void *base[3];         /* A, B, C */
@@ -21,7 +23,8 @@ typedef struct Matmul {
 static inline Matmul matmul_of(const TnCall *call) {
     const TnTensor *t[3] = {&call->operands[0], &call->operands[1], &call->operands[2]};
     TnTensor leading[3];
-    Matmul p = {.alpha = ((const ParamsMatmul *)call->params)->alpha};
+    Matmul p = {.isa = tn_isa_kernels(call->isa),
+                .alpha = ((const ParamsMatmul *)call->params)->alpha};
     for (int i = 0; i < 3; i++) {
         leading[i] = *t[i];
         leading[i].rank -= 2;

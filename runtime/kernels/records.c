@@ -102,19 +102,11 @@ static void prepare(float *to, int64_t to_row, const float *from, int64_t from_r
     }
 }
 
-const RecordStreams record_floats_avx2 = {
-    .most = 2, .tile = {[1] = stream}, .row = row, .prepare = prepare};
+const RecordStreams record_floats_avx2 = {.most = 2,
+                                          .tile = {[1] = stream},
+                                          .row = row,
+                                          .prepare = prepare,
+                                          .panels = record_panels_avx2};
+#elif defined(TN_ISA_scalar)
+const RecordStreams record_panels_only_scalar = {.panels = record_panels_scalar};
 #endif
-
-const RecordStreams *TN_FN(record_streams)(TnIsa isa) {
-#if defined(TN_ISA_scalar)
-    static const RecordStreams none;
-    (void)isa;
-    return &none;
-#elif defined(TN_ISA_avx2)
-    (void)isa;
-    return &record_floats_avx2;
-#else
-    return isa >= TN_ISA_AVX512_VNNI ? &record_limbs_avx512 : &record_floats_avx2;
-#endif
-}

@@ -47,7 +47,9 @@ static inline RecordForm record_form(TnLayout layout) {
 }
 
 /* Panels of floats, k rows each. */
-void TN_FN(record_panels)(float *to, TnLayout layout, const void *from, int64_t panels, int64_t k);
+typedef void RecordPanelsFn(float *to, TnLayout layout, const void *from, int64_t panels,
+                            int64_t k);
+RecordPanelsFn TN_FN(record_panels);
 
 /* Products of a few rows with one panel, which is read as one linear stream: from memory for the
  * first of them, then from the cache. */
@@ -59,11 +61,10 @@ typedef struct RecordStreams {
     int64_t (*row)(int64_t k);
     void (*prepare)(float *to, int64_t to_row, const float *from, int64_t from_row, int64_t rows,
                     int64_t k);
+    RecordPanelsFn *panels;
 } RecordStreams;
 
-extern const RecordStreams record_floats_avx2, record_limbs_avx512;
-
-/* The best for a CPU level, among those that this build has. */
-const RecordStreams *TN_FN(record_streams)(TnIsa isa);
+/* The last from TN_ISA_AVX512_VNNI on. */
+extern const RecordStreams record_panels_only_scalar, record_floats_avx2, record_limbs_avx512;
 
 #endif

@@ -134,5 +134,8 @@ ALWAYS_INLINE void stream(const Tile *t, int rows) {
 #define ENTRY(m) [m] = stream_##m,
 STREAMS(STREAM)
 
-const RecordStreams record_limbs_avx512 = {
-    .most = INT64_MAX, .tile = {STREAMS(ENTRY)}, .row = row, .prepare = prepare};
+const RecordStreams record_limbs_avx512 = {.most = INT64_MAX,
+                                           .tile = {STREAMS(ENTRY)},
+                                           .row = row,
+                                           .prepare = prepare,
+                                           .panels = record_panels_avx512};

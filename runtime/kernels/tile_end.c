@@ -79,6 +79,12 @@ void TN_FN(tile_end)(const TileEnd *e, float *tile, int64_t tile_row, int64_t ro
 #endif
 }
 
+void TN_FN(tile_scale)(float *tile, int64_t tile_row, int64_t rows, int panels, float alpha) {
+    for (int64_t i = 0; i < rows; i++, tile += tile_row)
+        for (int j = 0; j < panels * TN_PANEL; j += VF_WIDTH)
+            vf_store(tile + j, vf_mul(vf_set1(alpha), vf_load(tile + j)));
+}
+
 void TN_FN(tile_pack)(float *to, const float *b, int64_t b_k, int64_t b_n, int64_t k, int64_t n) {
     if (b_k == 1) {
         TN_FN(tile_kernels).transpose(to, TN_PANEL, b, b_n, n, k, TN_PANEL);

@@ -15,9 +15,8 @@
 #include "runtime/kernels/bf16.h"
 #include "runtime/kernels/loop.h"
 #include "runtime/kernels/matmul.h"
-#include "runtime/kernels/simd.h"
 
-TN_FAMILY(matmul);
+TN_COMMON_FAMILY(matmul);
 
 enum { ENTRY_BLOCKS, ROW_BLOCKS, PANEL_BLOCKS }; /* call->tile[] */
 
@@ -43,7 +42,7 @@ static void transpose_product(Matmul *p) {
 
 static Matmul product_of(const TnCall *call) {
     Matmul p = matmul_of(call);
-    p.pairs = p.bf16 && tile_has_pairs(call);
+    p.pairs = p.bf16 && p.isa->pairs;
     settle_strides(&p);
     if (p.strides[C][1] != 1 && (p.strides[C][0] == 1 || p.m == 1)) {
         transpose_product(&p);
@@ -63,8 +62,8 @@ static bool is_copied(const Matmul *p) {
 }
 
 static TileShape shape_for(const Matmul *p) {
-    if (p->pairs) return TN_FN(tile_kernels).pairs->shape;
-    return tile_shape(p->m, is_copied(p) ? p->k : p->strides[A][0]);
+    if (p->pairs) return p->isa->pairs->shape;
+    return tile_shape(p->isa->tiles, p->m, is_copied(p) ? p->k : p->strides[A][0]);
 }
 
 /* Packing costs about as much as multiplying a few rows. */
@@ -82,7 +81,7 @@ static void plan_product(TnCall *call) {
     int64_t entries = loop_points(&p.entries, p.entries.rank),
             groups = TN_CEIL_DIV(p.n, TN_PANEL * shape.panels);
     double size = (double)entries * (double)p.n * (double)p.k;
-    double flops_per_ns = p.pairs ? 2 * TILE_FLOPS_PER_NS : TILE_FLOPS_PER_NS;
+    double flops_per_ns = p.isa->flops_per_ns * (p.pairs ? 2 : 1);
     double ns = 2 * size * (double)p.m / flops_per_ns + size / 2 + 200 * (double)entries;
     int64_t want = tile_tasks(ns), left = TN_CEIL_DIV(want, entries);
     /* Rows are split to bound scratch and where columns don't give enough tasks. */
@@ -101,15 +100,13 @@ static void plan_product(TnCall *call) {
 }
 
 /* C = alpha tile; columns 0..cols-1 of it exist. */
-static void finish(const Matmul *p, float *tile, int64_t tile_row, int64_t rows, int64_t cols,
-                   void *c) {
-    const vf alpha = vf_set1(p->alpha);
+static void finish(const Matmul *p, float *tile, int panels, int64_t rows, int64_t cols, void *c) {
     const int64_t step = p->strides[C][1];
+    const int64_t tile_row = panels * TN_PANEL;
+    if (p->alpha != 1) p->isa->tiles->scale(tile, tile_row, rows, panels, p->alpha);
     for (int64_t i = 0; i < rows; i++, tile += tile_row) {
-        for (int64_t n = 0; n < cols; n += VF_WIDTH) /* the tile has whole panels */
-            vf_store(tile + n, vf_mul(alpha, vf_load(tile + n)));
         if (step == 1)
-            TN_FN(bf16_copy)(c, p->c_bf16, tile, false, cols);
+            p->isa->bf16->copy(c, p->c_bf16, tile, false, cols);
         else
             for (int64_t n = 0; n < cols; n++) float_set(c, p->c_bf16, n * step, tile[n]);
         c = float_at(c, p->c_bf16, p->strides[C][0]);
@@ -120,7 +117,6 @@ static void finish(const Matmul *p, float *tile, int64_t tile_row, int64_t rows,
 static void run_rows(const Matmul *p, Tile t, TileShape shape, int64_t rows, int panels,
                      int64_t cols, void *c) {
     _Alignas(64) float buffer[TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
-    const TileKernels *kernels = &TN_FN(tile_kernels);
     bool plain = p->alpha == 1 && cols == panels * TN_PANEL && p->strides[C][1] == 1 && !p->c_bf16;
     int64_t tiles = TN_CEIL_DIV(rows, shape.rows);
     t.prefetch = (const char *)t.b;
@@ -128,8 +124,8 @@ static void run_rows(const Matmul *p, Tile t, TileShape shape, int64_t rows, int
         int64_t count = deal(rows, tiles, i + 1) - deal(rows, tiles, i);
         t.c = plain ? c : buffer;
         t.c_row = plain ? p->strides[C][0] : panels * TN_PANEL;
-        (p->pairs ? kernels->pairs->tile : kernels->tile)[panels][count](&t);
-        if (!plain) finish(p, buffer, t.c_row, count, cols, c);
+        (p->pairs ? p->isa->pairs->tile : p->isa->tiles->tile)[panels][count](&t);
+        if (!plain) finish(p, buffer, panels, count, cols, c);
         t.a = float_at(t.a, p->pairs, count * t.a_row);
         c = float_at(c, p->c_bf16, count * p->strides[C][0]);
     }
@@ -139,7 +135,7 @@ static void run_rows(const Matmul *p, Tile t, TileShape shape, int64_t rows, int
 static void copy_rows(const Matmul *p, const void *from, int64_t rows, void *copy) {
     const int64_t *stride = p->strides[A], depth = depth_of(p);
     if (stride[1] == 1) {
-        TN_FN(bf16_rows)(copy, depth, p->pairs, from, stride[0], p->bf16, rows, p->k);
+        p->isa->bf16->rows(copy, depth, p->pairs, from, stride[0], p->bf16, rows, p->k);
         return;
     }
     if (stride[0] == 1 && !p->bf16) {
@@ -147,7 +143,7 @@ static void copy_rows(const Matmul *p, const void *from, int64_t rows, void *cop
         float *to = copy;
         for (int64_t k = 0; k < p->k; k += TN_PANEL) {
             int64_t n = p->k - k < TN_PANEL ? p->k - k : TN_PANEL;
-            TN_FN(tile_kernels).transpose(to + k, p->k, a + k * stride[1], stride[1], n, rows, n);
+            p->isa->tiles->transpose(to + k, p->k, a + k * stride[1], stride[1], n, rows, n);
         }
         return;
     }
@@ -163,11 +159,11 @@ static void pack_panel(const Matmul *p, void *to, const void *b, int64_t n) {
     const int64_t *stride = p->strides[B];
     if (p->k == 0) return;
     if (p->pairs) {
-        TN_FN(tile_kernels).pairs->pack(to, b, stride[0], stride[1], p->k, n);
+        p->isa->pairs->pack(to, b, stride[0], stride[1], p->k, n);
         return;
     }
     if (!p->bf16) {
-        TN_FN(tile_pack)(to, b, stride[0], stride[1], p->k, n);
+        p->isa->tiles->pack(to, b, stride[0], stride[1], p->k, n);
         return;
     }
     float *panel = to;
@@ -240,7 +236,7 @@ static bool by_tiles(const TnCall *call) {
     return t == TN_F32 || t == TN_BF16;
 }
 
-void TN_FN(matmul_plan)(TnCall *call) {
+void matmul_plan_common(TnCall *call) {
     const TnTensor *c = &call->operands[2];
     call->tasks = 0;
     if (tensor_elements(c) == 0) return;
@@ -250,7 +246,7 @@ void TN_FN(matmul_plan)(TnCall *call) {
         matmul_other_plan(call);
 }
 
-void TN_FN(matmul_run)(const TnCall *call, int64_t task, void *scratch) {
+void matmul_run_common(const TnCall *call, int64_t task, void *scratch) {
     if (by_tiles(call))
         run_product(call, task, scratch);
     else

@@ -21,16 +21,18 @@
 #include <stddef.h>
 #include <string.h>
 #include "runtime/kernels/bf16.h"
+#include "runtime/kernels/isa.h"
 #include "runtime/kernels/loop.h"
 #include "runtime/kernels/map.h"
 #include "runtime/kernels/records.h"
 
-TN_FAMILY(gemm);
+TN_COMMON_FAMILY(gemm);
 
 enum { A, C, RESIDUAL, MATRICES }; /* operands that have rows */
 enum { ROW_BLOCKS, PANEL_BLOCKS }; /* call->tile[] */
 
 typedef struct Gemm {
+    const TnIsaKernels *isa;
     int64_t m, n, k;
     int64_t head, head_stride; /* columns of a head, n if there are none; from one to the next */
     const void *b;             /* panels of f32, f16 or bf16, or of pairs or records */
@@ -65,7 +67,7 @@ static void longest_axis_last(Loop *l) {
 }
 
 static bool is_stream(const Gemm *g) {
-    int64_t most = TN_FN(tile_kernels).stream_rows;
+    int64_t most = g->isa->tiles->stream_rows;
     if (g->records) return g->rows.rank == 1 && g->m <= g->records->most && !g->bf16[A];
     return g->rows.rank == 1 && g->m <= (g->in_pairs && most ? BF16_STREAM_ROWS : most);
 }
@@ -84,6 +86,7 @@ static Gemm gemm_of(const TnCall *call) {
     const bool heads = c->rank > a->rank;
     Gemm g;
     memset(&g, 0, offsetof(Gemm, rows));
+    g.isa = tn_isa_kernels(call->isa);
     g.n = b->dims[1];
     g.k = b->dims[0];
     g.b = b->data;
@@ -92,7 +95,7 @@ static Gemm gemm_of(const TnCall *call) {
     g.in_pairs = g.layout == TN_LAYOUT_PAIRS16;
     g.depth = g.in_pairs ? tn_pairs_rows(g.k) : g.k;
     g.panel_bytes = tn_packed_elements(g.layout, g.k, TN_PANEL) * (int64_t)tn_dtype_size(g.b_dtype);
-    if (tn_is_records(g.layout)) g.records = TN_FN(record_streams)(call->isa);
+    if (tn_is_records(g.layout)) g.records = g.isa->records;
     g.bias = bias ? bias->data : NULL;
     g.activation = (TnActivation)params->activation;
     g.residual_first = params->flags & TN_RESIDUAL_FIRST;
@@ -114,7 +117,7 @@ static Gemm gemm_of(const TnCall *call) {
     longest_axis_last(&g.rows);
     g.m = loop_points(&g.rows, g.rows.rank);
     for (int i = 0; i < MATRICES; i++) g.row[i] = g.rows.strides[i][g.rows.rank - 1];
-    g.pairs = g.in_pairs && tile_has_pairs(call) && !is_stream(&g);
+    g.pairs = g.in_pairs && g.isa->pairs && !is_stream(&g);
     g.copied = g.bf16[A] != g.pairs || g.k != g.depth || is_prepared(&g);
     return g;
 }
@@ -127,8 +130,8 @@ static int64_t copied_row(const Gemm *g) {
 }
 
 static TileShape shape_of(const Gemm *g) {
-    if (g->pairs) return TN_FN(tile_kernels).pairs->shape;
-    return tile_shape(g->m, g->copied ? copied_row(g) : g->row[A]);
+    if (g->pairs) return g->isa->pairs->shape;
+    return tile_shape(g->isa->tiles, g->m, g->copied ? copied_row(g) : g->row[A]);
 }
 
 /* Panels that the tiles can't take as they are. */
@@ -144,7 +147,7 @@ static size_t copied_bytes(const Gemm *g, int64_t row_blocks) {
     return (size_t)(bytes + 63) / 64 * 64;
 }
 
-void TN_FN(gemm_plan)(TnCall *call) {
+void gemm_plan_common(TnCall *call) {
     Gemm g = gemm_of(call);
     call->tasks = 0;
     call->scratch_bytes = 0;
@@ -153,7 +156,7 @@ void TN_FN(gemm_plan)(TnCall *call) {
     int64_t groups = TN_CEIL_DIV(g.n, TN_PANEL * shape.panels);
     double flops = 2.0 * (double)g.m * (double)g.n * (double)g.k,
            bytes = (double)g.panel_bytes * (double)TN_CEIL_DIV(g.n, TN_PANEL);
-    double per_ns = g.pairs || is_prepared(&g) ? 2 * TILE_FLOPS_PER_NS : TILE_FLOPS_PER_NS;
+    double per_ns = g.isa->flops_per_ns * (g.pairs || is_prepared(&g) ? 2 : 1);
     double ns = flops / per_ns + bytes / 20 + 1000;
     int64_t want = tile_tasks(ns);
     int64_t row_blocks = g.m >= 512 ? TN_CEIL_DIV(g.m, 256) : 1;
@@ -206,7 +209,7 @@ static void run_tile(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int p
         end.c = j ? matrix_at(g, C, offset[C] + ++head * g->head_stride) : c;
         if (g->bias) end.bias = g->bias + column + j;
         if (g->base[RESIDUAL]) end.residual = matrix_at(g, RESIDUAL, offset[RESIDUAL] + column + j);
-        TN_FN(tile_end)(&end, buffer + j, t->c_row, rows, run);
+        g->isa->tiles->end(&end, buffer + j, t->c_row, rows, run);
     }
 }
 
@@ -218,11 +221,11 @@ static const void *panel_at(const Gemm *g, int64_t p) {
 static const void *panels_of(const Gemm *g, int64_t p, int panels, float *scratch) {
     if (!is_widened(g)) return panel_at(g, p);
     if (g->in_pairs)
-        TN_FN(bf16_panels)(scratch, panel_at(g, p), panels * g->depth / 2);
+        g->isa->bf16->panels(scratch, panel_at(g, p), panels * g->depth / 2);
     else if (g->records)
-        TN_FN(record_panels)(scratch, g->layout, panel_at(g, p), panels, g->k);
+        g->records->panels(scratch, g->layout, panel_at(g, p), panels, g->k);
     else
-        TN_FN(map_load)(scratch, panel_at(g, p), g->b_dtype, 1, panels * g->k * TN_PANEL);
+        g->isa->map->load(scratch, panel_at(g, p), g->b_dtype, 1, panels * g->k * TN_PANEL);
     return scratch;
 }
 
@@ -252,8 +255,8 @@ static void copy_rows(const Gemm *g, const Task *task) {
         loop_seek(&g->rows, last + 1, r, &at);
         count = g->rows.dims[last] - at.index[last];
         if (count > task->r1 - r) count = task->r1 - r;
-        TN_FN(bf16_rows)
-        (to, step, g->pairs, matrix_at(g, A, at.offset[A]), g->row[A], g->bf16[A], count, g->k);
+        g->isa->bf16->rows(to, step, g->pairs, matrix_at(g, A, at.offset[A]), g->row[A], g->bf16[A],
+                           count, g->k);
         to = float_at(to, g->pairs, count * step);
     }
 }
@@ -266,8 +269,7 @@ static void run_group(const Gemm *g, const Task *task, Tile *t, int64_t p, int p
     const int64_t steps = g->pairs ? g->depth / 2 : g->depth;
     int64_t most = panels > 1 ? 128 : 64;
     int64_t step = TN_CEIL_DIV(g->panel_bytes * panels, (steps ? steps : 1) * tiles_in_all);
-    TileFn *const *kernel =
-        g->pairs ? TN_FN(tile_kernels).pairs->tile[panels] : TN_FN(tile_kernels).tile[panels];
+    TileFn *const *kernel = (g->pairs ? g->isa->pairs->tile : g->isa->tiles->tile)[panels];
     const int last = g->rows.rank - 1;
     t->b = panels_of(g, p, panels, task->panels);
     t->prefetch = panel_at(g, p + panels);
@@ -292,8 +294,8 @@ static void run_group(const Gemm *g, const Task *task, Tile *t, int64_t p, int p
 /* A panel is read again from the cache where there are more rows than a kernel takes. */
 static void stream_panel(const Gemm *g, const Task *task, Tile *t, int64_t p) {
     TileFn *const *kernel = g->records    ? g->records->tile
-                            : g->in_pairs ? TN_FN(bf16_streams)
-                                          : TN_FN(tile_kernels).stream;
+                            : g->in_pairs ? g->isa->bf16->stream
+                                          : g->isa->tiles->stream;
     for (int64_t r = task->r0, rows; r < task->r1; r += rows) {
         int64_t offset[MATRICES];
         for (int j = 0; j < MATRICES; j++) offset[j] = r * g->row[j];
@@ -304,7 +306,7 @@ static void stream_panel(const Gemm *g, const Task *task, Tile *t, int64_t p) {
     }
 }
 
-void TN_FN(gemm_run)(const TnCall *call, int64_t number, void *scratch) {
+void gemm_run_common(const TnCall *call, int64_t number, void *scratch) {
     Gemm g = gemm_of(call);
     const TileShape shape = shape_of(&g);
     int64_t panels = TN_CEIL_DIV(g.n, TN_PANEL), group = shape.panels,
