@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 #include "runtime/kernels/bf16.h"
-#include "runtime/kernels/simd.h"
+#include "runtime/kernels/isa.h"
 
 enum { DEPTH, HEIGHT, WIDTH, SPATIAL };
 
@@ -57,7 +57,7 @@ typedef struct ConvShape {
     int64_t taps; /* places of the kernel */
     int64_t run;  /* rows that weights in pairs have side by side (pack.h) */
     ConvWay way;  /* which file does it */
-    const struct ConvIsa *isa;
+    const TnIsaKernels *isa;
     const ConvFilter *filter; /* of CONV_WINOGRAD */
     double nanoseconds;
     bool in_place; /* windows, or most of them, are read in x */
@@ -89,18 +89,10 @@ typedef struct ConvWindow {
     int64_t first[2], end[2]; /* lines and columns that there are; others are padding */
 } ConvWindow;
 
-/* conv.c: ends `rows` results from (row, column) of the patch on, of `cols` channels from `o` on,
- * which are in `tile`, and puts them into y. The tile is scratch afterwards. */
-void TN_FN(conv_end)(const ConvShape *s, const ConvPatch *p, int64_t row, int64_t column,
-                     int64_t rows, int64_t o, int64_t cols, float *tile, int64_t tile_row);
-
-/* conv_window.c: the window as a copy in scratch of conv_window_floats */
-ConvWindow TN_FN(conv_copy)(const ConvShape *s, const ConvPatch *p, void *scratch);
-
-/* conv_product.c, ..: the results of a patch for one of `splits` parts of its channels; a window's
- * copy lies in scratch behind what each asks for. */
-size_t TN_FN(conv_product_scratch)(const ConvShape *s);
-void TN_FN(conv_product)(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch);
+/* common/conv.c: ends `rows` results from (row, column) of the patch on, of `cols` channels from
+ * `o` on, which are in `tile`, and puts them into y. The tile is scratch afterwards. */
+void tn_conv_end(const ConvShape *s, const ConvPatch *p, int64_t row, int64_t column, int64_t rows,
+                 int64_t o, int64_t cols, float *tile, int64_t tile_row);
 
 /* The weights of the block, tap by tap, and where each tap is in the window. */
 typedef struct ConvTaps {
@@ -140,25 +132,22 @@ extern const ConvChannels TN_FN(conv_channels_kernels);
 /* conv_winograd.c */
 extern const ConvFilter TN_FN(conv_filters)[CONV_FILTERS];
 
-/* What differs between ISAs, for what is compiled once. */
-typedef struct ConvIsa {
-    bool vectors;
-    TnIsa pairs; /* the level whose tiles.pairs there are */
-    double flops_per_ns;
-    const TileKernels *tiles;
-    void (*tile_end)(const TileEnd *e, float *tile, int64_t tile_row, int64_t rows, int64_t cols);
-    void (*end)(const ConvShape *s, const ConvPatch *p, int64_t row, int64_t column, int64_t rows,
-                int64_t o, int64_t cols, float *tile, int64_t tile_row);
+typedef struct ConvKernels {
+    /* conv_window.c: the window as a copy in scratch of conv_window_floats */
     ConvWindow (*copy)(const ConvShape *s, const ConvPatch *p, void *scratch);
-    void (*widen)(float *to, const uint16_t *from, int64_t pairs);
     const ConvChannels *channels;
-    const ConvFilter *filters;
-} ConvIsa;
+    const ConvFilter *filters; /* CONV_FILTERS of them */
+} ConvKernels;
+
+extern const ConvKernels TN_FN(conv_kernels);
 
 /* common/conv_shape.c: of a call that has results */
-void tn_conv_shape(const TnCall *call, const ConvIsa *isa, ConvShape *s);
+void tn_conv_shape(const TnCall *call, ConvShape *s);
 
-/* common/conv_winograd.c, ..: as conv_product */
+/* common/conv_product.c, ..: the results of a patch for one of `splits` parts of its channels; a
+ * window's copy lies in scratch behind what each asks for. */
+size_t tn_conv_product_scratch(const ConvShape *s);
+void tn_conv_product(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch);
 size_t tn_conv_winograd_scratch(const ConvShape *s);
 void tn_conv_winograd(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch);
 size_t tn_conv_places_scratch(const ConvShape *s);

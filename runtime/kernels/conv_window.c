@@ -125,7 +125,7 @@ static void copy_line(const ConvShape *s, const ConvPatch *p, void *to, const vo
         copy_spread(s, to, x, end - begin, o, lanes);
 }
 
-ConvWindow TN_FN(conv_copy)(const ConvShape *s, const ConvPatch *p, void *scratch) {
+static ConvWindow copy(const ConvShape *s, const ConvPatch *p, void *scratch) {
     const int64_t *xs = s->x_strides;
     ConvWindow window = {.x = scratch, .column = s->pitch};
     window.line = s->input_columns * s->pitch;
@@ -149,3 +149,5 @@ ConvWindow TN_FN(conv_copy)(const ConvShape *s, const ConvPatch *p, void *scratc
     }
     return window;
 }
+
+const ConvKernels TN_FN(conv_kernels) = {copy, &TN_FN(conv_channels_kernels), TN_FN(conv_filters)};

@@ -15,6 +15,7 @@ typedef struct TnIsaKernels {
     const struct Bf16Kernels *bf16;      /* bf16.h */
     const struct RecordStreams *records; /* records.h */
     const struct QuadsKernels *quads;    /* matmul_int.h */
+    const struct ConvKernels *conv;      /* conv.h */
     const struct MapKernels *map;        /* map.h */
 } TnIsaKernels;
 

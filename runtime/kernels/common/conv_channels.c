@@ -85,7 +85,7 @@ static ConvTaps taps_inside(const ConvShape *s, ConvTaps taps, int64_t row) {
 static void end_columns(const ConvShape *s, const ConvPatch *p, const ConvTaps *taps, int64_t row,
                         int64_t i, int64_t n, float *to) {
     for (int64_t lane = 0; lane < taps->lanes; lane += CONV_COLUMNS)
-        s->isa->end(s, p, row, i, n, p->set * s->block + lane,
+        tn_conv_end(s, p, row, i, n, p->set * s->block + lane,
                     conv_smaller(CONV_COLUMNS, taps->lanes - lane), to + lane, taps->to_step);
 }
 
@@ -127,15 +127,16 @@ static void run_columns(const ConvShape *s, const Strip *strip, ConvTapsFn *run,
 static bool walks(const ConvShape *s, int64_t columns) {
     bool square = s->kernel[DEPTH] == 1 && s->kernel[HEIGHT] == 3 && s->kernel[WIDTH] == 3;
     bool next = conv_neighbours(s) && s->stride[HEIGHT] == 1 && s->dilation[HEIGHT] == 1;
-    return s->isa->channels->walk && square && next && columns >= s->isa->channels->walk_columns &&
-           s->y_strides[1] == 1 && !s->residual && !s->y_bf16;
+    return s->isa->conv->channels->walk && square && next &&
+           columns >= s->isa->conv->channels->walk_columns && s->y_strides[1] == 1 &&
+           !s->residual && !s->y_bf16;
 }
 
 /* The last columns are done with some before them once more. */
 static void run_walks(const ConvShape *s, const Strip *strip) {
     const ConvPatch *p = strip->p;
     const ConvWindow *window = strip->window;
-    const int64_t o = p->set * s->block, n = s->isa->channels->walk_columns;
+    const int64_t o = p->set * s->block, n = s->isa->conv->channels->walk_columns;
     ConvTaps taps = *strip->taps;
     ConvWalk walk = {.rows = p->rows,
                      .first = window->first[0],
@@ -148,7 +149,7 @@ static void run_walks(const ConvShape *s, const Strip *strip) {
         if (p->columns - i < n) i = p->columns - n;
         float *to = conv_y_at(s, conv_place(s->y_strides, p, 0, i, o));
         find_ends(&taps, window, i);
-        s->isa->channels->walk(&taps, &walk, window->x, window->at + i * taps.step, to);
+        s->isa->conv->channels->walk(&taps, &walk, window->x, window->at + i * taps.step, to);
         for (int64_t row = 0; s->activation && row < p->rows; row++)
             end_columns(s, p, &taps, row, i, n, to + row * walk.to_line);
     }
@@ -156,15 +157,16 @@ static void run_walks(const ConvShape *s, const Strip *strip) {
 
 /* The kernel for neighbouring places; NULL: none. */
 static ConvTapsFn *longest(const ConvShape *s) {
-    return conv_neighbours(s) && s->kernel[WIDTH] < 8 ? s->isa->channels->rows[s->kernel[WIDTH]]
-                                                      : NULL;
+    return conv_neighbours(s) && s->kernel[WIDTH] < 8
+               ? s->isa->conv->channels->rows[s->kernel[WIDTH]]
+               : NULL;
 }
 
 /* Rows [row, end); the last columns of many are done with some before them once more, unless
  * results take the place of a residual. */
 static void run_rows(const ConvShape *s, const Strip *strip, int64_t row, int64_t end) {
     const int64_t most = s->results, columns = strip->p->columns;
-    const ConvChannels *kernels = s->isa->channels;
+    const ConvChannels *kernels = s->isa->conv->channels;
     for (int64_t i = 0, n; i < columns; i += n) {
         int64_t left = columns - i;
         ConvTapsFn *run = longest(s) ? longest(s) : kernels->taps[CONV_RESULTS];
@@ -222,7 +224,8 @@ void tn_conv_channels(const ConvShape *s, const ConvPatch *p, int64_t split, voi
         strip.column = p->column + i;
         strip.columns = conv_smaller(p->columns - i, in_place ? inside : s->strip);
         if (in_place && inside < left) strip.columns = inside / most * most;
-        ConvWindow window = in_place ? conv_in_place(s, &strip) : s->isa->copy(s, &strip, copy);
+        ConvWindow window =
+            in_place ? conv_in_place(s, &strip) : s->isa->conv->copy(s, &strip, copy);
         list_taps(s, &window, at);
         taps.step = s->stride[WIDTH] * window.column;
         run_strip(s, &(Strip){&strip, &window, &taps, in_place});

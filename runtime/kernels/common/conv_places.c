@@ -129,7 +129,7 @@ static void end_line(const Places *m, int64_t row, float *sums) {
     if (s->residual)
         end.residual = conv_residual_at(s, conv_place(s->residual_strides, m->p, row, 0, 0));
     for (int64_t i = 0; s->bias && i < m->p->columns; i++) sums[i] += s->bias[0];
-    s->isa->tile_end(&end, sums, 0, 1, m->p->columns);
+    s->isa->tiles->end(&end, sums, 0, 1, m->p->columns);
 }
 
 static void end_row(const Places *m, int64_t row, float *sums) {
@@ -139,8 +139,8 @@ static void end_row(const Places *m, int64_t row, float *sums) {
         return;
     }
     for (int64_t i = 0; i < columns; i += TILE_MAX_ROWS)
-        m->s->isa->end(m->s, m->p, row, i, conv_smaller(TILE_MAX_ROWS, columns - i), 0, outputs,
-                       sums + i * outputs, outputs);
+        tn_conv_end(m->s, m->p, row, i, conv_smaller(TILE_MAX_ROWS, columns - i), 0, outputs,
+                    sums + i * outputs, outputs);
 }
 
 void tn_conv_places(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch) {
@@ -154,9 +154,9 @@ void tn_conv_places(const ConvShape *s, const ConvPatch *p, int64_t split, void 
     if (widened(s)) {
         int64_t elements = m.gives / TN_PANEL * m.panel;
         m.panels = copy - elements;
-        s->isa->widen(copy - elements, s->w->data, elements / (2 * TN_PANEL));
+        s->isa->bf16->panels(copy - elements, s->w->data, elements / (2 * TN_PANEL));
     }
-    m.window = s->in_place ? conv_in_place(s, p) : s->isa->copy(s, p, copy);
+    m.window = s->in_place ? conv_in_place(s, p) : s->isa->conv->copy(s, p, copy);
     multiply(&m);
     for (int64_t row = 0; row < p->rows; row++) {
         sum_row(&m, row, m.sums);

@@ -222,8 +222,8 @@ static ConvWay way_of(const ConvShape *s) {
 
 static const ConvFilter *filter_of(const ConvShape *s) {
     const ParamsConv *params = s->call->params;
-    if (params->flags & TN_CONV_WINOGRAD4) return &s->isa->filters[CONV_F4];
-    return &s->isa->filters[s->stride[WIDTH] == 2 ? CONV_F2_STRIDED : CONV_F2];
+    if (params->flags & TN_CONV_WINOGRAD4) return &s->isa->conv->filters[CONV_F4];
+    return &s->isa->conv->filters[s->stride[WIDTH] == 2 ? CONV_F2_STRIDED : CONV_F2];
 }
 
 /* Runs of a window have pairs: those of a tap, or all along WIDTH, the last of which may have what
@@ -232,18 +232,19 @@ static const ConvFilter *filter_of(const ConvShape *s) {
 static bool multiplies_pairs(const ConvShape *s) {
     bool even = s->channels % 2 == 0 || (s->way == CONV_PRODUCT && s->dilation[WIDTH] == 1 &&
                                          s->channels * s->kernel[WIDTH] == s->run);
-    return s->w->layout == TN_LAYOUT_PAIRS16 && s->call->isa >= s->isa->pairs && even &&
+    return s->w->layout == TN_LAYOUT_PAIRS16 && s->isa->pairs && even &&
            (s->x_bf16 || s->x_strides[1] == 1);
 }
 
-void tn_conv_shape(const TnCall *call, const ConvIsa *isa, ConvShape *s) {
+void tn_conv_shape(const TnCall *call, ConvShape *s) {
     operands_of(call, s);
-    s->isa = isa;
+    s->isa = tn_isa_kernels(call->isa);
     s->way = way_of(s);
     s->filter = filter_of(s);
     s->pairs = multiplies_pairs(s);
     s->results = CONV_RESULTS;
-    if (isa->vectors && conv_neighbours(s) && s->kernel[WIDTH] == 7) s->results = 7;
+    if (s->isa->conv->channels->rows[7] && conv_neighbours(s) && s->kernel[WIDTH] == 7)
+        s->results = 7;
     s->in_place = readable(s);
     s->nanoseconds = nanoseconds(s);
     choose_patches(s, tile_tasks(s->nanoseconds));

@@ -133,7 +133,7 @@ static void write_tiles(const Winograd *w, int64_t o, int panels) {
                 w->f->result(sums + i * cols, w->sums_plane, lines + i * m * cols, line, cols);
             int64_t width = conv_smaller(n * m, w->p->columns - j * m);
             for (int64_t i = 0; i < conv_smaller(m, w->p->rows - row); i++)
-                s->isa->end(s, w->p, row + i, j * m, width, o, some, lines + i * line, cols);
+                tn_conv_end(s, w->p, row + i, j * m, width, o, some, lines + i * line, cols);
         }
 }
 
@@ -144,7 +144,7 @@ void tn_conv_winograd(const ConvShape *s, const ConvPatch *p, int64_t split, voi
     w.p = p;
     w.across = TN_CEIL_DIV(p->columns, w.f->results);
     w.tiles = w.across * TN_CEIL_DIV(p->rows, w.f->results);
-    w.window = s->in_place ? conv_in_place(s, p) : s->isa->copy(s, p, copy);
+    w.window = s->in_place ? conv_in_place(s, p) : s->isa->conv->copy(s, p, copy);
     read_tiles(&w);
     int64_t groups = TN_CEIL_DIV(all, most), at = deal(groups, s->splits, split) * most;
     int64_t end = conv_smaller(deal(groups, s->splits, split + 1) * most, all);

@@ -13,7 +13,6 @@
 #include <string.h>
 #include "runtime/kernels/conv.h"
 #include "runtime/kernels/map.h"
-#include "runtime/kernels/simd.h"
 
 #define PANELS_FLOATS 98304 /* that stay in L2 beside x and y, about */
 
@@ -38,7 +37,7 @@ static int64_t rows_of_panel(const ConvShape *s) {
     return tn_packed_rows(layout, tn_conv_rows(layout, s->taps * s->channels, s->run));
 }
 
-size_t TN_FN(conv_product_scratch)(const ConvShape *s) {
+size_t tn_conv_product_scratch(const ConvShape *s) {
     size_t floats = stored(s) ? 0 : (size_t)(rows_of_panel(s) * TN_PANEL * TILE_MAX_PANELS);
     return (size_t)(s->taps + s->taps % 2) * sizeof(int64_t) + floats * sizeof(float);
 }
@@ -66,9 +65,9 @@ static void pack_panel(const Product *m, float *to, int64_t o) {
     for (int64_t d = 0; d < s->kernel[DEPTH]; d++)
         for (int64_t h = 0; h < s->kernel[HEIGHT]; h++)
             for (int64_t w = 0; w < s->kernel[WIDTH]; w++, to += s->channels * TN_PANEL)
-                TN_FN(tile_pack)
-    (to, from + d * ws[2 + DEPTH] + h * ws[2 + HEIGHT] + w * ws[2 + WIDTH], ws[1], ws[0],
-     s->channels, n);
+                s->isa->tiles->pack(
+                    to, from + d * ws[2 + DEPTH] + h * ws[2 + HEIGHT] + w * ws[2 + WIDTH], ws[1],
+                    ws[0], s->channels, n);
 }
 
 /* Panels of pairs as panels of floats, in which run follows run: the next overwrites a row of
@@ -78,8 +77,9 @@ static void widen_panels(const Product *m, const void *at, int count) {
     const uint16_t *from = at;
     const int64_t run = m->s->run, pairs = tn_pairs_rows(run) / 2;
     for (int i = 0; i < count; i++)
-        for (int64_t k = 0, row = 0; row < m->k; k += run, row += 2 * pairs) TN_FN(bf16_panels)
-    (m->panels + (i * m->k + k) * TN_PANEL, from + (i * m->k + row) * TN_PANEL, pairs);
+        for (int64_t k = 0, row = 0; row < m->k; k += run, row += 2 * pairs)
+            m->s->isa->bf16->panels(m->panels + (i * m->k + k) * TN_PANEL,
+                                    from + (i * m->k + row) * TN_PANEL, pairs);
 }
 
 /* `count` panels from number p on; those of weights that are no panels start at the group's first
@@ -97,7 +97,7 @@ static const void *panels_of(const Product *m, int64_t p, int count) {
     if (w->layout == TN_LAYOUT_PAIRS16)
         widen_panels(m, at, count);
     else
-        TN_FN(map_load)(m->panels, at, (TnDType)w->dtype, 1, count * floats);
+        m->s->isa->map->load(m->panels, at, (TnDType)w->dtype, 1, count * floats);
     return m->panels;
 }
 
@@ -115,12 +115,11 @@ static void run_tile(const Product *m, Tile *t, int panels, int64_t column, int6
     t->c = buffer;
     t->c_row = panels * TN_PANEL;
     const bool pairs = m->s->pairs;
-    const TileKernels *kernels = &TN_FN(tile_kernels);
+    const TnIsaKernels *isa = m->s->isa;
     t->a = float_at(m->window.x, pairs, m->window.at + i * m->line + at * m->row);
-    (pairs ? kernels->pairs->tile : kernels->tile)[panels][rows](t);
+    (pairs ? isa->pairs->tile : isa->tiles->tile)[panels][rows](t);
     t->prefetch += steps_of(m) * t->prefetch_step;
-    TN_FN(conv_end)
-    (m->s, m->p, i, at, rows, from, end - from, buffer + (from - column), t->c_row);
+    tn_conv_end(m->s, m->p, i, at, rows, from, end - from, buffer + (from - column), t->c_row);
 }
 
 /* All results of the patch for the panels [p, end), a group after another. */
@@ -212,7 +211,7 @@ static int64_t panels_at_once(const Product *m, const Tile *t, int64_t panels) {
     return TN_CEIL_DIV(panels, parts * m->shape.panels) * m->shape.panels;
 }
 
-void TN_FN(conv_product)(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch) {
+void tn_conv_product(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch) {
     int64_t *run = scratch;
     Product m = {.s = s,
                  .p = p,
@@ -220,12 +219,11 @@ void TN_FN(conv_product)(const ConvShape *s, const ConvPatch *p, int64_t split, 
                  .first = p->set * s->outputs,
                  .last = (p->set + 1) * s->outputs,
                  .panels = (float *)(run + s->taps + s->taps % 2)};
-    float *copy = (float *)((char *)scratch + TN_FN(conv_product_scratch)(s));
-    m.window = s->in_place ? conv_in_place(s, p) : TN_FN(conv_copy)(s, p, copy);
+    float *copy = (float *)((char *)scratch + tn_conv_product_scratch(s));
+    m.window = s->in_place ? conv_in_place(s, p) : s->isa->conv->copy(s, p, copy);
     m.row = s->stride[WIDTH] * m.window.column;
     m.line = s->stride[HEIGHT] * m.window.line;
-    m.shape = s->pairs ? TN_FN(tile_kernels).pairs->shape
-                       : tile_shape(&TN_FN(tile_kernels), p->columns, m.row);
+    m.shape = s->pairs ? s->isa->pairs->shape : tile_shape(s->isa->tiles, p->columns, m.row);
     Tile t = {.a_row = m.row,
               .b_row = s->pairs ? 2 * TN_PANEL : TN_PANEL,
               .b_panel = m.k * TN_PANEL,

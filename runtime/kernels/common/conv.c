@@ -14,38 +14,26 @@
  * each side by side. A result's taps are then runs of floats at places that are the same for all
  * results, relative to its first. Many channels are a product of the windows with the weights,
  * several results by several vectors of outputs at once (conv_product.c), or of what becomes of
- * both by a transform (common/conv_winograd.c). Few outputs are sums of what each place gives to
- * each tap (common/conv_places.c). Where groups have few outputs, as in a depthwise convolution,
- * lanes are outputs of neighbouring groups (common/conv_channels.c). */
+ * both by a transform (conv_winograd.c). Few outputs are sums of what each place gives to
+ * each tap (conv_places.c). Where groups have few outputs, as in a depthwise convolution,
+ * lanes are outputs of neighbouring groups (conv_channels.c). */
 #include "runtime/kernels/conv.h"
 #include "runtime/kernels/family.h"
 #include "runtime/kernels/loop.h"
-#include "runtime/kernels/simd.h"
 
-TN_FAMILY(conv);
+TN_COMMON_FAMILY(conv);
 
 static const struct {
     size_t (*scratch_bytes)(const ConvShape *s); /* beside a window's */
     void (*run)(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch);
 } ways[] = {
-    [CONV_PRODUCT] = {TN_FN(conv_product_scratch), TN_FN(conv_product)},
+    [CONV_PRODUCT] = {tn_conv_product_scratch, tn_conv_product},
     [CONV_WINOGRAD] = {tn_conv_winograd_scratch, tn_conv_winograd},
     [CONV_PLACES] = {tn_conv_places_scratch, tn_conv_places},
     [CONV_CHANNELS] = {tn_conv_channels_scratch, tn_conv_channels},
 };
 
-static const ConvIsa isa = {.vectors = VF_WIDTH > 1,
-                            .pairs = TILE_PAIRS_ISA,
-                            .flops_per_ns = TILE_FLOPS_PER_NS,
-                            .tiles = &TN_FN(tile_kernels),
-                            .tile_end = TN_FN(tile_end),
-                            .end = TN_FN(conv_end),
-                            .copy = TN_FN(conv_copy),
-                            .widen = TN_FN(bf16_panels),
-                            .channels = &TN_FN(conv_channels_kernels),
-                            .filters = TN_FN(conv_filters)};
-
-void TN_FN(conv_plan)(TnCall *call) {
+void conv_plan_common(TnCall *call) {
     call->tasks = call->work = 0;
     call->scratch_bytes = 0;
     if (tensor_elements(&call->operands[call->inputs]) == 0) return;
@@ -54,7 +42,7 @@ void TN_FN(conv_plan)(TnCall *call) {
         return;
     }
     ConvShape s;
-    tn_conv_shape(call, &isa, &s);
+    tn_conv_shape(call, &s);
     call->tasks = conv_patches(&s) * s.splits;
     call->work = (int64_t)s.nanoseconds;
     call->scratch_bytes =
@@ -76,13 +64,13 @@ static ConvPatch patch_of(const ConvShape *s, int64_t unit) {
     return p;
 }
 
-void TN_FN(conv_run)(const TnCall *call, int64_t task, void *scratch) {
+void conv_run_common(const TnCall *call, int64_t task, void *scratch) {
     if (call->operands[0].dtype == TN_F64) {
         conv_f64_run_common(call, task, scratch);
         return;
     }
     ConvShape s;
-    tn_conv_shape(call, &isa, &s);
+    tn_conv_shape(call, &s);
     ConvPatch p = patch_of(&s, task / s.splits);
     ways[s.way].run(&s, &p, task % s.splits, scratch);
 }
@@ -95,8 +83,8 @@ static void gather_tile(float *to, const void *from, bool bf16, int64_t row, int
             to[i * cols + j] = float_get(from, bf16, i * row + j * column);
 }
 
-void TN_FN(conv_end)(const ConvShape *s, const ConvPatch *p, int64_t row, int64_t column,
-                     int64_t rows, int64_t o, int64_t cols, float *tile, int64_t tile_row) {
+void tn_conv_end(const ConvShape *s, const ConvPatch *p, int64_t row, int64_t column, int64_t rows,
+                 int64_t o, int64_t cols, float *tile, int64_t tile_row) {
     _Alignas(64) float gathered[TILE_MAX_ROWS * CONV_COLUMNS];
     const int64_t *ys = s->y_strides, *rs = s->residual_strides;
     void *y = conv_y_at(s, conv_place(ys, p, row, column, o));
@@ -118,10 +106,10 @@ void TN_FN(conv_end)(const ConvShape *s, const ConvPatch *p, int64_t row, int64_
             end.residual_row = cols;
         }
     }
-    TN_FN(tile_end)(&end, tile, tile_row, rows, cols);
+    s->isa->tiles->end(&end, tile, tile_row, rows, cols);
     if (dense) return;
     if (ys[2 + WIDTH] == 1 && !s->y_bf16) {
-        TN_FN(tile_kernels).transpose(y, ys[1], tile, tile_row, rows, cols, rows);
+        s->isa->tiles->transpose(y, ys[1], tile, tile_row, rows, cols, rows);
         return;
     }
     for (int64_t i = 0; i < rows; i++)
