@@ -1,11 +1,12 @@
 /* What kernels are given and how they are found.
  *
- * A kernel family is one file in kernels/, compiled once per ISA with the suffix TN_SUFFIX
- * (_scalar, _avx2, _avx512); instrs.def says which families exist. At `prepare` every instruction
- * becomes a TnCall with real dims, then its `plan` function chooses tiles, the number of tasks and
- * scratch bytes - from dims only, never from the thread count, so results are bit-identical for any
- * number of threads. `run` executes one task; it never allocates and cannot fail, except that
- * kernels which read indices from data report the first bad one through tn_fault.
+ * A kernel family is one file: in kernels/common/, compiled once, or in kernels/, compiled once per
+ * ISA with the suffix TN_SUFFIX (_scalar, _avx2, _avx512); instrs.def says which families exist and
+ * where. What is compiled once finds the vector loops it drives by kernels/isa.h. At `prepare`
+ * every instruction becomes a TnCall with real dims, then its `plan` function chooses tiles, the
+ * number of tasks and scratch bytes - from dims only, never from the thread count, so results are
+ * bit-identical for any number of threads. `run` executes one task; it never allocates and cannot
+ * fail, except that kernels which read indices from data report the first bad one through tn_fault.
  *
  * All operands were checked before: extents lie within their buffers and dims
  * fit together as the row's extent rule says. Operands never alias the result

@@ -1,5 +1,6 @@
 /* What exists once per ISA, for drivers that exist once (common/): a row of families for each level
- * of a CPU. Each family's header says what its functions do.
+ * of a CPU. Each family's header says what its functions do: whole tiles, panels or rows, beside
+ * which the call counts for nothing.
  *
  *     const TnIsaKernels *isa = tn_isa_kernels(call->isa);
  *     isa->quads->tile[rows](&tile); */

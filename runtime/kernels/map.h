@@ -42,15 +42,12 @@ typedef void MapFitFn(void *y, TnDType t, int64_t n);
 /* n elements in memory to or from a register, `stride` elements apart. */
 typedef void MapLoadFn(void *y, const void *data, TnDType t, int64_t stride, int64_t n);
 typedef void MapStoreFn(void *data, TnDType t, int64_t stride, const void *x, int64_t n);
-/* n floats of a register, cast to i8 or u8, to memory: what is quantised ends like this. */
-typedef void MapStoreBytesFn(uint8_t *data, TnDType t, const float *x, int64_t n);
 
 /* map_move.c */
 MapCastFn TN_FN(map_cast);
 MapFitFn TN_FN(map_fit);
 MapLoadFn TN_FN(map_load);
 MapStoreFn TN_FN(map_store);
-MapStoreBytesFn TN_FN(map_store_bytes);
 
 typedef struct MapKernels {
     MapFn *(*op)(int op); /* map_float_op */
@@ -58,7 +55,11 @@ typedef struct MapKernels {
     MapFitFn *fit;
     MapLoadFn *load;
     MapStoreFn *store;
-    MapStoreBytesFn *store_bytes;
+    /* n floats of a register, cast to i8 or u8, to memory: what is quantised ends like this. */
+    void (*store_bytes)(uint8_t *data, TnDType t, const float *x, int64_t n);
+    /* Rows of floats side by side in a register. */
+    void (*gather_rows)(float *y, const float *x, int64_t row_stride, int64_t stride, int64_t rows,
+                        int64_t columns);
 } MapKernels;
 
 extern const MapKernels TN_FN(map_kernels);

@@ -141,6 +141,20 @@ void TN_FN(map_load)(void *y, const void *data, TnDType t, int64_t stride, int64
     }
 }
 
+static void gather_rows(float *y, const float *x, int64_t row_stride, int64_t stride, int64_t rows,
+                        int64_t columns) {
+    int64_t whole = stride == 0 || stride == 1 ? columns / VF_WIDTH * VF_WIDTH : 0;
+    if (columns == 2 && stride == 1) { /* points */
+        for (int64_t r = 0; r < rows; r++) memcpy(y + 2 * r, x + r * row_stride, 8);
+        return;
+    }
+    for (int64_t r = 0; r < rows; r++, x += row_stride, y += columns) {
+        for (int64_t c = 0; c < whole; c += VF_WIDTH)
+            vf_store(y + c, stride ? vf_load(x + c) : vf_set1(*x));
+        for (int64_t c = whole; c < columns; c++) y[c] = x[c * stride];
+    }
+}
+
 void TN_FN(map_store)(void *data, TnDType t, int64_t stride, const void *x, int64_t n) {
     if (is_half(t) && stride == 1) {
         int64_t done = store_halves(data, t, x, n);
@@ -287,7 +301,7 @@ static int64_t small_int_of_float(int64_t *y, const float *x, const Range *r, in
 }
 
 /* As the cast and the store after each other, without the integers of 64 bits between them. */
-void TN_FN(map_store_bytes)(uint8_t *data, TnDType t, const float *x, int64_t n) {
+static void store_bytes(uint8_t *data, TnDType t, const float *x, int64_t n) {
     const Range r = range_of(t);
     const vf low = vf_set1((float)r.low), high = vf_set1((float)r.high);
     int64_t i = 0;
@@ -366,6 +380,12 @@ void TN_FN(map_cast)(void *y, TnDType to, const void *x, TnDType from, int64_t n
     if (target != MAP_INT || source == MAP_INT) TN_FN(map_fit)(y, to, n);
 }
 
-const MapKernels TN_FN(map_kernels) = {TN_FN(map_float_op), TN_FN(map_cast),
-                                       TN_FN(map_fit),      TN_FN(map_load),
-                                       TN_FN(map_store),    TN_FN(map_store_bytes)};
+const MapKernels TN_FN(map_kernels) = {
+    .op = TN_FN(map_float_op),
+    .cast = TN_FN(map_cast),
+    .fit = TN_FN(map_fit),
+    .load = TN_FN(map_load),
+    .store = TN_FN(map_store),
+    .store_bytes = store_bytes,
+    .gather_rows = gather_rows,
+};

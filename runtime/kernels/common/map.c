@@ -14,11 +14,11 @@
  * has made sure that registers exist, that operands have the type arg_dtype and that the op exists
  * for it (map_float_op, tn_map_double, tn_map_int are the lists). */
 #include <string.h>
+#include "runtime/kernels/isa.h"
 #include "runtime/kernels/loop.h"
 #include "runtime/kernels/map.h"
-#include "runtime/kernels/simd.h"
 
-TN_FAMILY(map);
+TN_COMMON_FAMILY(map);
 
 #define MAP_REGISTERS (TN_MAX_MAP_INPUTS + TN_MAX_MAP_STEPS)
 #define TASK_BLOCKS   32
@@ -32,6 +32,7 @@ typedef enum Access {
 } Access;
 
 typedef struct Program {
+    const MapKernels *isa;
     const TnCall *call;
     const ParamsMap *params;
     Loop loop; /* inputs, then the result */
@@ -104,7 +105,7 @@ static TnDType register_dtype(const TnCall *call, int r) {
                                       : params->step[r - call->inputs].dtype);
 }
 
-void TN_FN(map_plan)(TnCall *call) {
+void map_plan_common(TnCall *call) {
     const ParamsMap *params = call->params;
     const TnTensor *y = &call->operands[call->inputs];
     int64_t elements = tensor_elements(y), picoseconds = 50 * (call->inputs + 1);
@@ -124,14 +125,14 @@ static void run_step(Program *p, int s, void *y, int64_t n) {
     const void *x[3] = {NULL, NULL, NULL};
     for (int i = 0; i < arity(step->op); i++) x[i] = p->value[step->args[i]];
     if (step->op == TN_MAP_CAST) {
-        TN_FN(map_cast)(y, t, x[0], (TnDType)p->dtype[step->args[0]], n);
+        p->isa->cast(y, t, x[0], (TnDType)p->dtype[step->args[0]], n);
         return;
     }
     p->fn[s](y, x, n);
-    TN_FN(map_fit)(y, t, n);
+    p->isa->fit(y, t, n);
 }
 
-static void fill_constant(void *y, const TnMapStep *step, int64_t n) {
+static void fill_constant(const Program *p, void *y, const TnMapStep *step, int64_t n) {
     TnDType t = (TnDType)step->dtype;
     const MapClass class = map_class(t);
     float *f = y;
@@ -140,7 +141,7 @@ static void fill_constant(void *y, const TnMapStep *step, int64_t n) {
     for (int64_t i = 0; i < n && class == MAP_FLOAT; i++) f[i] = (float)step->value;
     for (int64_t i = 0; i < n && class == MAP_DOUBLE; i++) d[i] = step->value;
     for (int64_t i = 0; i < n && class == MAP_INT; i++) v[i] = step->integer;
-    TN_FN(map_fit)(y, t, n);
+    p->isa->fit(y, t, n);
 }
 
 static Access access_of(const Loop *l, int operand) {
@@ -150,16 +151,17 @@ static Access access_of(const Loop *l, int operand) {
     return loop_dense(l, operand) ? ACCESS_LINEAR : ACCESS_ROWS;
 }
 
-static MapFn *function_of(const TnMapStep *step) {
+static MapFn *function_of(const Program *p, const TnMapStep *step) {
     TnDType t = (TnDType)step->arg_dtype;
     switch (map_class(t)) {
-    case MAP_FLOAT: return TN_FN(map_float_op)(step->op);
+    case MAP_FLOAT: return p->isa->op(step->op);
     case MAP_DOUBLE: return tn_map_double(step->op);
     default: return tn_map_int(step->op, t);
     }
 }
 
 static void set_up(Program *p, const TnCall *call, unsigned char *scratch) {
+    p->isa = tn_isa_kernels(call->isa)->map;
     p->call = call;
     p->params = call->params;
     p->inputs = call->inputs;
@@ -173,7 +175,7 @@ static void set_up(Program *p, const TnCall *call, unsigned char *scratch) {
         p->by_rows |= p->access[i] == ACCESS_ROWS;
     }
     p->long_rows = p->by_rows && p->loop.dims[p->loop.rank - 1] >= LONG_ROW;
-    for (uint32_t s = 0; s < p->params->steps; s++) p->fn[s] = function_of(&p->params->step[s]);
+    for (uint32_t s = 0; s < p->params->steps; s++) p->fn[s] = function_of(p, &p->params->step[s]);
     for (int r = 0; r < p->registers; r++) {
         TnDType t = register_dtype(call, r);
         p->dtype[r] = (uint8_t)t;
@@ -188,7 +190,7 @@ static void run_uniform(Program *p, int64_t n) {
     for (int i = 0; i < p->inputs; i++) {
         const TnTensor *x = &p->call->operands[i];
         p->uniform[i] = p->access[i] == ACCESS_UNIFORM;
-        if (p->uniform[i]) TN_FN(map_load)(p->reg[i], x->data, (TnDType)x->dtype, 0, n);
+        if (p->uniform[i]) p->isa->load(p->reg[i], x->data, (TnDType)x->dtype, 0, n);
     }
     for (int s = 0; s < (int)p->params->steps; s++) {
         const TnMapStep *step = &p->params->step[s];
@@ -196,7 +198,7 @@ static void run_uniform(Program *p, int64_t n) {
         for (int i = 0; i < arity(step->op); i++) uniform &= p->uniform[step->args[i]];
         p->uniform[r] = (uint8_t)uniform;
         if (step->op == TN_MAP_CONST)
-            fill_constant(p->reg[r], step, n);
+            fill_constant(p, p->reg[r], step, n);
         else if (uniform)
             run_step(p, s, p->reg[r], n);
     }
@@ -214,7 +216,7 @@ static void load_row(Program *p, int i, int64_t n) {
     const void *from = address(x, p->at.offset[i] + p->column * stride);
     int direct = stride == 1 && same_as_register(t);
     p->value[i] = direct ? from : p->reg[i];
-    if (!direct) TN_FN(map_load)(p->reg[i], from, t, stride, n);
+    if (!direct) p->isa->load(p->reg[i], from, t, stride, n);
 }
 
 static void load_linear(Program *p, int i, int64_t first, int64_t n) {
@@ -222,7 +224,7 @@ static void load_linear(Program *p, int i, int64_t first, int64_t n) {
     TnDType t = (TnDType)x->dtype;
     const void *from = address(x, first);
     p->value[i] = same_as_register(t) ? from : p->reg[i];
-    if (!same_as_register(t)) TN_FN(map_load)(p->reg[i], from, t, 1, n);
+    if (!same_as_register(t)) p->isa->load(p->reg[i], from, t, 1, n);
 }
 
 /* Where a walk of one operand is: the row's index and offset, and the column. */
@@ -240,21 +242,6 @@ static void step(const Program *p, int operand, Walk *w, int axis, int64_t count
         if (w->index[i] < dims[i]) return;
         w->index[i] = 0;
         w->offset -= dims[i] * strides[i];
-    }
-}
-
-/* Rows of floats side by side in a register. */
-static void gather_rows(float *y, const float *x, int64_t row_stride, int64_t stride, int64_t rows,
-                        int64_t columns) {
-    int64_t whole = stride == 0 || stride == 1 ? columns / VF_WIDTH * VF_WIDTH : 0;
-    if (columns == 2 && stride == 1) { /* points */
-        for (int64_t r = 0; r < rows; r++) memcpy(y + 2 * r, x + r * row_stride, 8);
-        return;
-    }
-    for (int64_t r = 0; r < rows; r++, x += row_stride, y += columns) {
-        for (int64_t c = 0; c < whole; c += VF_WIDTH)
-            vf_store(y + c, stride ? vf_load(x + c) : vf_set1(*x));
-        for (int64_t c = whole; c < columns; c++) y[c] = x[c * stride];
     }
 }
 
@@ -296,17 +283,18 @@ static void walk_rows(const Program *p, int operand, int64_t n, const unsigned c
         }
         run = to_end < left ? to_end : left;
         if (result) {
-            TN_FN(map_store)(from, t, stride, result + at, run);
+            p->isa->store(from, t, stride, result + at, run);
         } else if (t == TN_F32) {
             if (w.column == 0 && last > 0 && left >= columns) {
                 rows = p->loop.dims[last - 1] - w.index[last - 1];
                 if (rows > left / columns) rows = left / columns;
             }
             int64_t row_stride = last > 0 ? p->loop.strides[operand][last - 1] : 0;
-            gather_rows((float *)(p->reg[operand] + at), from, row_stride, stride, rows, run);
+            p->isa->gather_rows((float *)(p->reg[operand] + at), from, row_stride, stride, rows,
+                                run);
             run *= rows;
         } else {
-            TN_FN(map_load)(p->reg[operand] + at, from, t, stride, run);
+            p->isa->load(p->reg[operand] + at, from, t, stride, run);
         }
         w.column += run / rows;
         if (w.column == columns) step(p, operand, &w, last - 1, rows);
@@ -383,14 +371,14 @@ static void run_block(Program *p, int64_t first, int64_t n) {
     }
     if (in_place) return;
     if (bytes)
-        TN_FN(map_store_bytes)(to, (TnDType)y->dtype, p->value[last], n);
+        p->isa->store_bytes(to, (TnDType)y->dtype, p->value[last], n);
     else if (result_by_rows && !p->long_rows)
         walk_rows(p, p->inputs, n, p->value[last]);
     else
-        TN_FN(map_store)(to, (TnDType)y->dtype, stride, p->value[last], n);
+        p->isa->store(to, (TnDType)y->dtype, stride, p->value[last], n);
 }
 
-void TN_FN(map_run)(const TnCall *call, int64_t task, void *scratch) {
+void map_run_common(const TnCall *call, int64_t task, void *scratch) {
     Program p;
     set_up(&p, call, scratch);
     int64_t elements = loop_points(&p.loop, p.loop.rank), columns = p.loop.dims[p.loop.rank - 1];
