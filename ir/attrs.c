@@ -360,3 +360,14 @@ const MapBody *attr_body(const Node *n, const char *attr) {
 Graph *attr_graph(const Node *n, const char *attr) {
     return find(n, attr, 'g')->g;
 }
+
+bool ir_attrs_known(const Node *n) {
+    int64_t v;
+    for (int i = 0; i < ir_attr_count(n->op); i++) {
+        char kind = ir_attr_info(n->op, i)->kind;
+        if (kind == 'd' && !ex_const(n->attrs[i].d, &v)) return false;
+        for (int k = 0; kind == 'D' && k < n->attrs[i].D->count; k++)
+            if (!ex_const(n->attrs[i].D->e[k], &v)) return false;
+    }
+    return true;
+}

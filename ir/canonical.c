@@ -76,11 +76,8 @@ static const char *c3_constant(const Node *n) {
     const Type *t = &n->outputs[0]->type;
     if (!ir_static_dims(t, dims) || !tn_product(dims, t->rank, &count)) return NULL;
     if (n->op == OP_splat) return count <= SMALL ? "a small splat" : NULL;
-    if (n->op == OP_iota) {
-        int64_t start, step;
-        bool known = ex_const(attr_dim(n, "start"), &start) && ex_const(attr_dim(n, "step"), &step);
-        return known && count <= SMALL ? "a small constant range" : NULL;
-    }
+    if (!ir_attrs_known(n)) return NULL;
+    if (n->op == OP_iota) return count <= SMALL ? "a small constant range" : NULL;
     if (n->input_count == 0 || n->output_count != 1 || ir_is_attention(n) || ir_awaits_linear(n) ||
         (ir_op_info(n->op)->flags & (OPF_CHECKS | OPF_CONTROL)))
         return NULL;

@@ -301,6 +301,8 @@ const IntList *attr_ints(const Node *n, const char *attr);
 const ExprList *attr_exprs(const Node *n, const char *attr);
 const MapBody *attr_body(const Node *n, const char *attr);
 Graph *attr_graph(const Node *n, const char *attr);
+/* All dims among the attributes are numbers: what the node does needs no symbol. */
+bool ir_attrs_known(const Node *n);
 
 /* --- edits --- */
 /* Every use of old, graph outputs too, now uses by; old->forward = by. What old stands for in the

@@ -59,13 +59,6 @@ static bool worth_folding(const Node *n, int64_t elements, int64_t bytes) {
            work(n, elements) < (is_product(n) ? MAX_PRODUCT : MAX_WORK);
 }
 
-/* The attributes of an operator without operands are numbers. */
-static bool attrs_are_known(const Node *n) {
-    int64_t v;
-    return n->op != OP_iota ||
-           (ex_const(attr_dim(n, "start"), &v) && ex_const(attr_dim(n, "step"), &v));
-}
-
 static Value *fold_constants(Node *n) {
     Graph *g = n->graph;
     int64_t dims[TN_MAX_RANK], elements;
@@ -73,7 +66,7 @@ static Value *fold_constants(Node *n) {
     if (n->output_count != 1 || (ir_op_info(n->op)->flags & OPF_CONTROL) ||
         !ir_static_dims(t, dims))
         return NULL;
-    if (!attrs_are_known(n)) return NULL;
+    if (!ir_attrs_known(n)) return NULL;
     if (!tn_product(dims, t->rank, &elements) || elements > TN_MAX_FOLD) return NULL;
     if (!worth_folding(n, elements, elements * (int64_t)tn_dtype_size(t->dtype))) return NULL;
     Arena *a = &g->module->cx->arena;

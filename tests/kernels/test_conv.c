@@ -184,6 +184,33 @@ static void known_layers(void **state) {
         }
 }
 
+/* Few places of many channels: the panels are dealt out in more parts than there are groups of
+ * them, where a tile takes four panels. */
+static void empty_parts(void **state) {
+    (void)state;
+    FOR_EACH_ISA(isa)
+    for (uint32_t seed = 0; seed < 2; seed++) {
+        uint32_t random = seed;
+        Case c = {.spatial = 2,
+                  .batch = 1,
+                  .groups = 1,
+                  .channels = 60,
+                  .outputs = 128,
+                  .in = {8, 14},
+                  .kernel = {5, 5},
+                  .stride = {1, 1},
+                  .dilation = {1, 1},
+                  .pad_begin = {2, 2},
+                  .pad_end = {2, 2}};
+        random_form(&c, &random);
+        c.wide = false;
+        c.panels = TN_BF16;
+        c.pairs = true;
+        c.x = CHANNELS_LAST;
+        check_case(isa, &c, seed);
+    }
+}
+
 /* Depthwise, of neighbouring places that are read where they are: runs of results inside, at either
  * edge or at both, padding wider than the kernel. */
 static void neighbours(void **state) {
@@ -245,9 +272,8 @@ static void no_channels(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_shapes),
-        cmocka_unit_test(known_layers),
-        cmocka_unit_test(neighbours),
+        cmocka_unit_test(random_shapes), cmocka_unit_test(known_layers),
+        cmocka_unit_test(empty_parts),   cmocka_unit_test(neighbours),
         cmocka_unit_test(no_channels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

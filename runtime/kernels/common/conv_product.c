@@ -238,6 +238,7 @@ void tn_conv_product(const ConvShape *s, const ConvPatch *p, int64_t split, void
     int64_t at = p0 + deal(groups, s->splits, split) * m.shape.panels;
     int64_t end = p0 + deal(groups, s->splits, split + 1) * m.shape.panels;
     end = conv_smaller(end, p1);
+    if (at >= end) return; /* there were fewer groups than parts */
     int64_t some = panels_at_once(&m, &t, end - at);
     if (some)
         run_by_tile(&m, &t, at, end, some);
