@@ -92,9 +92,10 @@ static inline vi vi_add_dots(vi sum, vi a, vi b) {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
     return sum;
 }
-/* a 2^n for integral n, rounded once */
+/* a 2^floor(n), rounded once */
 static inline vf vf_ldexp(vf a, vf n) { return _mm512_scalef_ps(a, n); }
-/* table[index] for 32 floats and 0 <= index < 32 */
+/* table[index modulo 16] and table[index modulo 32] */
+static inline vf vf_lookup16(const float *table, vi index) { return _mm512_permutexvar_ps(index, _mm512_loadu_ps(table)); }
 static inline vf vf_lookup32(const float *table, vi index) {
     return _mm512_permutex2var_ps(_mm512_loadu_ps(table), index, _mm512_loadu_ps(table + 16));
 }

@@ -8,6 +8,7 @@
 #define TENON_RUNTIME_KERNELS_SIMD_MATH_H
 
 #include "runtime/kernels/simd.h"
+#include "runtime/kernels/simd_tables.h"
 #include "runtime/kernels/unroll.h"
 #include "runtime/params.h"
 
@@ -24,6 +25,21 @@ static inline vf vf_polynomial(vf x, const float *c, int degree) {
     return sum;
 }
 
+#if defined(TN_ISA_avx512)
+/* exp for x >= -104 or NaN: 2^n e^r with n = round(32 x / ln 2) / 32, 2^n = 2^floor(n) 2^(i/32)
+ * from a table, e^r = 1 + r q(r). Where multiplications bound the time, that is a third less than
+ * without a table. Floats next to 1.5 2^18 are 1/32 apart: a sum there is rounded to that, and its
+ * last 5 bits are i. */
+static inline vf vf_exp_bounded(vf x) {
+    const vf round = vf_set1(0x1.8p18f);
+    vf shifted = vf_fma(x, vf_set1(VF_LOG2_E), round), n = vf_sub(shifted, round);
+    vf r = vf_fnma(n, vf_set1(VF_LN2_HIGH), x);
+    r = vf_fnma(n, vf_set1(VF_LN2_LOW), r);
+    vf power = vf_lookup32(vf_exp2_table, vi_of_bits(shifted));
+    vf q = vf_fma(r, vf_set1(0.500004888f), vf_set1(1.00001466f));
+    return vf_ldexp(vf_fma(vf_mul(power, r), q, power), n);
+}
+#else
 /* exp for -104 <= x <= 89 or NaN: 2^n e^r with n = round(x / ln 2), e^r = 1 + r + r^2 q(r). */
 static inline vf vf_exp_bounded(vf x) {
     static const float q[] = {0.49999994f, 0.166665167f, 0.0416681059f, 0.00836914033f,
@@ -34,10 +50,12 @@ static inline vf vf_exp_bounded(vf x) {
     vf tail = vf_fma(vf_mul(r, r), vf_polynomial(r, q, 4), r);
     return vf_ldexp(vf_add(tail, vf_set1(1)), n);
 }
+#endif
 
-/* Beyond the bounds e^x is 0 or infinity in float. */
+/* Beyond the bounds e^x is 0 or infinity in float; the table's form gets there by itself above. */
 static inline vf vf_exp(vf x) {
-    return vf_exp_bounded(vf_min(vf_set1(89), vf_max(vf_set1(-104), x)));
+    x = vf_max(vf_set1(-104), x);
+    return vf_exp_bounded(VF_WIDTH < 16 ? vf_min(vf_set1(89), x) : x);
 }
 
 /* 2^r for |r| <= 1/2: relative errors of 7.5e-5 and 1.9e-7. */
@@ -88,6 +106,28 @@ static inline vf vf_log(vf x) {
     return vf_select(vf_le(vf_zero(), x), y, vf_set1(NAN));
 }
 
+#if defined(TN_ISA_avx512)
+/* By a table of simd_tables.h, for 0 <= t < 15.5 width or NaN; `degree` is a constant. The sum with
+ * 1.5 2^23 is rounded to the nearest integer, which its last bits are. */
+ALWAYS_INLINE vf vf_by_table(vf t, float width, const float (*c)[16], int degree) {
+    const vf round = vf_set1(0x1.8p23f);
+    vf shifted = vf_fma(t, vf_set1(1 / width), round);
+    vf r = vf_fnma(vf_sub(shifted, round), vf_set1(width), t);
+    vi column = vi_of_bits(shifted);
+    vf sum = vf_lookup16(c[degree], column);
+    UNROLL for (int i = degree - 1; i >= 0; i--) {
+        sum = vf_fma(sum, r, vf_lookup16(c[i], column));
+    }
+    return sum;
+}
+
+/* From 4 on the result is 1. */
+static inline vf vf_erf(vf x) {
+    vf t = vf_min(vf_set1(4), vf_abs(x));
+    vf rest = vf_by_table(t, VF_ERF_WIDTH, vf_erf_table, 5);
+    return vf_copysign(vf_fma(t, vf_set1(VF_ERF_SLOPE), rest), x);
+}
+#else
 /* x + x p(x^2) up to 0.875; 1 - exp(q(|x|)) beyond, where
  * q = log(erfc) and from 4 on the result is 1. */
 static inline vf vf_erf(vf x) {
@@ -100,6 +140,7 @@ static inline vf vf_erf(vf x) {
     vf far = vf_sub(vf_set1(1), vf_exp_bounded(vf_polynomial(bounded, q, 6)));
     return vf_copysign(vf_select(vf_lt(size, vf_set1(0.875f)), near, far), x);
 }
+#endif
 
 /* x + x^3 p(x^2) up to 0.625; 1 - 2 / (e^2|x| + 1) beyond. */
 static inline vf vf_tanh(vf x) {
@@ -122,79 +163,26 @@ static inline vf vf_relu(vf x) {
     return vf_max(vf_zero(), x);
 }
 
-/* GELU, x Phi(x) = max(x, 0) - u(|x|) with u(t) = t (1 - Phi(t)), which is below 6e-9 from 6 on. */
+/* x sigmoid(y). Where exp(-y) overflows the result is 0 instead of a denormal. */
+static inline vf vf_gate(vf x, vf y) {
+    return vf_div(x, vf_add(vf_set1(1), vf_exp(vf_neg(y))));
+}
+
+/* GELU, x Phi(x) = max(x, 0) - u(|x|) with u(t) = t (1 - Phi(t)), which is below 6e-9 from 6 on;
+ * and its approximation by tanh: 0.5 x (1 + tanh(y)) = x sigmoid(2 y), y = sqrt(2 / pi) (x +
+ * 0.044715 x^3). */
 #if defined(TN_ISA_avx512)
-/* u in 32 intervals of 3/16, degree 4: column i holds the coefficients in t * 16/3 - i. */
-static const float vf_gelu_table[5][32] = {
-    {0.0f,
-     0.0798064247f,
-     0.132686332f,
-     0.161374316f,
-     0.169970497f,
-     0.163360029f,
-     0.146581322f,
-     0.124261916f,
-     0.100210801f,
-     0.0772092491f,
-     0.0569931827f,
-     0.0403839163f,
-     0.0275050662f,
-     0.018024357f,
-     0.011372678f,
-     0.00691284752f,
-     0.0040496937f,
-     0.00228716573f,
-     0.0012456394f,
-     0.0006543239f,
-     0.000331564544f,
-     0.000162096709f,
-     7.64639262e-05f,
-     3.48058747e-05f,
-     1.52894863e-05f,
-     6.48191553e-06f,
-     2.65219455e-06f,
-     1.04741059e-06f,
-     3.99257772e-07f,
-     1.46901996e-07f,
-     5.21736183e-08f,
-     1.78868014e-08f},
-    {0.093750082f,     0.0660258457f,    0.040197596f,     0.0178727396f,    0.000145654412f,
-     -0.0125164203f,   -0.0202623326f,   -0.0237380136f,   -0.0239005871f,   -0.0218158402f,
-     -0.0184835624f,   -0.0147189004f,   -0.0110982172f,   -0.00796111207f,  -0.00545039447f,
-     -0.00356943649f,  -0.00223980099f,  -0.00134834275f,  -0.000779455237f, -0.00043302399f,
-     -0.000231327256f, -0.000118891439f, -5.88112343e-05f, -2.80093791e-05f, -1.28470783e-05f,
-     -5.67634288e-06f, -2.41649968e-06f, -9.91372644e-07f, -3.92001056e-07f, -1.49416024e-07f,
-     -5.4905918e-08f,  -1.94535801e-08f},
-    {-0.0140260505f,  -0.0135413576f,  -0.0121577168f,   -0.0100831771f,  -0.00761315459f,
-     -0.00506888237f, -0.00273655099f, -0.000822069414f, 0.000570046541f, 0.00143280497f,
-     0.00183423108f,  0.00188553962f,  0.00170977681f,   0.00141774851f,  0.00109424873f,
-     0.000794094289f, 0.00054526719f,  0.000355765893f,  0.000221223134f, 0.000131388195f,
-     7.46550577e-05f, 4.06346226e-05f, 2.12084742e-05f,  1.06232155e-05f, 5.11009694e-06f,
-     2.36196115e-06f, 1.04952369e-06f, 4.48499748e-07f,  1.84387986e-07f, 7.29513516e-08f,
-     2.77828978e-08f, 1.01874278e-08f},
-    {1.95010489e-06f,  0.000327391579f,  0.000601999811f,  0.000787237019f,  0.000863828347f,
-     0.000834412524f,  0.000720316486f,  0.000554209691f,  0.000371185044f,  0.000201170216f,
-     6.40485014e-05f,  -3.15447323e-05f, -8.65998227e-05f, -0.000108449793f, -0.000107173444f,
-     -9.26733046e-05f, -7.28907908e-05f, -5.31489168e-05f, -3.63178842e-05f, -2.34156596e-05f,
-     -1.43101497e-05f, -8.31665056e-06f, -4.6074947e-06f,  -2.43776344e-06f, -1.23354164e-06f,
-     -5.97656992e-07f, -2.77519888e-07f, -1.23599804e-07f, -5.28331121e-08f, -2.16870113e-08f,
-     -8.55272031e-09f, -3.24188809e-09f},
-    {8.0454367e-05f,   6.80393205e-05f,  4.61347336e-05f,  1.94035292e-05f,  -6.78103152e-06f,
-     -2.78068728e-05f, -4.08445812e-05f, -4.52371314e-05f, -4.22089433e-05f, -3.42065177e-05f,
-     -2.39916899e-05f, -1.39507511e-05f, -5.6740223e-06f,  1.32186528e-07f,  3.48767094e-06f,
-     4.86204499e-06f,  4.89694912e-06f,  4.20018705e-06f,  3.23518657e-06f,  2.29272746e-06f,
-     1.51495453e-06f,  9.40985842e-07f,  5.52400536e-07f,  3.07655995e-07f,  1.63016125e-07f,
-     8.23516046e-08f,  3.97292617e-08f,  1.83282864e-08f,  8.09422485e-09f,  3.42498718e-09f,
-     1.38962819e-09f,  5.40966993e-10f},
-};
+static inline vf vf_gelu_of(vf x, const float (*c)[16]) {
+    vf t = vf_min(vf_set1(6), vf_abs(x));
+    return vf_fnma(t, vf_by_table(t, VF_GELU_WIDTH, c, 4), vf_relu(x));
+}
 
 static inline vf vf_gelu(vf x) {
-    vf t = vf_mul(vf_min(vf_set1(6), vf_abs(x)), vf_set1(16.0f / 3));
-    vf cell = vf_min(vf_set1(31), vf_floor(t));
-    vi index = vf_to_int(cell);
-    vf r = vf_sub(t, cell), u = vf_lookup32(vf_gelu_table[4], index);
-    for (int i = 3; i >= 0; i--) u = vf_fma(u, r, vf_lookup32(vf_gelu_table[i], index));
-    return vf_sub(vf_relu(x), u);
+    return vf_gelu_of(x, vf_gelu_table);
+}
+
+static inline vf vf_gelu_tanh(vf x) {
+    return vf_gelu_of(x, vf_gelu_tanh_table);
 }
 #else
 /* u = t exp(q(t)), q fitted so that the error of u is uniform. */
@@ -205,12 +193,13 @@ static inline vf vf_gelu(vf x) {
     vf u = vf_mul(t, vf_exp_bounded(vf_polynomial(t, q, 6)));
     return vf_sub(vf_relu(x), u);
 }
-#endif
 
-/* x sigmoid(y). Where exp(-y) overflows the result is 0 instead of a denormal. */
-static inline vf vf_gate(vf x, vf y) {
-    return vf_div(x, vf_add(vf_set1(1), vf_exp(vf_neg(y))));
+static inline vf vf_gelu_tanh(vf x) {
+    const float two_c = 1.59576912f;
+    vf inner = vf_fma(vf_mul(x, x), vf_set1(two_c * 0.044715f), vf_set1(two_c));
+    return vf_gate(x, vf_mul(x, inner));
 }
+#endif
 
 static inline vf vf_silu(vf x) {
     return vf_gate(x, x);
@@ -218,13 +207,6 @@ static inline vf vf_silu(vf x) {
 
 static inline vf vf_gelu_quick(vf x) {
     return vf_gate(x, vf_mul(vf_set1(1.702f), x));
-}
-
-/* 0.5 x (1 + tanh(y)) = x sigmoid(2 y), y = sqrt(2 / pi) (x + 0.044715 x^3). */
-static inline vf vf_gelu_tanh(vf x) {
-    const float two_c = 1.59576912f;
-    vf inner = vf_fma(vf_mul(x, x), vf_set1(two_c * 0.044715f), vf_set1(two_c));
-    return vf_gate(x, vf_mul(x, inner));
 }
 
 /* Rare functions go lane by lane through libm. */
