@@ -9,8 +9,9 @@
 #include <float.h>
 #include <immintrin.h>
 #include "runtime/kernels/records.h"
-#include "runtime/kernels/simd.h"
+#include "runtime/kernels/simd_half.h"
 
+enum { AHEAD = 8192 }; /* bytes from what is read to what is fetched meanwhile */
 enum { LINE = 64, LARGEST = 127 * 256 + 127 }; /* whose high limb is 127 after rounding */
 
 static int64_t groups_of(int64_t k) {
@@ -26,15 +27,53 @@ static __mmask16 lanes(int64_t n) {
     return n >= TN_PANEL ? 0xffff : n > 0 ? (__mmask16)((1u << n) - 1) : 0;
 }
 
-/* What 1 of the integers of a row is; NaN if the row has an element that is not finite. */
+/* What 1 of the integers of a row is; NaN if the row has an element that is not finite. Without
+ * their signs floats are ordered as integers, what is not finite above all others. */
 static float scale_of(const float *from, int64_t k) {
-    __m512 most = _mm512_setzero_ps(), zero = _mm512_setzero_ps();
-    for (int64_t i = 0; i < k; i += TN_PANEL) {
-        __m512 x = _mm512_maskz_loadu_ps(lanes(k - i), from + i);
-        most = _mm512_max_ps(most, _mm512_abs_ps(x));
-        zero = _mm512_fmadd_ps(x, _mm512_setzero_ps(), zero);
+    const __m512i sign = _mm512_set1_epi32(INT32_MIN);
+    __m512i most[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    for (int64_t i = 0; i < k; i += 2 * TN_PANEL) {
+        UNROLL for (int j = 0; j < 2; j++) {
+            __m512i x =
+                _mm512_maskz_loadu_epi32(lanes(k - i - j * TN_PANEL), from + i + j * TN_PANEL);
+            most[j] = _mm512_max_epi32(most[j], _mm512_andnot_si512(sign, x));
+        }
     }
-    return _mm512_reduce_max_ps(most) / LARGEST + _mm512_reduce_add_ps(zero);
+    const int32_t bits = _mm512_reduce_max_epi32(_mm512_max_epi32(most[0], most[1]));
+    float largest;
+    memcpy(&largest, &bits, sizeof largest);
+    return largest / LARGEST + largest * 0;
+}
+
+/* 32 integers of a group, as int16 in the order that packing leaves. */
+ALWAYS_INLINE __m512i integers_at(const float *from, int64_t count, __m512 per) {
+    __m512i y[2];
+    UNROLL for (int j = 0; j < 2; j++) {
+        __m512 x = _mm512_maskz_loadu_ps(lanes(count - j * TN_PANEL), from + j * TN_PANEL);
+        y[j] = _mm512_cvtps_epi32(_mm512_mul_ps(x, per));
+    }
+    return _mm512_packs_epi32(y[0], y[1]);
+}
+
+/* Their limbs: low ones are the low bytes, high ones those of the high half of 128 more. */
+ALWAYS_INLINE __m512i limbs_of(__m512i y) {
+    const __m512i apart =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(1, 3, 5, 7, 9, 11, 13, 15, 0, 2, 4, 6, 8, 10, 12, 14));
+    const __m512i order = _mm512_setr_epi32(0, 4, 2, 6, 8, 12, 10, 14, 1, 5, 3, 7, 9, 13, 11, 15);
+    __m512i up = _mm512_add_epi16(y, _mm512_set1_epi16(128));
+    __m512i bytes = _mm512_mask_blend_epi8(0x5555555555555555, up, y);
+    return _mm512_permutexvar_epi32(order, _mm512_shuffle_epi8(bytes, apart));
+}
+
+/* The sums of two groups, in the lower half. */
+ALWAYS_INLINE __m128i sums_of(__m512i y0, __m512i y1) {
+    const __m512i ones = _mm512_set1_epi16(1);
+    __m512i x0 = _mm512_madd_epi16(y0, ones), x1 = _mm512_madd_epi16(y1, ones);
+    __m512i x = _mm512_add_epi32(_mm512_unpacklo_epi32(x0, x1), _mm512_unpackhi_epi32(x0, x1));
+    __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(x), _mm512_extracti64x4_epi64(x, 1));
+    __m128i quarter =
+        _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    return _mm_add_epi32(quarter, _mm_unpackhi_epi64(quarter, quarter));
 }
 
 static void prepare(float *to, int64_t to_row, const float *from, int64_t from_row, int64_t rows,
@@ -44,21 +83,17 @@ static void prepare(float *to, int64_t to_row, const float *from, int64_t from_r
         const float scale = scale_of(from, k), inverse = 1 / scale;
         const bool counts = inverse <= FLT_MAX; /* else zeros: it is infinite or NaN */
         const __m512 per = _mm512_set1_ps(counts ? inverse : 0);
-        __m128i *limbs = (__m128i *)(void *)to;
-        int32_t *off = (int32_t *)(void *)(to + groups * TN_PANEL);
-        for (int64_t g = 0; g < groups; g++) {
-            __m512i sum = _mm512_setzero_si512();
-            for (int64_t i = g * TN_GROUP; i < (g + 1) * TN_GROUP; i += TN_PANEL, limbs += 2) {
-                __m512 x = _mm512_maskz_loadu_ps(counts ? lanes(k - i) : 0, from + i);
-                __m512i y = _mm512_cvtps_epi32(_mm512_mul_ps(x, per));
-                __m512i up = _mm512_srai_epi32(_mm512_add_epi32(y, _mm512_set1_epi32(128)), 8);
-                __m128i high = _mm512_cvtepi32_epi8(up),
-                        low = _mm512_cvtepi32_epi8(_mm512_sub_epi32(y, _mm512_slli_epi32(up, 8)));
-                _mm_storeu_si128(limbs, _mm_unpacklo_epi64(high, low));
-                _mm_storeu_si128(limbs + 1, _mm_unpackhi_epi64(high, low));
-                sum = _mm512_add_epi32(sum, y);
-            }
-            off[g] = -128 * _mm512_reduce_add_epi32(sum);
+        const int64_t end = counts ? k : 0;
+        float *limbs = to, *off = to + groups * TN_PANEL;
+        for (int64_t g = 0; g < groups; g += 2, limbs += 2 * TN_PANEL) {
+            const float *x = from + g * TN_GROUP;
+            __m512i y0 = integers_at(x, end - g * TN_GROUP, per),
+                    y1 = integers_at(x + TN_GROUP, end - (g + 1) * TN_GROUP, per);
+            _mm512_storeu_si512(limbs, limbs_of(y0));
+            _mm512_storeu_si512(limbs + TN_PANEL, limbs_of(y1));
+            __m128i sums = _mm_slli_epi32(sums_of(y0, y1), 7);
+            _mm_storel_epi64((__m128i *)(void *)(off + g),
+                             _mm_sub_epi32(_mm_setzero_si128(), sums));
         }
         memcpy(off + groups, &scale, sizeof scale);
     }
@@ -82,8 +117,8 @@ ALWAYS_INLINE void add_group(__m512 sum[STREAM_MAX_ROWS], const char *a, const c
         low[i] = limbs_at(off + i * a_row);
     }
     for (const char *end = a + LINE; a < end; a += 16, b += f->next) {
-        _mm_prefetch((const char *)b + 4096, _MM_HINT_T0);
-        _mm_prefetch((const char *)b + 4096 + f->second, _MM_HINT_T0);
+        _mm_prefetch((const char *)b + AHEAD, _MM_HINT_T1);
+        _mm_prefetch((const char *)b + AHEAD + f->second, _MM_HINT_T1);
         UNROLL for (int q = 0; q < 2; q++) {
             __m512i w = _mm512_loadu_si512(b + q * f->second);
             if (!q) w = _mm512_sllv_epi32(w, shift);
@@ -95,15 +130,14 @@ ALWAYS_INLINE void add_group(__m512 sum[STREAM_MAX_ROWS], const char *a, const c
             }
         }
     }
-    const __m256i bits = _mm256_loadu_si256((const __m256i *)(const void *)scales);
-    const __m512 scale = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+    const __m512 scale = vf_load_bf16((const uint16_t *)(const void *)scales);
     UNROLL for (int i = 0; i < rows; i++) {
         __m512i total = _mm512_add_epi32(_mm512_slli_epi32(high[i], 8), low[i]);
         sum[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total), scale, sum[i]);
     }
 }
 
-/* One panel, prefetched 4 KiB ahead of itself. */
+/* One panel, prefetched to L2: L1 is for A, which is read again with each panel. */
 ALWAYS_INLINE void stream(const Tile *t, int rows) {
     const RecordForm form = record_form((TnLayout)t->b_row);
     const int64_t groups = groups_of(t->k), a_row = t->a_row * (int64_t)sizeof(float);
@@ -116,7 +150,7 @@ ALWAYS_INLINE void stream(const Tile *t, int rows) {
                   record + g % 2 * (LINE / 2), &form, rows);
         if (g % 2 == 0) continue;
         record += form.bytes;
-        _mm_prefetch((const char *)record + 4096, _MM_HINT_T0);
+        _mm_prefetch((const char *)record + AHEAD, _MM_HINT_T1);
     }
     UNROLL for (int i = 0; i < rows; i++) {
         float scale;

@@ -147,6 +147,15 @@ static size_t copied_bytes(const Gemm *g, int64_t row_blocks) {
     return (size_t)(bytes + 63) / 64 * 64;
 }
 
+/* Tasks as short as ten times a region, 5 us: panels are shared out for nothing, but for copies of
+ * A's rows, which each task makes. */
+static int64_t tasks_for(const Gemm *g, double ns) {
+    const int64_t columns = g->copied ? 384 : TN_PANEL; /* at least */
+    int64_t tasks = tile_tasks(ns);
+    while (tasks < 8 && ns > 1e4 * (double)tasks && g->n >= 2 * columns * tasks) tasks *= 2;
+    return tasks;
+}
+
 void gemm_plan_common(TnCall *call) {
     Gemm g = gemm_of(call);
     call->tasks = 0;
@@ -158,7 +167,7 @@ void gemm_plan_common(TnCall *call) {
            bytes = (double)g.panel_bytes * (double)TN_CEIL_DIV(g.n, TN_PANEL);
     double per_ns = g.isa->flops_per_ns * (g.pairs || is_prepared(&g) ? 2 : 1);
     double ns = flops / per_ns + bytes / 20 + 1000;
-    int64_t want = tile_tasks(ns);
+    int64_t want = tasks_for(&g, ns);
     int64_t row_blocks = g.m >= 512 ? TN_CEIL_DIV(g.m, 256) : 1;
     if (is_prepared(&g)) row_blocks = TN_CEIL_DIV(g.m, 128); /* in L2 beside a panel */
     int64_t panel_blocks = TN_CEIL_DIV(want, row_blocks);
