@@ -1,6 +1,10 @@
-/* What matmul_int.c needs of matmul_int_tiles.c: tiles y[rows, panels * 16] = a[rows, 4 quads] b,
- * all of K in one go, with a of u8 and b of i8 in panels of quads (pack.h). There are kernels for
- * some numbers of rows only: a caller with others lets tiles overlap. */
+/* What matmul_int.c needs of matmul_int_tiles.c: tiles of C[rows, panels * 16], all of K in one go,
+ * with a of u8 and b of i8 in panels of quads, their sums behind (pack.h):
+ *
+ *     c[i, j] = minus_zero[i] sum_k b[k, j] + sum_k a[i, k] b[k, j] + rest[i] zero[j]
+ *
+ * Sums start at the first term, which costs less than adding it to what is stored. There are
+ * kernels for some numbers of rows only: a caller with others lets tiles overlap. */
 #ifndef TENON_RUNTIME_KERNELS_MATMUL_INT_H
 #define TENON_RUNTIME_KERNELS_MATMUL_INT_H
 
@@ -15,27 +19,21 @@ typedef struct QuadsTile {
     const uint8_t *a; /* 4 k of a row side by side */
     int64_t a_row, quads;
     const int8_t *b, *b_next; /* a panel, and another: the next, or the same again */
-    const char *prefetch;     /* fetched into L2 meanwhile ... */
-    int64_t prefetch_step;    /* ... this many bytes per quad, at most 128 */
-    const char *claim;        /* where the result will be, as in gemm.h */
+    const uint32_t *zero;     /* of all panels; NULL: all are 0, and rest isn't used */
+    uint32_t minus_zero[QUADS_MAX_ROWS], rest[QUADS_MAX_ROWS];
+    int32_t *c;
+    int64_t c_row;
+    const char *prefetch;  /* fetched into L2 meanwhile ... */
+    int64_t prefetch_step; /* ... this many bytes per quad, at most 128 */
+    const char *claim;     /* where the result will be, as in gemm.h */
     int64_t claim_every, claim_row;
-    int32_t y[QUADS_MAX_ROWS * QUADS_MAX_PANELS * TN_PANEL]; /* the result, by rows */
 } QuadsTile;
 
 typedef void QuadsTileFn(QuadsTile *t);
 
-/* What becomes of a tile: c[r, j] = y[r, j] - a_zero[r] sum[j] + rest[r] zero[j]. */
-typedef struct QuadsEnd {
-    int32_t *c;
-    int64_t c_row, c_column;
-    uint32_t a_zero[QUADS_MAX_ROWS], rest[QUADS_MAX_ROWS];
-    const uint32_t *sum, *zero; /* of whole panels, as y */
-} QuadsEnd;
-
 typedef struct QuadsKernels {
     int panels;                            /* of every tile */
     QuadsTileFn *tile[QUADS_MAX_ROWS + 1]; /* [rows], with gaps */
-    void (*end)(const QuadsEnd *e, const int32_t *y, int64_t rows, int64_t columns);
     /* Makes a panel with its sums of b[k, n], n <= 16, of any strides; flip as above if it is u8.
      */
     void (*pack)(int8_t *panel, const uint8_t *b, int64_t b_k, int64_t b_n, int64_t k, int64_t n,

@@ -39,25 +39,6 @@ static void pack(int8_t *panel, const uint8_t *b, int64_t b_k, int64_t b_n, int6
     memcpy(panel, sum, sizeof sum);
 }
 
-static void end(const QuadsEnd *e, const int32_t *y, int64_t rows, int64_t columns) {
-    for (int64_t j = 0; j < columns; j += TN_PANEL) {
-        const int64_t n = columns - j < TN_PANEL ? columns - j : TN_PANEL;
-        uint32_t sum[TN_PANEL], zero[TN_PANEL], x[TN_PANEL];
-        memcpy(sum, e->sum + j, sizeof sum);
-        memcpy(zero, e->zero + j, sizeof zero);
-        for (int64_t r = 0; r < rows; r++) {
-            const uint32_t za = e->a_zero[r], rest = e->rest[r];
-            memcpy(x, y + r * QUADS_MAX_PANELS * TN_PANEL + j, sizeof x);
-            for (int i = 0; i < TN_PANEL; i++) x[i] += rest * zero[i] - za * sum[i];
-            int32_t *c = e->c + r * e->c_row + j * e->c_column;
-            if (n == TN_PANEL && e->c_column == 1)
-                memcpy(c, x, sizeof x);
-            else
-                for (int64_t i = 0; i < n; i++) c[i * e->c_column] = (int32_t)x[i];
-        }
-    }
-}
-
 static void row(uint8_t *to, const uint8_t *from, int64_t from_k, int64_t k, uint32_t flip) {
     int64_t i = 0;
     for (; from_k == 1 && i + 64 <= k; i += 64) {
@@ -70,19 +51,35 @@ static void row(uint8_t *to, const uint8_t *from, int64_t from_k, int64_t k, uin
     for (; i % 4; i++) to[i] = 0;
 }
 
+/* The last term, rarely there. */
+static void add_rest(const QuadsTile *t, int64_t rows, int64_t columns) {
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j += TN_PANEL) {
+            int32_t *c = t->c + i * t->c_row + j;
+            uint32_t sum[TN_PANEL], zero[TN_PANEL], rest = t->rest[i];
+            memcpy(sum, c, sizeof sum);
+            memcpy(zero, t->zero + j, sizeof zero);
+            for (int k = 0; k < TN_PANEL; k++) sum[k] += rest * zero[k];
+            memcpy(c, sum, sizeof sum);
+        }
+}
+
 #if defined(TN_ISA_scalar)
 static void tile_1(QuadsTile *t) {
-    uint32_t sum[TN_PANEL] = {0};
+    uint32_t sum[TN_PANEL];
+    memcpy(sum, t->b + t->quads * 4 * TN_PANEL, sizeof sum);
+    for (int j = 0; j < TN_PANEL; j++) sum[j] *= t->minus_zero[0];
     for (int64_t k = 0; k < t->quads; k++) {
         const int8_t *b = t->b + k * 4 * TN_PANEL;
         const uint8_t *x = t->a + 4 * k;
         for (int j = 0; j < TN_PANEL; j++)
             for (int i = 0; i < 4; i++) sum[j] += (uint32_t)(x[i] * b[4 * j + i]);
     }
-    memcpy(t->y, sum, sizeof sum);
+    memcpy(t->c, sum, sizeof sum);
+    if (t->zero) add_rest(t, 1, TN_PANEL);
 }
 
-const QuadsKernels quads_kernels_scalar = {1, {[1] = tile_1}, end, pack, row};
+const QuadsKernels quads_kernels_scalar = {1, {[1] = tile_1}, pack, row};
 
 #else
 static inline int quad_at(const uint8_t *a) {
@@ -115,12 +112,16 @@ ALWAYS_INLINE void tile_by_pairs(QuadsTile *t, int rows) {
         }
     }
     UNROLL for (int i = 0; i < rows; i++) {
-        UNROLL for (int j = 0; j < 4; j += 2) {
+        UNROLL for (int j = 0; j < 4; j += 2) { /* b is at the panel's sums */
             __m256i y = _mm256_hadd_epi32(sum[i][j], sum[i][j + 1]);
             y = _mm256_permute4x64_epi64(y, 0xd8);
-            _mm256_storeu_si256((__m256i *)(t->y + i * QUADS_MAX_PANELS * TN_PANEL + 4 * j), y);
+            __m256i total = _mm256_loadu_si256((const __m256i *)(b + 16 * j));
+            total = _mm256_mullo_epi32(total, _mm256_set1_epi32((int)t->minus_zero[i]));
+            y = _mm256_add_epi32(y, total);
+            _mm256_storeu_si256((__m256i *)(t->c + i * t->c_row + 4 * j), y);
         }
     }
+    if (t->zero) add_rest(t, rows, TN_PANEL);
 }
 
 static void pairs_1(QuadsTile *t) {
@@ -130,13 +131,17 @@ static void pairs_2(QuadsTile *t) {
     tile_by_pairs(t, 2);
 }
 
-const QuadsKernels quads_kernels_avx2 = {1, {[1] = pairs_1, [2] = pairs_2}, end, pack, row};
+const QuadsKernels quads_kernels_avx2 = {1, {[1] = pairs_1, [2] = pairs_2}, pack, row};
 
 #else
 ALWAYS_INLINE void tile_by_dots(QuadsTile *t, int rows) {
     __m512i sum[QUADS_MAX_ROWS][2];
+    const __m512i sums0 = _mm512_loadu_si512(t->b + t->quads * 4 * TN_PANEL),
+                  sums1 = _mm512_loadu_si512(t->b_next + t->quads * 4 * TN_PANEL);
     UNROLL for (int i = 0; i < rows; i++) {
-        sum[i][0] = sum[i][1] = _mm512_setzero_si512();
+        const __m512i minus_zero = _mm512_set1_epi32((int)t->minus_zero[i]);
+        sum[i][0] = _mm512_mullo_epi32(sums0, minus_zero);
+        sum[i][1] = _mm512_mullo_epi32(sums1, minus_zero);
     }
     const int64_t a_row = t->a_row;
     const uint8_t *a[4] = {t->a, t->a + 3 * a_row, t->a + 6 * a_row, t->a + 9 * a_row};
@@ -163,12 +168,13 @@ ALWAYS_INLINE void tile_by_dots(QuadsTile *t, int rows) {
         UNROLL for (int i = 0; i < 4; i++) a[i] += 4;
     }
     UNROLL for (int i = 0; i < rows; i++) {
-        _mm512_storeu_si512(t->y + 2 * i * TN_PANEL, sum[i][0]);
-        _mm512_storeu_si512(t->y + (2 * i + 1) * TN_PANEL, sum[i][1]);
+        _mm512_storeu_si512(t->c + i * t->c_row, sum[i][0]);
+        _mm512_storeu_si512(t->c + i * t->c_row + TN_PANEL, sum[i][1]);
     }
+    if (t->zero) add_rest(t, rows, 2 * TN_PANEL);
 }
 
-#define ROW_COUNTS(X) X(1) X(2) X(4) X(8) X(12)
+#define ROW_COUNTS(X) X(1) X(2) X(4) X(8) X(11) X(12)
 #define TILE(rows)                          \
     static void dots_##rows(QuadsTile *t) { \
         tile_by_dots(t, rows);              \
@@ -177,6 +183,6 @@ ALWAYS_INLINE void tile_by_dots(QuadsTile *t, int rows) {
 ROW_COUNTS(TILE)
 
 /* From TN_ISA_AVX512_VNNI on. */
-const QuadsKernels quads_kernels_avx512 = {2, {ROW_COUNTS(ENTRY)}, end, pack, row};
+const QuadsKernels quads_kernels_avx512 = {2, {ROW_COUNTS(ENTRY)}, pack, row};
 #endif
 #endif

@@ -123,7 +123,6 @@ static uint32_t row_sum(const Product *p, const uint8_t *a) {
 typedef struct Group {
     int64_t column, columns;
     const int8_t *panel[QUADS_MAX_PANELS];
-    uint32_t sum[QUADS_MAX_PANELS * TN_PANEL];  /* of b along k */
     uint32_t zero[QUADS_MAX_PANELS * TN_PANEL]; /* zb */
     bool zeros;                                 /* some zero is not 0 */
 } Group;
@@ -146,8 +145,6 @@ static Group group_of(const Product *p, const int64_t *at, int64_t panel, int64_
     for (int64_t i = 0; i < QUADS_MAX_PANELS; i++) {
         g.panel[i] =
             i < panels ? panel_at(p, at[B], panel + i, room + i * p->panel_bytes) : g.panel[0];
-        memcpy(g.sum + i * TN_PANEL, g.panel[i] + 4 * TN_PANEL * p->quads,
-               TN_PANEL * sizeof *g.sum);
     }
     for (int64_t j = 0; j < g.columns; j++) {
         int64_t zero_at = at[B_ZERO] + (g.column + j) * p->column[B_ZERO];
@@ -157,10 +154,12 @@ static Group group_of(const Product *p, const int64_t *at, int64_t panel, int64_
     return g;
 }
 
-/* The tile for the rows from *i on of `count`: one that has enough of them, and may begin before
- * *i, or else the largest that has not too many. */
+/* The tile for the rows from *i on of `count`: one of an even share, one that has enough of them,
+ * and may begin before *i, or else the largest that has not too many. */
 static int64_t choose_tile(const QuadsKernels *kernels, int64_t count, int64_t *i) {
     int64_t left = count - *i, wanted = left < QUADS_MAX_ROWS ? left : QUADS_MAX_ROWS;
+    int64_t share = left / TN_CEIL_DIV(left, QUADS_MAX_ROWS);
+    if (kernels->tile[share]) return share;
     for (int64_t rows = wanted; rows <= QUADS_MAX_ROWS && rows <= count; rows++) {
         if (!kernels->tile[rows]) continue;
         if (rows > left) *i = count - rows;
@@ -170,26 +169,36 @@ static int64_t choose_tile(const QuadsKernels *kernels, int64_t count, int64_t *
     return wanted;
 }
 
+/* What a tile adds to its sums, from row i of those at `at` on, which is at t->a. */
+static void set_zeros(const Product *p, QuadsTile *t, int64_t i, int64_t rows, const int64_t *at) {
+    const TnTensor *za = p->t[A_ZERO];
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t zero_at = at[A_ZERO] + (i + r) * p->row[A_ZERO];
+        int zero = (za ? byte_at(za, zero_at) : 0) + p->shift_a;
+        t->minus_zero[r] = -(uint32_t)zero;
+        if (t->zero) t->rest[r] = (uint32_t)p->k * (uint32_t)zero - row_sum(p, t->a + r * t->a_row);
+    }
+}
+
 /* `count` rows that lie one behind another; a is the first, the other tensors' are at `at`. */
 static void run_rows(const Product *p, const Group *g, QuadsTile *t, const uint8_t *a,
                      int64_t count, const int64_t *at) {
-    const TnTensor *za = p->t[A_ZERO];
-    QuadsEnd end = {.c_row = p->row[C], .c_column = p->column[C], .sum = g->sum, .zero = g->zero};
-    for (int64_t i = 0; i < count;) {
-        int64_t rows = choose_tile(p->kernels, count, &i);
-        end.c = (int32_t *)p->t[C]->data + at[C] + i * p->row[C] + g->column * p->column[C];
+    _Alignas(64) int32_t y[QUADS_MAX_ROWS * QUADS_MAX_PANELS * TN_PANEL];
+    const bool in_place = g->columns == p->kernels->panels * TN_PANEL && p->column[C] == 1;
+    t->c_row = in_place ? p->row[C] : QUADS_MAX_PANELS * TN_PANEL;
+    for (int64_t i = 0, rows; i < count; i += rows) {
+        rows = choose_tile(p->kernels, count, &i);
+        int32_t *c = (int32_t *)p->t[C]->data + at[C] + i * p->row[C] + g->column * p->column[C];
         t->a = a + i * t->a_row;
-        t->claim = (const char *)end.c;
+        t->c = in_place ? c : y;
+        t->claim = (const char *)c;
         t->claim_every = TN_CEIL_DIV(p->quads, rows);
+        set_zeros(p, t, i, rows, at);
         p->kernels->tile[rows](t);
         t->prefetch += p->quads * t->prefetch_step;
-        for (int64_t r = 0; r < rows; r++, i++) {
-            int zero = (za ? byte_at(za, at[A_ZERO] + i * p->row[A_ZERO]) : 0) + p->shift_a;
-            uint32_t sum = g->zeros ? row_sum(p, a + i * t->a_row) : 0;
-            end.a_zero[r] = (uint32_t)zero;
-            end.rest[r] = (uint32_t)p->k * end.a_zero[r] - sum;
-        }
-        p->kernels->end(&end, t->y, rows, g->columns);
+        for (int64_t r = 0; r < rows && !in_place; r++)
+            for (int64_t j = 0; j < g->columns; j++)
+                c[r * p->row[C] + j * p->column[C]] = y[r * t->c_row + j];
     }
 }
 
@@ -248,6 +257,7 @@ void matmul_int_run_common(const TnCall *call, int64_t task, void *scratch) {
         Group g = group_of(&p, entry.offset, first, count, room);
         t.b = g.panel[0];
         t.b_next = g.panel[1];
+        t.zero = g.zeros ? g.zero : NULL;
         t.prefetch = (const char *)t.b + (p.packed ? kernels->panels * p.panel_bytes : 0);
         run_group(&p, &g, &t, entry.offset, r0, r1, scratch);
     }
