@@ -87,11 +87,12 @@ const TnKernel *tn_kernel(TnIsa isa, int opcode) {
 }
 
 /* What drivers call: a row per level. */
-#define DECLARE_FAMILIES(isa)                             \
-    extern const struct TileKernels tile_kernels_##isa;   \
-    extern const struct Bf16Kernels bf16_kernels_##isa;   \
-    extern const struct QuadsKernels quads_kernels_##isa; \
-    extern const struct ConvKernels conv_kernels_##isa;   \
+#define DECLARE_FAMILIES(isa)                                     \
+    extern const struct TileKernels tile_kernels_##isa;           \
+    extern const struct Bf16Kernels bf16_kernels_##isa;           \
+    extern const struct QuadsKernels quads_kernels_##isa;         \
+    extern const struct AttentionKernels attention_kernels_##isa; \
+    extern const struct ConvKernels conv_kernels_##isa;           \
     extern const struct MapKernels map_kernels_##isa;
 DECLARE_FAMILIES(scalar)
 extern const struct RecordStreams record_panels_only_scalar;
@@ -103,11 +104,11 @@ extern const struct TilePairs tile_pairs_avx512;
 #endif
 
 /* Families of an ISA, and those that are better on some levels. */
-#define LEVEL(isa, flops, of_records, of_quads, of_pairs)                                 \
-    {                                                                                     \
-        .flops_per_ns = flops, .tiles = &tile_kernels_##isa, .bf16 = &bf16_kernels_##isa, \
-        .conv = &conv_kernels_##isa, .map = &map_kernels_##isa, .records = &of_records,   \
-        .quads = &of_quads, .pairs = of_pairs                                             \
+#define LEVEL(isa, flops, of_records, of_quads, of_pairs)                                        \
+    {                                                                                            \
+        .flops_per_ns = flops, .tiles = &tile_kernels_##isa, .bf16 = &bf16_kernels_##isa,        \
+        .attention = &attention_kernels_##isa, .conv = &conv_kernels_##isa,                      \
+        .map = &map_kernels_##isa, .records = &of_records, .quads = &of_quads, .pairs = of_pairs \
     }
 static const TnIsaKernels isa_kernels[] = {
     [TN_ISA_SCALAR] = LEVEL(scalar, 8, record_panels_only_scalar, quads_kernels_scalar, NULL),

@@ -1,10 +1,11 @@
-/* Shared by attention.c (tasks and blocks), attention_products.c (packing and products) and
- * attention_softmax.c (masks, one row). */
+/* Shared by common/attention.c (tasks and blocks), common/attention_products.c (packing and
+ * products), attention_rows.c (rows of products) and attention_softmax.c (masks, one row). */
 #ifndef TENON_RUNTIME_KERNELS_ATTENTION_H
 #define TENON_RUNTIME_KERNELS_ATTENTION_H
 
 #include <stdbool.h>
 #include "runtime/kernels/gemm.h"
+#include "runtime/kernels/isa.h"
 #include "runtime/params.h"
 
 enum { SPLITS, UNITS, BLOCK_ROWS, PACK_K, PACK_V }; /* call->tile[] */
@@ -16,6 +17,7 @@ enum { Q, K, V, KEY_MASK, QUERY_MASK, BIAS, MORE_BIAS, STARTS, INPUTS };
 #define ALLOWED_ABOVE -1e29f
 
 typedef struct Attention {
+    const TnIsaKernels *isa;
     int64_t batch, queries, heads, depth; /* b, s, h, d */
     int64_t keys, kv_heads, width;        /* t, g, e */
     TnTensor in[INPUTS], out; /* strides are 0 along axes of extent 1; absent ones have no data */
@@ -62,26 +64,6 @@ static inline bool attention_is_masked(const Keys *keys, const Row *row) {
     return row->first > row->from || row->end < row->to || keys->gaps || row->blind;
 }
 
-Keys TN_FN(attention_keys)(const Attention *a, int64_t b, float *allowed);
-Row TN_FN(attention_row)(const Attention *a, const Keys *keys, int64_t b, int64_t h, int64_t i);
-
-/* Turns scores q k' of the sinks and of keys [t0, t1) into exp(score - maximum) and returns 1 / sum
- * through `inverse`. With `full`, masks are applied as written, and [t0, t1) has all keys that
- * exist for the row; else masked keys count as impossible, and the result is false (and the scores
- * lost) if the row turns out to need `full`. scores[t] is key t; VF_WIDTH floats beyond t1 are
- * scratch, `bias` is room for a row of each bias. Where v is in pairs, t0 and t1 are even, and what
- * comes out is bf16, the first of the row at scores; an odd number of sinks is followed by a 0. */
-bool TN_FN(attention_softmax)(const Attention *a, const Keys *keys, const Row *row, float *scores,
-                              int64_t t0, int64_t t1, bool full, float *bias, float *inverse);
-
-/* The same for rows that all see one run of at most a vector of keys and weigh nothing but their
- * scores: whether `row` and those after it are such, and all `rows` of them. `inverse` has room for
- * a multiple of four. */
-bool TN_FN(attention_is_short)(const Attention *a, const Keys *keys, const Row *row, bool full);
-bool TN_FN(attention_softmax_short)(const Attention *a, const Keys *keys, const Row *row,
-                                    int64_t rows, float *scores, int64_t t0, int64_t t1, bool full,
-                                    float *inverse);
-
 /* A task: one kv head of one batch entry. */
 typedef struct Unit {
     const Attention *a;
@@ -105,14 +87,51 @@ typedef struct Block {
     int64_t sinks;  /* and these before them */
 } Block;
 
-/* attention_products.c. What is not yet packed of keys [t0, t1); of all blocks, in any order. */
-void TN_FN(attention_pack)(Unit *u, int64_t t0, int64_t t1);
-void TN_FN(attention_pack_sinks)(const Unit *u);
+/* common/attention_products.c. What is not yet packed of keys [t0, t1); of all blocks, in any
+ * order. */
+void tn_attention_pack(Unit *u, int64_t t0, int64_t t1);
+void tn_attention_pack_sinks(const Unit *u);
 /* Scores of keys [t0, t1) and more, up to the next multiple of 16. */
-void TN_FN(attention_scores)(const Unit *u, const Block *block, int64_t t0, int64_t t1);
+void tn_attention_scores(const Unit *u, const Block *block, int64_t t0, int64_t t1);
 /* o = the weighted sums of values [0, sinks) and [t0, t1). With pairs of v the weights are bf16 by
  * then, and all three even. */
-void TN_FN(attention_values)(const Unit *u, const Block *block, int64_t sinks, int64_t t0,
-                             int64_t t1);
+void tn_attention_values(const Unit *u, const Block *block, int64_t sinks, int64_t t0, int64_t t1);
+
+typedef struct AttentionRows {
+    /* scores[i, t] of `rows` queries and n <= 16 keys. */
+    void (*dots)(float *scores, int64_t stride, const float *q, int64_t q_row, int64_t rows,
+                 const float *k, int64_t k_row, int64_t n, int64_t depth);
+    /* One row of sums of n values of bf16 in place, for whole panels of columns. */
+    void (*sums)(float *to, int64_t cols, const float *weight, const uint16_t *v, int64_t v_row,
+                 int64_t n);
+    /* o = inverse[r] * (tile + more), columns e.. of `cols`; more: NULL if there is none. */
+    void (*store)(const Unit *u, const Block *block, int64_t r, int64_t rows, float *tile,
+                  const float *more, int64_t tile_row, int64_t e, int64_t cols);
+} AttentionRows;
+
+typedef struct AttentionKernels {
+    const AttentionRows *rows; /* attention_rows.c */
+    /* attention_softmax.c */
+    Keys (*keys)(const Attention *a, int64_t b, float *allowed);
+    Row (*row)(const Attention *a, const Keys *keys, int64_t b, int64_t h, int64_t i);
+    /* Turns scores q k' of the sinks and of keys [t0, t1) into exp(score - maximum) and returns
+     * 1 / sum through `inverse`. With `full`, masks are applied as written, and [t0, t1) has all
+     * keys that exist for the row; else masked keys count as impossible, and the result is false
+     * (and the scores lost) if the row turns out to need `full`. scores[t] is key t; VF_WIDTH
+     * floats beyond t1 are scratch, `bias` is room for a row of each bias. Where v is in pairs, t0
+     * and t1 are even, and what comes out is bf16, the first of the row at scores; an odd number of
+     * sinks is followed by a 0. */
+    bool (*softmax)(const Attention *a, const Keys *keys, const Row *row, float *scores, int64_t t0,
+                    int64_t t1, bool full, float *bias, float *inverse);
+    /* The same for rows that all see one run of at most a vector of keys and weigh nothing but
+     * their scores: whether `row` and those after it are such, and all `rows` of them. `inverse`
+     * has room for a multiple of four. */
+    bool (*is_short)(const Attention *a, const Keys *keys, const Row *row, bool full);
+    bool (*softmax_short)(const Attention *a, const Keys *keys, const Row *row, int64_t rows,
+                          float *scores, int64_t t0, int64_t t1, bool full, float *inverse);
+} AttentionKernels;
+
+extern const AttentionRows TN_FN(attention_rows);
+extern const AttentionKernels TN_FN(attention_kernels);
 
 #endif

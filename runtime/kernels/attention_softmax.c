@@ -41,7 +41,7 @@ static bool some_is_zero(const uint8_t *p, int64_t stride, int64_t n) {
 }
 
 /* Masks as a rule are one run of allowed keys. */
-Keys TN_FN(attention_keys)(const Attention *a, int64_t b, float *allowed) {
+static Keys keys_of(const Attention *a, int64_t b, float *allowed) {
     Keys keys = {.end = a->keys};
     if (!a->in[KEY_MASK].data) return keys;
     const int64_t *stride = a->in[KEY_MASK].strides;
@@ -57,7 +57,7 @@ Keys TN_FN(attention_keys)(const Attention *a, int64_t b, float *allowed) {
     return keys;
 }
 
-Row TN_FN(attention_row)(const Attention *a, const Keys *keys, int64_t b, int64_t h, int64_t i) {
+static Row row_of(const Attention *a, const Keys *keys, int64_t b, int64_t h, int64_t i) {
     Row row = {.b = b, .h = h, .i = i, .to = a->keys, .end = a->keys};
     if (a->ranged) {
         int64_t p = i + a->offset;
@@ -200,20 +200,19 @@ static float exponentials(float *scores, int64_t t0, int64_t t1, float factor, f
 typedef struct Weights {
     float *row;
     float factor, top;
-    bool bf16;
+    const PairsInPlace *pairs; /* NULL: floats */
 } Weights;
 
 /* Returns the sum of weights [t0, t1). */
 static float weigh(const Weights *w, int64_t t0, int64_t t1) {
-    if (!w->bf16) return exponentials(w->row, t0, t1, w->factor, w->top);
-    return TN_FN(tile_kernels)
-        .pairs->in_place->exponentials(float_at(w->row, true, t0), w->row + t0, t1 - t0, w->factor,
-                                       w->top);
+    if (!w->pairs) return exponentials(w->row, t0, t1, w->factor, w->top);
+    return w->pairs->exponentials(float_at(w->row, true, t0), w->row + t0, t1 - t0, w->factor,
+                                  w->top);
 }
 
 static void clear(const Weights *w, int64_t t0, int64_t t1) {
     if (t0 < t1)
-        memset(float_at(w->row, w->bf16, t0), 0, (size_t)((t1 - t0) * float_size(w->bf16)));
+        memset(float_at(w->row, w->pairs, t0), 0, (size_t)((t1 - t0) * float_size(w->pairs)));
 }
 
 /* Whether weights are exponentials of the scores of a run of keys, and of nothing else. */
@@ -222,7 +221,7 @@ static bool is_plain(const Attention *a, const Keys *keys, bool full_and_masked)
            !keys->gaps && !a->sinks && !full_and_masked;
 }
 
-bool TN_FN(attention_is_short)(const Attention *a, const Keys *keys, const Row *row, bool full) {
+static bool is_short(const Attention *a, const Keys *keys, const Row *row, bool full) {
     int64_t first = full ? row->from : row->first, end = full ? row->to : row->end;
     return a->alike && !a->v_pairs && !row->blind && end - first <= VF_WIDTH &&
            is_plain(a, keys, full && attention_is_masked(keys, row));
@@ -254,9 +253,8 @@ static bool weigh_short(float *scores, int64_t stride, int64_t rows, int64_t key
     return allowed;
 }
 
-bool TN_FN(attention_softmax_short)(const Attention *a, const Keys *keys, const Row *row,
-                                    int64_t rows, float *scores, int64_t t0, int64_t t1, bool full,
-                                    float *inverse) {
+static bool softmax_short(const Attention *a, const Keys *keys, const Row *row, int64_t rows,
+                          float *scores, int64_t t0, int64_t t1, bool full, float *inverse) {
     const int64_t first = full ? row->from : row->first, end = full ? row->to : row->end;
     const bool must_allow = !full && attention_is_masked(keys, row);
     for (int64_t r = 0; r < rows; r += SHORT_ROWS) {
@@ -277,8 +275,8 @@ bool TN_FN(attention_softmax_short)(const Attention *a, const Keys *keys, const 
     return true;
 }
 
-bool TN_FN(attention_softmax)(const Attention *a, const Keys *keys, const Row *row, float *scores,
-                              int64_t t0, int64_t t1, bool full, float *bias, float *inverse) {
+static bool softmax(const Attention *a, const Keys *keys, const Row *row, float *scores, int64_t t0,
+                    int64_t t1, bool full, float *bias, float *inverse) {
     int64_t first = full ? row->from : row->first, end = full ? row->to : row->end,
             sinks = a->sinks;
     bool masked = attention_is_masked(keys, row), plain = is_plain(a, keys, full && masked);
@@ -294,7 +292,7 @@ bool TN_FN(attention_softmax)(const Attention *a, const Keys *keys, const Row *r
         top = other > top || isnan(other) ? other : top;
     }
     if (!full && (masked || a->sinks) && !(scale * top >= ALLOWED_ABOVE)) return false;
-    const Weights w = {scores, scale * VF_LOG2_E, top, a->v_pairs};
+    const Weights w = {scores, scale * VF_LOG2_E, top, a->v_pairs ? a->isa->pairs->in_place : NULL};
     /* in this order: the second run as bf16 may begin where the first one's floats were */
     float sum = sinks ? weigh(&w, 0, sinks) : 0;
     sum += weigh(&w, first, end);
@@ -309,3 +307,6 @@ bool TN_FN(attention_softmax)(const Attention *a, const Keys *keys, const Row *r
     clear(&w, end, t1);
     return true;
 }
+
+const AttentionKernels TN_FN(attention_kernels) = {
+    &TN_FN(attention_rows), keys_of, row_of, softmax, is_short, softmax_short};

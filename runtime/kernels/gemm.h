@@ -35,13 +35,6 @@
 #define TILE_MAX_PANELS 4
 #define STREAM_MAX_ROWS 4
 
-/* What one core does, roughly; from it follow the number of tasks and their cost. */
-#if defined(TN_ISA_scalar)
-#define TILE_FLOPS_PER_NS 8.0
-#else
-#define TILE_FLOPS_PER_NS 100.0
-#endif
-
 /* Tasks for `ns` of work: powers of two, for even shares;
  * 50 us or more each, and finer only to absorb stalls. */
 static inline int64_t tile_tasks(double ns) {
@@ -153,21 +146,9 @@ typedef struct TileKernels {
     TilePackFn *pack;
     TileEndFn *end;
     TileScaleFn *scale;
-    const TilePairs *pairs;
 } TileKernels;
 
 extern const TileKernels TN_FN(tile_kernels);
-
-/* The level from which on tile_kernels.pairs may be used: its CPUs multiply bf16. */
-#ifdef TN_ISA_avx512
-#define TILE_PAIRS_ISA TN_ISA_AVX512_BF16
-#else
-#define TILE_PAIRS_ISA TN_ISA_COUNT
-#endif
-
-static inline bool tile_has_pairs(const TnCall *call) {
-    return TILE_PAIRS_ISA < TN_ISA_COUNT && call->isa >= TILE_PAIRS_ISA;
-}
 
 /* Rows of A at a multiple of 2 KiB share few sets of L1: no more than 8 of them fit the 8 ways that
  * many CPUs have. Few rows keep groups of few panels, which are fetched ahead sooner. */

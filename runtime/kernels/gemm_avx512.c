@@ -120,5 +120,4 @@ const TileKernels tile_kernels_avx512 = {
     .pack = tile_pack_avx512,
     .end = tile_end_avx512,
     .scale = tile_scale_avx512,
-    .pairs = &tile_pairs_avx512,
 };

@@ -16,8 +16,9 @@ typedef struct TnIsaKernels {
     const struct Bf16Kernels *bf16;      /* bf16.h */
     const struct RecordStreams *records; /* records.h */
     const struct QuadsKernels *quads;    /* matmul_int.h */
-    const struct ConvKernels *conv;      /* conv.h */
-    const struct MapKernels *map;        /* map.h */
+    const struct AttentionKernels *attention; /* attention.h */
+    const struct ConvKernels *conv;           /* conv.h */
+    const struct MapKernels *map;             /* map.h */
 } TnIsaKernels;
 
 /* dispatch.c */

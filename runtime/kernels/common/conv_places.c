@@ -44,7 +44,7 @@ size_t tn_conv_places_scratch(const ConvShape *s) {
 static void multiply_line(const Places *m, int64_t line, int64_t first, int64_t end) {
     const ConvShape *s = m->s;
     const TileKernels *kernels = s->isa->tiles;
-    const TileShape shape = s->pairs ? kernels->pairs->shape : kernels->tall;
+    const TileShape shape = s->pairs ? s->isa->pairs->shape : kernels->tall;
     const ConvWindow *window = &m->window;
     int64_t tiles = TN_CEIL_DIV(end - first, shape.rows), panels = m->gives / TN_PANEL;
     Tile t = {.k = s->channels,
@@ -62,7 +62,7 @@ static void multiply_line(const Places *m, int64_t line, int64_t first, int64_t 
             some = tile_panels(shape, panels - p, s->pairs);
             t.b = float_at(m->panels, s->pairs, p * t.b_panel);
             t.c = m->z + (line * m->columns + at) * m->gives + p * TN_PANEL;
-            (s->pairs ? kernels->pairs->tile : kernels->tile)[some][rows](&t);
+            (s->pairs ? s->isa->pairs->tile : kernels->tile)[some][rows](&t);
         }
     }
 }

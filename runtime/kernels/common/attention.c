@@ -27,7 +27,7 @@
 #include "runtime/kernels/attention.h"
 #include "runtime/kernels/bf16.h"
 
-TN_FAMILY(attention);
+TN_COMMON_FAMILY(attention);
 
 enum {
     FEW_ROWS = 3,      /* for which bf16 is read in place as floats */
@@ -56,7 +56,8 @@ static bool is_copied(const TnTensor *bias) {
 }
 
 static Attention attention_of(const TnCall *call) {
-    Attention a = {.p = *(const ParamsAttention *)call->params,
+    Attention a = {.isa = tn_isa_kernels(call->isa),
+                   .p = *(const ParamsAttention *)call->params,
                    .offset = call->scalars[0],
                    .bf16 = call->operands[Q].dtype == TN_BF16,
                    .out_bf16 = call->operands[call->inputs].dtype == TN_BF16,
@@ -79,7 +80,7 @@ static Attention attention_of(const TnCall *call) {
         a.packed = a.p.flags & TN_ATTENTION_PACKED;
         if (a.packed) a.queries = a.keys;
     }
-    const bool pairs = a.bf16 && tile_has_pairs(call);
+    const bool pairs = a.bf16 && a.isa->pairs;
     a.v_pairs = pairs && (call->tile[PACK_V] || a.width % PAIRS_IN_PLACE_COLUMNS == 0);
     a.k_pairs = pairs && a.depth % 2 == 0;
     a.stride = stride_of(a.keys);
@@ -171,7 +172,7 @@ static int64_t even_rows(const Attention *a) {
 static void choose_packing(TnCall *call, const Attention *a, int64_t rows) {
     const int64_t v_row = a->in[V].strides[1];
     bool dense = v_row < 2 * a->width,
-         crowded = (a->keys > 128 * TN_FN(tile_kernels).wide.panels && !dense) ||
+         crowded = (a->keys > 128 * a->isa->tiles->wide.panels && !dense) ||
                    v_row * float_size(a->bf16) % 2048 == 0;
     call->tile[PACK_K] = rows > (a->k_pairs              ? MIN_ROWS
                                  : a->bf16               ? FEW_ROWS
@@ -182,7 +183,7 @@ static void choose_packing(TnCall *call, const Attention *a, int64_t rows) {
     call->tile[PACK_V] = a->width % TN_PANEL != 0 || (!few && (crowded || widened));
 }
 
-void TN_FN(attention_plan)(TnCall *call) {
+void attention_plan_common(TnCall *call) {
     memset(call->tile, 0, sizeof call->tile); /* nothing is packed yet */
     Attention a = attention_of(call);
     call->tasks = 0;
@@ -193,8 +194,8 @@ void TN_FN(attention_plan)(TnCall *call) {
     if (a.packed) usual.queries = usual.keys;
     int64_t units = a.batch * a.kv_heads, rows = rows_of(&usual), reach = reach_of(&usual);
     double cells = (double)units * (double)reach * (double)(a.depth + a.width);
-    double ns = 2 * cells * (double)rows / TILE_FLOPS_PER_NS;
-    ns = (a.bf16 && tile_has_pairs(call) ? ns / 2 : ns) + cells / 4 + 500 * (double)units;
+    double ns = 2 * cells * (double)rows / a.isa->flops_per_ns;
+    ns = (a.bf16 && a.isa->pairs ? ns / 2 : ns) + cells / 4 + 500 * (double)units;
     int64_t even = a.ranged ? even_rows(&a) : MAX_ROWS;
     if (block > even) block = even;
     call->tile[BLOCK_ROWS] = block < MIN_ROWS ? MIN_ROWS : block > MAX_ROWS ? MAX_ROWS : block;
@@ -218,8 +219,8 @@ void TN_FN(attention_plan)(TnCall *call) {
 
 static Row row_of(const Unit *u, const Block *block, int64_t r) {
     bool by_head = u->a->queries == 1;
-    return TN_FN(attention_row)(u->a, &u->keys, u->b, block->h + (by_head ? r : 0),
-                                block->i + (by_head ? 0 : r));
+    return u->a->isa->attention->row(u->a, &u->keys, u->b, block->h + (by_head ? r : 0),
+                                     block->i + (by_head ? 0 : r));
 }
 
 /* As many rows as may differ in the keys that they see. */
@@ -229,20 +230,21 @@ static int64_t kinds_of_rows(const Unit *u, const Block *block) {
 
 /* Scores and their softmax over the keys in use; false if some row needs all that exist. */
 static bool probabilities(Unit *u, const Block *block, Row *rows, bool full) {
-    TN_FN(attention_pack)(u, block->t0, block->t1);
-    if (block->sinks) TN_FN(attention_scores)(u, block, 0, block->sinks);
+    const AttentionKernels *kernels = u->a->isa->attention;
+    tn_attention_pack(u, block->t0, block->t1);
+    if (block->sinks) tn_attention_scores(u, block, 0, block->sinks);
     int64_t end = block->t1 < u->a->keys ? block->t1 : u->a->keys;
-    TN_FN(attention_scores)(u, block, block->t0, end);
-    if (TN_FN(attention_is_short)(u->a, &u->keys, rows, full))
-        return TN_FN(attention_softmax_short)(u->a, &u->keys, rows, block->rows, u->scores,
-                                              block->t0, block->t1, full, u->inverse);
+    tn_attention_scores(u, block, block->t0, end);
+    if (kernels->is_short(u->a, &u->keys, rows, full))
+        return kernels->softmax_short(u->a, &u->keys, rows, block->rows, u->scores, block->t0,
+                                      block->t1, full, u->inverse);
     const bool alike = u->a->alike, by_head = u->a->queries == 1;
     for (int64_t r = 0; r < block->rows; r++) {
         Row *row = rows + (alike ? 0 : r);
         row->h = block->h + (by_head ? r : 0);
         row->i = block->i + (by_head ? 0 : r);
-        if (!TN_FN(attention_softmax)(u->a, &u->keys, row, u->scores + r * u->a->stride, block->t0,
-                                      block->t1, full, u->bias, &u->inverse[r]))
+        if (!kernels->softmax(u->a, &u->keys, row, u->scores + r * u->a->stride, block->t0,
+                              block->t1, full, u->bias, &u->inverse[r]))
             return false;
     }
     return true;
@@ -280,7 +282,7 @@ static void run_block(Unit *u, Block *block) {
         choose_keys(u, block, rows, true);
         probabilities(u, block, rows, true);
     }
-    TN_FN(attention_values)(u, block, TN_CEIL_DIV(block->sinks, unit) * unit, block->t0, block->t1);
+    tn_attention_values(u, block, TN_CEIL_DIV(block->sinks, unit) * unit, block->t0, block->t1);
 }
 
 /* Without keys there is nothing to sum. */
@@ -297,8 +299,9 @@ static const void *operand_at(const Attention *a, int operand, int64_t b, int64_
 static void widen_queries(const Unit *u, Block *block) {
     int64_t depth = u->a->depth, longest = depth > u->a->width ? depth : u->a->width;
     float *rows = u->rows + TN_PANEL * longest;
-    for (int64_t r = 0; r < block->rows; r++) TN_FN(bf16_copy)
-    (rows + r * depth, false, float_at(block->q, true, r * block->q_row), true, depth);
+    for (int64_t r = 0; r < block->rows; r++)
+        u->a->isa->bf16->copy(rows + r * depth, false, float_at(block->q, true, r * block->q_row),
+                              true, depth);
     block->q = rows;
     block->q_row = depth;
 }
@@ -314,8 +317,8 @@ static Unit unit_of(const TnCall *call, const Attention *a, int64_t b, int64_t g
     u.scores = scratch + parts.scores;
     u.bias = scratch + parts.bias;
     u.inverse = scratch + parts.inverse;
-    u.keys = TN_FN(attention_keys)(a, b, scratch + parts.allowed);
-    if (a->sinks) TN_FN(attention_pack_sinks)(&u);
+    u.keys = a->isa->attention->keys(a, b, scratch + parts.allowed);
+    if (a->sinks) tn_attention_pack_sinks(&u);
     return u;
 }
 
@@ -349,7 +352,7 @@ static void run_unit(const TnCall *call, Attention *a, int64_t unit, int64_t spl
     }
 }
 
-void TN_FN(attention_run)(const TnCall *call, int64_t task, void *scratch) {
+void attention_run_common(const TnCall *call, int64_t task, void *scratch) {
     Attention a = attention_of(call);
     int64_t split = task % call->tile[SPLITS], units = call->tile[UNITS],
             unit = task / call->tile[SPLITS] * units, all = a.batch * a.kv_heads;

@@ -5,14 +5,8 @@
  * (attention_pairs_avx512.c). Otherwise they become floats, and queries have been made floats. */
 #include "runtime/kernels/attention.h"
 #include "runtime/kernels/bf16.h"
-#include "runtime/kernels/simd_half.h"
 
-enum {
-    VECTORS = 4, /* of a row of values, at once */
-    LINE = 64,   /* bytes of cache */
-    DOT_ROWS = VF_WIDTH == 16 ? 4 : 2,
-    DOT_KEYS = 4
-};
+enum { LINE = 64 }; /* bytes of cache */
 
 /* `n` <= 16 rows from number t on of k or v as floats: in place, or in u->rows. */
 static const float *float_rows(const Unit *u, const void *from, const TnTensor *of, int64_t t,
@@ -21,8 +15,9 @@ static const float *float_rows(const Unit *u, const void *from, const TnTensor *
     from = float_at(from, u->a->bf16, t * of->strides[1]);
     *row = u->a->bf16 ? width : of->strides[1];
     if (!u->a->bf16) return from;
-    for (int64_t i = 0; i < n; i++) TN_FN(bf16_copy)
-    (u->rows + i * width, false, float_at(from, true, i * of->strides[1]), true, width);
+    for (int64_t i = 0; i < n; i++)
+        u->a->isa->bf16->copy(u->rows + i * width, false, float_at(from, true, i * of->strides[1]),
+                              true, width);
     return u->rows;
 }
 
@@ -31,11 +26,11 @@ static void pack_keys(const Unit *u, int64_t t, int64_t n) {
     int64_t row = a->in[K].strides[1];
     if (a->k_pairs) {
         uint16_t *to = float_at(u->k_panels, true, t * a->depth);
-        TN_FN(tile_kernels).pairs->pack(to, float_at(u->k, true, t * row), 1, row, a->depth, n);
+        a->isa->pairs->pack(to, float_at(u->k, true, t * row), 1, row, a->depth, n);
         return;
     }
     const float *from = float_rows(u, u->k, &a->in[K], t, n, &row);
-    TN_FN(tile_pack)(u->k_panels + t * a->depth, from, 1, row, a->depth, n);
+    a->isa->tiles->pack(u->k_panels + t * a->depth, from, 1, row, a->depth, n);
 }
 
 static void pack_values(const Unit *u, int64_t t, int64_t n) {
@@ -46,16 +41,15 @@ static void pack_values(const Unit *u, int64_t t, int64_t n) {
         int64_t cols = a->width - e < TN_PANEL ? a->width - e : TN_PANEL;
         int64_t at = e * rows + t * TN_PANEL;
         if (a->v_pairs)
-            TN_FN(tile_kernels)
-                .pairs->pack(float_at(u->v_panels, true, at), float_at(u->v, true, t * row + e),
-                             row, 1, n, cols);
+            a->isa->pairs->pack(float_at(u->v_panels, true, at), float_at(u->v, true, t * row + e),
+                                row, 1, n, cols);
         else
-            TN_FN(tile_pack)(u->v_panels + at, from + e, row, 1, n, cols);
+            a->isa->tiles->pack(u->v_panels + at, from + e, row, 1, n, cols);
     }
 }
 
 /* What is packed next comes from all over memory: asked for while there is something to do. */
-static void fetch_rows(const Unit *u, const void *from, const TnTensor *of, int64_t t) {
+ALWAYS_INLINE void fetch_rows(const Unit *u, const void *from, const TnTensor *of, int64_t t) {
     const int64_t bytes = of->dims[3] * float_size(u->a->bf16);
     for (int64_t end = t + TN_PANEL < u->a->keys ? t + TN_PANEL : u->a->keys; t < end; t++) {
         const char *row = float_at(from, u->a->bf16, t * of->strides[1]);
@@ -73,11 +67,11 @@ static void pack_range(const Unit *u, int64_t t0, int64_t t1) {
     }
 }
 
-void TN_FN(attention_pack_sinks)(const Unit *u) {
+void tn_attention_pack_sinks(const Unit *u) {
     pack_range(u, 0, attention_round_up(u->a->sinks));
 }
 
-void TN_FN(attention_pack)(Unit *u, int64_t t0, int64_t t1) {
+void tn_attention_pack(Unit *u, int64_t t0, int64_t t1) {
     t0 = t0 / TN_PANEL * TN_PANEL;
     t1 = attention_round_up(t1);
     if (u->packed[0] >= u->packed[1]) u->packed[0] = u->packed[1] = t0;
@@ -93,10 +87,9 @@ void TN_FN(attention_pack)(Unit *u, int64_t t0, int64_t t1) {
 
 static void scores_by_tiles(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
     const Attention *a = u->a;
-    const TileKernels *kernels = &TN_FN(tile_kernels);
+    const TileKernels *kernels = a->isa->tiles;
     const bool pairs = a->k_pairs;
-    TileShape shape =
-        pairs ? kernels->pairs->shape : tile_shape(kernels, block->rows, block->q_row);
+    TileShape shape = pairs ? a->isa->pairs->shape : tile_shape(kernels, block->rows, block->q_row);
     int64_t tiles = TN_CEIL_DIV(block->rows, shape.rows), last = TN_CEIL_DIV(t1, TN_PANEL);
     Tile t = {.k = a->depth,
               .a_row = block->q_row,
@@ -105,7 +98,7 @@ static void scores_by_tiles(const Unit *u, const Block *block, int64_t t0, int64
               .c_row = a->stride};
     for (int64_t p = t0 / TN_PANEL, panels; p < last; p += panels) {
         panels = tile_panels(shape, last - p, pairs);
-        TileFn *const *kernel = pairs ? kernels->pairs->tile[panels] : kernels->tile[panels];
+        TileFn *const *kernel = pairs ? a->isa->pairs->tile[panels] : kernels->tile[panels];
         t.b = float_at(u->k_panels, pairs, p * t.b_panel);
         t.prefetch = t.b;
         for (int64_t i = 0; i < tiles; i++) {
@@ -117,50 +110,13 @@ static void scores_by_tiles(const Unit *u, const Block *block, int64_t t0, int64
     }
 }
 
-/* scores[i, t] of `rows` queries and 4 keys. */
-ALWAYS_INLINE void dots(float *scores, int64_t stride, const float *q, int64_t q_row,
-                        const float *k, int64_t k_row, int64_t depth, int rows) {
-    vf sum[DOT_ROWS][DOT_KEYS];
-    UNROLL for (int i = 0; i < rows * DOT_KEYS; i++) {
-        sum[i / DOT_KEYS][i % DOT_KEYS] = vf_zero();
-    }
-    UNROLL for (int j = 0; j < DOT_KEYS; j++, k += k_row) { /* as they come from memory */
-        for (int64_t d = 0; d < depth; d += VF_WIDTH) {
-            const int64_t n = depth - d < VF_WIDTH ? depth - d : VF_WIDTH;
-            const vf key = vf_load_n(k + d, n);
-            UNROLL for (int i = 0; i < rows; i++) {
-                sum[i][j] = vf_fma(vf_load_n(q + i * q_row + d, n), key, sum[i][j]);
-            }
-        }
-    }
-    UNROLL for (int i = 0; i < rows; i++) {
-        vf_store_sums(scores + i * stride, sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
-    }
-}
-
-/* 16 keys at a time, in cache for all rows; those of bf16 become floats first. The last steps
- * overlap those before; keys fewer than a step takes are taken four times each. */
+/* 16 keys at a time, in cache for all rows; those of bf16 become floats first. */
 static void scores_by_dots(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
-    const int64_t stride = u->a->stride, depth = u->a->depth, q_row = block->q_row;
-    const int64_t rows = block->rows, step = rows < DOT_ROWS ? 1 : DOT_ROWS;
-    for (int64_t t = t0, n; t < t1; t += n) {
-        int64_t k_row;
+    for (int64_t t = t0, n, k_row; t < t1; t += n) {
         n = t1 - t < TN_PANEL ? t1 - t : TN_PANEL;
         const float *keys = float_rows(u, u->k, &u->a->in[K], t, n, &k_row);
-        const int64_t apart = n < DOT_KEYS ? 0 : k_row, next = n < DOT_KEYS ? 1 : DOT_KEYS;
-        for (int64_t i = 0; i < rows; i += step) {
-            int64_t r = i + step < rows ? i : rows - step;
-            const float *q = (const float *)block->q + r * q_row;
-            for (int64_t j = 0; j < n; j += next) {
-                int64_t first = j + next < n ? j : n - next;
-                float *scores = u->scores + r * stride + t + first;
-                const float *k = keys + first * k_row;
-                if (step == 1)
-                    dots(scores, stride, q, q_row, k, apart, depth, 1);
-                else
-                    dots(scores, stride, q, q_row, k, apart, depth, DOT_ROWS);
-            }
-        }
+        u->a->isa->attention->rows->dots(u->scores + t, u->a->stride, block->q, block->q_row,
+                                         block->rows, keys, k_row, n, u->a->depth);
     }
 }
 
@@ -173,56 +129,16 @@ static void scores_in_place(const Unit *u, const Block *block, int64_t t0, int64
               .a_row = block->q_row,
               .b_row = row,
               .c_row = u->a->stride};
-    TN_FN(tile_kernels).pairs->in_place->dots(&t, t1 - t0, block->rows);
+    u->a->isa->pairs->in_place->dots(&t, t1 - t0, block->rows);
 }
 
-void TN_FN(attention_scores)(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
+void tn_attention_scores(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
     if (u->k_panels)
         scores_by_tiles(u, block, t0, t1);
     else if (u->a->k_pairs)
         scores_in_place(u, block, t0, t1);
     else
         scores_by_dots(u, block, t0, t1);
-}
-
-/* o = inverse[r] * (tile + more), columns 0..cols-1; more: NULL if there is none. */
-static void store_rows(const Unit *u, const Block *block, int64_t r, int64_t rows, float *tile,
-                       const float *more, int64_t tile_row, int64_t e, int64_t cols) {
-    const bool bf16 = u->a->out_bf16;
-    for (int64_t i = 0; i < rows; i++, tile += tile_row) {
-        const vf factor = vf_set1(u->inverse[r + i]);
-        const float *other = more ? more + i * tile_row : NULL;
-        float *o = float_at(block->o, bf16, (r + i) * block->o_row + e), *to = bf16 ? tile : o;
-        for (int64_t n = 0; n < cols; n += VF_WIDTH) { /* the tile has whole panels */
-            vf y = vf_load(tile + n);
-            if (other) y = vf_add(y, vf_load(other + n));
-            y = vf_mul(factor, y);
-            if (bf16 || n + VF_WIDTH <= cols)
-                vf_store(to + n, y);
-            else
-                vf_store_n(to + n, y, cols - n);
-        }
-        if (bf16) TN_FN(bf16_copy)(o, true, tile, false, cols);
-    }
-}
-
-/* One row of sums of values of bf16 in place. */
-static void sum_in_place(const Unit *u, const uint16_t *v, const float *weight, int64_t n,
-                         int64_t cols, float *to) {
-    const int64_t row = u->a->in[V].strides[1];
-    for (int64_t e = 0; e < cols; e += VECTORS * VF_WIDTH) {
-        const int64_t left = (cols - e) / VF_WIDTH;
-        vf sum[VECTORS];
-        for (int j = 0; j < VECTORS; j++) sum[j] = vf_zero();
-        for (int64_t t = 0; t < n; t++) {
-            const vf w = vf_set1(weight[t]);
-            const uint16_t *from = v + t * row + e;
-            UNROLL for (int j = 0; j < VECTORS; j++) {
-                if (j < left) sum[j] = vf_fma(w, vf_load_bf16(from + j * VF_WIDTH), sum[j]);
-            }
-        }
-        for (int j = 0; j < VECTORS && j < left; j++) vf_store(to + e + j * VF_WIDTH, sum[j]);
-    }
 }
 
 enum { TILE_FLOATS = TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL };
@@ -233,7 +149,8 @@ static void sum_values(const Unit *u, TileFn *kernel, Tile *t, int64_t r, const 
     const bool pairs = u->a->v_pairs;
     if (u->a->bf16 && !u->v_panels && !pairs) {
         const float *weight = u->scores + r * u->a->stride + t0;
-        sum_in_place(u, float_at(v, true, t0 * t->b_row), weight, t1 - t0, t->c_row, to);
+        u->a->isa->attention->rows->sums(to, t->c_row, weight, float_at(v, true, t0 * t->b_row),
+                                         u->a->in[V].strides[1], t1 - t0);
         return;
     }
     t->k = t1 - t0;
@@ -244,14 +161,13 @@ static void sum_values(const Unit *u, TileFn *kernel, Tile *t, int64_t r, const 
     kernel(t);
 }
 
-void TN_FN(attention_values)(const Unit *u, const Block *block, int64_t sinks, int64_t t0,
-                             int64_t t1) {
+void tn_attention_values(const Unit *u, const Block *block, int64_t sinks, int64_t t0, int64_t t1) {
     _Alignas(64) float tile[TILE_FLOATS], more[TILE_FLOATS];
     const Attention *a = u->a;
-    const TileKernels *kernels = &TN_FN(tile_kernels);
+    const TileKernels *kernels = a->isa->tiles;
     const bool pairs = a->v_pairs, packed = u->v_panels;
     const TileShape one = {1, TILE_MAX_PANELS}, in_place = {PAIRS_IN_PLACE_ROWS, TILE_MAX_PANELS};
-    const TileShape shape = pairs && packed                      ? kernels->pairs->shape
+    const TileShape shape = pairs && packed                      ? a->isa->pairs->shape
                             : pairs                              ? in_place
                             : a->bf16 && !packed                 ? one
                             : block->rows <= ATTENTION_FLAT_ROWS ? kernels->flat
@@ -264,8 +180,8 @@ void TN_FN(attention_values)(const Unit *u, const Block *block, int64_t sinks, i
     for (int64_t p = 0, panels; p < all; p += panels) {
         panels = tile_panels(shape, all - p, pairs);
         TileFn *const *kernel = !pairs   ? kernels->tile[panels]
-                                : packed ? kernels->pairs->tile[panels]
-                                         : kernels->pairs->in_place->sums;
+                                : packed ? a->isa->pairs->tile[panels]
+                                         : a->isa->pairs->in_place->sums;
         int64_t e = p * TN_PANEL, left = a->width - e,
                 cols = left < panels * TN_PANEL ? left : panels * TN_PANEL;
         const void *v = packed ? float_at(u->v_panels, pairs, p * t.b_panel)
@@ -275,7 +191,8 @@ void TN_FN(attention_values)(const Unit *u, const Block *block, int64_t sinks, i
             int64_t r = deal(block->rows, tiles, i), rows = deal(block->rows, tiles, i + 1) - r;
             if (sinks) sum_values(u, kernel[rows], &t, r, v, 0, sinks, more);
             sum_values(u, kernel[rows], &t, r, v, t0, t1, tile);
-            store_rows(u, block, r, rows, tile, sinks ? more : NULL, t.c_row, e, cols);
+            a->isa->attention->rows->store(u, block, r, rows, tile, sinks ? more : NULL, t.c_row, e,
+                                           cols);
         }
     }
 }
