@@ -110,21 +110,22 @@ extern const struct TilePairs tile_pairs_avx512;
         .attention = &attention_kernels_##isa, .conv = &conv_kernels_##isa,                      \
         .map = &map_kernels_##isa, .records = &of_records, .quads = &of_quads, .pairs = of_pairs \
     }
-static const TnIsaKernels isa_kernels[] = {
-    [TN_ISA_SCALAR] = LEVEL(scalar, 8, record_panels_only_scalar, quads_kernels_scalar, NULL),
+#define SCALAR_LEVEL LEVEL(scalar, 8, record_panels_only_scalar, quads_kernels_scalar, NULL)
+const TnIsaKernels tn_isa_kernels[TN_ISA_COUNT] = {
+    [TN_ISA_SCALAR] = SCALAR_LEVEL,
 #ifndef TN_ONLY_SCALAR
     [TN_ISA_AVX2] = LEVEL(avx2, 100, record_floats_avx2, quads_kernels_avx2, NULL),
     [TN_ISA_AVX512] = LEVEL(avx512, 100, record_floats_avx2, quads_kernels_avx2, NULL),
     [TN_ISA_AVX512_VNNI] = LEVEL(avx512, 100, record_limbs_avx512, quads_kernels_avx512, NULL),
     [TN_ISA_AVX512_BF16] =
         LEVEL(avx512, 100, record_limbs_avx512, quads_kernels_avx512, &tile_pairs_avx512),
+#else
+    SCALAR_LEVEL,
+    SCALAR_LEVEL,
+    SCALAR_LEVEL,
+    SCALAR_LEVEL,
 #endif
 };
-
-const TnIsaKernels *tn_isa_kernels(TnIsa isa) {
-    const unsigned levels = sizeof isa_kernels / sizeof *isa_kernels;
-    return &isa_kernels[(unsigned)isa < levels ? isa : TN_ISA_SCALAR];
-}
 
 void tn_fault(const TnCall *call, int64_t index, int64_t bound) {
     TnFault *f = call->fault;

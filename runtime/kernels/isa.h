@@ -2,7 +2,7 @@
  * of a CPU. Each family's header says what its functions do: whole tiles, panels or rows, beside
  * which the call counts for nothing.
  *
- *     const TnIsaKernels *isa = tn_isa_kernels(call->isa);
+ *     const TnIsaKernels *isa = &tn_isa_kernels[call->isa];
  *     isa->quads->tile[rows](&tile); */
 #ifndef TENON_RUNTIME_KERNELS_ISA_H
 #define TENON_RUNTIME_KERNELS_ISA_H
@@ -21,7 +21,6 @@ typedef struct TnIsaKernels {
     const struct MapKernels *map;             /* map.h */
 } TnIsaKernels;
 
-/* dispatch.c */
-const TnIsaKernels *tn_isa_kernels(TnIsa isa);
+extern const TnIsaKernels tn_isa_kernels[TN_ISA_COUNT]; /* dispatch.c */
 
 #endif

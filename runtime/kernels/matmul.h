@@ -23,7 +23,7 @@ typedef struct Matmul {
 static inline Matmul matmul_of(const TnCall *call) {
     const TnTensor *t[3] = {&call->operands[0], &call->operands[1], &call->operands[2]};
     TnTensor leading[3];
-    Matmul p = {.isa = tn_isa_kernels(call->isa),
+    Matmul p = {.isa = &tn_isa_kernels[call->isa],
                 .alpha = ((const ParamsMatmul *)call->params)->alpha};
     for (int i = 0; i < 3; i++) {
         leading[i] = *t[i];

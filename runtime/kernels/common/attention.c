@@ -56,7 +56,7 @@ static bool is_copied(const TnTensor *bias) {
 }
 
 static Attention attention_of(const TnCall *call) {
-    Attention a = {.isa = tn_isa_kernels(call->isa),
+    Attention a = {.isa = &tn_isa_kernels[call->isa],
                    .p = *(const ParamsAttention *)call->params,
                    .offset = call->scalars[0],
                    .bf16 = call->operands[Q].dtype == TN_BF16,

@@ -238,7 +238,7 @@ static bool multiplies_pairs(const ConvShape *s) {
 
 void tn_conv_shape(const TnCall *call, ConvShape *s) {
     operands_of(call, s);
-    s->isa = tn_isa_kernels(call->isa);
+    s->isa = &tn_isa_kernels[call->isa];
     s->way = way_of(s);
     s->filter = filter_of(s);
     s->pairs = multiplies_pairs(s);

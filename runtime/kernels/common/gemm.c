@@ -86,7 +86,7 @@ static Gemm gemm_of(const TnCall *call) {
     const bool heads = c->rank > a->rank;
     Gemm g;
     memset(&g, 0, offsetof(Gemm, rows));
-    g.isa = tn_isa_kernels(call->isa);
+    g.isa = &tn_isa_kernels[call->isa];
     g.n = b->dims[1];
     g.k = b->dims[0];
     g.b = b->data;

@@ -161,7 +161,7 @@ static MapFn *function_of(const Program *p, const TnMapStep *step) {
 }
 
 static void set_up(Program *p, const TnCall *call, unsigned char *scratch) {
-    p->isa = tn_isa_kernels(call->isa)->map;
+    p->isa = tn_isa_kernels[call->isa].map;
     p->call = call;
     p->params = call->params;
     p->inputs = call->inputs;

@@ -62,7 +62,7 @@ static Loop walk(const Product *p, int first, int end) {
 static Product product_of(const TnCall *call) {
     const TnTensor *o = call->operands, *c = &o[call->inputs];
     const int last = c->rank - 1;
-    Product p = {.kernels = tn_isa_kernels(call->isa)->quads,
+    Product p = {.kernels = tn_isa_kernels[call->isa].quads,
                  .t = {[A] = &o[A], [B] = &o[B], [C] = c}};
     for (int i = A_ZERO; i < call->inputs; i++)
         if (o[i].data) p.t[i] = &o[i];
