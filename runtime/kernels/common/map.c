@@ -166,7 +166,8 @@ static void set_up(Program *p, const TnCall *call, unsigned char *scratch) {
     p->params = call->params;
     p->inputs = call->inputs;
     p->registers = call->inputs + (int)p->params->steps;
-    p->loop = loop_over(&call->operands[call->inputs]);
+    const TnTensor *y = &call->operands[call->inputs];
+    loop_init(&p->loop, y, y->rank);
     for (int i = 0; i <= call->inputs; i++) loop_add(&p->loop, &call->operands[i]);
     loop_collapse(&p->loop);
     p->by_rows = 0;
