@@ -11,7 +11,6 @@
 #include "runtime/kernels/records.h"
 #include "runtime/kernels/simd_half.h"
 
-enum { AHEAD = 8192 }; /* bytes from what is read to what is fetched meanwhile */
 enum { LINE = 64, LARGEST = 127 * 256 + 127 }; /* whose high limb is 127 after rounding */
 
 static int64_t groups_of(int64_t k) {
@@ -99,6 +98,20 @@ static void prepare(float *to, int64_t to_row, const float *from, int64_t from_r
     }
 }
 
+/* Whether a panel may come to L1 straight from memory: rows of A don't wait behind it, since it
+ * leaves them there or they are less than an eighth of it. */
+static bool comes_directly(const RecordForm *f, int64_t groups, int rows) {
+    const int64_t panel = f->bytes / 2, a = LINE * rows;
+    return 8 * a <= panel || groups * (a + panel) <= 24 << 10;
+}
+
+/* Fetches what follows a line of a panel. Many rows have loads to spare. */
+ALWAYS_INLINE void fetch_after(const unsigned char *line, int rows, bool direct) {
+    if (rows > 2 || !direct) _mm_prefetch((const char *)line + 8192, _MM_HINT_T1);
+    if (rows > 2 || direct)
+        _mm_prefetch((const char *)line + (rows > 2 ? 1024 : 4096), _MM_HINT_T0);
+}
+
 ALWAYS_INLINE __m512i limbs_at(const char *a) {
     int32_t quad;
     memcpy(&quad, a, sizeof quad);
@@ -108,7 +121,7 @@ ALWAYS_INLINE __m512i limbs_at(const char *a) {
 /* sum[i] += row i of A times the group whose rows and scales are given. */
 ALWAYS_INLINE void add_group(__m512 sum[STREAM_MAX_ROWS], const char *a, const char *off,
                              int64_t a_row, const unsigned char *b, const unsigned char *scales,
-                             const RecordForm *f, int rows) {
+                             const RecordForm *f, int rows, bool direct) {
     const __m512i mask = _mm512_set1_epi32(f->mask), middle = _mm512_set1_epi8(-128);
     const __m512i shift = _mm512_set1_epi32(f->shift);
     __m512i high[STREAM_MAX_ROWS], low[STREAM_MAX_ROWS];
@@ -117,8 +130,8 @@ ALWAYS_INLINE void add_group(__m512 sum[STREAM_MAX_ROWS], const char *a, const c
         low[i] = limbs_at(off + i * a_row);
     }
     for (const char *end = a + LINE; a < end; a += 16, b += f->next) {
-        _mm_prefetch((const char *)b + AHEAD, _MM_HINT_T1);
-        _mm_prefetch((const char *)b + AHEAD + f->second, _MM_HINT_T1);
+        fetch_after(b, rows, direct);
+        if (f->second) fetch_after(b + f->second, rows, direct);
         UNROLL for (int q = 0; q < 2; q++) {
             __m512i w = _mm512_loadu_si512(b + q * f->second);
             if (!q) w = _mm512_sllv_epi32(w, shift);
@@ -137,20 +150,21 @@ ALWAYS_INLINE void add_group(__m512 sum[STREAM_MAX_ROWS], const char *a, const c
     }
 }
 
-/* One panel, prefetched to L2: L1 is for A, which is read again with each panel. */
+/* One panel. */
 ALWAYS_INLINE void stream(const Tile *t, int rows) {
     const RecordForm form = record_form((TnLayout)t->b_row);
     const int64_t groups = groups_of(t->k), a_row = t->a_row * (int64_t)sizeof(float);
+    const bool direct = comes_directly(&form, groups, rows);
     const unsigned char *record = t->b;
     const char *a = t->a, *off = a + groups * LINE;
     __m512 sum[STREAM_MAX_ROWS];
     UNROLL for (int i = 0; i < rows; i++) sum[i] = _mm512_setzero_ps();
     for (int64_t g = 0; g < groups; g++, a += LINE, off += 4) {
         add_group(sum, a, off, a_row, record + LINE + g % 2 * 4 * form.next,
-                  record + g % 2 * (LINE / 2), &form, rows);
+                  record + g % 2 * (LINE / 2), &form, rows, direct);
         if (g % 2 == 0) continue;
         record += form.bytes;
-        _mm_prefetch((const char *)record + AHEAD, _MM_HINT_T1);
+        fetch_after(record, rows, direct);
     }
     UNROLL for (int i = 0; i < rows; i++) {
         float scale;
