@@ -55,6 +55,7 @@ typedef struct Case {
     int scalar_count;
     double flops, bytes; /* of one run: what the machine must do at the least */
     RooflineType type;   /* of the arithmetic */
+    int passes;          /* how often it multiplies; 0: once */
     size_t span;         /* bytes the run goes through; 0: more than any cache */
     bool copies;         /* bytes are as many written as read: bounded by copying, not by reading */
     unsigned cold;       /* bit i: operand i is taken from the weights in turn */

@@ -1,6 +1,8 @@
 /* gemm, and matmul_int with packed weights: products of activations with weights, [m, k] x [k, n].
  * Few rows read the weights as fast as memory gives them; many keep the multipliers busy. Weights
- * in records are multiplied with two limbs of 8 bits, at the rate of bf16. */
+ * in records are multiplied with two limbs of 8 bits where the CPU multiplies these, else as
+ * floats.
+ */
 #include <stdio.h>
 #include "bench/kernels/bench.h"
 
@@ -15,8 +17,8 @@ typedef struct Form {
 static const Form forms[] = {
     {"gemm", TN_F32, TN_LAYOUT_PANELS16, ROOFLINE_F32},
     {"gemm-bf16", TN_BF16, TN_LAYOUT_PAIRS16, ROOFLINE_BF16},
-    {"gemm-int8w", TN_F32, TN_LAYOUT_RECORDS8, ROOFLINE_BF16},
-    {"gemm-int4w", TN_F32, TN_LAYOUT_RECORDS4, ROOFLINE_BF16},
+    {"gemm-int8w", TN_F32, TN_LAYOUT_RECORDS8, ROOFLINE_F32},
+    {"gemm-int4w", TN_F32, TN_LAYOUT_RECORDS4, ROOFLINE_F32},
 };
 
 /* Least rows, and the share of the roof that cold products of so many rows should reach. */
@@ -60,6 +62,10 @@ static void product(Bench *b, const Form *f, int64_t m, int64_t n, int64_t k, bo
     snprintf(c.name, sizeof c.name, "%s%s %lldx%lldx%lld %s", f->name,
              act == TN_ACT_GELU ? "+gelu" : "", (long long)m, (long long)n, (long long)k,
              cold ? "cold" : "hot");
+    if (tn_is_records(f->layout) && b->isa >= TN_ISA_AVX512_VNNI) {
+        c.type = ROOFLINE_I8;
+        c.passes = 2;
+    }
     TnDType t = f->layout == TN_LAYOUT_PAIRS16 ? TN_BF16 : TN_F32; /* of what is no weight */
     c.operands[0] = bench_dense(b->activations, t, 2, (int64_t[]){m, k});
     c.operands[1] = bench_dense(b->weights, f->dtype, 2, stored);
