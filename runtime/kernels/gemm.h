@@ -152,21 +152,21 @@ extern const TileKernels TN_FN(tile_kernels);
 
 /* Rows of A at a multiple of 2 KiB share few sets of L1: no more than 8 of them fit the 8 ways that
  * many CPUs have. Few rows keep groups of few panels, which are fetched ahead sooner. */
-enum { CROWDED_ROWS = 8 };
+enum { CROWDED_ROWS = 8, SMALL_M = 64 };
 
 static inline TileShape tile_shape(const TileKernels *kernels, int64_t rows, int64_t a_row) {
     TileShape shape = kernels->tall;
     bool crowded = a_row * (int64_t)sizeof(float) % 2048 == 0;
     if (!crowded || rows <= CROWDED_ROWS || shape.rows <= CROWDED_ROWS) return shape;
-    if (rows > 4 * TILE_MAX_ROWS) return kernels->square;
+    if (rows > SMALL_M) return kernels->square;
     shape.rows = CROWDED_ROWS;
     return shape;
 }
 
 /* Rows `count` are dealt out to as few tiles as possible, as evenly as possible: tile t of `tiles`
- * starts at row ... */
+ * starts at row ... Larger tiles are spread: threads that take runs of them get even shares. */
 static inline int64_t deal(int64_t count, int64_t tiles, int64_t t) {
-    return count / tiles * t + (t < count % tiles ? t : count % tiles);
+    return count / tiles * t + count % tiles * t / tiles;
 }
 
 #endif

@@ -129,9 +129,13 @@ static int64_t copied_row(const Gemm *g) {
     return g->depth + (g->depth * size % 2048 ? 0 : TN_PANEL * 4 / size);
 }
 
+/* Few rows pass over a group sooner than the next one comes from memory, all the more the first,
+ * which nobody fetches ahead: theirs is a panel. */
 static TileShape shape_of(const Gemm *g) {
     if (g->pairs) return g->isa->pairs->shape;
-    return tile_shape(g->isa->tiles, g->m, g->copied ? copied_row(g) : g->row[A]);
+    TileShape shape = tile_shape(g->isa->tiles, g->m, g->copied ? copied_row(g) : g->row[A]);
+    if (g->m <= SMALL_M) shape.panels = 1;
+    return shape;
 }
 
 /* Panels that the tiles can't take as they are. */
