@@ -40,7 +40,9 @@ static int tile_axis(const Loop *l) {
 }
 
 static CopyLoop copy_loop(const TnTensor *x, const TnTensor *y) {
-    CopyLoop c = {.loop = loop_over(y)};
+    CopyLoop c;
+    c.tiled = 0;
+    loop_over(&c.loop, y);
     loop_add(&c.loop, x);
     loop_add(&c.loop, y);
     loop_collapse(&c.loop);

@@ -12,6 +12,7 @@
  *
  * gather reads x also from panels, of rows, of pairs of rows or of records (pack.h): a table of N
  * rows with K elements each, which is stored as the view [K, N]. */
+#include <stddef.h>
 #include <string.h>
 #include "runtime/kernels/family.h"
 #include "runtime/kernels/lookup.h"
@@ -28,13 +29,14 @@ TN_FAMILY(gather_nd);
 enum { X, INDEX, Y };
 
 typedef struct Lookup {
-    Loop loop; /* operands X, INDEX, Y */
+    size_t size; /* of an element */
     int depth;
     int64_t bound[TN_MAX_RANK],
         stride[TN_MAX_RANK]; /* extents and strides of the looked-up axes of x */
     int64_t index_stride;    /* between the components of one look-up */
     TnLayout layout;         /* of x; if it is packed, with K = panel_rows */
     int64_t panel_rows;
+    Loop loop; /* operands X, INDEX, Y */
 } Lookup;
 
 typedef void LookupFn(const TnCall *call, Lookup *l);
@@ -157,7 +159,7 @@ static void zero_strided(char *y, int64_t sy, int64_t n, size_t size) {
 static void gather_row(const TnCall *call, const Lookup *l, const LoopAt *at, int64_t column,
                        int64_t n) {
     int last = l->loop.rank - 1;
-    size_t size = tn_dtype_size((TnDType)call->operands[Y].dtype);
+    const size_t size = l->size;
     int64_t sx = l->loop.strides[X][last], si = l->loop.strides[INDEX][last];
     int64_t sy = l->loop.strides[Y][last], run = si == 0 ? n : 1;
     const char *x = call->operands[X].data;
@@ -179,7 +181,10 @@ static void gather_row(const TnCall *call, const Lookup *l, const LoopAt *at, in
 
 static void run(const TnCall *call, int64_t task, LookupFn *look_up) {
     const TnTensor *y = &call->operands[Y];
-    Lookup l = {.loop = loop_over(y)};
+    Lookup l;
+    memset(&l, 0, offsetof(Lookup, loop));
+    l.size = tn_dtype_size((TnDType)y->dtype);
+    loop_over(&l.loop, y);
     loop_add_still(&l.loop, 3);
     follow(&l, Y, 0, y, 0, y->rank);
     look_up(call, &l);

@@ -58,7 +58,9 @@ static Groups groups_of(const TnCall *call, int64_t task) {
     const TnTensor *x = &call->operands[X], *y = &call->operands[call->inputs];
     const ParamsGroupNorm *p = call->params;
     int last = x->rank - 1;
-    Groups s = {.loop = loop_over(x), .part = x->dims[last] / p->groups};
+    Groups s;
+    s.part = x->dims[last] / p->groups;
+    loop_over(&s.loop, x);
     loop_add(&s.loop, x);
     loop_add(&s.loop, y);
     s.loop.dims[0] = s.loop.dims[last] = 1;

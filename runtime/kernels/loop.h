@@ -5,8 +5,8 @@
  * as one. Afterwards rank >= 1. A walk divides once, in loop_seek, or not at all from loop_start;
  * loop_next only adds.
  *
- *     Loop l = loop_over(y);
- *     loop_add(&l, x), loop_add(&l, y), loop_collapse(&l);
+ *     Loop l;
+ *     loop_over(&l, y), loop_add(&l, x), loop_add(&l, y), loop_collapse(&l);
  *     int outer = l.rank - 1;
  *     loop_seek(&l, outer, first, &at);
  *     for (i = first; i < last; i++, loop_next(&l, outer, &at)) row(at.offset[0], at.offset[1]);
@@ -49,10 +49,8 @@ static inline void loop_init(Loop *l, const TnTensor *shape, int rank) {
     for (int i = 0; i < rank; i++) l->dims[i] = shape->dims[i];
 }
 
-static inline Loop loop_over(const TnTensor *shape) {
-    Loop l;
-    loop_init(&l, shape, shape->rank);
-    return l;
+static inline void loop_over(Loop *l, const TnTensor *shape) {
+    loop_init(l, shape, shape->rank);
 }
 
 /* The first `rank` axes of a tensor. */
@@ -81,13 +79,6 @@ static inline void loop_drop_axis(Loop *l, int axis) {
     }
 }
 
-/* Whether one step along `axis` is, for every operand, a full run of the axis after it. */
-static inline int loop_joint(const Loop *l, int axis) {
-    for (int o = 0; o < l->operands; o++)
-        if (l->strides[o][axis] != l->strides[o][axis + 1] * l->dims[axis + 1]) return 0;
-    return 1;
-}
-
 /* Puts the axes in the order in which operand `o` lies in memory; for kernels to which their order
  * means nothing. */
 static inline void loop_sort(Loop *l, int o) {
@@ -102,15 +93,26 @@ static inline void loop_sort(Loop *l, int o) {
         }
 }
 
+/* Whether one step along axis `before` is, for every operand, a full run of `axis`. */
+static inline int loop_joint(const Loop *l, int before, int axis) {
+    for (int o = 0; o < l->operands; o++)
+        if (l->strides[o][before] != l->strides[o][axis] * l->dims[axis]) return 0;
+    return 1;
+}
+
 static inline void loop_collapse(Loop *l) {
-    for (int i = l->rank - 1; i >= 0; i--)
-        if (l->dims[i] == 1) loop_drop_axis(l, i);
-    for (int i = l->rank - 2; i >= 0; i--) {
-        if (!loop_joint(l, i)) continue;
-        l->dims[i + 1] *= l->dims[i];
-        loop_drop_axis(l, i);
+    int rank = 0;
+    for (int i = 0; i < l->rank; i++) {
+        if (l->dims[i] == 1) continue;
+        const int joint = rank > 0 && loop_joint(l, rank - 1, i);
+        if (joint)
+            l->dims[rank - 1] *= l->dims[i];
+        else
+            l->dims[rank++] = l->dims[i];
+        for (int o = 0; o < l->operands; o++) l->strides[o][rank - 1] = l->strides[o][i];
     }
-    if (l->rank > 0) return;
+    l->rank = rank;
+    if (rank > 0) return;
     l->rank = 1;
     l->dims[0] = 1;
     for (int o = 0; o < l->operands; o++) l->strides[o][0] = 1;

@@ -36,7 +36,7 @@ static inline Matmul matmul_of(const TnCall *call) {
     p.m = t[C]->dims[t[C]->rank - 2];
     p.n = t[C]->dims[t[C]->rank - 1];
     p.k = t[A]->dims[t[A]->rank - 1];
-    p.entries = loop_over(&leading[C]);
+    loop_over(&p.entries, &leading[C]);
     for (int i = 0; i < 3; i++) loop_add(&p.entries, &leading[i]);
     loop_collapse(&p.entries);
     return p;

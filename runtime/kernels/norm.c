@@ -14,20 +14,25 @@
 #include "runtime/kernels/loop.h"
 #include "runtime/kernels/map.h"
 #include "runtime/kernels/simd.h"
+#include "runtime/kernels/unroll.h"
 #include "runtime/params.h"
 
 TN_FAMILY(norm);
 
 #define TASK_ELEMENTS 12288
-#define L1_ELEMENTS   1536 /* of rows that are worked on together */
+#define L1_ELEMENTS   4096 /* of rows that are worked on together */
 #define MOST_ROWS     16
 #define FEW_ROWS      6
+#define TOGETHER      4 /* rows of a pass at once */
 
 enum { X, RESIDUAL, GAMMA, BETA, Y, S, OPERANDS };
 
+static const uint8_t walked[] = {X, RESIDUAL, Y, S};
+#define WALKED 4
+
 typedef struct Row {
-    const float *x, *residual;
-    float *y, *s;
+    const float *x, *residual; /* NULL: absent */
+    float *y, *s;              /* s: y if the caller does not want it */
 } Row;
 
 typedef struct Norm {
@@ -65,82 +70,96 @@ void TN_FN(norm_plan)(TnCall *call) {
         if (is_bf16(operand(call, i))) call->scratch_bytes = OPERANDS * row_bytes(n);
 }
 
-/* s = x + residual and its sum. */
-static float add_row(float *s, const float *x, const float *residual, int64_t n) {
-    vf even = vf_zero(), odd = vf_zero();
+/* The passes over `rows` rows, one or TOGETHER of them: what one waits for is what the others do.
+ * Each is summed in two parts, of vectors with even and with odd numbers, whatever its company. */
+
+/* s = x + residual, and the sums of its lanes. */
+ALWAYS_INLINE void add_rows(const Row *r, int64_t n, vf *sum, int rows) {
+    vf odd[TOGETHER];
+    UNROLL for (int k = 0; k < rows; k++) sum[k] = odd[k] = vf_zero();
     int64_t i = 0;
     for (; i + 2 * VF_WIDTH <= n; i += 2 * VF_WIDTH) {
-        vf a = vf_add(vf_load(x + i), vf_load(residual + i));
-        vf b = vf_add(vf_load(x + i + VF_WIDTH), vf_load(residual + i + VF_WIDTH));
-        vf_store(s + i, a);
-        vf_store(s + i + VF_WIDTH, b);
-        even = vf_add(even, a);
-        odd = vf_add(odd, b);
+        UNROLL for (int k = 0; k < rows; k++) {
+            vf a = vf_add(vf_load(r[k].x + i), vf_load(r[k].residual + i));
+            vf b = vf_add(vf_load(r[k].x + i + VF_WIDTH), vf_load(r[k].residual + i + VF_WIDTH));
+            vf_store(r[k].s + i, a);
+            vf_store(r[k].s + i + VF_WIDTH, b);
+            sum[k] = vf_add(sum[k], a);
+            odd[k] = vf_add(odd[k], b);
+        }
     }
     for (; i < n; i += VF_WIDTH) {
-        int64_t rest = n - i < VF_WIDTH ? n - i : VF_WIDTH;
-        vf a = vf_add(vf_load_n(x + i, rest), vf_load_n(residual + i, rest));
-        vf_store_n(s + i, a, rest);
-        even = vf_add(even, a);
+        const int64_t rest = n - i < VF_WIDTH ? n - i : VF_WIDTH;
+        UNROLL for (int k = 0; k < rows; k++) {
+            vf a = vf_add(vf_load_n(r[k].x + i, rest), vf_load_n(r[k].residual + i, rest));
+            vf_store_n(r[k].s + i, a, rest);
+            sum[k] = vf_add(sum[k], a);
+        }
     }
-    return vf_sum(vf_add(even, odd));
+    UNROLL for (int k = 0; k < rows; k++) sum[k] = vf_add(sum[k], odd[k]);
 }
 
-static float sum_row(const float *x, int64_t n) {
-    vf even = vf_zero(), odd = vf_zero();
+ALWAYS_INLINE void sum_rows(const Row *r, int64_t n, vf *sum, int rows) {
+    vf odd[TOGETHER];
+    UNROLL for (int k = 0; k < rows; k++) sum[k] = odd[k] = vf_zero();
     int64_t i = 0;
     for (; i + 2 * VF_WIDTH <= n; i += 2 * VF_WIDTH) {
-        even = vf_add(even, vf_load(x + i));
-        odd = vf_add(odd, vf_load(x + i + VF_WIDTH));
-    }
-    for (; i < n; i += VF_WIDTH)
-        even = vf_add(even, vf_load_n(x + i, n - i < VF_WIDTH ? n - i : VF_WIDTH));
-    return vf_sum(vf_add(even, odd));
-}
-
-/* Sum of (x - mean)^2. */
-static float sum_squares(const float *x, float mean, int64_t n) {
-    vf m = vf_set1(mean), even = vf_zero(), odd = vf_zero();
-    int64_t i = 0;
-    for (; i + 2 * VF_WIDTH <= n; i += 2 * VF_WIDTH) {
-        vf a = vf_sub(vf_load(x + i), m), b = vf_sub(vf_load(x + i + VF_WIDTH), m);
-        even = vf_fma(a, a, even);
-        odd = vf_fma(b, b, odd);
+        UNROLL for (int k = 0; k < rows; k++) {
+            sum[k] = vf_add(sum[k], vf_load(r[k].x + i));
+            odd[k] = vf_add(odd[k], vf_load(r[k].x + i + VF_WIDTH));
+        }
     }
     for (; i < n; i += VF_WIDTH) {
-        int64_t rest = n - i < VF_WIDTH ? n - i : VF_WIDTH;
-        vf a = vf_select(vm_first(rest), vf_sub(vf_load_n(x + i, rest), m), vf_zero());
-        even = vf_fma(a, a, even);
+        const int64_t rest = n - i < VF_WIDTH ? n - i : VF_WIDTH;
+        UNROLL for (int k = 0; k < rows; k++) sum[k] = vf_add(sum[k], vf_load_n(r[k].x + i, rest));
     }
-    return vf_sum(vf_add(even, odd));
+    UNROLL for (int k = 0; k < rows; k++) sum[k] = vf_add(sum[k], odd[k]);
 }
 
-static void scale_row(const Norm *z, const Row *r, float mean, float scale) {
-    const float *x = r->x, *gamma = z->gamma, *beta = z->beta;
-    float *y = r->y;
+/* Sums of (x - mean)^2. */
+ALWAYS_INLINE void sum_squares(const Row *r, const float *mean, int64_t n, vf *sum, int rows) {
+    vf odd[TOGETHER], middle[TOGETHER];
+    UNROLL for (int k = 0; k < rows; k++) {
+        sum[k] = odd[k] = vf_zero();
+        middle[k] = vf_set1(mean[k]);
+    }
+    int64_t i = 0;
+    for (; i + 2 * VF_WIDTH <= n; i += 2 * VF_WIDTH) {
+        UNROLL for (int k = 0; k < rows; k++) {
+            vf a = vf_sub(vf_load(r[k].x + i), middle[k]);
+            vf b = vf_sub(vf_load(r[k].x + i + VF_WIDTH), middle[k]);
+            sum[k] = vf_fma(a, a, sum[k]);
+            odd[k] = vf_fma(b, b, odd[k]);
+        }
+    }
+    for (; i < n; i += VF_WIDTH) {
+        const int64_t rest = n - i < VF_WIDTH ? n - i : VF_WIDTH;
+        UNROLL for (int k = 0; k < rows; k++) {
+            vf a = vf_sub(vf_load_n(r[k].x + i, rest), middle[k]);
+            a = vf_select(vm_first(rest), a, vf_zero());
+            sum[k] = vf_fma(a, a, sum[k]);
+        }
+    }
+    UNROLL for (int k = 0; k < rows; k++) sum[k] = vf_add(sum[k], odd[k]);
+}
+
+ALWAYS_INLINE void scale_rows(const Norm *z, const Row *r, const float *mean, const float *scale,
+                              int rows) {
+    const float *gamma = z->gamma, *beta = z->beta;
+    vf middle[TOGETHER], factor[TOGETHER];
+    UNROLL for (int k = 0; k < rows; k++) {
+        middle[k] = vf_set1(mean[k]);
+        factor[k] = vf_set1(scale[k]);
+    }
     for (int64_t i = 0; i < z->n; i += VF_WIDTH) {
-        int64_t rest = z->n - i < VF_WIDTH ? z->n - i : VF_WIDTH;
-        vf v = vf_mul(vf_sub(vf_load_n(x + i, rest), vf_set1(mean)), vf_set1(scale));
-        if (gamma) v = vf_mul(v, vf_load_n(gamma + i, rest));
-        if (beta) v = vf_add(v, vf_load_n(beta + i, rest));
-        vf_store_n(y + i, v, rest);
+        const int64_t rest = z->n - i < VF_WIDTH ? z->n - i : VF_WIDTH;
+        const vf times = gamma ? vf_load_n(gamma + i, rest) : vf_set1(1);
+        const vf plus = beta ? vf_load_n(beta + i, rest) : vf_zero();
+        UNROLL for (int k = 0; k < rows; k++) {
+            vf y = vf_mul(vf_sub(vf_load_n(r[k].x + i, rest), middle[k]), factor[k]);
+            vf_store_n(r[k].y + i, vf_fma(y, times, plus), rest);
+        }
     }
-}
-
-/* The usual row, with gamma and beta. */
-static void scale_row_affine(const Norm *z, const Row *r, float mean, float scale) {
-    const float *x = r->x, *gamma = z->gamma, *beta = z->beta;
-    float *y = r->y;
-    vf m = vf_set1(mean), f = vf_set1(scale);
-    int64_t i = 0, n = z->n;
-    for (; i + VF_WIDTH <= n; i += VF_WIDTH) {
-        vf v = vf_mul(vf_sub(vf_load(x + i), m), f);
-        vf_store(y + i, vf_fma(v, vf_load(gamma + i), vf_load(beta + i)));
-    }
-    if (i == n) return;
-    vf v = vf_mul(vf_sub(vf_load_n(x + i, n - i), m), f);
-    v = vf_fma(v, vf_load_n(gamma + i, n - i), vf_load_n(beta + i, n - i));
-    vf_store_n(y + i, v, n - i);
 }
 
 /* What comes between the passes: total[i] / n, and 1 / sqrt(total[i] / n + epsilon). Divisions and
@@ -165,41 +184,66 @@ static void take_scales(float *total, int rows, int64_t n, float epsilon) {
         }
 }
 
+/* What one pass finds of a row. */
+typedef struct Sums {
+    float mean[MOST_ROWS], scale[MOST_ROWS]; /* their sums at first; 0 beyond the last row */
+} Sums;
+
+/* Sum of each row's lanes. */
+ALWAYS_INLINE void sum_lanes(float *total, const vf *sum, int rows) {
+    if (rows == TOGETHER)
+        vf_store_sums(total, sum[0], sum[1], sum[2], sum[3]);
+    else
+        total[0] = vf_sum(sum[0]);
+}
+
+enum { FIRST, SECOND, THIRD, PASSES };
+
+/* A pass over `rows` rows. */
+ALWAYS_INLINE void pass_over(const Norm *z, int pass, Row *row, float *mean, float *scale,
+                             int rows) {
+    Row r[TOGETHER]; /* of this call, as nothing points to it */
+    vf sum[TOGETHER];
+    UNROLL for (int k = 0; k < rows; k++) r[k] = row[k];
+    if (pass == THIRD) {
+        scale_rows(z, r, mean, scale, rows);
+    } else if (pass == SECOND) {
+        sum_squares(r, mean, z->n, sum, rows);
+        sum_lanes(scale, sum, rows);
+    } else {
+        if (r[0].residual)
+            add_rows(r, z->n, sum, rows);
+        else
+            sum_rows(r, z->n, sum, rows);
+        sum_lanes(mean, sum, rows);
+    }
+}
+
+static void pass(const Norm *z, int which, Row *r, Sums *sums, int rows) {
+    int i = 0;
+    for (; i + TOGETHER <= rows; i += TOGETHER)
+        pass_over(z, which, r + i, sums->mean + i, sums->scale + i, TOGETHER);
+    for (; i < rows; i++) pass_over(z, which, r + i, sums->mean + i, sums->scale + i, 1);
+}
+
 /* At most MOST_ROWS rows, which stay in L1 from pass to pass. */
 static void norm_rows(const Norm *z, Row *r, int rows) {
-    float mean[MOST_ROWS] = {0}, scale[MOST_ROWS] = {0};
+    Sums sums = {{0}, {0}};
     const bool rms = z->params->rms;
+    if (!rms || r[0].residual) pass(z, FIRST, r, &sums, rows);
     for (int i = 0; i < rows; i++) {
-        if (r[i].residual) {
-            float *sum = r[i].s ? r[i].s : r[i].y,
-                  total = add_row(sum, r[i].x, r[i].residual, z->n);
-            r[i].x = sum;
-            if (!rms) mean[i] = total;
-        } else {
-            if (r[i].s && r[i].s != r[i].x) memcpy(r[i].s, r[i].x, (size_t)z->n * sizeof(float));
-            if (!rms) mean[i] = sum_row(r[i].x, z->n);
-        }
+        if (r[i].residual)
+            r[i].x = r[i].s;
+        else if (r[i].s != r[i].y && r[i].s != r[i].x)
+            memcpy(r[i].s, r[i].x, (size_t)z->n * sizeof(float));
     }
-    take_means(mean, rows, z->n);
-    for (int i = 0; i < rows; i++) scale[i] = sum_squares(r[i].x, mean[i], z->n);
-    take_scales(scale, rows, z->n, z->params->epsilon);
-    for (int i = 0; i < rows; i++) {
-        if (z->gamma && z->beta)
-            scale_row_affine(z, &r[i], mean[i], scale[i]);
-        else
-            scale_row(z, &r[i], mean[i], scale[i]);
-    }
-}
-
-/* The row at an offset: of f32 where it lies, of bf16 in `room`. */
-static float *row_at(const TnTensor *t, int64_t offset, float *room) {
-    if (!t) return NULL;
-    return t->dtype == TN_BF16 ? room : (float *)t->data + offset;
-}
-
-static const float *read_row(const TnTensor *t, int64_t offset, float *room, int64_t n) {
-    if (is_bf16(t)) TN_FN(map_load)(room, (const uint16_t *)t->data + offset, TN_BF16, 1, n);
-    return row_at(t, offset, room);
+    if (rms)
+        memset(sums.mean, 0, sizeof sums.mean);
+    else
+        take_means(sums.mean, rows, z->n);
+    pass(z, SECOND, r, &sums, rows);
+    take_scales(sums.scale, rows, z->n, z->params->epsilon);
+    pass(z, THIRD, r, &sums, rows);
 }
 
 static void write_row(const TnTensor *t, int64_t offset, const float *row, int64_t n) {
@@ -213,7 +257,6 @@ static int rows_together(const TnCall *call, int64_t n) {
 }
 
 void TN_FN(norm_run)(const TnCall *call, int64_t task, void *scratch) {
-    static const uint8_t walked[] = {X, RESIDUAL, Y, S};
     const TnTensor *t[OPERANDS];
     float *room[OPERANDS] = {NULL};
     for (int i = 0; i < OPERANDS; i++) t[i] = operand(call, i);
@@ -221,30 +264,47 @@ void TN_FN(norm_run)(const TnCall *call, int64_t task, void *scratch) {
     for (int i = 0; i < OPERANDS && call->scratch_bytes; i++)
         room[i] = (float *)((char *)scratch + (size_t)i * row_bytes(n));
 
-    Loop l = loop_over(t[Y]);
-    for (int i = 0; i < 4; i++) loop_add(&l, t[walked[i]] ? t[walked[i]] : t[Y]);
+    Loop l;
+    loop_over(&l, t[Y]);
+    for (int i = 0; i < WALKED; i++) loop_add(&l, t[walked[i]] ? t[walked[i]] : t[Y]);
     l.rank--; /* rows only */
     loop_collapse(&l);
-    int64_t rows = loop_points(&l, l.rank), i = task * call->tile[0];
-    int64_t last = i + call->tile[0] < rows ? i + call->tile[0] : rows;
+    const int outer = l.rank - 1;
+    int64_t columns = l.dims[outer], rows = loop_points(&l, l.rank), i = task * call->tile[0];
+    int64_t last = i + call->tile[0] < rows ? i + call->tile[0] : rows, column = i % columns;
     LoopAt at;
-    loop_seek(&l, l.rank, i, &at);
+    loop_seek(&l, outer, i / columns, &at);
     const Norm z = {call->params, t[GAMMA] ? t[GAMMA]->data : NULL, t[BETA] ? t[BETA]->data : NULL,
                     n};
     const int most = rows_together(call, n);
-    for (int together; i < last; i += together) {
+    while (i < last) {
+        const int64_t left = columns - column < last - i ? columns - column : last - i;
+        const int together = left < most ? (int)left : most;
+        float *row[WALKED];
+        int64_t offset[WALKED];
         Row r[MOST_ROWS];
-        const int64_t y_at = at.offset[2], s_at = at.offset[3]; /* of a lone row */
-        together = last - i < most ? (int)(last - i) : most;
-        for (int k = 0; k < together; k++, loop_next(&l, l.rank, &at)) {
-            r[k].x = read_row(t[X], at.offset[0], room[X], n);
-            r[k].residual = read_row(t[RESIDUAL], at.offset[1], room[RESIDUAL], n);
-            r[k].y = row_at(t[Y], at.offset[2], room[Y]);
-            r[k].s = row_at(t[S], at.offset[3], room[S]);
+        for (int o = 0; o < WALKED; o++) {
+            const TnTensor *of = t[walked[o]] ? t[walked[o]] : t[Y];
+            offset[o] = at.offset[o] + column * l.strides[o][outer];
+            row[o] = (float *)of->data + offset[o];
+            if (!is_bf16(of)) continue;
+            row[o] = room[walked[o]];
+            if (walked[o] < GAMMA)
+                TN_FN(map_load)(row[o], (uint16_t *)of->data + offset[o], TN_BF16, 1, n);
+        }
+        for (int k = 0; k < together; k++) {
+            r[k] = (Row){row[0], t[RESIDUAL] ? row[1] : NULL, row[2], t[S] ? row[3] : row[2]};
+            for (int o = 0; o < WALKED; o++) row[o] += l.strides[o][outer];
         }
         norm_rows(&z, r, together);
-        if (!call->scratch_bytes) continue;
-        write_row(t[Y], y_at, r[0].y, n);
-        write_row(t[S], s_at, r[0].s, n);
+        if (call->scratch_bytes) {
+            write_row(t[Y], offset[2], r[0].y, n);
+            write_row(t[S], offset[3], r[0].s, n);
+        }
+        i += together;
+        column += together;
+        if (column < columns) continue;
+        column = 0;
+        loop_next(&l, outer, &at);
     }
 }

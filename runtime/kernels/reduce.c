@@ -53,7 +53,10 @@ static void in_memory_order(Loop *l) {
 static Reduction reduction_of(const TnCall *call) {
     const ParamsReduce *params = call->params;
     const TnTensor *x = &call->operands[0], *y = &call->operands[1];
-    Reduction r = {.kept = loop_over(x), .reduced = loop_over(x), .dtype = (TnDType)x->dtype};
+    Reduction r;
+    r.dtype = (TnDType)x->dtype;
+    loop_over(&r.kept, x);
+    loop_over(&r.reduced, x);
     r.kind = (TnReduction)params->kind;
     r.class = map_class(r.dtype);
     loop_add(&r.kept, x);

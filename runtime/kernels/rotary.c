@@ -67,7 +67,8 @@ void TN_FN(rotary_run)(const TnCall *call, int64_t task, void *scratch) {
     int64_t d = t[Y].dims[last_axis], width = p->width, half = width / 2;
     int64_t second = p->interleaved ? 1 : half;
 
-    Loop l = loop_over(&t[Y]);
+    Loop l;
+    loop_over(&l, &t[Y]);
     for (int i = 0; i < OPERANDS; i++) loop_add(&l, &t[i]);
     l.rank--; /* rows only */
     loop_collapse(&l);

@@ -94,7 +94,8 @@ void TN_FN(softmax_run)(const TnCall *call, int64_t task, void *scratch) {
     int64_t n = x->dims[axis], size = (int64_t)tn_dtype_size((TnDType)x->dtype);
     int quick = direct(x, y, axis);
 
-    Loop l = loop_over(x);
+    Loop l;
+    loop_over(&l, x);
     loop_add(&l, x);
     loop_add(&l, y);
     LoopLines t = loop_lines(&l, axis, task, call->tile[0]);

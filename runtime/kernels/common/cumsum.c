@@ -79,7 +79,8 @@ void cumsum_run_common(const TnCall *call, int64_t task, void *scratch) {
         line.x_stride = -line.x_stride;
         line.y_stride = -line.y_stride;
     }
-    Loop l = loop_over(x);
+    Loop l;
+    loop_over(&l, x);
     loop_add(&l, x);
     loop_add(&l, y);
     LoopLines t = loop_lines(&l, axis, task, call->tile[0]);

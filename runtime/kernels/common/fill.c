@@ -40,7 +40,8 @@ void fill_run_common(const TnCall *call, int64_t task, void *scratch) {
         }
     TN_FN(map_fit)(&block, t, MAP_BLOCK);
 
-    Loop l = loop_over(y);
+    Loop l;
+    loop_over(&l, y);
     loop_add(&l, y);
     loop_collapse(&l);
     int outer = l.rank - 1;

@@ -50,7 +50,8 @@ void scalars_run_common(const TnCall *call, int64_t task, void *scratch) {
     (void)task;
     (void)scratch;
     const TnTensor *y = &call->operands[0];
-    Loop l = loop_over(y);
+    Loop l;
+    loop_over(&l, y);
     loop_add(&l, y);
     LoopAt at;
     loop_start(&l, l.rank, &at);

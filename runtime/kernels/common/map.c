@@ -166,8 +166,7 @@ static void set_up(Program *p, const TnCall *call, unsigned char *scratch) {
     p->params = call->params;
     p->inputs = call->inputs;
     p->registers = call->inputs + (int)p->params->steps;
-    const TnTensor *y = &call->operands[call->inputs];
-    loop_init(&p->loop, y, y->rank);
+    loop_over(&p->loop, &call->operands[call->inputs]);
     for (int i = 0; i <= call->inputs; i++) loop_add(&p->loop, &call->operands[i]);
     loop_collapse(&p->loop);
     p->by_rows = 0;

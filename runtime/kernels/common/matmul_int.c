@@ -51,7 +51,7 @@ static Loop walk(const Product *p, int first, int end) {
             axes.strides[axis - first] = t->strides[axis];
         }
         if (i < 0)
-            l = loop_over(&axes);
+            loop_over(&l, &axes);
         else
             loop_add(&l, &axes);
     }

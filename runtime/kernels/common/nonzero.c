@@ -15,7 +15,8 @@ void nonzero_run_common(const TnCall *call, int64_t task, void *scratch) {
     (void)task, (void)scratch;
     const TnTensor *x = &call->operands[0], *y = &call->operands[1];
     int64_t *to = y->data, room = y->dims[1], count = 0;
-    Loop l = loop_over(x);
+    Loop l;
+    loop_over(&l, x);
     loop_add(&l, x);
     LoopAt at;
     loop_start(&l, l.rank, &at);

@@ -33,7 +33,7 @@ static Resize resize_of(const TnCall *call) {
     int axis = (int)p->axis;
     r.axis = tn_resize_axis(p, r.dtype, x->dims[axis], y->dims[axis], NULL);
     r.size = (int64_t)tn_dtype_size(r.dtype);
-    r.loop = loop_over(x);
+    loop_over(&r.loop, x);
     r.loop.dims[axis] = 1;
     loop_add(&r.loop, x);
     loop_add(&r.loop, y);

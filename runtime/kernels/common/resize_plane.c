@@ -46,7 +46,7 @@ static Plane plane_of(const TnCall *call, bool with_grids) {
     Plane s = {.x = x->data, .y = y->data, .addend = adds ? t[ADDEND].data : NULL};
     s.down = tn_resize_axis(&p->resize, TN_F32, x->dims[down], y->dims[down], grids[0]);
     s.across = tn_resize_axis(&p->resize, TN_F32, x->dims[across], y->dims[across], grids[1]);
-    s.loop = loop_over(y);
+    loop_over(&s.loop, y);
     s.loop.dims[down] = s.loop.dims[across] = 1;
     for (int i = 0; i < OPERANDS; i++) {
         loop_add(&s.loop, operands[i]);

@@ -88,7 +88,8 @@ static void copy_strided(char *y, int64_t sy, const char *x, int64_t sx, int64_t
 }
 
 static void copy_all(const TnTensor *x, const TnTensor *y) {
-    Loop l = loop_over(y);
+    Loop l;
+    loop_over(&l, y);
     loop_add(&l, x);
     loop_add(&l, y);
     loop_collapse(&l);
@@ -147,7 +148,8 @@ static int64_t resolve(const TnCall *call, const Places *p, const TnTensor *inde
 /* The loop over u: operand 0 the index tensor, 1 u, 2 y. */
 static Loop update_loop(const TnCall *call, const Places *p, const TnTensor *index,
                         const TnTensor *u, const TnTensor *y) {
-    Loop l = loop_over(u);
+    Loop l;
+    loop_over(&l, u);
     loop_add_still(&l, 3);
     int index_axes = call->opcode == TN_OP_scatter_elements ? index->rank : index->rank - 1;
     for (int i = 0; i < u->rank; i++) l.strides[1][i] = u->strides[i];

@@ -51,7 +51,8 @@ void topk_run_common(const TnCall *call, int64_t task, void *scratch) {
     int64_t sx = x->strides[axis], sy = y->strides[axis], sp = places->strides[axis];
     uint64_t invert = params->flags & TN_TOPK_SMALLEST ? UINT64_MAX : 0;
     Entry *heap = scratch;
-    Loop l = loop_over(x);
+    Loop l;
+    loop_over(&l, x);
     loop_add(&l, x);
     loop_add(&l, y);
     loop_add(&l, places->data ? places : y);

@@ -29,7 +29,10 @@ void unique_plan_common(TnCall *call) {
 }
 
 static Items items_of(const TnTensor *x, int axis) {
-    Items s = {.loop = loop_over(x), .data = x->data, .dtype = (TnDType)x->dtype};
+    Items s;
+    s.data = x->data;
+    s.dtype = (TnDType)x->dtype;
+    loop_over(&s.loop, x);
     loop_add(&s.loop, x);
     s.loop.dims[axis] = 1;
     loop_collapse(&s.loop);
