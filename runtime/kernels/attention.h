@@ -73,8 +73,8 @@ typedef struct Unit {
     int64_t packed[2];          /* keys that are packed, multiples of 16: [begin, end) */
     float *k_panels, *v_panels; /* of floats or of pairs; NULL: in place */
     float *rows;                /* room for 16 keys or values, and the block's queries, as floats */
-    float *scores, *bias, *inverse;
-    Keys keys;
+    float *scores, *bias, *inverse, *allowed;
+    Keys keys; /* of entry b */
 } Unit;
 
 /* A block of rows with one stride: queries of one head, or the heads of a single query. */

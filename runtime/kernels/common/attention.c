@@ -306,27 +306,36 @@ static void widen_queries(const Unit *u, Block *block) {
     block->q_row = depth;
 }
 
-static Unit unit_of(const TnCall *call, const Attention *a, int64_t b, int64_t g, float *scratch) {
-    Parts parts = parts_of(a, call);
-    Unit u = {.a = a, .call = call, .b = b};
-    u.k = operand_at(a, K, b, 0, g);
-    u.v = operand_at(a, V, b, 0, g);
-    u.k_panels = call->tile[PACK_K] ? scratch + parts.k : NULL;
-    u.v_panels = call->tile[PACK_V] ? scratch + parts.v : NULL;
-    u.rows = scratch + parts.rows;
-    u.scores = scratch + parts.scores;
-    u.bias = scratch + parts.bias;
-    u.inverse = scratch + parts.inverse;
-    u.keys = a->isa->attention->keys(a, b, scratch + parts.allowed);
-    if (a->sinks) tn_attention_pack_sinks(&u);
-    return u;
+/* What all units of a task have in common: the room in scratch. */
+static Unit room_of(const TnCall *call, const Attention *a, float *scratch) {
+    const Parts parts = parts_of(a, call);
+    return (Unit){.a = a,
+                  .call = call,
+                  .b = -1,
+                  .k_panels = call->tile[PACK_K] ? scratch + parts.k : NULL,
+                  .v_panels = call->tile[PACK_V] ? scratch + parts.v : NULL,
+                  .rows = scratch + parts.rows,
+                  .scores = scratch + parts.scores,
+                  .bias = scratch + parts.bias,
+                  .inverse = scratch + parts.inverse,
+                  .allowed = scratch + parts.allowed};
+}
+
+/* Goes on to kv head `g` of entry `b`, whose keys are known if it was that before. */
+static void begin_unit(Unit *u, int64_t b, int64_t g) {
+    if (b != u->b) u->keys = u->a->isa->attention->keys(u->a, b, u->allowed);
+    u->b = b;
+    u->k = operand_at(u->a, K, b, 0, g);
+    u->v = operand_at(u->a, V, b, 0, g);
+    u->packed[0] = u->packed[1] = 0;
+    if (u->a->sinks) tn_attention_pack_sinks(u);
 }
 
 /* The rows of a kv head of a batch entry that are part `split` of it. */
-static void run_unit(const TnCall *call, Attention *a, int64_t unit, int64_t split, void *scratch) {
-    int64_t splits = call->tile[SPLITS], g = unit % a->kv_heads, b = unit / a->kv_heads;
-    if (!take_entry(call, a, b)) return;
-    Unit u = unit_of(call, a, b, g, scratch);
+static void run_unit(Unit *u, int64_t b, int64_t g, int64_t split) {
+    const Attention *a = u->a;
+    int64_t splits = u->call->tile[SPLITS], most = u->call->tile[BLOCK_ROWS];
+    begin_unit(u, b, g);
     const int64_t *qs = a->in[Q].strides, *os = a->out.strides;
     bool by_head = a->queries == 1;
     int64_t rows = rows_of(a), groups = TN_CEIL_DIV(rows, ATTENTION_FLAT_ROWS),
@@ -338,24 +347,27 @@ static void run_unit(const TnCall *call, Attention *a, int64_t unit, int64_t spl
         int64_t left = by_head ? end - r : a->queries - r % a->queries;
         if (left > end - r) left = end - r;
         Block block = {.h = g * (a->heads / a->kv_heads) + r / a->queries, .i = r % a->queries};
-        block.rows = TN_CEIL_DIV(left, TN_CEIL_DIV(left, call->tile[BLOCK_ROWS]));
+        block.rows = left <= most ? left : TN_CEIL_DIV(left, TN_CEIL_DIV(left, most));
         block.q_row = qs[by_head ? 2 : 1];
         block.o_row = os[by_head ? 2 : 1];
         block.q = operand_at(a, Q, b, block.i, block.h);
-        if (a->bf16 && !a->k_pairs) widen_queries(&u, &block);
+        if (a->bf16 && !a->k_pairs) widen_queries(u, &block);
         block.o = float_at(a->out.data, a->out_bf16, b * os[0] + block.i * os[1] + block.h * os[2]);
         if (a->keys == 0)
             clear_rows(&block, a->out_bf16, a->width);
         else
-            run_block(&u, &block);
+            run_block(u, &block);
         r += block.rows;
     }
 }
 
 void attention_run_common(const TnCall *call, int64_t task, void *scratch) {
     Attention a = attention_of(call);
+    Unit u = room_of(call, &a, scratch);
     int64_t split = task % call->tile[SPLITS], units = call->tile[UNITS],
             unit = task / call->tile[SPLITS] * units, all = a.batch * a.kv_heads;
-    for (int64_t end = unit + units < all ? unit + units : all; unit < end; unit++)
-        run_unit(call, &a, unit, split, scratch);
+    for (int64_t end = unit + units < all ? unit + units : all; unit < end; unit++) {
+        const int64_t b = unit / a.kv_heads;
+        if (take_entry(call, &a, b)) run_unit(&u, b, unit % a.kv_heads, split);
+    }
 }

@@ -167,12 +167,14 @@ void tn_attention_values(const Unit *u, const Block *block, int64_t sinks, int64
     const TileKernels *kernels = a->isa->tiles;
     const bool pairs = a->v_pairs, packed = u->v_panels;
     const TileShape one = {1, TILE_MAX_PANELS}, in_place = {PAIRS_IN_PLACE_ROWS, TILE_MAX_PANELS};
+    const int64_t all = TN_CEIL_DIV(a->width, TN_PANEL);
     const TileShape shape = pairs && packed                      ? a->isa->pairs->shape
                             : pairs                              ? in_place
                             : a->bf16 && !packed                 ? one
                             : block->rows <= ATTENTION_FLAT_ROWS ? kernels->flat
+                            : all <= kernels->tall.panels        ? kernels->tall
                                                                  : kernels->wide;
-    int64_t tiles = TN_CEIL_DIV(block->rows, shape.rows), all = TN_CEIL_DIV(a->width, TN_PANEL);
+    int64_t tiles = TN_CEIL_DIV(block->rows, shape.rows);
     Tile t = {.a_row = pairs ? 2 * a->stride : a->stride};
     t.b_row = !packed ? a->in[V].strides[1] : pairs ? 2 * TN_PANEL : TN_PANEL;
     t.b_panel = packed ? attention_v_rows(a) * TN_PANEL : TN_PANEL;
