@@ -20,6 +20,7 @@ typedef struct Attention {
     const TnIsaKernels *isa;
     int64_t batch, queries, heads, depth; /* b, s, h, d */
     int64_t keys, kv_heads, width;        /* t, g, e */
+    int64_t share;                        /* heads of a kv head */
     TnTensor in[INPUTS], out; /* strides are 0 along axes of extent 1; absent ones have no data */
     ParamsAttention p;
     int64_t offset, sinks;

@@ -233,17 +233,17 @@ enum { SHORT_ROWS = 4 };
  * Whether all rows have a score that is ALLOWED_ABOVE. */
 static bool weigh_short(float *scores, int64_t stride, int64_t rows, int64_t keys, float scale,
                         float *sum) {
-    vf x[SHORT_ROWS];
+    vf x[SHORT_ROWS], top[SHORT_ROWS];
     float *row[SHORT_ROWS];
     bool allowed = true;
     UNROLL for (int i = 0; i < SHORT_ROWS; i++) {
         row[i] = scores + (i < rows ? i : rows - 1) * stride;
-        x[i] = vf_select(vm_first(keys), vf_load(row[i]), vf_set1(-INFINITY));
+        x[i] = top[i] = vf_select(vm_first(keys), vf_load(row[i]), vf_set1(-INFINITY));
     }
+    vf_spread_max(top);
     UNROLL for (int i = 0; i < SHORT_ROWS; i++) {
-        float top = vf_max_lane(x[i]);
-        allowed &= scale * top >= ALLOWED_ABOVE;
-        x[i] = vf_mul(vf_sub(x[i], vf_set1(top)), vf_set1(scale * VF_LOG2_E));
+        allowed &= vm_any(vf_le(vf_set1(ALLOWED_ABOVE), vf_mul(vf_set1(scale), top[i])));
+        x[i] = vf_mul(vf_sub(x[i], top[i]), vf_set1(scale * VF_LOG2_E));
     }
     vf_exp2_below(x, SHORT_ROWS, vf_exp2_degree5, 5);
     UNROLL for (int i = 0; i < SHORT_ROWS; i++) {

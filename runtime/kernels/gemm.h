@@ -163,9 +163,14 @@ static inline TileShape tile_shape(const TileKernels *kernels, int64_t rows, int
     return shape;
 }
 
+static inline int64_t tiles_of(int64_t rows, int64_t most) {
+    return rows <= most ? 1 : TN_CEIL_DIV(rows, most);
+}
+
 /* Rows `count` are dealt out to as few tiles as possible, as evenly as possible: tile t of `tiles`
  * starts at row ... Larger tiles are spread: threads that take runs of them get even shares. */
 static inline int64_t deal(int64_t count, int64_t tiles, int64_t t) {
+    if (tiles == 1) return t * count; /* the usual case of small ones, without a division */
     return count / tiles * t + count % tiles * t / tiles;
 }
 

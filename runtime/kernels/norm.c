@@ -22,7 +22,6 @@ TN_FAMILY(norm);
 #define TASK_ELEMENTS 12288
 #define L1_ELEMENTS   4096 /* of rows that are worked on together */
 #define MOST_ROWS     16
-#define FEW_ROWS      6
 #define TOGETHER      4 /* rows of a pass at once */
 
 enum { X, RESIDUAL, GAMMA, BETA, Y, S, OPERANDS };
@@ -162,28 +161,6 @@ ALWAYS_INLINE void scale_rows(const Norm *z, const Row *r, const float *mean, co
     }
 }
 
-/* What comes between the passes: total[i] / n, and 1 / sqrt(total[i] / n + epsilon). Divisions and
- * roots take as long for a vector as for one number, but numbers that have just been stored one by
- * one can only be had as a vector after a while. */
-static void take_means(float *total, int rows, int64_t n) {
-    if (rows < FEW_ROWS)
-        for (int i = 0; i < rows; i++) total[i] /= (float)n;
-    else
-        for (int i = 0; i < rows; i += VF_WIDTH)
-            vf_store(total + i, vf_div(vf_load(total + i), vf_set1((float)n)));
-}
-
-static void take_scales(float *total, int rows, int64_t n, float epsilon) {
-    if (rows < FEW_ROWS)
-        for (int i = 0; i < rows; i++) total[i] = 1 / sqrtf(total[i] / (float)n + epsilon);
-    else
-        for (int i = 0; i < rows; i += VF_WIDTH) {
-            vf variance = vf_div(vf_load(total + i), vf_set1((float)n));
-            vf root = vf_sqrt(vf_add(variance, vf_set1(epsilon)));
-            vf_store(total + i, vf_div(vf_set1(1), root));
-        }
-}
-
 /* What one pass finds of a row. */
 typedef struct Sums {
     float mean[MOST_ROWS], scale[MOST_ROWS]; /* their sums at first; 0 beyond the last row */
@@ -237,12 +214,12 @@ static void norm_rows(const Norm *z, Row *r, int rows) {
         else if (r[i].s != r[i].y && r[i].s != r[i].x)
             memcpy(r[i].s, r[i].x, (size_t)z->n * sizeof(float));
     }
-    if (rms)
-        memset(sums.mean, 0, sizeof sums.mean);
-    else
-        take_means(sums.mean, rows, z->n);
+    /* one by one: what has just been stored in parts can't be had as a vector for a while */
+    const float share = 1 / (float)z->n;
+    for (int i = 0; i < rows; i++) sums.mean[i] = rms ? 0 : sums.mean[i] * share;
     pass(z, SECOND, r, &sums, rows);
-    take_scales(sums.scale, rows, z->n, z->params->epsilon);
+    for (int i = 0; i < rows; i++)
+        sums.scale[i] = 1 / sqrtf(sums.scale[i] * share + z->params->epsilon);
     pass(z, THIRD, r, &sums, rows);
 }
 

@@ -51,23 +51,28 @@ static void end_part(const TileEnd *e, const float *tile, int64_t tile_row, int6
     float bias[VF_WIDTH] = {0}, residual[TILE_MAX_ROWS * VF_WIDTH] = {0};
     float lines[TILE_MAX_ROWS * VF_WIDTH] = {0};
     TileEnd whole = *e;
-    for (int64_t k = 0; k < cols && e->bias; k++) bias[k] = e->bias[j + k];
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t k = 0; k < cols; k++) {
-            lines[i * VF_WIDTH + k] = tile[i * tile_row + j + k];
-            if (e->residual)
-                residual[i * VF_WIDTH + k] =
-                    float_get(e->residual, e->residual_bf16, i * e->residual_row + j + k);
-        }
+    if (e->bias) vf_store(bias, vf_load_n(e->bias + j, cols));
+    for (int64_t i = 0; i < rows; i++) {
+        vf_store(lines + i * VF_WIDTH, vf_load_n(tile + i * tile_row + j, cols));
+        if (!e->residual) continue;
+        const int64_t at = i * e->residual_row + j;
+        if (!e->residual_bf16)
+            vf_store(residual + i * VF_WIDTH, vf_load_n((const float *)e->residual + at, cols));
+        for (int64_t k = 0; k < cols && e->residual_bf16; k++)
+            residual[i * VF_WIDTH + k] = float_get(e->residual, true, at + k);
+    }
     whole.bias = bias;
     if (e->residual) whole.residual = residual;
     whole.c = lines;
     whole.residual_row = whole.c_row = VF_WIDTH;
     whole.residual_bf16 = whole.c_bf16 = false;
     end_whole(&whole, lines, VF_WIDTH, rows, VF_WIDTH);
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t k = 0; k < cols; k++)
-            float_set(e->c, e->c_bf16, i * e->c_row + j + k, lines[i * VF_WIDTH + k]);
+    for (int64_t i = 0; i < rows; i++) {
+        const int64_t at = i * e->c_row + j;
+        if (!e->c_bf16) vf_store_n((float *)e->c + at, vf_load(lines + i * VF_WIDTH), cols);
+        for (int64_t k = 0; k < cols && e->c_bf16; k++)
+            float_set(e->c, true, at + k, lines[i * VF_WIDTH + k]);
+    }
 }
 #endif
 

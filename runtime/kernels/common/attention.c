@@ -74,6 +74,7 @@ static Attention attention_of(const TnCall *call) {
     a.depth = a.in[Q].dims[3];
     a.keys = a.in[K].dims[1];
     a.kv_heads = a.in[K].dims[2];
+    a.share = a.kv_heads > 0 ? a.heads / a.kv_heads : 0;
     if (a.in[STARTS].data) {
         a.batch = a.in[STARTS].dims[0] - 1;
         a.keys = call->scalars[1];
@@ -127,7 +128,7 @@ static bool take_entry(const TnCall *call, Attention *a, int64_t b) {
 /* Rows of a task's kv head: queries of one head after another. With a single query, the heads
  * themselves are the rows. */
 static int64_t rows_of(const Attention *a) {
-    return a->heads / a->kv_heads * a->queries;
+    return a->share * a->queries;
 }
 
 /* Where things are in scratch, in floats. */
@@ -342,15 +343,18 @@ static void run_unit(Unit *u, int64_t b, int64_t g, int64_t split) {
             r = ATTENTION_FLAT_ROWS * deal(groups, splits, split),
             end = ATTENTION_FLAT_ROWS * deal(groups, splits, split + 1);
     if (end > rows) end = rows;
+    Block block = {.h = g * a->share, .o_row = os[by_head ? 2 : 1]};
+    if (r > 0) {
+        block.h += r / a->queries;
+        block.i = r % a->queries;
+    }
     while (r < end) {
         /* As many rows as follow in this head, in even blocks. */
-        int64_t left = by_head ? end - r : a->queries - r % a->queries;
+        int64_t left = by_head ? end - r : a->queries - block.i;
         if (left > end - r) left = end - r;
-        Block block = {.h = g * (a->heads / a->kv_heads) + r / a->queries, .i = r % a->queries};
         block.rows = left <= most ? left : TN_CEIL_DIV(left, TN_CEIL_DIV(left, most));
-        block.q_row = qs[by_head ? 2 : 1];
-        block.o_row = os[by_head ? 2 : 1];
         block.q = operand_at(a, Q, b, block.i, block.h);
+        block.q_row = qs[by_head ? 2 : 1];
         if (a->bf16 && !a->k_pairs) widen_queries(u, &block);
         block.o = float_at(a->out.data, a->out_bf16, b * os[0] + block.i * os[1] + block.h * os[2]);
         if (a->keys == 0)
@@ -358,6 +362,11 @@ static void run_unit(Unit *u, int64_t b, int64_t g, int64_t split) {
         else
             run_block(u, &block);
         r += block.rows;
+        block.i += block.rows;
+        if (by_head)
+            block.h += block.rows, block.i = 0;
+        else if (block.i == a->queries)
+            block.h++, block.i = 0;
     }
 }
 
@@ -366,8 +375,9 @@ void attention_run_common(const TnCall *call, int64_t task, void *scratch) {
     Unit u = room_of(call, &a, scratch);
     int64_t split = task % call->tile[SPLITS], units = call->tile[UNITS],
             unit = task / call->tile[SPLITS] * units, all = a.batch * a.kv_heads;
+    int64_t b = unit / a.kv_heads, g = unit % a.kv_heads;
     for (int64_t end = unit + units < all ? unit + units : all; unit < end; unit++) {
-        const int64_t b = unit / a.kv_heads;
-        if (take_entry(call, &a, b)) run_unit(&u, b, unit % a.kv_heads, split);
+        if (take_entry(call, &a, b)) run_unit(&u, b, g, split);
+        if (++g == a.kv_heads) g = 0, b++;
     }
 }

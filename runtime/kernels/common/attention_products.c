@@ -90,7 +90,7 @@ static void scores_by_tiles(const Unit *u, const Block *block, int64_t t0, int64
     const TileKernels *kernels = a->isa->tiles;
     const bool pairs = a->k_pairs;
     TileShape shape = pairs ? a->isa->pairs->shape : tile_shape(kernels, block->rows, block->q_row);
-    int64_t tiles = TN_CEIL_DIV(block->rows, shape.rows), last = TN_CEIL_DIV(t1, TN_PANEL);
+    int64_t tiles = tiles_of(block->rows, shape.rows), last = TN_CEIL_DIV(t1, TN_PANEL);
     Tile t = {.k = a->depth,
               .a_row = block->q_row,
               .b_row = pairs ? 2 * TN_PANEL : TN_PANEL,
@@ -174,7 +174,7 @@ void tn_attention_values(const Unit *u, const Block *block, int64_t sinks, int64
                             : block->rows <= ATTENTION_FLAT_ROWS ? kernels->flat
                             : all <= kernels->tall.panels        ? kernels->tall
                                                                  : kernels->wide;
-    int64_t tiles = TN_CEIL_DIV(block->rows, shape.rows);
+    int64_t tiles = tiles_of(block->rows, shape.rows);
     Tile t = {.a_row = pairs ? 2 * a->stride : a->stride};
     t.b_row = !packed ? a->in[V].strides[1] : pairs ? 2 * TN_PANEL : TN_PANEL;
     t.b_panel = packed ? attention_v_rows(a) * TN_PANEL : TN_PANEL;
