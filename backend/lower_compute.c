@@ -276,11 +276,18 @@ static View attention_operand(Lower *lo, const Value *v, int rank, const Expr *c
     return view.buffer == TN_NO_ID ? view : view_broadcast(lo, &view, rank, dims);
 }
 
-/* A bias for all heads, queries and keys; its first axis may be shorter than the batch. */
+/* A bias for all heads, queries and keys, or all their distances, which are read as rows; its first
+ * axis may be shorter than the batch. */
 static View attention_bias(Lower *lo, const Value *v, const Expr *const *dims) {
     const Expr *all[4] = {dims[0], dims[1], dims[2], dims[3]};
-    if (v && !ex_is(v->type.dims[0], 1)) all[0] = v->type.dims[0];
-    return attention_operand(lo, v, 4, all);
+    if (!v) return view_absent();
+    const Expr *const *own = v->type.dims;
+    if (!ex_is(own[0], 1)) all[0] = own[0];
+    if (ex_is(own[3], 1) || own[3] == dims[3]) return attention_operand(lo, v, 4, all);
+    all[2] = own[2];
+    all[3] = own[3];
+    View line = lower_rows(lo, v);
+    return view_broadcast(lo, &line, 4, all);
 }
 
 void lower_attention(Lower *lo, Node *n) {

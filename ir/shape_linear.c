@@ -270,6 +270,16 @@ static const Expr *bias_batches(const Node *n, int i, const Expr *batch) {
     return repeats ? period : batch;
 }
 
+/* Bias i is of batch entries and heads, and of pairs of a query and a key or of their distances. */
+static void check_bias(const Node *n, int i, const Expr *const *scores) {
+    ExprCx *x = module_of(n)->ex;
+    const Expr *distances = ex_add(x, ex_add(x, scores[2], scores[3]), ex_int(x, 1));
+    const Expr *dims[] = {bias_batches(n, i, scores[0]), scores[1], scores[2], scores[3]};
+    const Type *t = has(n, i) ? infer_input(n, i) : NULL;
+    if (t && t->rank == 4 && ex_is(t->dims[2], 1) && t->dims[3] == distances) dims[3] = distances;
+    check_mask(n, i, 4, dims, "bias and scores");
+}
+
 static void check_heads(const Node *n, const Expr *heads, const Expr *groups) {
     Module *m = module_of(n);
     int64_t h, g;
@@ -320,9 +330,7 @@ void shape_attention(Node *n) {
     check_mask(n, 3, 2, (const Expr *[]){k[0], k[1]}, "key mask and keys");
     check_mask(n, 4, 2, (const Expr *[]){q[0], q[1]}, "query mask and queries");
     for (int i = 5; i < 7; i++)
-        check_mask(n, i, 4,
-                   (const Expr *[]){bias_batches(n, i, of.batch), q[2], of.queries, of.keys},
-                   "bias and scores");
+        check_bias(n, i, (const Expr *[]){of.batch, q[2], of.queries, of.keys});
     const Expr *dims[] = {q[0], q[1], q[2], v[3]};
     infer_output(n, 0, infer_to(n, "to"), 4, dims);
 }

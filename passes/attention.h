@@ -14,6 +14,7 @@ typedef struct Added {
     Value *value;
     double factor;
     int rank;
+    bool only_mask; /* of the value, where(mask, bias, c), this is where(mask, 0, c) */
 } Added;
 
 typedef struct Attention {
@@ -52,5 +53,14 @@ const Pred *attention_over_scores(const Attention *a, ExprCx *x, const Pred *p, 
 bool attention_reads_product(const Value *v);
 /* Where an added tensor is zero, if it is one other number elsewhere; NULL if it is not so. */
 const Pred *attention_added_mask(const Attention *a, ExprCx *x, const Added *added, double *value);
+
+/* What a term of attention's scores is made of. */
+typedef enum Bias {
+    BIAS_MAY_MASK,
+    BIAS_TABLE,  /* a constant's elements, each of less than BIAS_BELOW */
+    BIAS_SCORES, /* elements of a product */
+} Bias;
+#define BIAS_BELOW 1e28 /* far less than what masks a key */
+Bias attention_bias(const Value *v);
 
 #endif

@@ -12,6 +12,8 @@
 #include <string.h>
 #include "passes/mask.h"
 
+#define MASKED_FAR_BELOW -1e36 /* BIAS_BELOW is less than half a last place of it */
+
 static void push(Attention *a, Node *n) {
     a->nodes[a->node_count++] = n;
 }
@@ -91,6 +93,25 @@ static bool outgrows_operands(const Node *sum) {
     return !ir_same_dims(&sum->inputs[0]->type, t) && !ir_same_dims(&sum->inputs[1]->type, t);
 }
 
+/* If v is where(mask, bias, c), a table and a c so low that nothing is left of a bias beside it:
+ * the bias. Then v is the bias and where(mask, 0, c). */
+static Value *masked_bias(const Attention *a, const Value *v, int rank) {
+    const Node *n = v->node;
+    double c;
+    if (!n || n->op != OP_where || v->facts.choice) return NULL;
+    for (int i = 1; i < 3; i++) {
+        Value *mask = n->inputs[0], *bias = n->inputs[i];
+        ExprCx *x = n->graph->module->ex;
+        if (!ir_constant_float(n->inputs[3 - i], &c) || c > MASKED_FAR_BELOW) continue;
+        if (attention_bias(bias) != BIAS_TABLE || !mask->facts.pred) return NULL;
+        const Pred *p = i == 1 ? mask->facts.pred : pr_not(x, mask->facts.pred), *rest;
+        Mask m;
+        p = attention_over_scores(a, x, p, &mask->type, rank);
+        return p && mask_split(x, p, &m, &rest) ? bias : NULL;
+    }
+    return NULL;
+}
+
 /* A tensor times a number is one that is scaled. A sum of scores is two tensors that are added, and
  * so is one that is larger than both (of a bias per head and a mask per window); any other is
  * better computed once than in every head. */
@@ -115,7 +136,9 @@ static const char *take_added(Attention *a, Value *v, double factor, int rank) {
         return why ? why : take_added(a, n->inputs[1], n->op == OP_sub ? -factor : factor, rank);
     }
     if (a->added_count == ATTENTION_ADDED) return "too many tensors are added to the scores";
-    a->added[a->added_count++] = (Added){v, factor, rank};
+    Value *bias = a->added_count + 2 <= ATTENTION_ADDED ? masked_bias(a, v, rank) : NULL;
+    if (bias) a->added[a->added_count++] = (Added){v, factor, rank, .only_mask = true};
+    a->added[a->added_count++] = (Added){bias ? bias : v, factor, rank, false};
     return NULL;
 }
 

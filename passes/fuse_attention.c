@@ -88,6 +88,18 @@ static Value *token_major(Graph *g, const Attention *a, Value *x, const Expr *he
 
 /* --- biases --- */
 
+/* where(mask, 0, c) of where(mask, bias, c). */
+static void make_masks(Graph *g, Attention *a) {
+    for (int i = 0; i < a->added_count; i++) {
+        Added *z = &a->added[i];
+        double c;
+        if (!z->only_mask) continue;
+        Value *const *in = z->value->node->inputs, *zero = ir_scalar(g, z->value->type.dtype, 0);
+        bool last = ir_constant_float(in[2], &c);
+        z->value = ir_where(g, in[0], last ? zero : in[1], last ? in[2] : zero);
+    }
+}
+
 /* A bias that is the same for every group of batch entries, of one group: [w, h, s, t] before
  *
  *     %1 = expand %0 {dims=[b, w, h, s, t]}        %0: [1, w, h, s, t] or [w, h, s, t]
@@ -322,6 +334,7 @@ static const char *rewrite_attention(Graph *g, Attention *a) {
     if (isnan(a->mask_value)) return "the masked value is NaN";
     if (!fits(a, x, a->q) || !keys_fit(a, x))
         return "queries, keys and values have different batches or heads";
+    make_masks(g, a);
     const char *why = settle_masks(g, a, &masks);
     if (why) return why;
     remove_prescale(a);

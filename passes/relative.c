@@ -8,10 +8,9 @@
  *     %p2 = matmul %q, %rows {tb=1}                  [.., s, s + t + 1]
  *     %y[.., i, j] = %p2[.., i, j - i + s]
  *
- * The table is what computes the buckets, applied to all distances instead of all pairs; distances
- * -s and t, which no pair has, are looked up as their neighbours. They are there for the last step,
- * the relative shift of Transformer-XL: views and slices alone, since element (i, j) stands at i (s
- * + t) + j + s, and of no negative length, even without queries and keys.
+ * The table is what computes the buckets, applied to all distances instead of all pairs
+ * (distance.h). The last step is the relative shift of Transformer-XL: views and slices alone,
+ * since element (i, j) stands at i (s + t) + j + s.
  *
  *     %1 = view %p2 {dims=[.., s + t + 1, s]}
  *     %2 = slice %1 {axis=-2, start=1}
@@ -20,11 +19,9 @@
  *
  * For the scores of keys with relative queries, which are transposed afterwards, keys are the rows.
  */
-#include "ir/element.h"
+#include "passes/distance.h"
 #include "passes/pass.h"
 #include "passes/turn.h"
-
-#define STEPS 256 /* operators that compute a bucket, those on several ways counted on each */
 
 /* The pairs (row, column), and the table's length. */
 typedef struct Pairs {
@@ -33,12 +30,6 @@ typedef struct Pairs {
     const Expr *rows, *columns, *length;
 } Pairs;
 
-static bool single_element(const Type *t) {
-    for (int i = 0; i < t->rank; i++)
-        if (!ex_is(t->dims[i], 1)) return false;
-    return true;
-}
-
 /* Whether t has the pairs as its last axes and nothing else. */
 static bool over_pairs(const Pairs *p, const Type *t) {
     int r = t->rank;
@@ -46,93 +37,6 @@ static bool over_pairs(const Pairs *p, const Type *t) {
     for (int i = 0; i < r - 2; i++)
         if (!ex_is(t->dims[i], 1)) return false;
     return true;
-}
-
-static Value *number(Graph *g, TnDType type, const Expr *e) {
-    return ir_cast(g, ir_scalars(g, TN_I64, 1, &e), type);
-}
-
-/* sign (column - row) + rest for every entry of the table, if that is v's element function. */
-static Value *of_distance(const Pairs *p, const Value *v) {
-    const Expr *e = v->facts.elem, *rest;
-    int r = v->type.rank, sign = 1;
-    if (!e || !over_pairs(p, &v->type)) return NULL;
-    const Expr *distance =
-        ex_sub(p->x, ex_coord(p->x, r - 1, p->columns), ex_coord(p->x, r - 2, p->rows));
-    rest = ex_sub(p->x, e, distance);
-    if (ex_mentions(rest, ATOM_COORD)) {
-        rest = ex_add(p->x, e, distance);
-        sign = -1;
-    }
-    if (ex_mentions(rest, ATOM_COORD) || ex_mentions(rest, ATOM_LOAD)) return NULL;
-    Value *d = ir_iota(p->g, TN_I64, p->length, ex_neg(p->x, p->rows), ex_int(p->x, 1));
-    const Expr *one = ex_int(p->x, 1);
-    d = ir_binary(p->g, OP_min, d, number(p->g, TN_I64, ex_sub(p->x, p->columns, one)));
-    d = ir_binary(p->g, OP_max, d, number(p->g, TN_I64, ex_sub(p->x, one, p->rows)));
-    if (sign < 0) d = ir_unary(p->g, OP_neg, d);
-    d = ir_binary(p->g, OP_add, d, number(p->g, TN_I64, rest));
-    return ir_cast(p->g, d, v->type.dtype);
-}
-
-/* Whether element (i, j) of every matrix of the constant is that of (i - 1, j - 1), and the same in
- * all of them. */
-static bool is_of_distance(const Constant *c, int64_t matrices, int64_t rows, int64_t columns) {
-    for (int64_t k = 0; k < matrices * rows * columns; k++) {
-        int64_t i = k / columns % rows, j = k % columns, at = k % (rows * columns);
-        int64_t same = i && j ? at - columns - 1 : at;
-        if (ir_element_i64(c->dtype, c->data, k) != ir_element_i64(c->dtype, c->data, same))
-            return false;
-    }
-    return true;
-}
-
-/* A constant whose diagonals are each of one number. */
-static Value *of_constant(const Pairs *p, const Value *v) {
-    const Constant *c = v->constant;
-    int64_t rows, columns, size, matrices = 1;
-    int r = c->rank;
-    if (r < 2 || v->type.dims[r - 2] != p->rows || v->type.dims[r - 1] != p->columns ||
-        tn_is_float(c->dtype))
-        return NULL;
-    if (!ex_const(p->rows, &rows) || !ex_const(p->columns, &columns)) return NULL;
-    for (int i = 0; i < r - 2; i++) matrices *= c->dims[i];
-    if (matrices * rows * columns == 0 || !is_of_distance(c, matrices, rows, columns)) return NULL;
-    size = rows + columns + 1;
-    int64_t *table = ARENA_ARRAY(&p->g->module->cx->arena, int64_t, (size_t)size);
-    for (int64_t k = 0; k < size; k++) {
-        int64_t d = k - rows;
-        if (d < 1 - rows) d = 1 - rows;
-        if (d > columns - 1) d = columns - 1;
-        table[k] = ir_element_i64(c->dtype, c->data, d < 0 ? -d * columns : d);
-    }
-    return ir_tensor(p->g, NULL, TN_I64, 1, &size, table);
-}
-
-static Value *table_of(const Pairs *p, Value *v, int *steps);
-
-static Value *of_elementwise(const Pairs *p, const Node *n, int *steps) {
-    Value *in[3];
-    if (n->input_count > 3) return NULL;
-    for (int i = 0; i < n->input_count; i++)
-        if (!(in[i] = table_of(p, n->inputs[i], steps))) return NULL;
-    Node *same = ir_node(p->g, n->op, n->input_count, in);
-    ir_copy_attrs(same, n);
-    return ir_insert(same);
-}
-
-/* The table of a tensor that the distance alone determines: [length], or [1] if it is the same
- * everywhere. NULL if that is not proven. */
-static Value *table_of(const Pairs *p, Value *v, int *steps) {
-    if (--*steps < 0) return NULL;
-    if (single_element(&v->type)) return ir_view(p->g, v, 1, (const Expr *[]){ex_int(p->x, 1)});
-    if (v->constant) return of_constant(p, v);
-    Value *linear = of_distance(p, v);
-    if (linear || !v->node) return linear;
-    const Node *n = v->node;
-    if (ir_op_info(n->op)->flags & OPF_ELEMENTWISE) return of_elementwise(p, n, steps);
-    bool unmoved = n->op == OP_view && over_pairs(p, &v->type);
-    bool repeated = n->op == OP_expand;
-    return unmoved || repeated ? table_of(p, n->inputs[0], steps) : NULL;
 }
 
 /* --- the product --- */
@@ -196,14 +100,19 @@ static Value *product(const Pairs *p, const Node *old, Value *table) {
 
 static Pairs pairs_of(Graph *g, const Expr *rows, const Expr *columns) {
     ExprCx *x = g->module->ex;
-    return (Pairs){g, x, rows, columns, ex_add(x, ex_add(x, rows, columns), ex_int(x, 1))};
+    return (Pairs){g, x, rows, columns, distance_entries(x, rows, columns)};
 }
 
-/* The indices for all distances, as operand 1 of a gather; NULL if they are not proven. */
+/* The indices for all distances, as operand 1 of a gather; NULL if they are not proven, or not the
+ * same for all matrices of pairs. */
 static Value *distances(const Pairs *p, Value *index) {
-    int steps = STEPS;
-    Value *table = table_of(p, index, &steps);
-    return table ? ir_cast(p->g, ir_expand(p->g, table, 1, &p->length), index->type.dtype) : NULL;
+    int rank = index->type.rank;
+    Value *line = distance_line(p->g, index, rank - 2, rank - 1);
+    if (!line) return NULL;
+    for (int i = 0; i + 1 < line->type.rank; i++)
+        if (!ex_is(line->type.dims[i], 1)) return NULL;
+    if (line->type.rank) line = ir_view(p->g, line, 1, line->type.dims + line->type.rank - 1);
+    return ir_cast(p->g, ir_expand(p->g, line, 1, &p->length), index->type.dtype);
 }
 
 static const char unproven[] = "the index is not proven to follow from the distance";

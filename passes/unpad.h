@@ -128,13 +128,6 @@ Value *unpad_numbers(const Unpad *u, const Node *pick);
 
 /* --- unpad_spread.c: attention for all rows --- */
 
-/* What a term of attention's scores is made of. */
-typedef enum Bias {
-    BIAS_MAY_MASK,
-    BIAS_TABLE,  /* a constant's elements, none of which is as small as what masks a key */
-    BIAS_SCORES, /* elements of a product */
-} Bias;
-Bias unpad_bias(const Value *v);
 bool unpad_has_scores(const Node *attention);
 /* Attention with such terms, and the products they are elements of, will be for all rows. */
 void unpad_spread(Unpad *u, const Node *attention);

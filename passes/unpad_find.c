@@ -6,6 +6,7 @@
  * it at last. The proof goes forward from the attentions (`reached`): each use of a reached value
  * is either by an operator of rows, or an exit that has no need of padding. Then it goes back from
  * there: what only such operators read need not have the other rows either. */
+#include "passes/attention.h"
 #include "passes/origin.h"
 #include "passes/unpad.h"
 
@@ -50,7 +51,7 @@ static const char *why_seen(const Unpad *u, const Node *n, bool own) {
     if (!(attr_float(n, "mask_value") < MASKED_BELOW)) return "masked keys keep a probability";
     if (attr_bool(n, "band") || has(n, 7)) return "the keys are a band";
     for (int i = 5; i < 7; i++)
-        if (has(n, i) && unpad_bias(n->inputs[i]) == BIAS_MAY_MASK)
+        if (has(n, i) && attention_bias(n->inputs[i]) == BIAS_MAY_MASK)
             return "a bias may mask the other keys";
     if (is_ranged(n) && !(own && sees_itself(u->x, n))) return "a query may see no key";
     if (!has(n, 4) || (own ? n->inputs[4] == u->mask : is_cut_mask(u, n->inputs[4]->node)))

@@ -11,37 +11,14 @@
  * those of padding being whatever row comes next: the mask keeps them from the others as it did,
  * and a term of a query and a key is made of the row of one of them, which is proved by following
  * it back to the product. Everything else is still computed for kept rows only. */
+#include "passes/attention.h"
 #include "passes/origin.h"
 #include "passes/unpad.h"
 
-#define BIAS_ABOVE -1e28 /* a bias that masks nothing */
-#define BIAS_STEPS 32
-
-static bool is_table(const Constant *c) {
-    int64_t count = 1;
-    if (!tn_is_float(c->dtype)) return false;
-    for (int i = 0; i < c->rank; i++) count *= c->dims[i];
-    for (int64_t i = 0; i < count; i++)
-        if (!(ir_element_f64(c->dtype, c->data, i) > BIAS_ABOVE)) return false;
-    return true;
-}
-
-Bias unpad_bias(const Value *v) {
-    for (int steps = 0; steps < BIAS_STEPS; steps++) {
-        const Node *n = v->node;
-        if (v->constant) return is_table(v->constant) ? BIAS_TABLE : BIAS_MAY_MASK;
-        if (n && n->op == OP_matmul) return BIAS_SCORES; /* no mask, as little as other scores */
-        bool moves = n && ir_op_info(n->op)->flags & OPF_MOVE && n->op != OP_pad &&
-                     n->op != OP_concat && n->op != OP_gather_nd;
-        if (!moves) return BIAS_MAY_MASK;
-        v = n->inputs[0];
-    }
-    return BIAS_MAY_MASK;
-}
-
 bool unpad_has_scores(const Node *attention) {
     for (int i = 5; i < 7 && i < attention->input_count; i++)
-        if (attention->inputs[i] && unpad_bias(attention->inputs[i]) == BIAS_SCORES) return true;
+        if (attention->inputs[i] && attention_bias(attention->inputs[i]) == BIAS_SCORES)
+            return true;
     return false;
 }
 
@@ -88,7 +65,7 @@ void unpad_spread(Unpad *u, const Node *attention) {
     for (int i = 5; i < 7 && i < attention->input_count; i++) {
         Value *bias = attention->inputs[i];
         Node *product;
-        if (!bias || unpad_bias(bias) != BIAS_SCORES) continue;
+        if (!bias || attention_bias(bias) != BIAS_SCORES) continue;
         Place p = rows_of_scores(u, attention, bias, &product);
         if (is_somewhere(p)) u->spread[product->id] = p;
     }

@@ -122,8 +122,12 @@ bool extent_attention(const TnCall *c, char *why, size_t why_size) {
         const TnTensor *bias = input(c, i);
         if (!bias) continue;
         int64_t p = bias->dims[0]; /* after which the bias begins again */
-        if (!has_dims(&w, bias, 4, (int64_t[]){p, h, scores[2], scores[3]},
-                      "bias and [p, h, s, t]"))
+        int64_t distances = scores[2] + scores[3] + 1;
+        bool line = bias->rank == 4 && bias->dims[3] == distances;
+        if (line ? !has_dims(&w, bias, 4, (int64_t[]){p, h, 1, distances},
+                             "bias and [p, h, 1, s + t + 1]")
+                 : !has_dims(&w, bias, 4, (int64_t[]){p, h, scores[2], scores[3]},
+                             "bias and [p, h, s, t]"))
             return false;
         if (scores[0] > 0 && (p == 0 || scores[0] % p))
             return misfit(&w, "a bias for %" PRId64 " of %" PRId64 " batch entries", p, scores[0]);

@@ -14,6 +14,8 @@
  *     key_mask[b,t] == 0   or   query_mask[b,s] == 0   or   causal and t > s + offset
  *     left >= 0 and t < s + offset - left   or   right >= 0 and t > s + offset + right
  *
+ * A bias of s + t + 1 distances is read at t - s + the number of queries.
+ *
  * With `band`, causal and the window do not mask but take away: score = -inf, whatever is added,
  * except for the keys t < sinks.
  *
@@ -33,6 +35,7 @@ typedef struct Attention {
     const int64_t *starts;                                /* NULL: every entry has all keys */
     bool packed;
     int64_t entries;
+    int64_t bias_rows, bias_keys; /* what full biases have of queries and keys */
 } Attention;
 
 /* Where in the operands batch entry b has its keys and queries. */
@@ -44,6 +47,7 @@ static Attention attention_of(RefCall *call) {
     const Node *n = call->node;
     const Tensor *q = call->in[0], *k = call->in[1], *v = call->in[2];
     const Tensor *starts = ref_operand(call, 7);
+    int64_t keys = starts ? ref_expr(call, attr_dim(n, "longest")) : k->dims[1];
     return (Attention){.q = ref_doubles(call, q),
                        .k = ref_doubles(call, k),
                        .v = ref_doubles(call, v),
@@ -71,7 +75,9 @@ static Attention attention_of(RefCall *call) {
                        .width = v->dims[3],
                        .starts = starts ? starts->data : NULL,
                        .packed = attr_bool(n, "packed"),
-                       .entries = starts ? starts->dims[0] - 1 : q->dims[0]};
+                       .entries = starts ? starts->dims[0] - 1 : q->dims[0],
+                       .bias_rows = attr_bool(n, "packed") ? keys : q->dims[1],
+                       .bias_keys = keys};
 }
 
 /* The entry of row `row` of batch `batch` of the queries. */
@@ -88,11 +94,10 @@ static Entry entry_of(const Attention *a, int64_t batch, int64_t row) {
 
 /* The entries follow each other from the first row to the last; none is longer than is said. */
 static void check_starts(RefCall *call, const Attention *a) {
-    int64_t longest = a->starts ? ref_expr(call, attr_dim(call->node, "longest")) : 0;
     for (int64_t i = 0; a->starts && i <= a->entries; i++) {
         int64_t start = a->starts[i], before = i ? a->starts[i - 1] : 0;
         bool end = i == a->entries ? start == a->keys : i || start == 0;
-        if (start < before || start - before > longest || !end)
+        if (start < before || start - before > a->bias_keys || !end)
             ref_fail(call, TN_E_RANGE, "entry %lld of the packed keys ends at %lld", (long long)i,
                      (long long)start);
     }
@@ -133,7 +138,10 @@ static float score_of(const Attention *a, const Entry *z, int64_t s, int64_t h, 
     double bias = 0;
     for (int i = 0; i < 2; i++) {
         const Tensor *x = a->bias[i];
-        if (x) bias += a->bias_scale[i] * element_at(x, (int64_t[]){z->b % x->dims[0], h, s, t});
+        if (!x) continue;
+        bool line = x->dims[3] == a->bias_rows + a->bias_keys + 1;
+        const int64_t at[] = {z->b % x->dims[0], h, s, line ? t - s + a->bias_rows : t};
+        bias += a->bias_scale[i] * element_at(x, at);
     }
     if (!a->bias_last) score = (float)(score + bias);
     if (is_masked(a, z, s, t)) score = (float)(a->select ? a->mask_value : score + a->mask_value);

@@ -17,7 +17,7 @@ typedef struct Case {
                        allowed */
     int query_mask; /* 0 none, 1 random */
     int bias; /* 0 none, 1 full, 2 [1, h, 1, t], 3 [b, 1, s, 1], 4 -inf or -FLT_MAX here and there,
-                 5 one entry for every other batch */
+                 5 one entry for every other batch, 6 a line of distances per head */
     int more; /* the second bias: 0 none, 1 [1, 1, s, t], 2 rows of n = s + t, each moved by one
                  against the one before (relative shift), 3 columns of such */
     bool fused; /* q, k, v inside one [b, s, 3, ..] buffer; else [b, h, s, d] each */
@@ -65,15 +65,16 @@ static inline void make_masks(Data *x, const Case *c) {
     x->t[3] = broadcast_dense(c->key_mask ? x->key_mask : NULL, TN_BOOL, 2, (int64_t[]){c->b, c->t},
                               (bool[]){c->key_mask != 3, true});
     x->t[4] = dense(c->query_mask ? x->query_mask : NULL, TN_BOOL, 2, (int64_t[]){c->b, c->s});
-    x->bias = noise_array(c->b * c->h * c->s * c->t, 7);
+    int64_t line = c->s + c->t + 1;
+    x->bias = noise_array(c->b * c->h * (c->s * c->t + line), 7);
     if (c->bias == 4)
         for (int64_t i = 0; i < c->b * c->h * c->s * c->t; i++)
             if (noise(&seed) > 0.2f) x->bias[i] = i % 2 ? -FLT_MAX / 2 : -INFINITY;
-    static const bool kept[6][4] = {{0},          {1, 1, 1, 1}, {0, 1, 0, 1},
-                                    {1, 0, 1, 0}, {1, 1, 1, 1}, {1, 1, 1, 1}};
-    x->t[5] = broadcast_dense(c->bias ? x->bias : NULL, TN_F32, 4,
-                              (int64_t[]){c->bias == 5 ? c->b / 2 : c->b, c->h, c->s, c->t},
-                              kept[c->bias]);
+    static const bool kept[7][4] = {{0},          {1, 1, 1, 1}, {0, 1, 0, 1}, {1, 0, 1, 0},
+                                    {1, 1, 1, 1}, {1, 1, 1, 1}, {0, 1, 0, 1}};
+    const int64_t dims[] = {c->bias == 5 ? c->b / 2 : c->b, c->h, c->bias == 6 ? 1 : c->s,
+                            c->bias == 6 ? line : c->t};
+    x->t[5] = broadcast_dense(c->bias ? x->bias : NULL, TN_F32, 4, dims, kept[c->bias]);
 }
 
 static inline void make_second_bias(Data *x, const Case *c) {
@@ -126,7 +127,10 @@ static inline double bias_of(const Case *c, const Data *x, const int64_t *at) {
     for (int i = 0; i < 2; i++) {
         const TnTensor *t = &x->t[5 + i];
         double scale = c->p.bias_scale[i] == 0 ? 1 : (double)c->p.bias_scale[i];
-        if (t->data) sum += scale * at4(t, at[0] % t->dims[0], at[1], at[2], at[3]);
+        if (!t->data) continue;
+        bool line = t->dims[3] != c->t;
+        sum += scale * at4(t, at[0] % t->dims[0], at[1], line ? 0 : at[2],
+                           line ? at[3] - at[2] + c->s : at[3]);
     }
     return sum;
 }

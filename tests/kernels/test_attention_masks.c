@@ -214,10 +214,31 @@ static void short_rows(void **state) {
                 }
 }
 
+/* A bias by distance, for one query and for many, under masks and beside another bias. */
+static void by_distance(void **state) {
+    (void)state;
+    static const int64_t lengths[] = {0, 1, 2, 15, 17, 40, 130};
+    FOR_EACH_ISA(isa)
+    for (size_t i = 0; i < 7; i++)
+        for (size_t j = 0; j < 7; j++) {
+            Case c = {.b = 2, .s = lengths[i], .h = 3, .d = 16, .t = lengths[j], .g = 3, .e = 16};
+            c.p = (ParamsAttention)PLAIN;
+            c.p.bias_scale[0] = j % 2 ? 0.5f : 0;
+            c.bias = 6;
+            check(isa, &c);
+            c.key_mask = (int)(i + j) % 4;
+            c.more = (int)j % 3;
+            c.offset = (int64_t)i - 3;
+            c.p.flags = i % 2 ? TN_ATTENTION_CAUSAL : 0;
+            c.p.window_left = i % 3 ? -1 : 9;
+            check(isa, &c);
+        }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(masks),       cmocka_unit_test(bias_last),
-                                       cmocka_unit_test(two_biases),  cmocka_unit_test(windows),
-                                       cmocka_unit_test(bands),       cmocka_unit_test(long_bands),
-                                       cmocka_unit_test(causal_rows), cmocka_unit_test(short_rows)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(masks),       cmocka_unit_test(bias_last),  cmocka_unit_test(two_biases),
+        cmocka_unit_test(windows),     cmocka_unit_test(bands),      cmocka_unit_test(long_bands),
+        cmocka_unit_test(causal_rows), cmocka_unit_test(short_rows), cmocka_unit_test(by_distance)};
     return cmocka_run_group_tests_name("masks of attention", tests, NULL, NULL);
 }

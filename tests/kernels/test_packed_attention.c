@@ -13,6 +13,7 @@ typedef struct Case {
     int64_t queries;              /* per entry; -1: packed, too */
     int64_t h, g, d, e, longest;
     bool key_mask, query_mask, bias;
+    bool line; /* the bias is one of distances */
     ParamsAttention p;
     int64_t offset;
 } Case;
@@ -43,7 +44,7 @@ static Data make(const Case *c) {
     x.q = noise_array(x.rows * c->h * c->d, 1);
     x.k = noise_array(x.keys * c->g * c->d, 2);
     x.v = noise_array(x.keys * c->g * c->e, 3);
-    x.bias = noise_array(x.entries * c->h * queries * c->longest, 4);
+    x.bias = noise_array(x.entries * c->h * (queries * c->longest + queries + c->longest + 1), 4);
     x.o = noise_array(x.rows * c->h * c->e + 2 * MARGIN, 5);
     for (int i = 0; i < MARGIN; i++) x.o[i] = x.o[x.rows * c->h * c->e + MARGIN + i] = GUARD;
     x.key_mask = mask_of(x.keys, 6);
@@ -70,7 +71,13 @@ static void operands_of(const Case *c, const Data *x, int64_t entry, bool alone,
                  (int64_t[]){batch, queries});
     t[5] =
         dense(c->bias ? x->bias : NULL, TN_F32, 4, (int64_t[]){x->entries, c->h, most, c->longest});
-    if (alone && c->bias) { /* the part of it that the entry has to do with */
+    if (c->bias && c->line) {
+        int64_t own = alone ? queries : most, all = most + c->longest + 1;
+        t[5] = dense(x->bias, TN_F32, 4, (int64_t[]){x->entries, c->h, 1, all});
+        t[5].data = x->bias + (alone ? entry * c->h * all + most - own : 0);
+        t[5].dims[0] = alone ? 1 : x->entries;
+        t[5].dims[3] = alone ? own + keys + 1 : all;
+    } else if (alone && c->bias) { /* the part of it that the entry has to do with */
         t[5].data = x->bias + entry * c->h * most * c->longest;
         t[5].dims[0] = 1;
         t[5].dims[2] = queries;
@@ -180,6 +187,7 @@ static void masks(void **state) {
                     c.p.mask_value = values[flags % 3];
                     c.offset = flags % 5;
                     c.longest += kind;
+                    c.line = flags & 4;
                     check(isa, &c);
                     c.p.window_left = 4;
                     c.p.window_right = kind;

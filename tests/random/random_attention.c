@@ -72,6 +72,32 @@ static Value *data_mask(Maker *k, const Shape *a) {
     return ir_cast(g, m, TN_BOOL);
 }
 
+/* [rows, columns]: a bucket of 2 span for the distance of column and row. */
+static Value *bucket(Maker *k, const Expr *rows, const Expr *columns, int64_t span) {
+    Graph *g = k->g;
+    const Expr *one = ex_int(k->x, 1), *zero = ex_int(k->x, 0);
+    Value *row = ir_unsqueeze(g, ir_iota(g, TN_I64, rows, zero, one), 1);
+    Value *d = ir_binary(g, OP_sub, row, ir_iota(g, TN_I64, columns, zero, one));
+    if (random_often(k, 30)) d = ir_unary(g, random_often(k, 50) ? OP_abs : OP_neg, d);
+    d = ir_binary(g, OP_add, d, ir_scalar_int(g, TN_I64, span));
+    d = ir_binary(g, OP_max, d, ir_scalar_int(g, TN_I64, 0));
+    return ir_binary(g, OP_min, d, ir_scalar_int(g, TN_I64, 2 * span - 1));
+}
+
+/* A bias looked up by the distance of query and key, or the distance times a slope per head. */
+static Value *by_distance(Maker *k, const Shape *a, TnDType t) {
+    Graph *g = k->g;
+    int64_t span = 1 + rng_below(&k->rng, 4);
+    Value *index = bucket(k, a->s, a->t, span);
+    const Expr *table[] = {ex_int(k->x, 2 * span), a->h}, *slopes[] = {a->h, table[0], table[0]};
+    if (random_often(k, 30)) {
+        slopes[1] = slopes[2] = ex_int(k->x, 1);
+        return ir_binary(g, OP_mul, random_input(k, t, 3, slopes).v, ir_cast(g, index, t));
+    }
+    Value *rows = ir_gather(g, random_input(k, t, 2, table).v, index, 0);
+    return ir_unsqueeze(g, ir_transpose(g, rows, (int[]){2, 0, 1}), 0);
+}
+
 /* Relative positions: queries (or keys) with a table, looked up by the distance of query and key.
  */
 static Value *relative(Maker *k, const Shape *a, Value *x, TnDType t, bool of_keys) {
@@ -79,16 +105,10 @@ static Value *relative(Maker *k, const Shape *a, Value *x, TnDType t, bool of_ke
     int64_t span = 1 + rng_below(&k->rng, 4);
     const Expr *rows = of_keys ? a->t : a->s, *columns = of_keys ? a->s : a->t;
     const Expr *table[] = {ex_int(k->x, 1), a->h, ex_int(k->x, 2 * span), a->d},
-               *one = ex_int(k->x, 1), *zero = ex_int(k->x, 0);
+               *all[] = {a->b, a->h, rows, columns};
     Value *p = ir_matmul(g, x, random_input(k, t, 4, table).v, false, true);
-    Value *row = ir_unsqueeze(g, ir_iota(g, TN_I64, rows, zero, one), 1);
-    Value *d = ir_binary(g, OP_sub, row, ir_iota(g, TN_I64, columns, zero, one));
-    if (random_often(k, 30)) d = ir_unary(g, random_often(k, 50) ? OP_abs : OP_neg, d);
-    d = ir_binary(g, OP_add, d, ir_scalar_int(g, TN_I64, span));
-    d = ir_binary(g, OP_max, d, ir_scalar_int(g, TN_I64, 0));
-    d = ir_binary(g, OP_min, d, ir_scalar_int(g, TN_I64, 2 * span - 1));
-    const Expr *all[] = {a->b, a->h, rows, columns};
-    Node *look = ir_node(g, OP_gather_elements, 2, (Value *[]){p, ir_expand(g, d, 4, all)});
+    Value *d = ir_expand(g, bucket(k, rows, columns, span), 4, all);
+    Node *look = ir_node(g, OP_gather_elements, 2, (Value *[]){p, d});
     ir_set_int(look, "axis", 3);
     Value *y = ir_insert(look);
     return of_keys ? ir_transpose(g, y, (int[]){0, 1, 3, 2}) : y;
@@ -134,6 +154,7 @@ bool make_masked(Maker *k, OpKind op) {
     }
     const Expr *one = ex_int(k->x, 1), *bias[] = {random_often(k, 50) ? a.b : one, a.h, a.s, a.t};
     if (random_often(k, 30)) scores = ir_binary(g, OP_add, scores, random_input(k, t, 4, bias).v);
+    if (random_often(k, 30)) scores = ir_binary(g, OP_add, scores, by_distance(k, &a, t));
     if (random_often(k, 30)) scores = ir_binary(g, OP_add, scores, relative(k, &a, q, t, false));
     if (random_often(k, 20)) scores = ir_binary(g, OP_add, scores, shifted(k, &a, q, t));
     if (a.ratio == 1 && random_often(k, 30))

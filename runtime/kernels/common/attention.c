@@ -55,6 +55,14 @@ static bool is_copied(const TnTensor *bias) {
     return bias->data && bias->strides[3] != 1;
 }
 
+/* A bias by distance, entry j - i + s for query i and key j, as one of pairs whose rows begin each
+ * an element before the last. */
+static void spread_line(TnTensor *bias, int64_t keys) {
+    if (!bias->data || bias->dims[3] == keys) return;
+    bias->data = (float *)bias->data + (bias->dims[3] - keys - 1) * bias->strides[3];
+    bias->strides[2] = -bias->strides[3];
+}
+
 static Attention attention_of(const TnCall *call) {
     Attention a = {.isa = &tn_isa_kernels[call->isa],
                    .p = *(const ParamsAttention *)call->params,
@@ -81,6 +89,8 @@ static Attention attention_of(const TnCall *call) {
         a.packed = a.p.flags & TN_ATTENTION_PACKED;
         if (a.packed) a.queries = a.keys;
     }
+    spread_line(&a.in[BIAS], a.keys);
+    spread_line(&a.in[MORE_BIAS], a.keys);
     const bool pairs = a.bf16 && a.isa->pairs;
     a.v_pairs = pairs && (call->tile[PACK_V] || a.width % PAIRS_IN_PLACE_COLUMNS == 0);
     a.k_pairs = pairs && a.depth % 2 == 0;
