@@ -4,7 +4,8 @@
  *
  * Not compared are rules that count what is left or found equal, not patterns: with numbers more is
  * known, so fewer maps remain, other constants are equal, assignments to places are slices, of one
- * row none is left out, and constants are resized at once. The fixtures are those of
+ * row none is left out, one query's biases are a line already, and constants are resized at once.
+ * The fixtures are those of
  * tests/fixtures, or of the folder given as an argument. */
 #include <dirent.h>
 #include <stdio.h>
@@ -15,8 +16,8 @@
 #include "frontend/hf/safetensors.h"
 #include "passes/pass.h"
 
-static const char *const counts_of_values[] = {"map",    "share", "index",       "update",
-                                               "narrow", "unpad", "resize_plane"};
+static const char *const counts_of_values[] = {"map",    "share", "index",         "update",
+                                               "narrow", "unpad", "relative_bias", "resize_plane"};
 
 static bool is_compared(const char *rule) {
     for (size_t i = 0; i < sizeof counts_of_values / sizeof *counts_of_values; i++)
