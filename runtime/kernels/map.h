@@ -43,11 +43,19 @@ typedef void MapFitFn(void *y, TnDType t, int64_t n);
 typedef void MapLoadFn(void *y, const void *data, TnDType t, int64_t stride, int64_t n);
 typedef void MapStoreFn(void *data, TnDType t, int64_t stride, const void *x, int64_t n);
 
-/* map_move.c */
-MapCastFn TN_FN(map_cast);
-MapFitFn TN_FN(map_fit);
+/* n floats of a register, cast to i8 or u8, to memory: what is quantised ends like this. */
+typedef void MapStoreBytesFn(uint8_t *data, TnDType t, const float *x, int64_t n);
+/* Rows of floats side by side in a register. */
+typedef void MapGatherFn(float *y, const float *x, int64_t row_stride, int64_t stride, int64_t rows,
+                         int64_t columns);
+
+/* map_move.c, map_cast.c */
 MapLoadFn TN_FN(map_load);
 MapStoreFn TN_FN(map_store);
+MapGatherFn TN_FN(map_gather_rows);
+MapFitFn TN_FN(map_fit);
+MapCastFn TN_FN(map_cast);
+MapStoreBytesFn TN_FN(map_store_bytes);
 
 typedef struct MapKernels {
     MapFn *(*op)(int op); /* map_float_op */
@@ -55,13 +63,20 @@ typedef struct MapKernels {
     MapFitFn *fit;
     MapLoadFn *load;
     MapStoreFn *store;
-    /* n floats of a register, cast to i8 or u8, to memory: what is quantised ends like this. */
-    void (*store_bytes)(uint8_t *data, TnDType t, const float *x, int64_t n);
-    /* Rows of floats side by side in a register. */
-    void (*gather_rows)(float *y, const float *x, int64_t row_stride, int64_t stride, int64_t rows,
-                        int64_t columns);
+    MapStoreBytesFn *store_bytes;
+    MapGatherFn *gather_rows;
 } MapKernels;
 
-extern const MapKernels TN_FN(map_kernels);
+extern const MapKernels TN_FN(map_kernels); /* map_float.c */
+
+/* to[i] = formula(from[i]) for i < n, in runs of a fixed length: those become vectors. */
+enum { MAP_RUN = 16 };
+#define MAP_BY_RUNS(to, from, formula)                                         \
+    for (int64_t i = 0; i < n; i += MAP_RUN, from += MAP_RUN, to += MAP_RUN) { \
+        if (n - i >= MAP_RUN)                                                  \
+            for (int j = 0; j < MAP_RUN; j++) to[j] = formula(from[j]);        \
+        else                                                                   \
+            for (int j = 0; j < n - i; j++) to[j] = formula(from[j]);          \
+    }
 
 #endif

@@ -156,3 +156,13 @@ MapFn *TN_FN(map_float_op)(int op) {
     };
     return table[op] ? table[op] : tn_map_rare_float(op);
 }
+
+const MapKernels TN_FN(map_kernels) = {
+    .op = TN_FN(map_float_op),
+    .cast = TN_FN(map_cast),
+    .fit = TN_FN(map_fit),
+    .load = TN_FN(map_load),
+    .store = TN_FN(map_store),
+    .store_bytes = TN_FN(map_store_bytes),
+    .gather_rows = TN_FN(map_gather_rows),
+};
