@@ -44,7 +44,7 @@ static inline Pair pair_at(const uint16_t *p) {
     return (Pair){vf_of_bits(vi_shl(bits, 16)), vf_of_bits(vi_shl(vi_sra(bits, 16), 16))};
 }
 
-void TN_FN(bf16_panels)(float *to, const uint16_t *from, int64_t pairs) {
+static void panels(float *to, const uint16_t *from, int64_t pairs) {
     for (int64_t k = 0; k < pairs; k++, to += 2 * TN_PANEL, from += 2 * TN_PANEL)
         for (int n = 0; n < TN_PANEL; n += VF_WIDTH) {
             Pair pair = pair_at(from + 2 * n);
@@ -107,4 +107,4 @@ STREAMS(STREAM)
 #endif
 
 const Bf16Kernels TN_FN(bf16_kernels) = {
-    TN_FN(bf16_copy), copy_rows, TN_FN(bf16_panels), {STREAMS(STREAM_ENTRY)}};
+    TN_FN(bf16_copy), copy_rows, panels, {STREAMS(STREAM_ENTRY)}};

@@ -29,8 +29,6 @@ static inline void float_set(void *base, bool bf16, int64_t i, float x) {
 
 /* n elements; rounded to nearest even. */
 typedef void Bf16CopyFn(void *to, bool to_bf16, const void *from, bool from_bf16, int64_t n);
-/* Panels of pairs as panels of floats; an odd K is followed by a row of zeros. */
-typedef void Bf16PanelsFn(float *to, const uint16_t *from, int64_t pairs);
 
 enum { BF16_STREAM_ROWS = 2 };
 
@@ -40,13 +38,13 @@ typedef struct Bf16Kernels {
      * by a zero. */
     void (*rows)(void *to, int64_t to_row, bool to_bf16, const void *from, int64_t from_row,
                  bool from_bf16, int64_t rows, int64_t k);
-    Bf16PanelsFn *panels;
+    /* Panels of pairs as panels of floats; an odd K is followed by a row of zeros. */
+    void (*panels)(float *to, const uint16_t *from, int64_t pairs);
     /* [rows]: like TileKernels.stream, with A of floats and B in pairs; NULL: none. */
     TileFn *stream[BF16_STREAM_ROWS + 1];
 } Bf16Kernels;
 
 extern const Bf16Kernels TN_FN(bf16_kernels);
 Bf16CopyFn TN_FN(bf16_copy);
-Bf16PanelsFn TN_FN(bf16_panels);
 
 #endif
