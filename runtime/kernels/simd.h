@@ -165,6 +165,8 @@ static inline vi vi_of_bits(vf a) { return _mm256_castps_si256(a); }
 static inline vf vf_of_bits(vi a) { return _mm256_castsi256_ps(a); }
 static inline vi vf_to_int(vf a) { return _mm256_cvtps_epi32(a); }
 static inline vf vf_of_int(vi a) { return _mm256_cvtepi32_ps(a); }
+/* table[index modulo 8] */
+static inline vf vf_lookup8(const float *table, vi index) { return _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), index); }
 
 #else
 
@@ -234,6 +236,7 @@ static inline vf vf_of_bits(vi a) {
 /* Out of range and NaN give INT32_MIN, as on x86. */
 static inline vi vf_to_int(vf a) { return fabsf(a) < 0x1p31f ? (int32_t)a : INT32_MIN; }
 static inline vf vf_of_int(vi a) { return (float)a; }
+static inline vf vf_lookup8(const float *table, vi index) { return table[index & 7]; }
 
 #endif
 

@@ -13,24 +13,27 @@
 #include "runtime/params.h"
 
 #define VF_LOG2_E 1.44269504f
-/* ln 2 in two parts; the first has 9 trailing zero bits, so
- * its product with an exponent is exact. */
-#define VF_LN2_HIGH 0.693145752f
-#define VF_LN2_LOW  1.42860677e-6f
+/* ln 2 in two parts; the first has 12 trailing zero bits, so
+ * its product with a multiple of 1/8 up to 150 is exact. */
+#define VF_LN2_HIGH 0.693115234f
+#define VF_LN2_LOW  3.19461833e-5f
 
-/* c[0] + c[1] x + .. + c[degree] x^degree; with a constant degree the loop unrolls. */
-static inline vf vf_polynomial(vf x, const float *c, int degree) {
+/* c[0] + c[1] x + .. + c[degree] x^degree; with a constant degree. */
+ALWAYS_INLINE vf vf_polynomial(vf x, const float *c, int degree) {
     vf sum = vf_set1(c[degree]);
-    for (int i = degree - 1; i >= 0; i--) sum = vf_fma(sum, x, vf_set1(c[i]));
+    UNROLL for (int i = degree - 1; i >= 0; i--) {
+        sum = vf_fma(sum, x, vf_set1(c[i]));
+    }
     return sum;
 }
 
-#if defined(TN_ISA_avx512)
-/* exp for x >= -104 or NaN: 2^n e^r with n = round(32 x / ln 2) / 32, 2^n = 2^floor(n) 2^(i/32)
- * from a table, e^r = 1 + r q(r). Where multiplications bound the time, that is a third less than
- * without a table. Floats next to 1.5 2^18 are 1/32 apart: a sum there is rounded to that, and its
- * last 5 bits are i. */
+/* exp for -104 <= x <= 89 or NaN (AVX-512: for all above, too): 2^n e^r with n = round(x k / ln 2)
+ * / k, 2^n = 2^floor(n) 2^(i/k) from a table, e^r = 1 + r q(r). A lookup stands for half of the
+ * multiplications that e^r would take up to r = ln 2 / 2. Floats next to 1.5 2^(23-b) are 2^-b =
+ * 1/k apart: a sum there is rounded to that, and its last b bits are i, those before them floor(n).
+ */
 static inline vf vf_exp_bounded(vf x) {
+#if defined(TN_ISA_avx512)
     const vf round = vf_set1(0x1.8p18f);
     vf shifted = vf_fma(x, vf_set1(VF_LOG2_E), round), n = vf_sub(shifted, round);
     vf r = vf_fnma(n, vf_set1(VF_LN2_HIGH), x);
@@ -38,19 +41,20 @@ static inline vf vf_exp_bounded(vf x) {
     vf power = vf_lookup32(vf_exp2_table, vi_of_bits(shifted));
     vf q = vf_fma(r, vf_set1(0.500004888f), vf_set1(1.00001466f));
     return vf_ldexp(vf_fma(vf_mul(power, r), q, power), n);
-}
 #else
-/* exp for -104 <= x <= 89 or NaN: 2^n e^r with n = round(x / ln 2), e^r = 1 + r + r^2 q(r). */
-static inline vf vf_exp_bounded(vf x) {
-    static const float q[] = {0.49999994f, 0.166665167f, 0.0416681059f, 0.00836914033f,
-                              0.00138367142f};
-    vf n = vf_round(vf_mul(x, vf_set1(VF_LOG2_E)));
+    static const float q[] = {1, 0.500064731f, 0.166681856f};
+    const vf round = vf_set1(0x1.8p20f);
+    vf shifted = vf_fma(x, vf_set1(VF_LOG2_E), round), n = vf_sub(shifted, round);
     vf r = vf_fnma(n, vf_set1(VF_LN2_HIGH), x);
     r = vf_fnma(n, vf_set1(VF_LN2_LOW), r);
-    vf tail = vf_fma(vf_mul(r, r), vf_polynomial(r, q, 4), r);
-    return vf_ldexp(vf_add(tail, vf_set1(1)), n);
-}
+    /* 2^floor(n) may be out of range, and so is applied half before and half after */
+    vi bits = vi_of_bits(shifted), half = vi_sra(bits, 4), rest = vi_sub(vi_sra(bits, 3), half);
+    vi power_bits = vi_of_bits(vf_lookup8(vf_exp2_table, bits));
+    vf power = vf_of_bits(vi_add(power_bits, vi_shl(half, 23)));
+    vf y = vf_fma(vf_mul(power, r), vf_polynomial(r, q, 2), power);
+    return vf_mul(y, vf_of_bits(vi_shl(vi_add(rest, vi_set1(127)), 23)));
 #endif
+}
 
 /* Beyond the bounds e^x is 0 or infinity in float; the table's form gets there by itself above. */
 static inline vf vf_exp(vf x) {

@@ -1,4 +1,4 @@
-/* Tables of functions for vectors of 16 floats, which look up 16 or 32 of them in registers.
+/* Tables of functions that simd_math.h looks up in registers: 8, 16 or 32 floats at once.
  *
  * Coefficients: column i holds those of the polynomial in t - i width where that is at most width /
  * 2 away, so t < 15.5 width. Each is a minimax fit, rounded to float from the lowest up, each
@@ -7,6 +7,7 @@
 #ifndef TENON_RUNTIME_KERNELS_SIMD_TABLES_H
 #define TENON_RUNTIME_KERNELS_SIMD_TABLES_H
 
+#if defined(TN_ISA_avx512)
 /* 2^(i / 32) */
 static const float vf_exp2_table[32] = {
     1.0f,        1.0218972f,  1.04427373f, 1.06714046f, 1.09050775f, 1.1143868f,  1.13878858f,
@@ -14,6 +15,11 @@ static const float vf_exp2_table[32] = {
     1.35425556f, 1.38390994f, 1.41421354f, 1.44518077f, 1.47682619f, 1.50916445f, 1.54221082f,
     1.5759809f,  1.61049032f, 1.64575553f, 1.68179286f, 1.71861935f, 1.75625217f, 1.79470909f,
     1.8340081f,  1.87416768f, 1.91520655f, 1.95714414f};
+#else
+/* 2^(i / 8) */
+static const float vf_exp2_table[8] = {1.0f,        1.09050775f, 1.18920708f, 1.29683959f,
+                                       1.41421354f, 1.54221082f, 1.68179286f, 1.83400810f};
+#endif
 
 /* 1 - Phi(t), Phi the normal distribution */
 #define VF_GELU_WIDTH 0.3875f
