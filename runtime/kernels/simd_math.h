@@ -27,28 +27,25 @@ ALWAYS_INLINE vf vf_polynomial(vf x, const float *c, int degree) {
     return sum;
 }
 
-/* exp for -104 <= x <= 89 or NaN (AVX-512: for all above, too): 2^n e^r with n = round(x k / ln 2)
- * / k, 2^n = 2^floor(n) 2^(i/k) from a table, e^r = 1 + r q(r). A lookup stands for half of the
- * multiplications that e^r would take up to r = ln 2 / 2. Floats next to 1.5 2^(23-b) are 2^-b =
- * 1/k apart: a sum there is rounded to that, and its last b bits are i, those before them floor(n).
+/* exp for -104 <= x <= 89 or NaN (AVX-512: for all above, too): 2^n e^r with n the multiple of 1/32
+ * or 1/8 next to x / ln 2, 2^n = 2^floor(n) 2^i from a table, e^r = 1 + r q(r). The lookup stands
+ * for half of the multiplications that e^r would take up to r = ln 2 / 2. A sum between 2^18 and
+ * 2^19 is rounded to 1/32: its last 5 bits are the place in the table, those before them floor(n).
  */
 static inline vf vf_exp_bounded(vf x) {
-#if defined(TN_ISA_avx512)
-    const vf round = vf_set1(0x1.8p18f);
+    const vf round = vf_set1(VF_WIDTH == 16 ? 0x1.8p18f : 0x1.8p20f);
     vf shifted = vf_fma(x, vf_set1(VF_LOG2_E), round), n = vf_sub(shifted, round);
     vf r = vf_fnma(n, vf_set1(VF_LN2_HIGH), x);
     r = vf_fnma(n, vf_set1(VF_LN2_LOW), r);
-    vf power = vf_lookup32(vf_exp2_table, vi_of_bits(shifted));
+    vi bits = vi_of_bits(shifted);
+#if VF_WIDTH == 16
+    vf power = vf_lookup32(vf_exp2_table, bits);
     vf q = vf_fma(r, vf_set1(0.500004888f), vf_set1(1.00001466f));
     return vf_ldexp(vf_fma(vf_mul(power, r), q, power), n);
 #else
     static const float q[] = {1, 0.500064731f, 0.166681856f};
-    const vf round = vf_set1(0x1.8p20f);
-    vf shifted = vf_fma(x, vf_set1(VF_LOG2_E), round), n = vf_sub(shifted, round);
-    vf r = vf_fnma(n, vf_set1(VF_LN2_HIGH), x);
-    r = vf_fnma(n, vf_set1(VF_LN2_LOW), r);
     /* 2^floor(n) may be out of range, and so is applied half before and half after */
-    vi bits = vi_of_bits(shifted), half = vi_sra(bits, 4), rest = vi_sub(vi_sra(bits, 3), half);
+    vi half = vi_sra(bits, 4), rest = vi_sub(vi_sra(bits, 3), half);
     vi power_bits = vi_of_bits(vf_lookup8(vf_exp2_table, bits));
     vf power = vf_of_bits(vi_add(power_bits, vi_shl(half, 23)));
     vf y = vf_fma(vf_mul(power, r), vf_polynomial(r, q, 2), power);
