@@ -70,7 +70,15 @@ ALWAYS_INLINE void step(vf acc[BF16_STREAM_ROWS][4][PARTS], const float *a, int6
     }
 }
 
-/* As in gemm_<isa>.c: one panel, prefetched 4 KiB ahead of itself, k dealt out to `sets`. */
+/* Fetches two lines that follow. With more than a row of floats, which take twice the loads, they
+ * come to L2 only, so that A's rows need not wait behind them. */
+ALWAYS_INLINE void fetch_after(const uint16_t *b, int rows) {
+    const char *line = (const char *)b + (rows > 1 ? 8192 : 4096);
+    __builtin_prefetch(line, 0, rows > 1 ? 2 : 3);
+    __builtin_prefetch(line + 64, 0, rows > 1 ? 2 : 3);
+}
+
+/* As in gemm_<isa>.c: one panel, prefetched ahead of itself, k dealt out to `sets`. */
 ALWAYS_INLINE void stream(const Tile *t, int rows, int sets) {
     const float *a = t->a;
     const uint16_t *b = t->b;
@@ -80,8 +88,7 @@ ALWAYS_INLINE void stream(const Tile *t, int rows, int sets) {
     }
     int64_t k = 0;
     for (; k + 4 <= t->k; k += 4, b += 4 * TN_PANEL) {
-        __builtin_prefetch((const char *)b + 4096);
-        __builtin_prefetch((const char *)b + 4096 + 64);
+        fetch_after(b, rows);
         step(acc, a + k, t->a_row, b, rows, 0, 1 % sets);
         step(acc, a + k + 2, t->a_row, b + 2 * TN_PANEL, rows, 2 % sets, 3 % sets);
     }

@@ -180,10 +180,10 @@ class Work(Cli):
         self.expect(DONE, "compile", files[0], "-o", "y.plan", "--report=p.json")
         self.assertEqual(report["constant_bytes"], json.loads((self.folder / "p.json").read_text())["constant_bytes"])
         out = self.expect(DONE, "dump", "x.plan").stdout
-        self.assertIn("  state write past_key_values.0.encoder.key: f32[batch, 3, encoder_sequence, 6] axis 2\n", out)
+        self.assertIn("  state write past_key_values.0.encoder.key: f32[batch, 3, encoder_sequence, 12] axis 2\n", out)
         self.expect(DONE, "compile", *both, "--dim", "decode.batch=3", "--dim", "encoder_sequence=4..8", "-o", "z.plan")
         self.assertIn("function decode(input_ids: i64[3, sequence]", self.expect(DONE, "dump", "z.plan").stdout)
-        self.assertIn("  state read past_key_values.0.encoder.key: f32[decode.batch, 3, decode.encoder_sequence, 6] axis 2\n", out)
+        self.assertIn("  state read past_key_values.0.encoder.key: f32[decode.batch, 3, decode.encoder_sequence, 12] axis 2\n", out)
 
     def test_required_fusions(self):
         self.expect(DONE, "compile", BERT, "-o", "x.plan", "--require-fusion", "attention=2")

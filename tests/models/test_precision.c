@@ -17,6 +17,11 @@
  * they are enlarged or heads are small; the bound is 60 %, where a wrong result would be off by
  * 140 %.
  *
+ * Weights of less than 32 rows or columns stay as they are. Those of an encoder, a vision model
+ * with convolutions, decoders with a past, with fewer heads of keys than of queries, with tied
+ * embeddings and of an encoder-decoder are larger: bert-base, segformer-seg, llama-decode, gpt2-lm,
+ * t5-decode.
+ *
  *     test_precision [FOLDER [NAME]]     fixtures of FOLDER, those whose name contains NAME */
 #include <math.h>
 #include "ir/ir.h"
