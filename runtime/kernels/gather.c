@@ -164,6 +164,15 @@ static void gather_row(const TnCall *call, const Lookup *l, const LoopAt *at, in
     int64_t sy = l->loop.strides[Y][last], run = si == 0 ? n : 1;
     const char *x = call->operands[X].data;
     char *y = call->operands[Y].data;
+    if (si == 0 && sy == 1 && sx == 1 && l->layout == TN_LAYOUT_STRIDED) { /* as embeddings are */
+        const int64_t found = resolve(call, l, at->offset[INDEX]);
+        char *to = y + (at->offset[Y] + column) * (int64_t)size;
+        if (found >= 0)
+            memcpy(to, x + (at->offset[X] + found + column) * (int64_t)size, (size_t)n * size);
+        else
+            memset(to, 0, (size_t)n * size);
+        return;
+    }
     for (int64_t i = column; i < column + n; i += run) {
         char *to = y + (at->offset[Y] + i * sy) * (int64_t)size;
         int64_t found = resolve(call, l, at->offset[INDEX] + i * si);

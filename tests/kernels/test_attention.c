@@ -110,6 +110,9 @@ static void scores(void **state) {
             c.p.scale = 40;
             c.d = 1;
             check(isa, &c);
+            c.p.scale = 150; /* where the maximum of another row would not do */
+            c.t = 13;
+            check(isa, &c);
         }
     }
 }

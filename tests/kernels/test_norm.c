@@ -90,6 +90,15 @@ static void sizes(void **state) {
         check_case(isa, &(Case){.batch = 3, .rows = 97, .n = 64, .gamma = 1, .rms = 1});
         for (int64_t rows = 1; rows < 40; rows++)
             check_case(isa, &(Case){.batch = 1, .rows = rows, .n = 64, .gamma = 1, .beta = 1});
+        for (int64_t rows = 1; rows < 24; rows++) /* groups that end with a batch entry */
+            check_case(isa, &(Case){.batch = 3,
+                                    .rows = rows,
+                                    .n = 33,
+                                    .residual = 1,
+                                    .broadcast = 1,
+                                    .gap = 3,
+                                    .s = 1,
+                                    .rms = rows % 2});
         check_case(isa, &(Case){.batch = 0, .rows = 4, .n = 8});
         check_case(isa, &(Case){.batch = 1, .rows = 4, .n = 0});
     }

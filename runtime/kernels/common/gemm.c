@@ -200,7 +200,8 @@ static void run_tile(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int p
                      int64_t column, const int64_t offset[MATRICES]) {
     _Alignas(64) float buffer[TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
     int64_t cols = g->n - column < panels * TN_PANEL ? g->n - column : panels * TN_PANEL;
-    int64_t head = column / g->head, within = column % g->head;
+    int64_t head = 0, within = column;
+    if (column >= g->head) head = column / g->head, within = column % g->head;
     void *c = matrix_at(g, C, offset[C] + head * g->head_stride + within);
     bool plain = !g->bias && !g->base[RESIDUAL] && g->activation == TN_ACT_NONE && !g->bf16[C] &&
                  cols == panels * TN_PANEL && within + cols <= g->head;
@@ -278,7 +279,7 @@ static void copy_rows(const Gemm *g, const Task *task) {
  * it may be the next task's or, after the last, what follows in the plan: the next weights. */
 static void run_group(const Gemm *g, const Task *task, Tile *t, int64_t p, int panels) {
     int64_t r0 = task->r0, r1 = task->r1;
-    int64_t max_rows = task->max_rows, tiles_in_all = TN_CEIL_DIV(r1 - r0, max_rows);
+    int64_t max_rows = task->max_rows, tiles_in_all = tiles_of(r1 - r0, max_rows);
     const int64_t steps = g->pairs ? g->depth / 2 : g->depth;
     int64_t most = panels > 1 ? 128 : 64;
     int64_t step = TN_CEIL_DIV(g->panel_bytes * panels, (steps ? steps : 1) * tiles_in_all);
@@ -289,13 +290,16 @@ static void run_group(const Gemm *g, const Task *task, Tile *t, int64_t p, int p
     t->prefetch_step = step < most ? step : most;
     while (r0 < r1) {
         LoopAt at;
-        loop_seek(&g->rows, last + 1, r0, &at);
+        if (r0 > 0)
+            loop_seek(&g->rows, last + 1, r0, &at);
+        else
+            loop_start(&g->rows, last + 1, &at);
         int64_t count = g->rows.dims[last] - at.index[last];
         if (count > r1 - r0) count = r1 - r0;
-        int64_t tiles = TN_CEIL_DIV(count, max_rows);
-        for (int64_t i = 0; i < tiles; i++) {
-            int64_t rows = deal(count, tiles, i + 1) - deal(count, tiles, i);
-            t->a = rows_at(g, task, r0 + deal(count, tiles, i), at.offset[A]);
+        int64_t tiles = tiles_of(count, max_rows);
+        for (int64_t i = 0, done = 0, rows; i < tiles; i++, done += rows) {
+            rows = deal(count, tiles, i + 1) - done;
+            t->a = rows_at(g, task, r0 + done, at.offset[A]);
             run_tile(g, kernel[rows], t, rows, panels, p * TN_PANEL, at.offset);
             t->prefetch += steps * t->prefetch_step;
             for (int j = 0; j < MATRICES; j++) at.offset[j] += rows * g->row[j];
