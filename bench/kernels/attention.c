@@ -3,31 +3,36 @@
 #include <stdio.h>
 #include "bench/kernels/bench.h"
 
+typedef enum Bias { NO_BIAS, OF_PAIRS, OF_DISTANCES } Bias;
+
 typedef struct Shape {
     const char *name;
     int64_t queries, keys, heads, kv_heads, width;
     bool causal, state;
     double target; /* with one thread; 2 threads: 95 % of twice that */
+    Bias bias;
 } Shape;
 
 static const Shape shapes[] = {
-    {"16", 16, 16, 12, 12, 64, false, false, 0},
-    {"128", 128, 128, 12, 12, 64, false, false, 0.77},
-    {"197", 197, 197, 12, 12, 64, false, false, 0.70},
-    {"512", 512, 512, 12, 12, 64, false, false, 0.80},
-    {"1500", 1500, 1500, 6, 6, 64, false, false, 0.82},
-    {"128 causal", 128, 128, 12, 12, 64, true, false, 0},
-    {"512 causal", 512, 512, 12, 12, 64, true, false, 0},
-    {"512 causal gqa 12/4", 512, 512, 12, 4, 64, true, false, 0},
-    {"64 width 32 heads 24", 64, 64, 24, 24, 32, false, false, 0},
-    {"decode past 64", 1, 65, 12, 12, 64, true, true, 0},
-    {"decode past 1024", 1, 1025, 12, 12, 64, true, true, 0},
-    {"decode past 1024 gqa 12/4", 1, 1025, 12, 4, 64, true, true, 0},
-    {"decode past 1024 gqa 32/8", 1, 1025, 32, 8, 64, true, true, 0},
-    {"decode past 1024 gqa 28/4", 1, 1025, 28, 4, 64, true, true, 0},
-    {"decode past 1024 mqa 12", 1, 1025, 12, 1, 64, true, true, 0},
-    {"4 queries past 1024", 4, 1028, 12, 12, 64, true, true, 0},
-    {"16 queries past 1024", 16, 1040, 12, 12, 64, true, true, 0},
+    {"16", 16, 16, 12, 12, 64, false, false, 0, NO_BIAS},
+    {"128", 128, 128, 12, 12, 64, false, false, 0.77, NO_BIAS},
+    {"197", 197, 197, 12, 12, 64, false, false, 0.70, NO_BIAS},
+    {"512", 512, 512, 12, 12, 64, false, false, 0.80, NO_BIAS},
+    {"1500", 1500, 1500, 6, 6, 64, false, false, 0.82, NO_BIAS},
+    {"128 causal", 128, 128, 12, 12, 64, true, false, 0, NO_BIAS},
+    {"512 causal", 512, 512, 12, 12, 64, true, false, 0, NO_BIAS},
+    {"512 causal gqa 12/4", 512, 512, 12, 4, 64, true, false, 0, NO_BIAS},
+    {"64 width 32 heads 24", 64, 64, 24, 24, 32, false, false, 0, NO_BIAS},
+    {"49 width 32 heads 24 bias", 49, 49, 24, 24, 32, false, false, 0, OF_PAIRS},
+    {"512 distances", 512, 512, 8, 8, 64, false, false, 0, OF_DISTANCES},
+    {"decode past 64", 1, 65, 12, 12, 64, true, true, 0, NO_BIAS},
+    {"decode past 1024", 1, 1025, 12, 12, 64, true, true, 0, NO_BIAS},
+    {"decode past 1024 gqa 12/4", 1, 1025, 12, 4, 64, true, true, 0, NO_BIAS},
+    {"decode past 1024 gqa 32/8", 1, 1025, 32, 8, 64, true, true, 0, NO_BIAS},
+    {"decode past 1024 gqa 28/4", 1, 1025, 28, 4, 64, true, true, 0, NO_BIAS},
+    {"decode past 1024 mqa 12", 1, 1025, 12, 1, 64, true, true, 0, NO_BIAS},
+    {"4 queries past 1024", 4, 1028, 12, 12, 64, true, true, 0, NO_BIAS},
+    {"16 queries past 1024", 16, 1040, 12, 12, 64, true, true, 0, NO_BIAS},
 };
 
 /* Rows of a fused projection [t, q + k + v], or of a state [heads, t, d], which a run reads from
@@ -69,6 +74,12 @@ static void one(Bench *b, const Shape *s, TnDType type) {
     c.operands[1] = keys(s, kv, type, row);
     c.operands[2] = keys(s, kv + (s->state ? s->keys : 1) * kv_row * size, type, row);
     for (int i = 3; i < 6; i++) c.operands[i] = bench_absent();
+    if (s->bias) {
+        bool full = s->bias == OF_PAIRS;
+        int64_t distances = s->queries + s->keys + 1,
+                bias[] = {1, s->heads, full ? s->queries : 1, full ? s->keys : distances};
+        c.operands[5] = bench_dense(b->weights, TN_F32, 4, bias);
+    }
     c.operands[6] = bench_dense(b->result, type, 4, dims);
     if (s->state) {
         c.cold = 1u << 1 | 1u << 2;

@@ -118,22 +118,49 @@ static inline vf bias_at(const Biases *z, int64_t t, int64_t n) {
     return sum;
 }
 
+/* What becomes of scores before masks. */
+typedef struct Finish {
+    Biases biases;
+    vf scale, cap, uncap;
+    bool capped;
+} Finish;
+
+ALWAYS_INLINE vf finished(const Finish *f, vf score) {
+    vf x = vf_mul(score, f->scale);
+    return f->capped ? vf_mul(f->cap, vf_tanh(vf_mul(x, f->uncap))) : x;
+}
+
+/* scores[t] := x[t] of whole vectors of keys, none of which is masked; their maximum and `top`. */
+static vf finish_open(const Finish *f, float *scores, int64_t t0, int64_t t1, vf top) {
+    for (int64_t t = t0; t < t1; t += VF_WIDTH) {
+        vf x = vf_add(finished(f, vf_load(scores + t)), bias_at(&f->biases, t, VF_WIDTH));
+        vf_store(scores + t, x);
+        top = vf_max(top, x);
+    }
+    return top;
+}
+
 /* scores[t] := x[t] for t0 <= t < t1, -inf for the lanes that follow; returns the maximum. */
 static float finish_scores(const Attention *a, const Keys *keys, const Row *row, float *scores,
                            int64_t t0, int64_t t1, bool full, float *room) {
-    const Biases biases = bias_rows(a, row, t0, t1, room);
+    const Finish f = {bias_rows(a, row, t0, t1, room), vf_set1(a->p.scale), vf_set1(a->p.softcap),
+                      vf_set1(1 / a->p.softcap), a->p.softcap != 0};
     const float *allowed = full || keys->gaps || a->sinks ? keys->allowed : NULL;
-    const vf scale = vf_set1(a->p.scale), cap = vf_set1(a->p.softcap),
-             uncap = vf_set1(1 / a->p.softcap);
     const vf nothing = vf_set1(-INFINITY), mask = vf_set1(full ? a->p.mask_value : -INFINITY);
-    const bool capped = a->p.softcap != 0, add = full && !(a->p.flags & TN_ATTENTION_SELECT),
+    const bool add = full && !(a->p.flags & TN_ATTENTION_SELECT),
                last = a->p.flags & TN_ATTENTION_BIAS_LAST;
     vf top = nothing;
-    for (int64_t t = t0; t < t1; t += VF_WIDTH) {
+    int64_t t = t0;
+    if (!allowed && !a->band && row->first <= t0 && !(full && row->blind)) {
+        int64_t end = row->end < t1 ? row->end : t1;
+        int64_t open = end > t0 ? (end - t0) / VF_WIDTH * VF_WIDTH : 0;
+        top = finish_open(&f, scores, t0, t0 + open, top);
+        t += open;
+    }
+    for (; t < t1; t += VF_WIDTH) {
         int64_t n = t1 - t < VF_WIDTH ? t1 - t : VF_WIDTH;
-        vf x = vf_mul(vf_load(scores + t), scale);
-        if (capped) x = vf_mul(cap, vf_tanh(vf_mul(x, uncap)));
-        vf shift = bias_at(&biases, t, n);
+        vf x = finished(&f, vf_load(scores + t));
+        vf shift = bias_at(&f.biases, t, n);
         if (!last) x = vf_add(x, shift);
         vm exists = vm_first(n), ok = lanes_between(t, row->first, row->end);
         if (a->band) {
