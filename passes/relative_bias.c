@@ -10,6 +10,7 @@
  * T5 looks its biases up by buckets of the distance, ALiBi multiplies it by a slope; in every layer
  * what is read stays in cache, instead of as many numbers as there are scores coming from memory.
  * This pass follows those that take parts of the queries or pack them, which need the pairs. */
+#include "passes/attention.h"
 #include "passes/distance.h"
 #include "passes/pass.h"
 
@@ -35,13 +36,14 @@ bool pass_relative_bias(Graph *g, Report *r) {
     bool changed = false;
     IR_FOR_NODES(n, g) {
         for (int i = 5; n->op == OP_attention && i < 7 && i < n->input_count; i++) {
-            if (!n->inputs[i]) continue;
-            const Expr *const *dims = n->inputs[i]->type.dims;
-            if (ex_is(dims[2], 1) || ex_is(dims[3], 1)) continue;
-            changed = true; /* what is refused leaves nodes that nothing reads */
+            const Value *bias = n->inputs[i];
+            if (!bias || attention_reads_product(bias)) continue;
+            if (ex_is(bias->type.dims[2], 1) || ex_is(bias->type.dims[3], 1)) continue;
+            bool computed = !bias->constant; /* of a constant there is nothing to say */
+            changed = true;                  /* what is refused leaves nodes that nothing reads */
             if (rewrite_bias(g, n, i))
                 report_fired(r, "relative_bias");
-            else
+            else if (computed)
                 report_miss(r, "relative_bias", n,
                             "bias %d is not proven to follow from the distance", i - 4);
         }
