@@ -20,6 +20,16 @@ ALWAYS_INLINE __m512 multiply_add(__m512 sum, __m512 a, __m512 b) {
 
 #include "runtime/kernels/gemm_tile_avx512.h"
 
+ALWAYS_INLINE __m512 start(const Tile *t, int panel) {
+    (void)t, (void)panel;
+    return _mm512_setzero_ps();
+}
+
+ALWAYS_INLINE void end(const Tile *t, __m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS], int rows,
+                       int panels) {
+    store_floats(t, acc, rows, panels);
+}
+
 /* One panel, prefetched 4 KiB ahead of itself. Few rows have few accumulators, too few to hide the
  * latency of a multiplication, so k is dealt out to `sets` of them. */
 ALWAYS_INLINE void stream(const Tile *t, int rows, int sets) {

@@ -24,6 +24,25 @@ ALWAYS_INLINE __m512 multiply_add(__m512 sum, __m512 a, __m512 b) {
 
 #include "runtime/kernels/gemm_tile_avx512.h"
 
+ALWAYS_INLINE __m512 start(const Tile *t, int panel) {
+    return t->start ? _mm512_loadu_ps(t->start + TN_PANEL * panel) : _mm512_setzero_ps();
+}
+
+ALWAYS_INLINE void end(const Tile *t, __m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS], int rows,
+                       int panels) {
+    if (!t->c_bf16) {
+        store_floats(t, acc, rows, panels);
+        return;
+    }
+    uint16_t *c = (uint16_t *)(void *)t->c;
+    UNROLL for (int i = 0; i < rows; i++) {
+        UNROLL for (int j = 0; j < panels; j++) {
+            __m256i rounded = (__m256i)_mm512_cvtneps_pbh(acc[i][j]);
+            _mm256_storeu_si256((__m256i *)(void *)(c + i * t->c_row + TN_PANEL * j), rounded);
+        }
+    }
+}
+
 TILES_6(TILE, 1)
 TILES_6(TILE, 4)
 

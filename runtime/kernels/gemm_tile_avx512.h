@@ -5,7 +5,7 @@
  * 8 accumulators on.
  *
  * The file that includes this says what an Element is, how many of A's row a STEP takes, and how to
- * broadcast them, load a vector of B and multiply_add. */
+ * broadcast them, load a vector of B and multiply_add; what sums start with, and how they end. */
 #include <immintrin.h>
 #include "runtime/kernels/gemm.h"
 
@@ -29,15 +29,29 @@ ALWAYS_INLINE void step(__m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS], const Elemen
     }
 }
 
+ALWAYS_INLINE void store_floats(const Tile *t, __m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS], int rows,
+                                int panels) {
+    UNROLL for (int i = 0; i < rows; i++) {
+        UNROLL for (int j = 0; j < panels; j++) {
+            _mm512_storeu_ps(t->c + i * t->c_row + TN_PANEL * j, acc[i][j]);
+        }
+    }
+}
+
+ALWAYS_INLINE __m512 start(const Tile *t, int panel);
+ALWAYS_INLINE void end(const Tile *t, __m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS], int rows,
+                       int panels);
+
 ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
     const int64_t a_row = t->a_row, b_row = t->b_row, b_panel = t->b_panel, depth = t->k;
     const Element *b = t->b;
     const char *next = t->prefetch, *claimed = t->claim;
     int64_t wait = t->claim_every;
     __m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS];
-    UNROLL for (int i = 0; i < rows; i++) {
-        UNROLL for (int j = 0; j < panels; j++) {
-            acc[i][j] = _mm512_setzero_ps();
+    UNROLL for (int j = 0; j < panels; j++) {
+        acc[0][j] = start(t, j);
+        UNROLL for (int i = 1; i < rows; i++) {
+            acc[i][j] = acc[0][j];
         }
     }
     int64_t r = 0;
@@ -57,11 +71,7 @@ ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
             step(acc, a, a_row, b, b_panel, rows, panels);
         }
     } while (++r < t->runs);
-    UNROLL for (int i = 0; i < rows; i++) {
-        UNROLL for (int j = 0; j < panels; j++) {
-            _mm512_storeu_ps(t->c + i * t->c_row + TN_PANEL * j, acc[i][j]);
-        }
-    }
+    end(t, acc, rows, panels);
 }
 
 #define TILES_6(X, p) X(1, p) X(2, p) X(3, p) X(4, p) X(5, p) X(6, p)

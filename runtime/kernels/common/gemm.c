@@ -203,8 +203,12 @@ static void run_tile(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int p
     int64_t head = 0, within = column;
     if (column >= g->head) head = column / g->head, within = column % g->head;
     void *c = matrix_at(g, C, offset[C] + head * g->head_stride + within);
-    bool plain = !g->bias && !g->base[RESIDUAL] && g->activation == TN_ACT_NONE && !g->bf16[C] &&
-                 cols == panels * TN_PANEL && within + cols <= g->head;
+    /* Little is left to do at the end of tiles of pairs: they add a bias and round to bf16. */
+    bool plain = (g->pairs || (!g->bias && !g->bf16[C])) && !g->base[RESIDUAL] &&
+                 g->activation == TN_ACT_NONE && cols == panels * TN_PANEL &&
+                 within + cols <= g->head;
+    t->start = plain && g->bias ? g->bias + column : NULL;
+    t->c_bf16 = plain && g->bf16[C];
     t->c = plain ? c : buffer;
     t->c_row = plain ? g->row[C] : panels * TN_PANEL;
     t->claim = c;
