@@ -77,8 +77,7 @@ static double conv(const TnCall *c) {
     const TnTensor *y = output(c);
     double channels = y->rank > 1 ? (double)y->dims[1] : 1;
     const ParamsConv *p = c->params;
-    if (p->flags & (TN_CONV_WINOGRAD2 | TN_CONV_WINOGRAD4))
-        return 2 * elements(y) * 9 * (double)c->operands[1].dims[0];
+    if (tn_conv_elements(p)) return 2 * elements(y) * 9 * (double)c->operands[1].dims[0];
     return channels ? 2 * elements(y) * elements(&c->operands[1]) / channels : 0;
 }
 

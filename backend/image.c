@@ -225,8 +225,8 @@ Stored *image_conv_weight(Image *im, TnLayout layout, const Constant *w, ConvFor
     c.rank = 2;
     c.dims[0] = w->dims[1];
     c.dims[1] = w->dims[0];
-    if (conv_is_winograd(form)) {
-        c.dims[1] = tn_winograd_columns(form == CONV_WINOGRAD4 ? 4 : 2, w->dims[0]);
+    if (conv_elements(form)) {
+        c.dims[1] = tn_winograd_columns(conv_elements(form), w->dims[0]);
     } else if (form == CONV_PAIRS) {
         s->run = w->dims[1] * w->dims[w->rank - 1];
         c.dims[0] = tn_conv_rows(layout, w->dims[1] * s->taps, s->run);

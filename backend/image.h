@@ -24,15 +24,21 @@ typedef enum ConvForm {
     CONV_ROWS,              /* the matrix [kernel c, o]; the view is of the weight's own dims */
     CONV_PANELS,            /* the same, in panels */
     CONV_PAIRS,             /* the same, in pairs */
-    CONV_WINOGRAD2,         /* in panels, transformed for tiles of 2 x 2 results (pack.h) */
-    CONV_WINOGRAD2_STRIDED, /* ... of stride 2 */
+    CONV_WINOGRAD2,         /* in panels, transformed for tiles of 2 x 4 results (pack.h) */
+    CONV_WINOGRAD2_STRIDED, /* ... for tiles of 2 x 2 results, stride 2 */
     CONV_WINOGRAD4,         /* ... for tiles of 4 x 4 results */
     CONV_PLACES,            /* in panels, or in pairs if of bf16, the matrix [c, kernel o] */
     CONV_FORMS
 } ConvForm;
 
-static inline bool conv_is_winograd(ConvForm form) {
-    return form >= CONV_WINOGRAD2 && form <= CONV_WINOGRAD4;
+/* Elements of a weight that is transformed; 0: it is not. */
+static inline int conv_elements(ConvForm form) {
+    switch (form) {
+    case CONV_WINOGRAD2: return 4 * 6;
+    case CONV_WINOGRAD2_STRIDED: return 4 * 4;
+    case CONV_WINOGRAD4: return 6 * 6;
+    default: return 0;
+    }
 }
 
 /* One constant as the plan stores it: `parts` tensors packed or laid one after another. */

@@ -189,9 +189,11 @@ void lower_conv(Lower *lo, Node *n) {
     copy_end(n, &p.activation, &p.flags);
     const Constant *w = n->inputs[1]->constant;
     ConvForm form = is_stored_weight(n->inputs[1]) ? conv_form(lo, n) : CONV_ROWS;
-    if (conv_is_winograd(form))
-        p.flags |= form == CONV_WINOGRAD4 ? TN_CONV_WINOGRAD4 : TN_CONV_WINOGRAD2;
-    if (form == CONV_PLACES) p.flags |= TN_CONV_PLACES;
+    static const uint32_t flags[CONV_FORMS] = {[CONV_WINOGRAD2] = TN_CONV_WINOGRAD2,
+                                               [CONV_WINOGRAD2_STRIDED] = TN_CONV_WINOGRAD2,
+                                               [CONV_WINOGRAD4] = TN_CONV_WINOGRAD4,
+                                               [CONV_PLACES] = TN_CONV_PLACES};
+    p.flags |= flags[form];
     for (int i = 0; i < spatial && in[1].layout != TN_LAYOUT_STRIDED; i++)
         p.kernel[i] = (uint32_t)w->dims[2 + i];
     copy_ints(lo, attr_ints(n, "strides"), 0, spatial, p.stride);

@@ -170,25 +170,38 @@ static void pack_rows(Image *im, const Stored *s, PackSink *sink, void *user) {
 }
 
 /* G of Winograd's filtering: rows of elements by taps (pack.h). */
+#define A2 (0.75 * 0.75)
+#define B2 (1.625 * 1.625)
+#define AT(x, over) \
+    { 1 / (over), (x) / (over), (x) * (x) / (over) }
 static const double winograd2[][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}},
                     winograd2_strided[][3] = {{1, 0, 0}, {1, 0, 1}, {0, 0, 1}, {0, 1, 0}},
-                    winograd4[][3] = {{1. / 4, 0, 0},
-                                      {-1. / 6, -1. / 6, -1. / 6},
-                                      {-1. / 6, 1. / 6, -1. / 6},
-                                      {1. / 24, 1. / 12, 1. / 6},
-                                      {1. / 24, -1. / 12, 1. / 6},
+                    winograd4[][3] = {AT(0, A2 *B2),
+                                      AT(0.75, 2 * A2 * (A2 - B2)),
+                                      AT(-0.75, 2 * A2 * (A2 - B2)),
+                                      AT(1.625, 2 * B2 * (B2 - A2)),
+                                      AT(-1.625, 2 * B2 * (B2 - A2)),
                                       {0, 0, 1}};
 
-/* A weight w[o, c, 3, 3] as Winograd's filtering uses it: element (a, b) of G w G'. */
+/* The transforms of a form: down and across. */
+static const struct {
+    const double (*down)[3], (*across)[3];
+    int64_t columns;
+} winograd_of[CONV_FORMS] = {
+    [CONV_WINOGRAD2] = {winograd2, winograd4, 6},
+    [CONV_WINOGRAD2_STRIDED] = {winograd2_strided, winograd2_strided, 4},
+    [CONV_WINOGRAD4] = {winograd4, winograd4, 6},
+};
+
+/* A weight w[o, c, 3, 3] as Winograd's filtering uses it: element (a, b) of H w G'. */
 static void pack_winograd(Image *im, const Stored *s, PackSink *sink, void *user) {
     const Constant *w = s->part[0];
-    const double(*g)[3] = s->form == CONV_WINOGRAD4           ? winograd4
-                          : s->form == CONV_WINOGRAD2_STRIDED ? winograd2_strided
-                                                              : winograd2;
-    int64_t channels = w->dims[1], outputs = w->dims[0], side = s->form == CONV_WINOGRAD4 ? 6 : 4;
+    const double(*h)[3] = winograd_of[s->form].down, (*g)[3] = winograd_of[s->form].across;
+    const int64_t across = winograd_of[s->form].columns;
+    int64_t channels = w->dims[1], outputs = w->dims[0], elements = conv_elements(s->form);
     size_t bytes = (size_t)(channels * TN_PANEL) * sizeof(float);
     float *panel = arena_alloc(&im->cx->arena, bytes + 1);
-    for (int64_t e = 0; e < side * side; e++)
+    for (int64_t e = 0; e < elements; e++)
         for (int64_t o = 0; o < outputs; o += TN_PANEL) {
             memset(panel, 0, bytes);
             for (int64_t j = 0; j < TN_PANEL && o + j < outputs; j++)
@@ -197,7 +210,7 @@ static void pack_winograd(Image *im, const Stored *s, PackSink *sink, void *user
                     double sum = 0;
                     memcpy(tap, (const float *)w->data + ((o + j) * channels + c) * 9, sizeof tap);
                     for (int i = 0; i < 9; i++)
-                        sum += g[e / side][i / 3] * g[e % side][i % 3] * (double)tap[i];
+                        sum += h[e / across][i / 3] * g[e % across][i % 3] * (double)tap[i];
                     panel[c * TN_PANEL + j] = (float)sum;
                 }
             sink(user, panel, bytes);
@@ -205,7 +218,7 @@ static void pack_winograd(Image *im, const Stored *s, PackSink *sink, void *user
 }
 
 void pack_constant(Image *im, const Stored *s, PackSink *sink, void *user) {
-    if (conv_is_winograd(s->form)) {
+    if (conv_elements(s->form)) {
         pack_winograd(im, s, sink, user);
         return;
     }

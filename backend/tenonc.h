@@ -80,7 +80,7 @@ TENON_API int64_t tenonc_skipped(const tenonc *c);
  *                     and these are not computed; "keep": what the model computes there, where
  *                     returned
  *     conv            "fast": convolutions of 3 x 3 in fewer multiplications, their rounding
- *                     errors about ten times as large; "accurate"
+ *                     errors about twice as large; "accurate"
  *     strip           "1": no node names in the plan
  *     unfused         "1": a plan of the graph as imported, for looking at every value of it
  *

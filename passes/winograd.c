@@ -1,5 +1,5 @@
 /* 3 x 3 taps of many channels with the same stride both ways, unless there are hardly any tiles or
- * much of them lies beyond the result: transformed weights are 16/9 times as large, or 4 times for
+ * much of them lies beyond the result: transformed weights are 24/9 times as large, or 4 times for
  * tiles of 4 x 4. Weights that are computed, or stored in 16 bits, are never transformed. */
 #include "passes/winograd.h"
 

@@ -7,12 +7,12 @@
 
 typedef enum Winograd {
     WINOGRAD_NONE,
-    WINOGRAD_2,         /* tiles of 2 x 2 results */
-    WINOGRAD_2_STRIDED, /* ... of stride 2 */
+    WINOGRAD_2,         /* tiles of 2 x 4 results */
+    WINOGRAD_2_STRIDED, /* tiles of 2 x 2 results, stride 2 */
     WINOGRAD_4          /* tiles of 4 x 4 results */
 } Winograd;
 
-/* Of a convolution; fast: it may round about ten times as coarsely. */
+/* Of a convolution; fast: it may round about twice as coarsely. */
 Winograd winograd_choose(const Node *n, bool fast);
 
 #endif

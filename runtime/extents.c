@@ -358,10 +358,9 @@ static bool conv_weights(const Why *w, const ParamsConv *p, const TnTensor *x, c
         int64_t kernel = conv_kernel(p, k, i);
         if (kernel < 1 || !tn_mul_i64(*taps, kernel, taps)) return misfit_pair(w, "kernel", x, k);
     }
-    if (p->flags & (TN_CONV_WINOGRAD2 | TN_CONV_WINOGRAD4))
+    if (tn_conv_elements(p))
         return (channels % TN_PANEL == 0 && k->dims[0] == channels &&
-                k->dims[1] ==
-                    tn_winograd_columns(p->flags & TN_CONV_WINOGRAD4 ? 4 : 2, y->dims[1])) ||
+                k->dims[1] == tn_winograd_columns(tn_conv_elements(p), y->dims[1])) ||
                misfit_pair(w, "transformed weights and y", k, y);
     if (p->flags & TN_CONV_PLACES)
         return (y->dims[1] <= TN_PANEL && channels > 0 && k->dims[0] == channels &&

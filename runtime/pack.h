@@ -61,13 +61,16 @@ static inline int64_t tn_panels_index(int64_t big_k, int64_t k, int64_t n) {
     return ((n / TN_PANEL) * big_k + k) * TN_PANEL + n % TN_PANEL;
 }
 
-/* Weights w[O, C, 3, 3] of a convolution by Winograd's filtering with tiles of m x m results
- * (kernels/common/conv_winograd.c) are G w[o, c] G', a matrix of (m + 2)^2 elements for each pair.
- * The rows of G are, by taps:
+/* Weights w[O, C, 3, 3] of a convolution by Winograd's filtering with tiles of l x m results
+ * (kernels/common/conv_winograd.c) are H w[o, c] G', a matrix of (l + 2) (m + 2) elements for each
+ * pair. The rows of G, and of H with l for m, are, by taps:
  *
  *     m = 2, stride 1    1 0 0    1/2 1/2 1/2    1/2 -1/2 1/2    0 0 1
  *     m = 2, stride 2    1 0 0    1 0 1          0 0 1           0 1 0
- *     m = 4              1/4 0 0  -1/6 (1 1 1)   -1/6 (1 -1 1)   1/24 (1 2 4)  1/24 (1 -2 4)  0 0 1
+ *     m = 4              1/(a^2 b^2) (1 0 0)    (1 a a^2) and (1 -a a^2), over 2 a^2 (a^2 - b^2)
+ *                        0 0 1                  (1 b b^2) and (1 -b b^2), over 2 b^2 (b^2 - a^2)
+ *
+ * with a = 3/4 and b = 13/8, in the order 0, a, -a, b, -b and 0 0 1.
  *
  * They are stored as a matrix of C rows, element after element: element (i, j) of output o is
  * column
@@ -75,8 +78,8 @@ static inline int64_t tn_panels_index(int64_t big_k, int64_t k, int64_t n) {
  *     (i (m + 2) + j) O + o        with O rounded up to whole panels
  *
  * C is a multiple of TN_PANEL. How many columns there are: */
-static inline int64_t tn_winograd_columns(int64_t m, int64_t outputs) {
-    return (m + 2) * (m + 2) * ((outputs + TN_PANEL - 1) / TN_PANEL * TN_PANEL);
+static inline int64_t tn_winograd_columns(int64_t elements, int64_t outputs) {
+    return elements * ((outputs + TN_PANEL - 1) / TN_PANEL * TN_PANEL);
 }
 
 /* Rows that K rows take in pairs. */

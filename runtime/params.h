@@ -162,7 +162,9 @@ typedef struct ParamsCumsum {
 } ParamsCumsum;
 
 /* Convolution in up to 3 spatial axes, ended as a gemm is. */
-#define TN_CONV_WINOGRAD2 2u /* the weights are transformed for tiles of 2 x 2 results (pack.h) */
+#define TN_CONV_WINOGRAD2                                                               \
+    2u                       /* the weights are transformed (pack.h) for tiles of 2 x 4 \
+                              * results, or with stride 2 of 2 x 2 */
 #define TN_CONV_PLACES    4u /* the weights are the matrix [C, kernel O] (pack.h) */
 #define TN_CONV_WINOGRAD4 8u /* the weights are transformed for tiles of 4 x 4 results (pack.h) */
 typedef struct ParamsConv {
@@ -172,6 +174,12 @@ typedef struct ParamsConv {
     uint32_t activation; /* TnActivation */
     uint32_t flags;      /* TN_RESIDUAL_FIRST; TN_CONV_WINOGRAD2, _WINOGRAD4 or _PLACES */
 } ParamsConv;
+
+/* Elements of a transformed weight; 0: it is not transformed. */
+static inline int tn_conv_elements(const ParamsConv *p) {
+    if (p->flags & TN_CONV_WINOGRAD4) return 6 * 6;
+    return p->flags & TN_CONV_WINOGRAD2 ? p->stride[0] == 2 ? 4 * 4 : 4 * 6 : 0;
+}
 
 /* Pooling over up to 3 spatial axes; the padding is the instruction's scalars. */
 #define TN_POOL_MODES(X) X(MAX, max, 0) X(AVG, avg, 1) X(LP, lp, 2)

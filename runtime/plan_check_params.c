@@ -181,7 +181,7 @@ static bool check_wide_float(PlanCheck *c, const PlanInstruction *i) {
 #define CONV_FORMS (TN_CONV_WINOGRAD2 | TN_CONV_WINOGRAD4 | TN_CONV_PLACES)
 
 /* Forms of weights for neighbouring results, one at most: Winograd's transforms are of 3 x 3 taps,
- * those of tiles of 2 x 2 results of stride 1 or 2. */
+ * those of small tiles of stride 1 or 2. */
 static bool check_conv_form(PlanCheck *c, const ParamsConv *p, const PlanView *w) {
     const uint32_t form = p->flags & CONV_FORMS;
     const bool winograd = form & (TN_CONV_WINOGRAD2 | TN_CONV_WINOGRAD4);

@@ -34,7 +34,7 @@ static const struct {
      "  --state off|auto        auto: a decoder's past is kept by the plan (default: off)\n"
      "  --padding keep|skip     skip: outputs are zeros where the mask says padding (default: keep)\n"
      "  --conv accurate|fast    fast: 3 x 3 convolutions in fewer multiplications, their rounding\n"
-     "                          errors about ten times as large (default: accurate)\n"
+     "                          errors about twice as large (default: accurate)\n"
      "  --require-fusion KIND=N fail unless the fusion fired exactly N times\n"
      "  --report[=FILE.json]    print the fusion report, or write it as JSON\n"
      "  --strip                 leave the names of the model's nodes out\n"

@@ -106,22 +106,20 @@ static TnTensor weights_of(const Layer *l, float *data, int64_t per_group) {
     return w;
 }
 
-/* tiles: of so many results a side; 0: of none. */
-static void layer(Bench *b, const Layer *l, int64_t tiles) {
+/* form: TN_CONV_WINOGRAD2, .. or 0. */
+static void layer(Bench *b, const Layer *l, uint32_t form) {
     int64_t per_group = l->channels / l->groups;
     int64_t h = extent(l, 0, l->height), w = extent(l, 1, l->width);
     double taps = (double)(per_group * l->kernel[0] * l->kernel[1]);
     ParamsConv params = {.spatial = 2, .groups = (uint32_t)l->groups};
-    params.flags = tiles == 2     ? TN_CONV_WINOGRAD2
-                   : tiles == 4   ? TN_CONV_WINOGRAD4
-                   : by_places(l) ? TN_CONV_PLACES
-                                  : 0;
+    params.flags = form ? form : by_places(l) ? TN_CONV_PLACES : 0;
     for (int i = 0; i < 2; i++) {
         params.kernel[i] = (uint32_t)l->kernel[i];
         params.stride[i] = l->stride[i];
         params.dilation[i] = 1;
         params.pad_begin[i] = params.pad_end[i] = l->pad[i];
     }
+    const int elements = tn_conv_elements(&params);
     Case c = {.opcode = TN_OP_conv,
               .params = &params,
               .inputs = 4,
@@ -129,8 +127,9 @@ static void layer(Bench *b, const Layer *l, int64_t tiles) {
               .flops = 2 * taps * (double)(l->outputs * h * w)};
     snprintf(c.name, sizeof c.name, "conv %s", l->name);
     c.operands[0] = bench_image(b->activations, l->channels, l->height, l->width);
-    c.operands[1] = tiles ? panels(b->weights, per_group, tn_winograd_columns(tiles, l->outputs))
-                          : weights_of(l, b->weights, per_group);
+    c.operands[1] = elements
+                        ? panels(b->weights, per_group, tn_winograd_columns(elements, l->outputs))
+                        : weights_of(l, b->weights, per_group);
     c.operands[2] = bench_dense(b->more, TN_F32, 1, &l->outputs);
     c.operands[3] = bench_absent();
     c.operands[4] = bench_image(b->result, l->outputs, h, w);
@@ -143,6 +142,8 @@ static void layer(Bench *b, const Layer *l, int64_t tiles) {
 
 void bench_conv(Bench *b) {
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) layer(b, &layers[i], 0);
-    for (size_t i = 0; i < sizeof filtered / sizeof *filtered; i++) layer(b, &filtered[i], 2);
-    for (size_t i = 0; i < sizeof larger / sizeof *larger; i++) layer(b, &larger[i], 4);
+    for (size_t i = 0; i < sizeof filtered / sizeof *filtered; i++)
+        layer(b, &filtered[i], TN_CONV_WINOGRAD2);
+    for (size_t i = 0; i < sizeof larger / sizeof *larger; i++)
+        layer(b, &larger[i], TN_CONV_WINOGRAD4);
 }

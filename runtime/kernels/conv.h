@@ -20,23 +20,27 @@ enum {
     CONV_TILE = 4      /* ... and results of a side */
 };
 
-/* Winograd's filtering by tiles (common/conv_winograd.c): B' d B of what a tile reads, side x side
- * places, are as many elements; A' s A of as many sums are results x results of them. */
-typedef struct ConvFilter {
-    int results, side, step;   /* of a side of a tile; step: places of x from tile to tile */
+/* Winograd's filtering by tiles (common/conv_winograd.c): B' d B of the places that a tile reads
+ * are as many elements; A' s A of as many sums are its results. */
+typedef struct ConvFilterSide {
+    int results, places, step; /* of a tile; step: places of x from tile to tile */
     int weights;               /* elements of a side of G w G', ... */
-    uint8_t weight[CONV_SIDE]; /* ... which of them each element of a side is multiplied with */
+    uint8_t weight[CONV_SIDE]; /* ... which of them each element is multiplied with */
+} ConvFilterSide;
+
+typedef struct ConvFilter {
+    ConvFilterSide down, across;
     /* B' d B of one tile, whose places are at place[], for all channels (a multiple of TN_PANEL),
      * to planes of elements. `ahead` is where the next tile is: it is fetched. */
     void (*read)(const float *const *place, int64_t ahead, float *to, int64_t plane,
                  int64_t channels);
-    /* A' s A of one tile, from planes of elements: lines of results, `line` apart, of `results`
-     * times `cols` floats (whole panels). */
+    /* A' s A of one tile, from planes of elements: lines of results, `line` apart, of
+     * across.results times `cols` floats (whole panels). */
     void (*result)(const float *sums, int64_t plane, float *to, int64_t line, int64_t cols);
 } ConvFilter;
 
-/* F(2 x 2, 3 x 3), the same of stride 2, F(4 x 4, 3 x 3) */
-enum { CONV_F2, CONV_F2_STRIDED, CONV_F4, CONV_FILTERS };
+/* F(2 x 2, 3 x 3) of stride 2, F(2 x 4, 3 x 3), F(4 x 4, 3 x 3) */
+enum { CONV_F2_STRIDED, CONV_F2X4, CONV_F4, CONV_FILTERS };
 
 typedef struct ConvShape {
     const TnCall *call;
@@ -170,6 +174,10 @@ static inline void *conv_y_at(const ConvShape *s, int64_t place) {
 /* Within a tensor; s->residual is one. */
 static inline const void *conv_residual_at(const ConvShape *s, int64_t place) {
     return float_at(s->residual, s->residual_bf16, place);
+}
+
+static inline int64_t conv_elements(const ConvFilter *f) {
+    return (int64_t)f->down.places * f->across.places;
 }
 
 static inline int64_t conv_patches(const ConvShape *s) {

@@ -23,7 +23,7 @@ typedef struct Case {
     Order x, y, w;
     bool residual, residual_first;
     uint32_t act;
-    uint32_t form; /* of the weights: TN_CONV_WINOGRAD2, .._WINOGRAD4, TN_CONV_PLACES */
+    uint32_t form; /* of the weights: TN_CONV_WINOGRAD2, .., TN_CONV_PLACES */
 } Case;
 
 static inline double at(const TnTensor *t, const int64_t *index) {
@@ -55,15 +55,26 @@ static inline double expected(const Case *c, const TnTensor *x, const TnTensor *
     return sum;
 }
 
-/* Winograd's transforms, as published (Lavin and Gray, 2015), for tiles of 2 x 2 and 4 x 4 results;
- * of stride 2: F(2, 2) of the outer taps and the middle one by itself. */
-typedef struct Filter {
-    int results, side, step, weights; /* of a side; weights: elements of the weights */
-    int weight[6];                    /* which each element is multiplied with */
+/* Winograd's transforms, as published (Lavin and Gray, 2015; Barabasz and others, 2020, for other
+ * points than 0, 1 and 2), of 2 and 4 results; of stride 2: F(2, 2) of the outer taps and the
+ * middle one by itself. */
+typedef struct Side {
+    int results, places, step, weights; /* weights: elements of the weights */
+    int weight[6];                      /* which each element is multiplied with */
     double weights_by[6][3], places_by[6][6], results_by[4][6];
-} Filter;
+} Side;
 
-static const Filter filters[] = {
+enum { SIDE_2, SIDE_2_STRIDED, SIDE_4 };
+
+/* Of the points 0, a, -a, b and -b: 3/4 and 13/8. */
+#define A  0.75
+#define B  1.625
+#define AA (A * A)
+#define BB (B * B)
+#define NA (2 * AA * (AA - BB))
+#define NB (2 * BB * (BB - AA))
+
+static const Side sides[] = {
     {2,
      4,
      2,
@@ -85,35 +96,43 @@ static const Filter filters[] = {
      4,
      6,
      {0, 1, 2, 3, 4, 5},
-     {{1. / 4, 0, 0},
-      {-1. / 6, -1. / 6, -1. / 6},
-      {-1. / 6, 1. / 6, -1. / 6},
-      {1. / 24, 1. / 12, 1. / 6},
-      {1. / 24, -1. / 12, 1. / 6},
+     {{1 / (AA * BB), 0, 0},
+      {1 / NA, A / NA, AA / NA},
+      {1 / NA, -A / NA, AA / NA},
+      {1 / NB, B / NB, BB / NB},
+      {1 / NB, -B / NB, BB / NB},
       {0, 0, 1}},
-     {{4, 0, -5, 0, 1, 0},
-      {0, -4, -4, 1, 1, 0},
-      {0, 4, -4, -1, 1, 0},
-      {0, -2, -1, 2, 1, 0},
-      {0, 2, -1, -2, 1, 0},
-      {0, 4, 0, -5, 0, 1}},
-     {{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 1}}},
+     {{AA * BB, 0, -(AA + BB), 0, 1, 0},
+      {0, -A *BB, -BB, A, 1, 0},
+      {0, A *BB, -BB, -A, 1, 0},
+      {0, -B *AA, -AA, B, 1, 0},
+      {0, B *AA, -AA, -B, 1, 0},
+      {0, AA *BB, 0, -(AA + BB), 0, 1}},
+     {{1, 1, 1, 1, 1, 0},
+      {0, A, -A, B, -B, 0},
+      {0, AA, AA, BB, BB, 0},
+      {0, A *AA, -A *AA, B *BB, -B *BB, 1}}},
 };
 
 static inline bool is_winograd(const Case *c) {
     return c->form == TN_CONV_WINOGRAD2 || c->form == TN_CONV_WINOGRAD4;
 }
 
-static inline const Filter *filter_of(const Case *c) {
-    return &filters[c->form == TN_CONV_WINOGRAD4 ? 2 : c->stride[0] == 2 ? 1 : 0];
+typedef struct Filter {
+    const Side *down, *across;
+} Filter;
+
+static inline Filter filter_of(const Case *c) {
+    if (c->stride[0] == 2) return (Filter){&sides[SIDE_2_STRIDED], &sides[SIDE_2_STRIDED]};
+    return (Filter){&sides[c->form == TN_CONV_WINOGRAD4 ? SIDE_4 : SIDE_2], &sides[SIDE_4]};
 }
 
-/* Element (a, b) of G w G', or of |G| |w| |G'|. */
+/* Element (a, b) of H w G', or of |H| |w| |G'|. */
 static inline double transformed_weight(const Filter *f, const TnTensor *w, int64_t o, int64_t c,
                                         int a, int b, bool size) {
     double sum = 0;
     for (int i = 0; i < 9; i++) {
-        double term = f->weights_by[a][i / 3] * f->weights_by[b][i % 3] *
+        double term = f->down->weights_by[a][i / 3] * f->across->weights_by[b][i % 3] *
                       at(w, (int64_t[]){o, c, i / 3, i % 3});
         sum += size ? fabs(term) : term;
     }
@@ -124,32 +143,35 @@ static inline double transformed_weight(const Filter *f, const TnTensor *w, int6
 static inline double transformed_place(const Case *c, const Filter *f, const TnTensor *x, int64_t b,
                                        int64_t k, int64_t row, int64_t column, int a, int d) {
     double sum = 0;
-    for (int i = 0; i < f->side * f->side; i++) {
-        int64_t h = row + i / f->side, v = column + i % f->side;
-        double factor = f->places_by[a][i / f->side] * f->places_by[d][i % f->side];
-        if (factor != 0 && h >= 0 && h < c->in[0] && v >= 0 && v < c->in[1])
-            sum += fabs(factor * at(x, (int64_t[]){b, k, h, v}));
-    }
+    for (int i = 0; i < f->down->places; i++)
+        for (int j = 0; j < f->across->places; j++) {
+            int64_t h = row + i, v = column + j;
+            double factor = f->down->places_by[a][i] * f->across->places_by[d][j];
+            if (factor != 0 && h >= 0 && h < c->in[0] && v >= 0 && v < c->in[1])
+                sum += fabs(factor * at(x, (int64_t[]){b, k, h, v}));
+        }
     return sum;
 }
 
 /* What the rounding errors of one result are relative to: the sum of the absolute values of
- * everything that is added or subtracted on the way, |A'| [(|G||w||G'|) * (|B'||d||B|)] |A|. */
+ * everything that is added or subtracted on the way, |A'| [(|H||w||G'|) * (|B'||d||B|)] |A|. */
 static inline double winograd_size(const Case *c, const TnTensor *x, const TnTensor *w,
                                    const int64_t *y) {
-    const Filter *f = filter_of(c);
-    const int m = f->results, side = f->side;
-    int64_t row = y[2] / m * f->step - c->pad_begin[0],
-            column = y[3] / m * f->step - c->pad_begin[1];
+    const Filter f = filter_of(c);
+    const int down = f.down->results, across = f.across->results;
+    int64_t row = y[2] / down * f.down->step - c->pad_begin[0],
+            column = y[3] / across * f.across->step - c->pad_begin[1];
     double sum = 0;
     for (int64_t k = 0; k < c->channels; k++)
-        for (int e = 0; e < side * side; e++) {
-            int a = e / side, b = e % side;
-            double by = f->results_by[y[2] % m][a] * f->results_by[y[3] % m][b];
-            if (by == 0) continue;
-            sum += fabs(by) * transformed_place(c, f, x, y[0], k, row, column, a, b) *
-                   transformed_weight(f, w, y[1], k, f->weight[a], f->weight[b], true);
-        }
+        for (int a = 0; a < f.down->places; a++)
+            for (int b = 0; b < f.across->places; b++) {
+                double by =
+                    f.down->results_by[y[2] % down][a] * f.across->results_by[y[3] % across][b];
+                if (by == 0) continue;
+                sum += fabs(by) * transformed_place(c, &f, x, y[0], k, row, column, a, b) *
+                       transformed_weight(&f, w, y[1], k, f.down->weight[a], f.across->weight[b],
+                                          true);
+            }
     return sum;
 }
 
@@ -202,16 +224,16 @@ static inline TnTensor panels_of(const Case *c, const View *w) {
 
 /* The weights as pack.h lays them out for Winograd's filtering. */
 static inline TnTensor transformed(const Case *c, const View *w) {
-    const Filter *f = filter_of(c);
-    const int elements = f->weights * f->weights;
-    int64_t o = w->t.dims[0], columns = tn_winograd_columns(f->results, o);
+    const Filter f = filter_of(c);
+    const int wide = f.across->weights, elements = f.down->weights * wide;
+    int64_t o = w->t.dims[0], columns = tn_winograd_columns(elements, o);
     int64_t each = columns / elements;
     float *matrix = calloc((size_t)(c->channels * columns), sizeof *matrix);
     for (int64_t k = 0; k < c->channels; k++)
         for (int64_t j = 0; j < o; j++)
             for (int e = 0; e < elements; e++)
-                matrix[k * columns + e * each + j] = (float)transformed_weight(
-                    f, &w->t, j, k, e / f->weights, e % f->weights, false);
+                matrix[k * columns + e * each + j] =
+                    (float)transformed_weight(&f, &w->t, j, k, e / wide, e % wide, false);
     TnTensor t = dense(pack_panels(matrix, c->channels, columns), TN_F32, 2,
                        (int64_t[]){c->channels, columns});
     free(matrix);

@@ -217,7 +217,7 @@ static inline void zoo_convolutions(const Zoo *z) {
     uint32_t w = zoo_view(z, kernel, TN_F32, 3, (uint32_t[]){n[4], n[8], n[3]},
                           (uint32_t[]){n[24], n[3], n[1]}, n[0]);
     uint32_t places = tiny_constant(b, "places", TN_LAYOUT_PANELS16, 2, 8, 12, 11);
-    uint32_t tiles = tiny_constant(b, "tiles", TN_LAYOUT_PANELS16, 2, 16, 256, 12);
+    uint32_t tiles = tiny_constant(b, "tiles", TN_LAYOUT_PANELS16, 2, 16, 384, 12);
     uint32_t large_tiles = tiny_constant(b, "large_tiles", TN_LAYOUT_PANELS16, 2, 16, 576, 13);
     uint32_t channels = zoo_view(z, z->x, TN_F32, 3, (uint32_t[]){bt, n[8], s},
                                  (uint32_t[]){step, n[1], n[8]}, n[0]);

@@ -126,27 +126,27 @@ static void shrink_patches(ConvShape *s, int64_t results, int64_t least, int64_t
 
 /* Patches of whole tiles, about `tiles` of them. */
 static void cut_tiles(ConvShape *s, int64_t tiles) {
-    const int64_t m = s->filter->results, step = s->filter->step;
-    int64_t across = TN_CEIL_DIV(s->out[WIDTH], m);
-    int64_t down = TN_CEIL_DIV(s->out[HEIGHT], m);
+    const ConvFilterSide *y = &s->filter->down, *x = &s->filter->across;
+    int64_t across = TN_CEIL_DIV(s->out[WIDTH], x->results);
+    int64_t down = TN_CEIL_DIV(s->out[HEIGHT], y->results);
     across = TN_CEIL_DIV(across, TN_CEIL_DIV(across, tiles));
     int64_t rows = conv_smaller(tiles / across > 1 ? tiles / across : 1, down);
     rows = TN_CEIL_DIV(down, TN_CEIL_DIV(down, rows));
-    s->width = s->strip = across * m;
-    s->rows = rows * m;
+    s->width = s->strip = across * x->results;
+    s->rows = rows * y->results;
     s->column_patches = TN_CEIL_DIV(s->out[WIDTH], s->width);
     s->row_patches = TN_CEIL_DIV(s->out[HEIGHT], s->rows);
-    s->input_rows = s->rows / m * step + s->filter->side - step;
-    s->input_columns = s->width / m * step + s->filter->side - step;
+    s->input_rows = (rows - 1) * y->step + y->places;
+    s->input_columns = (across - 1) * x->step + x->places;
 }
 
 /* Tiles of a patch stay in L2, but weights that don't are read once per patch. */
 static void choose_tiles(ConvShape *s, int64_t groups, int64_t want) {
-    int64_t elements = s->filter->side * s->filter->side;
+    int64_t elements = conv_elements(s->filter);
     int64_t tiles = TILES_FLOATS / (elements * (s->channels + 2 * TN_PANEL));
     tiles = tiles > 96 ? 96 : tiles < 72 ? 72 : tiles;
     cut_tiles(s, tiles);
-    for (; tiles > 24 && conv_patches(s) < want; tiles /= 2) cut_tiles(s, tiles / 2);
+    for (; tiles > 48 && conv_patches(s) < want; tiles /= 2) cut_tiles(s, tiles / 2);
     s->splits = conv_smaller(TN_CEIL_DIV(groups, 2), TN_CEIL_DIV(want, conv_patches(s)));
 }
 
@@ -206,15 +206,15 @@ static double nanoseconds(const ConvShape *s) {
     double flops = 2 * results * (double)(s->taps * s->channels);
     if (s->way == CONV_PLACES) flops = 2 * TN_PANEL * results * (double)s->channels;
     if (s->way == CONV_WINOGRAD) /* multiplications, and the transforms */
-        flops *= 0.15 + (double)(s->filter->side * s->filter->side) /
-                            (9.0 * s->filter->results * s->filter->results);
+        flops *= 0.15 + (double)conv_elements(s->filter) /
+                            (9.0 * s->filter->down.results * s->filter->across.results);
     if (s->pairs) flops /= 2;
     return (s->way == CONV_CHANNELS ? 3 * flops : flops) / s->isa->flops_per_ns + 1000;
 }
 
 static ConvWay way_of(const ConvShape *s) {
     const ParamsConv *params = s->call->params;
-    if (params->flags & (TN_CONV_WINOGRAD2 | TN_CONV_WINOGRAD4)) return CONV_WINOGRAD;
+    if (tn_conv_elements(params)) return CONV_WINOGRAD;
     if (params->flags & TN_CONV_PLACES) return CONV_PLACES;
     if (s->w->layout != TN_LAYOUT_STRIDED) return CONV_PRODUCT;
     return tn_conv_is_product(s->groups, s->outputs) ? CONV_PRODUCT : CONV_CHANNELS;
@@ -223,7 +223,7 @@ static ConvWay way_of(const ConvShape *s) {
 static const ConvFilter *filter_of(const ConvShape *s) {
     const ParamsConv *params = s->call->params;
     if (params->flags & TN_CONV_WINOGRAD4) return &s->isa->conv->filters[CONV_F4];
-    return &s->isa->conv->filters[s->stride[WIDTH] == 2 ? CONV_F2_STRIDED : CONV_F2];
+    return &s->isa->conv->filters[s->stride[WIDTH] == 2 ? CONV_F2_STRIDED : CONV_F2X4];
 }
 
 /* Runs of a window have pairs: those of a tap, or all along WIDTH, the last of which may have what

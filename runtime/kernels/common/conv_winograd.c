@@ -6,9 +6,10 @@
  * there are elements: [tiles, C] from x by [C, O] from the weights, which the compiler has
  * transformed (pack.h). Per 36 multiplications of the sum over taps
  *
- *     F(2 x 2), stride 1    16        entries of B and A are 0, 1 and -1: sums of sums cost no
- *     F(2 x 2), stride 2    25        accuracy to speak of
- *     F(4 x 4), stride 1    9         entries up to 8: ten times the rounding error
+ *     F(2 x 2), stride 2    25        entries of B and A are 0, 1 and -1: sums of sums cost no
+ *                                     accuracy to speak of
+ *     F(2 x 4), stride 1    12        entries up to 4.3 one way: errors as the plain sum's
+ *     F(4 x 4), stride 1    9         ... both ways: two to three times as large
  *
  * With stride 2, even places go with the outer taps by F(2, 2), odd places with the middle one, two
  * of which use the same weights. Infinities spread over their tile as NaN.
@@ -46,8 +47,8 @@ static int64_t plane_floats(int64_t rows, int64_t row) {
 
 static Winograd layout_of(const ConvShape *s, float *scratch) {
     Winograd w = {.s = s, .f = s->filter, .zeros = scratch};
-    w.elements = w.f->side * w.f->side;
-    w.tiles = s->rows / w.f->results * (s->width / w.f->results);
+    w.elements = conv_elements(w.f);
+    w.tiles = s->rows / w.f->down.results * (s->width / w.f->across.results);
     w.pitch = s->channels + TN_PANEL;
     w.plane = plane_floats(w.tiles, w.pitch);
     w.sums_plane = plane_floats(w.tiles, s->isa->tiles->tall.panels * TN_PANEL);
@@ -65,12 +66,12 @@ size_t tn_conv_winograd_scratch(const ConvShape *s) {
 /* Where the places that a tile reads are: zeros where there are none. */
 static void find_places(const Winograd *w, int64_t row, int64_t column, const float **place) {
     const ConvWindow *x = &w->window;
-    const int64_t side = w->f->side;
+    const int64_t down = w->f->down.places, across = w->f->across.places;
     const float *first = (const float *)x->x + (x->at + row * x->line + column * x->column);
-    bool inside = row >= x->first[0] && row + side <= x->end[0] && column >= x->first[1] &&
-                  column + side <= x->end[1];
-    for (int64_t i = 0; i < side; i++)
-        for (int64_t j = 0; j < side; j++) {
+    bool inside = row >= x->first[0] && row + down <= x->end[0] && column >= x->first[1] &&
+                  column + across <= x->end[1];
+    for (int64_t i = 0; i < down; i++)
+        for (int64_t j = 0; j < across; j++) {
             bool there = inside || (row + i >= x->first[0] && row + i < x->end[0] &&
                                     column + j >= x->first[1] && column + j < x->end[1]);
             *place++ = there ? first + (i * x->line + j * x->column) : w->zeros;
@@ -79,18 +80,20 @@ static void find_places(const Winograd *w, int64_t row, int64_t column, const fl
 
 static void read_tiles(const Winograd *w) {
     const float *place[CONV_SIDE * CONV_SIDE];
-    const int64_t step = w->f->step;
+    const int64_t down = w->f->down.step, across = w->f->across.step;
     memset(w->zeros, 0, (size_t)w->s->channels * sizeof *w->zeros);
     for (int64_t t = 0; t < w->tiles; t++) {
-        find_places(w, t / w->across * step, t % w->across * step, place);
-        w->f->read(place, step * w->window.column, w->read + t * w->pitch, w->plane,
+        find_places(w, t / w->across * down, t % w->across * across, place);
+        w->f->read(place, across * w->window.column, w->read + t * w->pitch, w->plane,
                    w->s->channels);
     }
 }
 
 /* The first panel that an element is multiplied with, of `all` that each has. */
 static int64_t panels_of(const ConvFilter *f, int64_t element, int64_t all) {
-    return (f->weight[element / f->side] * f->weights + f->weight[element % f->side]) * all;
+    const ConvFilterSide *x = &f->across;
+    return (f->down.weight[element / x->places] * x->weights + x->weight[element % x->places]) *
+           all;
 }
 
 /* The products of all tiles with `panels` panels from number p on. */
@@ -123,16 +126,17 @@ static void multiply(const Winograd *w, int64_t p, int panels) {
 static void write_tiles(const Winograd *w, int64_t o, int panels) {
     _Alignas(64) float lines[CONV_TILE * TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
     const ConvShape *s = w->s;
-    const int64_t m = w->f->results, cols = panels * TN_PANEL, line = TILE_MAX_ROWS * cols;
+    const int64_t down = w->f->down.results, m = w->f->across.results;
+    const int64_t cols = panels * TN_PANEL, line = TILE_MAX_ROWS * cols;
     const int64_t some = conv_smaller(s->outputs - o, cols);
-    for (int64_t row = 0, n; row < w->p->rows; row += m)
+    for (int64_t row = 0, n; row < w->p->rows; row += down)
         for (int64_t j = 0; j < w->across; j += n) {
             n = conv_smaller(TILE_MAX_ROWS / m, w->across - j);
-            const float *sums = w->sums + (row / m * w->across + j) * cols;
+            const float *sums = w->sums + (row / down * w->across + j) * cols;
             for (int64_t i = 0; i < n; i++)
                 w->f->result(sums + i * cols, w->sums_plane, lines + i * m * cols, line, cols);
             int64_t width = conv_smaller(n * m, w->p->columns - j * m);
-            for (int64_t i = 0; i < conv_smaller(m, w->p->rows - row); i++)
+            for (int64_t i = 0; i < conv_smaller(down, w->p->rows - row); i++)
                 tn_conv_end(s, w->p, row + i, j * m, width, o, some, lines + i * line, cols);
         }
 }
@@ -142,8 +146,8 @@ void tn_conv_winograd(const ConvShape *s, const ConvPatch *p, int64_t split, voi
     int64_t most = s->isa->tiles->tall.panels, all = TN_CEIL_DIV(s->outputs, TN_PANEL);
     float *copy = (float *)((char *)scratch + tn_conv_winograd_scratch(s));
     w.p = p;
-    w.across = TN_CEIL_DIV(p->columns, w.f->results);
-    w.tiles = w.across * TN_CEIL_DIV(p->rows, w.f->results);
+    w.across = TN_CEIL_DIV(p->columns, w.f->across.results);
+    w.tiles = w.across * TN_CEIL_DIV(p->rows, w.f->down.results);
     w.window = s->in_place ? conv_in_place(s, p) : s->isa->conv->copy(s, p, copy);
     read_tiles(&w);
     int64_t groups = TN_CEIL_DIV(all, most), at = deal(groups, s->splits, split) * most;
