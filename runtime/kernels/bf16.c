@@ -74,8 +74,12 @@ ALWAYS_INLINE void step(vf acc[BF16_STREAM_ROWS][4][PARTS], const float *a, int6
  * come to L2 only, so that A's rows need not wait behind them. */
 ALWAYS_INLINE void fetch_after(const uint16_t *b, int rows) {
     const char *line = (const char *)b + (rows > 1 ? 8192 : 4096);
-    __builtin_prefetch(line, 0, rows > 1 ? 2 : 3);
-    __builtin_prefetch(line + 64, 0, rows > 1 ? 2 : 3);
+    UNROLL for (int i = 0; i < 2; i++, line += 64) {
+        if (rows > 1)
+            __builtin_prefetch(line, 0, 2);
+        else
+            __builtin_prefetch(line);
+    }
 }
 
 /* As in gemm_<isa>.c: one panel, prefetched ahead of itself, k dealt out to `sets`. */
