@@ -51,9 +51,8 @@ typedef struct Tile {
     const void *a, *b;  /* float, or bf16 of pairs */
     float *c;
     int64_t a_row, b_row, b_panel, c_row;
-    /* Tiles of pairs only: what sums begin with, of each column (NULL: 0); C is bf16. */
-    const float *start;
-    bool c_bf16;
+    const float *start;    /* sums begin with, NULL: 0; not for streams of bf16 or of records */
+    bool c_bf16;           /* tiles of pairs only: C is */
     const char *prefetch;  /* fetched into L2 meanwhile, for a later tile ... */
     int64_t prefetch_step; /* ... this many bytes per k (pair of k), at most 64 per panel and 128 in
                               all */

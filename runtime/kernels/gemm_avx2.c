@@ -26,6 +26,11 @@ ALWAYS_INLINE void step(__m256 acc[ROWS][2], const float *a[2], int64_t a_row, c
     a[0]++, a[1]++;
 }
 
+/* What the sums of half a panel begin with. */
+ALWAYS_INLINE __m256 start(const Tile *t, int half) {
+    return t->start ? _mm256_loadu_ps(t->start + HALF * half) : _mm256_setzero_ps();
+}
+
 /* Of several rows or several panels. */
 ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
     const int64_t a_row = t->a_row, b_row = t->b_row, depth = t->k;
@@ -34,7 +39,9 @@ ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
     const char *next = t->prefetch;
     __m256 acc[ROWS][2];
     UNROLL for (int i = 0; i < count; i++) {
-        acc[i][0] = acc[i][1] = _mm256_setzero_ps();
+        const int half = rows > 1 ? 0 : 2 * i;
+        acc[i][0] = start(t, half);
+        acc[i][1] = start(t, half + 1);
     }
     int64_t r = 0;
     do {
@@ -59,7 +66,8 @@ ALWAYS_INLINE void stream(const Tile *t, int rows, int sets) {
     __m256 acc[STREAM_MAX_ROWS][4][2];
     UNROLL for (int i = 0; i < rows; i++) {
         UNROLL for (int s = 0; s < sets; s++) {
-            acc[i][s][0] = acc[i][s][1] = _mm256_setzero_ps();
+            acc[i][s][0] = s ? _mm256_setzero_ps() : start(t, 0);
+            acc[i][s][1] = s ? _mm256_setzero_ps() : start(t, 1);
         }
     }
     int64_t k = 0;

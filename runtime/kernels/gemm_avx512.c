@@ -20,11 +20,6 @@ ALWAYS_INLINE __m512 multiply_add(__m512 sum, __m512 a, __m512 b) {
 
 #include "runtime/kernels/gemm_tile_avx512.h"
 
-ALWAYS_INLINE __m512 start(const Tile *t, int panel) {
-    (void)t, (void)panel;
-    return _mm512_setzero_ps();
-}
-
 ALWAYS_INLINE void end(const Tile *t, __m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS], int rows,
                        int panels) {
     store_floats(t, acc, rows, panels);
@@ -38,7 +33,7 @@ ALWAYS_INLINE void stream(const Tile *t, int rows, int sets) {
     __m512 acc[STREAM_MAX_ROWS][4];
     UNROLL for (int i = 0; i < rows; i++) {
         UNROLL for (int s = 0; s < sets; s++) {
-            acc[i][s] = _mm512_setzero_ps();
+            acc[i][s] = s ? _mm512_setzero_ps() : start(t, 0);
         }
     }
     int64_t k = 0;

@@ -24,10 +24,6 @@ ALWAYS_INLINE __m512 multiply_add(__m512 sum, __m512 a, __m512 b) {
 
 #include "runtime/kernels/gemm_tile_avx512.h"
 
-ALWAYS_INLINE __m512 start(const Tile *t, int panel) {
-    return t->start ? _mm512_loadu_ps(t->start + TN_PANEL * panel) : _mm512_setzero_ps();
-}
-
 ALWAYS_INLINE void end(const Tile *t, __m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS], int rows,
                        int panels) {
     if (!t->c_bf16) {

@@ -27,6 +27,7 @@ ALWAYS_INLINE void block(Quad acc[ROWS][QUADS], const Tile *t, const float *a, c
 ALWAYS_INLINE void tile(const Tile *t, int rows) {
     const float *b = t->b;
     Quad sum[ROWS][QUADS] = {{{0}}};
+    for (int i = 0; i < rows && t->start; i++) memcpy(sum[i], t->start, sizeof sum[i]);
     int64_t r = 0;
     do {
         const float *a = (const float *)t->a + (t->run ? t->run[r] : 0);

@@ -5,7 +5,7 @@
  * 8 accumulators on.
  *
  * The file that includes this says what an Element is, how many of A's row a STEP takes, and how to
- * broadcast them, load a vector of B and multiply_add; what sums start with, and how they end. */
+ * broadcast them, load a vector of B and multiply_add; and how sums end. */
 #include <immintrin.h>
 #include "runtime/kernels/gemm.h"
 
@@ -38,7 +38,10 @@ ALWAYS_INLINE void store_floats(const Tile *t, __m512 acc[TILE_MAX_ROWS][TILE_MA
     }
 }
 
-ALWAYS_INLINE __m512 start(const Tile *t, int panel);
+ALWAYS_INLINE __m512 start(const Tile *t, int panel) {
+    return t->start ? _mm512_loadu_ps(t->start + TN_PANEL * panel) : _mm512_setzero_ps();
+}
+
 ALWAYS_INLINE void end(const Tile *t, __m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS], int rows,
                        int panels);
 

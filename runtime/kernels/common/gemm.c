@@ -46,6 +46,7 @@ typedef struct Gemm {
     bool in_pairs;                /* B's rows are */
     bool pairs;                   /* ... and multiplied as such */
     bool copied;                  /* rows of A are converted */
+    bool begun;                   /* tiles begin their sums with the bias */
     TnActivation activation;
     bool residual_first;
     int64_t row[MATRICES]; /* strides of the last of the leading axes */
@@ -118,6 +119,7 @@ static Gemm gemm_of(const TnCall *call) {
     g.m = loop_points(&g.rows, g.rows.rank);
     for (int i = 0; i < MATRICES; i++) g.row[i] = g.rows.strides[i][g.rows.rank - 1];
     g.pairs = g.in_pairs && g.isa->pairs && !is_stream(&g);
+    g.begun = !is_stream(&g) || (!g.records && !g.in_pairs);
     g.copied = g.bf16[A] != g.pairs || g.k != g.depth || is_prepared(&g);
     return g;
 }
@@ -203,8 +205,8 @@ static void run_tile(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int p
     int64_t head = 0, within = column;
     if (column >= g->head) head = column / g->head, within = column % g->head;
     void *c = matrix_at(g, C, offset[C] + head * g->head_stride + within);
-    /* Little is left to do at the end of tiles of pairs: they add a bias and round to bf16. */
-    bool plain = (g->pairs || (!g->bias && !g->bf16[C])) && !g->base[RESIDUAL] &&
+    /* Where nothing but adding a bias is left to do, or rounding pairs, tiles store C. */
+    bool plain = (g->begun || !g->bias) && (g->pairs || !g->bf16[C]) && !g->base[RESIDUAL] &&
                  g->activation == TN_ACT_NONE && cols == panels * TN_PANEL &&
                  within + cols <= g->head;
     t->start = plain && g->bias ? g->bias + column : NULL;
