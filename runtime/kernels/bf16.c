@@ -28,7 +28,7 @@ static void copy_rows(void *to, int64_t to_row, bool to_bf16, const void *from, 
                       bool from_bf16, int64_t rows, int64_t k) {
     for (int64_t i = 0; i < rows; i++) {
         TN_FN(bf16_copy)(to, to_bf16, from, from_bf16, k);
-        if (k % 2) memset(float_at(to, to_bf16, k), 0, (size_t)float_size(to_bf16));
+        if (k % 2 && k < to_row) memset(float_at(to, to_bf16, k), 0, (size_t)float_size(to_bf16));
         to = float_at(to, to_bf16, to_row);
         from = float_at(from, from_bf16, from_row);
     }

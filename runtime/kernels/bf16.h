@@ -35,7 +35,7 @@ enum { BF16_STREAM_ROWS = 2 };
 typedef struct Bf16Kernels {
     Bf16CopyFn *copy;
     /* Rows of k elements as rows of A for tiles: of floats, or of bf16 for pairs, an odd k followed
-     * by a zero. */
+     * by a zero if to_row has room for it. */
     void (*rows)(void *to, int64_t to_row, bool to_bf16, const void *from, int64_t from_row,
                  bool from_bf16, int64_t rows, int64_t k);
     /* Panels of pairs as panels of floats; an odd K is followed by a row of zeros. */

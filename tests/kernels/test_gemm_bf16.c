@@ -10,6 +10,7 @@ typedef struct Case {
     bool a, c, residual_bf16; /* bf16, else f32 */
     bool bias, residual, residual_first;
     uint32_t act;
+    bool floats; /* weights of f32, in panels */
 } Case;
 
 /* Rows of f32 are rounded where the CPU multiplies bf16, but for few rows. */
@@ -25,12 +26,12 @@ static void check(TnIsa isa, const Case *s) {
     Floats residual = floats_noise(s->residual_bf16, c_size, 4);
     float *b = noise_array(s->k * s->n, 2), *bias = noise_array(s->n, 3),
           *panels = pack_panels(b, s->k, s->n);
-    narrow(TN_BF16, b, s->k * s->n, panels, tn_panels_elements(s->k, s->n));
+    if (!s->floats) narrow(TN_BF16, b, s->k * s->n, panels, tn_panels_elements(s->k, s->n));
     uint16_t *pairs = pack_pairs(b, s->k, s->n);
     const int64_t a_dims[] = {s->batch, s->rows, s->k}, c_dims[] = {s->batch, s->rows, s->n};
     TnTensor operands[5] = {floats_rows(&a, a_dims, s->a_gap, s->a_batch_gap),
-                            dense(s->layout == TN_LAYOUT_PAIRS16 ? (void *)pairs : panels, TN_BF16,
-                                  2, (int64_t[]){s->k, s->n}),
+                            dense(s->layout == TN_LAYOUT_PAIRS16 ? (void *)pairs : panels,
+                                  s->floats ? TN_F32 : TN_BF16, 2, (int64_t[]){s->k, s->n}),
                             dense(s->bias ? bias : NULL, TN_F32, 1, &s->n),
                             floats_rows(&residual, c_dims, s->c_gap, 0),
                             floats_rows(&c, c_dims, s->c_gap, 0)};
@@ -134,6 +135,21 @@ static void views(void **state) {
         }
 }
 
+/* Weights that the tiles take as they are: all the scratch there is holds rows of A. */
+static void float_weights(void **state) {
+    (void)state;
+    FOR_EACH_ISA(isa)
+    for (int64_t m = 1; m <= 32; m++)
+        for (int64_t k = 1; k <= 16; k++)
+            check(isa, &(Case){.batch = 1,
+                               .rows = m,
+                               .n = 33,
+                               .k = k,
+                               .layout = TN_LAYOUT_PANELS16,
+                               .a = true,
+                               .floats = true});
+}
+
 /* Infinities and NaNs arrive; what is too large for bf16 becomes infinite. */
 static void special_values(void **state) {
     (void)state;
@@ -164,6 +180,7 @@ static void special_values(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(sizes), cmocka_unit_test(epilogues),
-                                       cmocka_unit_test(views), cmocka_unit_test(special_values)};
+                                       cmocka_unit_test(views), cmocka_unit_test(float_weights),
+                                       cmocka_unit_test(special_values)};
     return cmocka_run_group_tests_name("gemm of bf16", tests, NULL, NULL);
 }
