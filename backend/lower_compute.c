@@ -284,10 +284,11 @@ static View attention_bias(Lower *lo, const Value *v, const Expr *const *dims) {
     const Expr *all[4] = {dims[0], dims[1], dims[2], dims[3]};
     if (!v) return view_absent();
     const Expr *const *own = v->type.dims;
+    const Expr *distances = ex_add(lo->x, ex_add(lo->x, dims[2], dims[3]), ex_int(lo->x, 1));
     if (!ex_is(own[0], 1)) all[0] = own[0];
-    if (ex_is(own[3], 1) || own[3] == dims[3]) return attention_operand(lo, v, 4, all);
+    if (!ex_is(own[2], 1) || own[3] != distances) return attention_operand(lo, v, 4, all);
     all[2] = own[2];
-    all[3] = own[3];
+    all[3] = distances;
     View line = lower_rows(lo, v);
     return view_broadcast(lo, &line, 4, all);
 }
