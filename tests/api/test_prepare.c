@@ -278,6 +278,35 @@ static void wrong_extents(void **state) {
     expect(TENON_E_SHAPE, 4, -1, "node 'c' (copy): x and y: [3] against [4]");
 }
 
+/* Biases [1, 1, rows, columns] of attention of four queries and four keys: of pairs, [.., 4, 4], or
+ * a line of distances, [.., 1, 9]; what lies between would be read outside. */
+static tenon_status biased(int64_t rows, int64_t columns) {
+    ParamsAttention p = {.scale = 1, .window_left = -1, .window_right = -1};
+    set_up(NULL);
+    uint32_t dims[4] = {one, n, one, one};
+    uint32_t bias[4] = {one, one, pb_const(&b, rows), pb_const(&b, columns)};
+    uint32_t q = pb_arena(&b, TN_F32, 4, dims), line = pb_arena(&b, TN_F32, 4, bias),
+             o = pb_arena(&b, TN_F32, 4, dims), in[] = {q, q, q, TN_NO_ID, TN_NO_ID, line};
+    ParamsFill fill = {0};
+    pb_instruction(&b, TN_OP_fill, 0, NULL, 1, &q, &fill, sizeof fill, NULL, 0, "");
+    pb_instruction(&b, TN_OP_fill, 0, NULL, 1, &line, &fill, sizeof fill, NULL, 0, "");
+    pb_instruction(&b, TN_OP_attention, 6, in, 1, &o, &p, sizeof p, &zero, 1, "a");
+    copy(x, y);
+    return run(4, -1);
+}
+
+static void attention_biases(void **state) {
+    (void)state;
+    static const int64_t bad[][2] = {{4, 9}, {2, 9}, {1, 8}, {1, 10}, {1, 4}, {4, 5}, {9, 1}};
+    assert_int_equal(biased(4, 4), TENON_OK);
+    assert_int_equal(biased(1, 9), TENON_OK);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(biased(bad[i][0], bad[i][1]), TENON_E_SHAPE);
+    assert_int_equal(biased(1, 10), TENON_E_SHAPE);
+    assert_string_equal(err.text, "node 'a' (attention): bias and [p, h, s, t]: [1, 1, 1, 10] "
+                                  "against [1, 1, 4, 4]");
+}
+
 static void gemm_extents(void **state) {
     (void)state;
     uint32_t w = pb_constant(&b, "w", TN_LAYOUT_PANELS16, 2, (int64_t[]){3, 4}, data);
@@ -475,6 +504,7 @@ int main(void) {
         TEST(wrong_extents),
         TEST(conv_of_places),
         TEST(attention_of_fewer_packed_queries),
+        TEST(attention_biases),
         TEST(gemm_extents),
         TEST(gemm_density),
         TEST(part_of_a_packed_constant),
