@@ -15,7 +15,7 @@ static uint32_t gather_quad(const uint8_t *b, int64_t b_k, int64_t count) {
 
 static void pack(int8_t *panel, const uint8_t *b, int64_t b_k, int64_t b_n, int64_t k, int64_t n,
                  uint32_t flip) {
-    int32_t sum[TN_PANEL] = {0};
+    uint32_t sum[TN_PANEL] = {0};
     for (int64_t i = 0; i < k; i += 4, panel += 4 * TN_PANEL, b += 4 * b_k) {
         uint32_t quad[TN_PANEL] = {0}, used = flip;
         const int64_t count = k - i < 4 ? k - i : 4;
@@ -32,8 +32,8 @@ static void pack(int8_t *panel, const uint8_t *b, int64_t b_k, int64_t b_n, int6
         }
         for (int j = 0; j < TN_PANEL; j++) quad[j] ^= j < n ? used : 0;
         for (int j = 0; j < TN_PANEL; j++)
-            sum[j] += (int8_t)quad[j] + (int8_t)(quad[j] >> 8) + (int8_t)(quad[j] >> 16) +
-                      (int8_t)(quad[j] >> 24);
+            sum[j] += (uint32_t)((int8_t)quad[j] + (int8_t)(quad[j] >> 8) +
+                                 (int8_t)(quad[j] >> 16) + (int8_t)(quad[j] >> 24));
         memcpy(panel, quad, sizeof quad);
     }
     memcpy(panel, sum, sizeof sum);
