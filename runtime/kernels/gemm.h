@@ -18,8 +18,8 @@
  * A[i, r * k + j] = a[run[r] + i * a_row + j]; B goes on from run to run.
  *
  * Where the CPU multiplies bf16, A may be bf16 and B in panels of pairs (pack.h), K even; C is
- * floats all the same. Steps are in bf16 then, b_row one from pair to pair of rows. Everywhere else
- * bf16 becomes floats first (bf16.h), A once per task, B a group of panels at a time.
+ * floats or bf16. Steps are in bf16 then, b_row one from pair to pair of rows. Everywhere else bf16
+ * becomes floats first (bf16.h), A once per task, B a group of panels at a time.
  *
  * Nothing is assumed about alignment. */
 #ifndef TENON_RUNTIME_KERNELS_GEMM_H
