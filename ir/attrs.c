@@ -361,13 +361,28 @@ Graph *attr_graph(const Node *n, const char *attr) {
     return find(n, attr, 'g')->g;
 }
 
-bool ir_attrs_known(const Node *n) {
+static bool are_numbers(const Expr *const *e, int count) {
     int64_t v;
+    for (int i = 0; i < count; i++)
+        if (!ex_const(e[i], &v)) return false;
+    return true;
+}
+
+bool ir_attrs_known(const Node *n) {
     for (int i = 0; i < ir_attr_count(n->op); i++) {
-        char kind = ir_attr_info(n->op, i)->kind;
-        if (kind == 'd' && !ex_const(n->attrs[i].d, &v)) return false;
-        for (int k = 0; kind == 'D' && k < n->attrs[i].D->count; k++)
-            if (!ex_const(n->attrs[i].D->e[k], &v)) return false;
+        const Attr *a = &n->attrs[i];
+        switch (ir_attr_info(n->op, i)->kind) {
+        case 'd':
+            if (!are_numbers(&a->d, 1)) return false;
+            break;
+        case 'D':
+            if (!are_numbers(a->D->e, a->D->count)) return false;
+            break;
+        case 'E':
+            if (!are_numbers(a->E->e, a->E->count)) return false;
+            break;
+        default: break;
+        }
     }
     return true;
 }
