@@ -14,7 +14,7 @@ typedef struct Added {
     Value *value;
     double factor;
     int rank;
-    bool only_mask; /* of the value, where(mask, bias, c), this is where(mask, 0, c) */
+    Value *bias; /* the value is where(mask, bias, c), for which split_masks adds two; or NULL */
 } Added;
 
 typedef struct Attention {
@@ -32,7 +32,7 @@ typedef struct Attention {
     const Pred
         *allowed; /* what is not `selected` away, over the coordinates of the scores; or NULL */
     double mask_value;
-    Added added[ATTENTION_ADDED]; /* from the softmax inwards */
+    Added added[2 * ATTENTION_ADDED]; /* from the softmax inwards */
     int added_count;
     int added_last; /* so many are added to what is selected, the others before */
 } Attention;

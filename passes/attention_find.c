@@ -94,7 +94,7 @@ static bool outgrows_operands(const Node *sum) {
 }
 
 /* If v is where(mask, bias, c), a table and a c so low that nothing is left of a bias beside it:
- * the bias. Then v is the bias and where(mask, 0, c). */
+ * the bias. Then adding v is adding the bias and where(mask, 0, c). */
 static Value *masked_bias(const Attention *a, const Value *v, int rank) {
     const Node *n = v->node;
     double c;
@@ -136,9 +136,7 @@ static const char *take_added(Attention *a, Value *v, double factor, int rank) {
         return why ? why : take_added(a, n->inputs[1], n->op == OP_sub ? -factor : factor, rank);
     }
     if (a->added_count == ATTENTION_ADDED) return "too many tensors are added to the scores";
-    Value *bias = a->added_count + 2 <= ATTENTION_ADDED ? masked_bias(a, v, rank) : NULL;
-    if (bias) a->added[a->added_count++] = (Added){v, factor, rank, .only_mask = true};
-    a->added[a->added_count++] = (Added){bias ? bias : v, factor, rank, false};
+    a->added[a->added_count++] = (Added){v, factor, rank, masked_bias(a, v, rank)};
     return NULL;
 }
 

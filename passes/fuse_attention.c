@@ -88,15 +88,20 @@ static Value *token_major(Graph *g, const Attention *a, Value *x, const Expr *he
 
 /* --- biases --- */
 
-/* where(mask, 0, c) of where(mask, bias, c). */
-static void make_masks(Graph *g, Attention *a) {
+/* where(mask, bias, c) is added as where(mask, 0, c), which may become a mask, and the bias. */
+static void split_masks(Graph *g, Attention *a) {
     for (int i = 0; i < a->added_count; i++) {
         Added *z = &a->added[i];
         double c;
-        if (!z->only_mask) continue;
+        if (!z->bias) continue;
+        memmove(z + 1, z, (size_t)(a->added_count - i) * sizeof *z);
         Value *const *in = z->value->node->inputs, *zero = ir_scalar(g, z->value->type.dtype, 0);
         bool last = ir_constant_float(in[2], &c);
-        z->value = ir_where(g, in[0], last ? zero : in[1], last ? in[2] : zero);
+        z[0].value = ir_where(g, in[0], last ? zero : in[1], last ? in[2] : zero);
+        z[1].value = z[1].bias;
+        z[0].bias = z[1].bias = NULL;
+        a->added_count++;
+        if (i < a->added_last) a->added_last++;
     }
 }
 
@@ -334,7 +339,7 @@ static const char *rewrite_attention(Graph *g, Attention *a) {
     if (isnan(a->mask_value)) return "the masked value is NaN";
     if (!fits(a, x, a->q) || !keys_fit(a, x))
         return "queries, keys and values have different batches or heads";
-    make_masks(g, a);
+    split_masks(g, a);
     const char *why = settle_masks(g, a, &masks);
     if (why) return why;
     remove_prescale(a);
