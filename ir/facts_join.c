@@ -103,18 +103,23 @@ void facts_pad(Node *n) {
 
 /* --- gathers --- */
 
+const Expr *facts_last_index(ExprCx *x, const Expr *index, const Type *t) {
+    static const AtomKind opaque[] = {ATOM_LOAD, ATOM_WHERE, ATOM_BIT, ATOM_FLOORDIV, ATOM_MOD};
+    for (size_t i = 0; i < sizeof opaque / sizeof *opaque; i++)
+        if (ex_mentions(index, opaque[i])) return NULL;
+    const Expr *last[TN_MAX_RANK];
+    for (int i = 0; i < t->rank; i++) last[i] = ex_sub(x, t->dims[i], ex_int(x, 1));
+    return ex_at(x, index, last, t->rank);
+}
+
 /* A run in which no index is out of range has its largest index below the dim: at the last
  * coordinates this is a relation between lengths, and required. */
 static void require_in_range(Node *n, const Expr *index, const Expr *dim) {
     ExprCx *x = infer_ex(n);
-    static const AtomKind opaque[] = {ATOM_LOAD, ATOM_WHERE, ATOM_BIT, ATOM_FLOORDIV, ATOM_MOD};
-    for (size_t i = 0; i < sizeof opaque / sizeof *opaque; i++)
-        if (ex_mentions(index, opaque[i])) return;
-    const Expr *last[TN_MAX_RANK];
-    int rank = result(n)->rank;
-    for (int i = 0; i < rank; i++) last[i] = ex_sub(x, result(n)->dims[i], ex_int(x, 1));
-    infer_require_le(module_of(n), ex_add(x, ex_at(x, index, last, rank), ex_int(x, 1)), dim,
-                     "index out of range, last index and length");
+    const Expr *last = facts_last_index(x, index, result(n));
+    if (last)
+        infer_require_le(module_of(n), ex_add(x, last, ex_int(x, 1)), dim,
+                         "index out of range, last index and length");
 }
 
 /* An index as a coordinate of an axis of length `dim`: negative numbers count from the end. NULL if

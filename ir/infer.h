@@ -51,6 +51,9 @@ typedef struct Elem {
 static inline ExprCx *infer_ex(const Node *n) {
     return n->graph->module->ex;
 }
+/* An index, of coordinates of a tensor of this type, at the last of them, below which a table must
+ * not end; NULL if nothing follows from it for lengths. */
+const Expr *facts_last_index(ExprCx *x, const Expr *index, const Type *t);
 void facts_complete(Value *v);
 bool facts_known(const Value *v); /* any of elem, pred, choice */
 /* Number of elements, if it is constant and at most TN_MAX_FACTS. */

@@ -10,6 +10,7 @@
 #include "passes/distance.h"
 
 #include <string.h>
+#include "ir/infer.h"
 
 #define STEPS 256 /* operators that compute a tensor, those on several ways counted on each */
 
@@ -55,13 +56,22 @@ static Value *number(Graph *g, const Expr *e) {
     return ir_scalars(g, TN_I64, 1, &e);
 }
 
+/* Whether v comes from integers alone: the element function of what was a float does not round. */
+static bool of_integers(const Value *v, int *steps) {
+    if (tn_is_float(v->type.dtype) || --*steps < 0) return false;
+    for (int i = 0; v->node && i < v->node->input_count; i++)
+        if (v->node->inputs[i] && !of_integers(v->node->inputs[i], steps)) return false;
+    return true;
+}
+
 /* sign (column - row) + rest for every entry, if that is v's element function. */
 static Value *of_element(const Line *p, const Value *v, int row, int column) {
     const Type *t = &v->type;
     const Expr *e = v->facts.elem, *rows = t->dims[row], *columns = t->dims[column];
     const Expr *one = ex_int(p->x, 1), *dims[TN_MAX_RANK];
     bool negative = false;
-    if (!e) return NULL;
+    int steps = STEPS;
+    if (!e || !of_integers(v, &steps)) return NULL;
     const Expr *distance = ex_sub(p->x, ex_coord(p->x, column, columns), ex_coord(p->x, row, rows)),
                *rest = ex_sub(p->x, e, distance);
     if (ex_mentions(rest, ATOM_COORD)) {
@@ -145,14 +155,23 @@ static Value *of_elementwise(Line *p, const Node *n, int row, int column) {
     return ir_insert(same);
 }
 
+/* Whether the look-up requires nothing of lengths that is not known. What the model's own requires
+ * is; more would make expressions out of date that are used (ir/expr_require.c). */
+static bool requires_nothing(const Line *p, const Value *index, const Expr *dim) {
+    const Expr *e = index->facts.elem, *last;
+    if (!e || !ex_nonneg(p->x, e) || !(last = facts_last_index(p->x, e, &index->type))) return true;
+    return ex_nonneg(p->x, ex_sub(p->x, ex_sub(p->x, dim, last), ex_int(p->x, 1)));
+}
+
 /* Both axes are among those of the look-up's index. */
 static Value *of_gather(Line *p, const Node *n, int row, int column) {
     int axis = (int)attr_int(n, "axis"), rank = n->inputs[1]->type.rank;
     row -= axis;
     column -= axis;
     if (row < 0 || row >= rank || column < 0 || column >= rank) return NULL;
-    Value *index = line_of(p, n->inputs[1], row, column);
-    return index ? ir_gather(p->g, n->inputs[0], filled(p, index, rank - 1), axis) : NULL;
+    Value *table = n->inputs[0], *index = line_of(p, n->inputs[1], row, column);
+    if (!index || !requires_nothing(p, index, table->type.dims[axis])) return NULL;
+    return ir_gather(p->g, table, filled(p, index, rank - 1), axis);
 }
 
 static Value *of_transpose(Line *p, const Node *n, int row, int column) {
