@@ -504,7 +504,7 @@ int main(void) {
         TEST(wrong_extents),
         TEST(conv_of_places),
         TEST(attention_of_fewer_packed_queries),
-        TEST(attention_biases),
+        cmocka_unit_test(attention_biases), /* sets up for each */
         TEST(gemm_extents),
         TEST(gemm_density),
         TEST(part_of_a_packed_constant),
