@@ -40,6 +40,7 @@ typedef struct QuadsKernels {
                  uint32_t flip);
     /* to[k] = from[k] ^ flip for a row of k bytes, and zeros up to a whole quad. */
     void (*row)(uint8_t *to, const uint8_t *from, int64_t from_k, int64_t k, uint32_t flip);
+    uint32_t (*sum)(const uint8_t *a, int64_t k); /* of the k bytes of a row */
 } QuadsKernels;
 
 extern const QuadsKernels TN_FN(quads_kernels);

@@ -51,7 +51,22 @@ static void row(uint8_t *to, const uint8_t *from, int64_t from_k, int64_t k, uin
     for (; i % 4; i++) to[i] = 0;
 }
 
-/* The last term, rarely there. */
+static uint32_t sum(const uint8_t *a, int64_t k) {
+    uint32_t lane[16] = {0}, all = 0;
+    int64_t i = 0;
+    for (; i + 64 <= k; i += 64) {
+        uint32_t some[16];
+        memcpy(some, a + i, sizeof some);
+        for (int j = 0; j < 16; j++)
+            lane[j] +=
+                (some[j] & 255) + (some[j] >> 8 & 255) + (some[j] >> 16 & 255) + (some[j] >> 24);
+    }
+    for (int j = 0; j < 16; j++) all += lane[j];
+    for (; i < k; i++) all += a[i];
+    return all;
+}
+
+/* The last term. */
 static void add_rest(const QuadsTile *t, int64_t rows, int64_t columns) {
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < columns; j += TN_PANEL) {
@@ -79,7 +94,7 @@ static void tile_1(QuadsTile *t) {
     if (t->zero) add_rest(t, 1, TN_PANEL);
 }
 
-const QuadsKernels quads_kernels_scalar = {1, {[1] = tile_1}, pack, row};
+const QuadsKernels quads_kernels_scalar = {1, {[1] = tile_1}, pack, row, sum};
 
 #else
 static inline int quad_at(const uint8_t *a) {
@@ -131,7 +146,7 @@ static void pairs_2(QuadsTile *t) {
     tile_by_pairs(t, 2);
 }
 
-const QuadsKernels quads_kernels_avx2 = {1, {[1] = pairs_1, [2] = pairs_2}, pack, row};
+const QuadsKernels quads_kernels_avx2 = {1, {[1] = pairs_1, [2] = pairs_2}, pack, row, sum};
 
 #else
 ALWAYS_INLINE void tile_by_dots(QuadsTile *t, int rows) {
@@ -183,6 +198,6 @@ ALWAYS_INLINE void tile_by_dots(QuadsTile *t, int rows) {
 ROW_COUNTS(TILE)
 
 /* From TN_ISA_AVX512_VNNI on. */
-const QuadsKernels quads_kernels_avx512 = {2, {ROW_COUNTS(ENTRY)}, pack, row};
+const QuadsKernels quads_kernels_avx512 = {2, {ROW_COUNTS(ENTRY)}, pack, row, sum};
 #endif
 #endif

@@ -6,7 +6,7 @@
  *
  * with a taken as u8 (of i8: + 128, and so za) and b as i8 (of u8: - 128, and so zb). b comes in
  * quads with its sums over k (pack.h): a constant is stored like that, anything else is packed by
- * the task. The sums of rows of a are needed only where zb is not 0, which is rare.
+ * the task. The sums of rows of a are needed only where zb is not 0, and then taken once per task.
  *
  *     task = (batch entry) x (block of rows) x (run of panels)
  *
@@ -89,6 +89,12 @@ static int64_t copied_bytes(const Product *p, int64_t row_blocks) {
     return p->copied ? TN_CEIL_DIV(p->m, row_blocks) * 4 * p->quads : 0;
 }
 
+/* Bytes of the sums of a task's rows, where a zero of b may be other than 0. */
+static int64_t sums_bytes(const Product *p, int64_t row_blocks) {
+    bool zeros = p->t[B_ZERO] || p->shift_b;
+    return zeros ? TN_CEIL_DIV(p->m, row_blocks) * (int64_t)sizeof(uint32_t) : 0;
+}
+
 void matmul_int_plan_common(TnCall *call) {
     Product p = product_of(call);
     const int in_tile = p.kernels->panels;
@@ -105,18 +111,12 @@ void matmul_int_plan_common(TnCall *call) {
     call->tile[PANEL_BLOCKS] = panels < groups ? panels : groups;
     call->tasks = entries * blocks * call->tile[PANEL_BLOCKS];
     call->work = (int64_t)(ns * (double)entries);
-    call->scratch_bytes =
-        (size_t)(copied_bytes(&p, blocks) + (p.packed ? 0 : in_tile * p.panel_bytes));
+    call->scratch_bytes = (size_t)(copied_bytes(&p, blocks) + sums_bytes(&p, blocks) +
+                                   (p.packed ? 0 : in_tile * p.panel_bytes));
 }
 
 static int byte_at(const TnTensor *t, int64_t at) {
     return t->dtype == TN_I8 ? ((const int8_t *)t->data)[at] : ((const uint8_t *)t->data)[at];
-}
-
-static uint32_t row_sum(const Product *p, const uint8_t *a) {
-    uint32_t sum = 0;
-    for (int64_t k = 0; k < p->k; k++) sum += a[k];
-    return sum;
 }
 
 /* The panels at hand, and what is the same for all of their rows. */
@@ -169,20 +169,21 @@ static int64_t choose_tile(const QuadsKernels *kernels, int64_t count, int64_t *
     return wanted;
 }
 
-/* What a tile adds to its sums, from row i of those at `at` on, which is at t->a. */
-static void set_zeros(const Product *p, QuadsTile *t, int64_t i, int64_t rows, const int64_t *at) {
+/* What a tile adds to its sums, from row i of those at `at` on, whose own sums are sums[i ..]. */
+static void set_zeros(const Product *p, QuadsTile *t, int64_t i, int64_t rows, const int64_t *at,
+                      const uint32_t *sums) {
     const TnTensor *za = p->t[A_ZERO];
     for (int64_t r = 0; r < rows; r++) {
         int64_t zero_at = at[A_ZERO] + (i + r) * p->row[A_ZERO];
         int zero = (za ? byte_at(za, zero_at) : 0) + p->shift_a;
         t->minus_zero[r] = -(uint32_t)zero;
-        if (t->zero) t->rest[r] = (uint32_t)p->k * (uint32_t)zero - row_sum(p, t->a + r * t->a_row);
+        if (t->zero) t->rest[r] = (uint32_t)p->k * (uint32_t)zero - sums[i + r];
     }
 }
 
 /* `count` rows that lie one behind another; a is the first, the other tensors' are at `at`. */
 static void run_rows(const Product *p, const Group *g, QuadsTile *t, const uint8_t *a,
-                     int64_t count, const int64_t *at) {
+                     int64_t count, const int64_t *at, const uint32_t *sums) {
     _Alignas(64) int32_t y[QUADS_MAX_ROWS * QUADS_MAX_PANELS * TN_PANEL];
     const bool in_place = g->columns == p->kernels->panels * TN_PANEL && p->column[C] == 1;
     t->c_row = in_place ? p->row[C] : QUADS_MAX_PANELS * TN_PANEL;
@@ -193,7 +194,7 @@ static void run_rows(const Product *p, const Group *g, QuadsTile *t, const uint8
         t->c = in_place ? c : y;
         t->claim = (const char *)c;
         t->claim_every = TN_CEIL_DIV(p->quads, rows);
-        set_zeros(p, t, i, rows, at);
+        set_zeros(p, t, i, rows, at, sums);
         p->kernels->tile[rows](t);
         t->prefetch += p->quads * t->prefetch_step;
         for (int64_t r = 0; r < rows && !in_place; r++)
@@ -214,13 +215,13 @@ static int64_t find_row(const Product *p, const int64_t *entry, int64_t r, int64
 
 /* Rows [r0, r1) of a group of panels. */
 static void run_group(const Product *p, const Group *g, QuadsTile *t, const int64_t *entry,
-                      int64_t r0, int64_t r1, const uint8_t *copy) {
+                      int64_t r0, int64_t r1, const uint8_t *copy, const uint32_t *sums) {
     for (int64_t r = r0, count; r < r1; r += count) {
         int64_t at[TENSORS];
         count = find_row(p, entry, r, at);
         if (count > r1 - r) count = r1 - r;
         const uint8_t *a = (const uint8_t *)p->t[A]->data + at[A];
-        run_rows(p, g, t, p->copied ? copy + (r - r0) * t->a_row : a, count, at);
+        run_rows(p, g, t, p->copied ? copy + (r - r0) * t->a_row : a, count, at, sums + (r - r0));
     }
 }
 
@@ -230,6 +231,16 @@ static void copy_rows(const Product *p, const int64_t *entry, int64_t r0, int64_
         find_row(p, entry, r, at);
         p->kernels->row(to, (const uint8_t *)p->t[A]->data + at[A], p->column[A], p->k,
                         p->shift_a ? QUADS_FLIP : 0);
+    }
+}
+
+static void sum_rows(const Product *p, const int64_t *entry, int64_t r0, int64_t r1,
+                     const uint8_t *copy, uint32_t *to) {
+    for (int64_t r = r0; r < r1; r++) {
+        int64_t at[TENSORS];
+        find_row(p, entry, r, at);
+        const uint8_t *a = (const uint8_t *)p->t[A]->data + at[A];
+        *to++ = p->kernels->sum(p->copied ? copy + (r - r0) * 4 * p->quads : a, p->k);
     }
 }
 
@@ -245,7 +256,9 @@ void matmul_int_run_common(const TnCall *call, int64_t task, void *scratch) {
     if (end > panels) end = panels;
     LoopAt entry;
     loop_seek(&p.entries, p.entries.rank, task / blocks / runs, &entry);
-    int8_t *room = (int8_t *)scratch + copied_bytes(&p, blocks);
+    uint32_t *sums = (uint32_t *)(void *)((char *)scratch + copied_bytes(&p, blocks));
+    int8_t *room = (int8_t *)sums + sums_bytes(&p, blocks);
+    bool summed = false;
     if (p.copied) copy_rows(&p, entry.offset, r0, r1, scratch);
     QuadsTile t = {.a_row = p.copied ? 4 * p.quads : p.row[A],
                    .quads = p.quads,
@@ -258,7 +271,9 @@ void matmul_int_run_common(const TnCall *call, int64_t task, void *scratch) {
         t.b = g.panel[0];
         t.b_next = g.panel[1];
         t.zero = g.zeros ? g.zero : NULL;
+        if (g.zeros && !summed) sum_rows(&p, entry.offset, r0, r1, scratch, sums);
+        summed |= g.zeros;
         t.prefetch = (const char *)t.b + (p.packed ? kernels->panels * p.panel_bytes : 0);
-        run_group(&p, &g, &t, entry.offset, r0, r1, scratch);
+        run_group(&p, &g, &t, entry.offset, r0, r1, scratch, sums);
     }
 }
