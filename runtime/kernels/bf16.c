@@ -111,10 +111,11 @@ ALWAYS_INLINE void stream(const Tile *t, int rows, int sets) {
     static void stream_##m(const Tile *t) { \
         stream(t, m, sets);                 \
     }
-#define STREAM_ENTRY(m, sets) [m] = stream_##m,
+#define STREAM_ENTRY(m, sets) [1][m] = stream_##m,
 STREAMS(STREAM)
 #else
-#define STREAMS(X) NULL
+#define STREAMS(X) \
+    { NULL }
 #endif
 
 const Bf16Kernels TN_FN(bf16_kernels) = {

@@ -135,6 +135,10 @@ static inline int tile_panels(TileShape shape, int64_t left, bool pairs) {
 
 extern const TilePairs tile_pairs_avx512;
 
+/* [panels][rows]: panels that come from memory and are read once, each as a linear stream: one, or
+ * where there are such kernels as many as memory reads fastest. */
+typedef TileFn *Streams[TILE_MAX_PANELS + 1][STREAM_MAX_ROWS + 1];
+
 typedef struct TileKernels {
     TileShape tall;   /* the usual choice */
     TileShape square; /* fewer rows: for rows of A that fall into the same set of an 8-way L1 */
@@ -142,8 +146,7 @@ typedef struct TileKernels {
     TileShape flat;   /* the same for rows so few that reading B is all there is to do */
     int stream_rows;  /* rows that `stream` can do */
     TileFn *tile[TILE_MAX_PANELS + 1][TILE_MAX_ROWS + 1]; /* [panels][rows] */
-    /* [rows]: one panel, which comes from memory and is read once, as one linear stream */
-    TileFn *stream[STREAM_MAX_ROWS + 1];
+    Streams stream;
     TransposeFn *transpose;
     TilePackFn *pack;
     TileEndFn *end;

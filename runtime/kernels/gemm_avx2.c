@@ -174,7 +174,7 @@ static void transpose(float *to, int64_t to_row, const float *from, int64_t from
     }
 #define TILE_ENTRY(m)         [m] = tile_##m,
 #define WIDE_ENTRY(p)         [p] = {[1] = wide_##p},
-#define STREAM_ENTRY(m, sets) [m] = stream_##m,
+#define STREAM_ENTRY(m, sets) [1][m] = stream_##m,
 
 TILES(TILE)
 WIDE(WIDE_TILE)

@@ -25,39 +25,59 @@ ALWAYS_INLINE void end(const Tile *t, __m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS]
     store_floats(t, acc, rows, panels);
 }
 
-/* One panel, prefetched 4 KiB ahead of itself. Few rows have few accumulators, too few to hide the
- * latency of a multiplication, so k is dealt out to `sets` of them. */
-ALWAYS_INLINE void stream(const Tile *t, int rows, int sets) {
-    const float *a = t->a, *b = t->b;
-    const int64_t a_row = t->a_row, b_row = t->b_row, depth = t->k;
-    __m512 acc[STREAM_MAX_ROWS][4];
-    UNROLL for (int i = 0; i < rows; i++) {
-        UNROLL for (int s = 0; s < sets; s++) {
-            acc[i][s] = s ? _mm512_setzero_ps() : start(t, 0);
-        }
-    }
-    int64_t k = 0;
-    for (; k + 4 <= depth; k += 4) {
-        UNROLL for (int u = 0; u < 4; u++, b += b_row) {
-            _mm_prefetch((const char *)b + 4096, _MM_HINT_T0);
-            __m512 bv = _mm512_loadu_ps(b);
+/* Rows `from`..`to` of some panels, each prefetched `ahead` bytes ahead of itself. One panel has
+ * few accumulators, too few to hide the latency of a multiplication, so its rows are dealt out to
+ * `sets` of them. */
+ALWAYS_INLINE void stream_rows(__m512 acc[STREAM_MAX_ROWS][TILE_MAX_PANELS], const Tile *t,
+                               int64_t from, int64_t to, int64_t ahead, int rows, int panels,
+                               int sets) {
+    const float *a = t->a, *b = (const float *)t->b + from * TN_PANEL;
+    const int64_t a_row = t->a_row, b_panel = t->b_panel;
+    for (int64_t k = from; k < to;) {
+        UNROLL for (int s = 0; s < sets; s++, k++, b += TN_PANEL) {
+            __m512 bv[TILE_MAX_PANELS];
+            UNROLL for (int j = 0; j < panels; j++) {
+                const float *at = b + j * b_panel;
+                _mm_prefetch((const char *)at + ahead, panels > 1 ? _MM_HINT_T1 : _MM_HINT_T0);
+                bv[j] = _mm512_loadu_ps(at);
+            }
             UNROLL for (int i = 0; i < rows; i++) {
-                __m512 av = _mm512_set1_ps(a[i * a_row + k + u]);
-                acc[i][u % sets] = _mm512_fmadd_ps(av, bv, acc[i][u % sets]);
+                const __m512 av = _mm512_set1_ps(a[i * a_row + k]);
+                UNROLL for (int j = 0; j < panels; j++) {
+                    acc[i][j + s] = _mm512_fmadd_ps(av, bv[j], acc[i][j + s]);
+                }
             }
         }
     }
-    for (; k < depth; k++, b += b_row) {
-        __m512 bv = _mm512_loadu_ps(b);
-        UNROLL for (int i = 0; i < rows; i++) {
-            acc[i][0] = _mm512_fmadd_ps(_mm512_set1_ps(a[i * a_row + k]), bv, acc[i][0]);
+}
+
+/* Few rows. Memory reads four places at once faster than one; towards their ends what is fetched
+ * is the next four panels. */
+ALWAYS_INLINE void stream(const Tile *t, int rows, int panels) {
+    const int64_t ahead = panels == 1 ? 4096 : rows > 2 ? 2048 : 1024;
+    const int sets = panels > 1 ? 1 : rows < 4 ? 4 : 2;
+    const int64_t depth = t->k, row = TN_PANEL * (int64_t)sizeof(float);
+    __m512 acc[STREAM_MAX_ROWS][TILE_MAX_PANELS];
+    UNROLL for (int i = 0; i < rows; i++) {
+        UNROLL for (int j = 0; j < panels * sets; j++) {
+            acc[i][j] = j < panels ? start(t, j) : _mm512_setzero_ps();
         }
+    }
+    if (panels > 1) {
+        const int64_t turn = depth > ahead / row ? depth - ahead / row : 0;
+        stream_rows(acc, t, 0, turn, ahead, rows, panels, 1);
+        stream_rows(acc, t, turn, depth, ahead + (panels - 1) * depth * row, rows, panels, 1);
+    } else {
+        stream_rows(acc, t, 0, depth - depth % sets, ahead, rows, 1, sets);
+        stream_rows(acc, t, depth - depth % sets, depth, ahead, rows, 1, 1);
     }
     UNROLL for (int i = 0; i < rows; i++) {
         UNROLL for (int s = 1; s < sets; s++) {
             acc[i][0] = _mm512_add_ps(acc[i][0], acc[i][s]);
         }
-        _mm512_storeu_ps(t->c + i * t->c_row, acc[i][0]);
+        UNROLL for (int j = 0; j < panels; j++) {
+            _mm512_storeu_ps(t->c + i * t->c_row + TN_PANEL * j, acc[i][j]);
+        }
     }
 }
 
@@ -100,18 +120,19 @@ static void transpose(float *to, int64_t to_row, const float *from, int64_t from
 }
 
 #define TILES_12(X, p) TILES_6(X, p) X(7, p) X(8, p) X(9, p) X(10, p) X(11, p) X(12, p)
-#define STREAMS(X)     X(1, 4) X(2, 4) X(3, 4) X(4, 2)
+#define STREAMS(X, p)  X(1, p) X(2, p) X(3, p) X(4, p)
 
-#define STREAM(m, sets)                     \
-    static void stream_##m(const Tile *t) { \
-        stream(t, m, sets);                 \
+#define STREAM(m, p)                              \
+    static void stream_##m##x##p(const Tile *t) { \
+        stream(t, m, p);                          \
     }
-#define STREAM_ENTRY(m, sets) [m] = stream_##m,
+#define STREAM_ENTRY(m, p) [p][m] = stream_##m##x##p,
 
 TILES_12(TILE, 1)
 TILES_12(TILE, 2)
 TILES_6(TILE, 4)
-STREAMS(STREAM)
+STREAMS(STREAM, 1)
+STREAMS(STREAM, 4)
 
 const TileKernels tile_kernels_avx512 = {
     .tall = {12, 2},
@@ -120,7 +141,7 @@ const TileKernels tile_kernels_avx512 = {
     .flat = {6, 4},
     .stream_rows = STREAM_MAX_ROWS,
     .tile = {TILES_12(TILE_ENTRY, 1) TILES_12(TILE_ENTRY, 2) TILES_6(TILE_ENTRY, 4)},
-    .stream = {STREAMS(STREAM_ENTRY)},
+    .stream = {STREAMS(STREAM_ENTRY, 1) STREAMS(STREAM_ENTRY, 4)},
     .transpose = transpose,
     .pack = tile_pack_avx512,
     .end = tile_end_avx512,

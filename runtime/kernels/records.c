@@ -103,7 +103,7 @@ static void prepare(float *to, int64_t to_row, const float *from, int64_t from_r
 }
 
 const RecordStreams record_floats_avx2 = {.most = 2,
-                                          .tile = {[1] = stream},
+                                          .stream = {[1] = {[1] = stream}},
                                           .row = row,
                                           .prepare = prepare,
                                           .panels = record_panels_avx2};

@@ -54,8 +54,8 @@ RecordPanelsFn TN_FN(record_panels);
 /* Products of a few rows with one panel, which is read as one linear stream: from memory for the
  * first of them, then from the cache. */
 typedef struct RecordStreams {
-    int64_t most;                      /* rows for which this beats tiles; 0: none */
-    TileFn *tile[STREAM_MAX_ROWS + 1]; /* [rows], with gaps, but always of 1; b_row: the layout */
+    int64_t most;   /* rows for which this beats tiles; 0: none */
+    Streams stream; /* with gaps in rows, but always of 1; b_row: the layout */
     /* How long a row of A is as the tiles take it, in floats, and how `rows` of them are made,
      * `to_row` apart. */
     int64_t (*row)(int64_t k);

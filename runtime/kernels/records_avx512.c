@@ -183,7 +183,7 @@ ALWAYS_INLINE void stream(const Tile *t, int rows) {
 STREAMS(STREAM)
 
 const RecordStreams record_limbs_avx512 = {.most = INT64_MAX,
-                                           .tile = {STREAMS(ENTRY)},
+                                           .stream = {[1] = {STREAMS(ENTRY)}},
                                            .row = row,
                                            .prepare = prepare,
                                            .panels = record_panels_avx512};

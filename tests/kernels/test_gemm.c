@@ -114,6 +114,26 @@ static void sizes(void **state) {
     }
 }
 
+/* Few rows, for which panels pass by four at a time: groups of these, what is left of them, and
+ * panels shorter and longer than what is fetched ahead. */
+static void streams(void **state) {
+    (void)state;
+    static const int64_t ns[] = {64, 79, 112, 127, 144, 200};
+    static const int64_t ks[] = {15, 16, 17, 31, 32, 33, 65, 97};
+    FOR_EACH_ISA(isa) {
+        for (int64_t m = 1; m <= 8; m++)
+            for (size_t i = 0; i < sizeof ns / sizeof *ns; i++)
+                for (size_t j = 0; j < sizeof ks / sizeof *ks; j++)
+                    check_gemm(isa, &(Case){.batch = 1,
+                                            .rows = m,
+                                            .n = ns[i],
+                                            .k = ks[j],
+                                            .a_gap = (int64_t)j % 3,
+                                            .bias = (m + ks[j]) % 2,
+                                            .residual = m % 3 == 0});
+    }
+}
+
 static void epilogues(void **state) {
     (void)state;
     FOR_EACH_ISA(isa) {
@@ -202,8 +222,8 @@ static void heads(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(sizes), cmocka_unit_test(epilogues),
-                                       cmocka_unit_test(views), cmocka_unit_test(narrow_panels),
-                                       cmocka_unit_test(heads)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(sizes),         cmocka_unit_test(streams),
+                                       cmocka_unit_test(epilogues),     cmocka_unit_test(views),
+                                       cmocka_unit_test(narrow_panels), cmocka_unit_test(heads)};
     return cmocka_run_group_tests_name("gemm", tests, NULL, NULL);
 }

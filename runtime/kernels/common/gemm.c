@@ -124,6 +124,21 @@ static Gemm gemm_of(const TnCall *call) {
     return g;
 }
 
+/* Kernels of streams. */
+static const Streams *streams_of(const Gemm *g) {
+    return g->records    ? &g->records->stream
+           : g->in_pairs ? &g->isa->bf16->stream
+                         : &g->isa->tiles->stream;
+}
+
+/* Panels that streams take at a time: as many as they can where each is read once, by the rows of
+ * a kernel, and from memory. */
+static int stream_panels(const Gemm *g) {
+    const bool once =
+        g->m <= STREAM_MAX_ROWS && (g->in_pairs || g->records || g->b_dtype == TN_F32);
+    return once && (*streams_of(g))[TILE_MAX_PANELS][1] ? TILE_MAX_PANELS : 1;
+}
+
 /* From row to row of a copy of A: not a multiple of 2 KiB (tile_shape). */
 static int64_t copied_row(const Gemm *g) {
     int64_t size = float_size(g->pairs);
@@ -134,6 +149,7 @@ static int64_t copied_row(const Gemm *g) {
 /* Few rows pass over a group sooner than the next one comes from memory, all the more the first,
  * which nobody fetches ahead: theirs is a panel. */
 static TileShape shape_of(const Gemm *g) {
+    if (is_stream(g)) return (TileShape){STREAM_MAX_ROWS, stream_panels(g)};
     if (g->pairs) return g->isa->pairs->shape;
     TileShape shape = tile_shape(g->isa->tiles, g->m, g->copied ? copied_row(g) : g->row[A]);
     if (g->m <= SMALL_M) shape.panels = 1;
@@ -314,18 +330,17 @@ static void run_group(const Gemm *g, const Task *task, Tile *t, int64_t p, int p
     }
 }
 
-/* A panel is read again from the cache where there are more rows than a kernel takes. */
-static void stream_panel(const Gemm *g, const Task *task, Tile *t, int64_t p) {
-    TileFn *const *kernel = g->records    ? g->records->tile
-                            : g->in_pairs ? g->isa->bf16->stream
-                                          : g->isa->tiles->stream;
+/* Panels are read again from the cache where there are more rows than a kernel takes. */
+static void stream_group(const Gemm *g, const Task *task, Tile *t, int64_t p, int panels) {
+    TileFn *const *kernel = (*streams_of(g))[panels];
+    t->b = panels_of(g, p, panels, task->panels);
     for (int64_t r = task->r0, rows; r < task->r1; r += rows) {
         int64_t offset[MATRICES];
         for (int j = 0; j < MATRICES; j++) offset[j] = r * g->row[j];
         rows = task->r1 - r < STREAM_MAX_ROWS ? task->r1 - r : STREAM_MAX_ROWS;
         while (!kernel[rows]) rows--;
         t->a = rows_at(g, task, r, offset[A]);
-        run_tile(g, kernel[rows], t, rows, 1, p * TN_PANEL, offset);
+        run_tile(g, kernel[rows], t, rows, panels, p * TN_PANEL, offset);
     }
 }
 
@@ -351,9 +366,9 @@ void gemm_run_common(const TnCall *call, int64_t number, void *scratch) {
 
     if (is_stream(&g)) {
         if (g.records) t.b_row = g.layout;
-        for (; p < end; p++) {
-            t.b = panels_of(&g, p, 1, task.panels);
-            stream_panel(&g, &task, &t, p);
+        for (int some; p < end; p += some) {
+            some = end - p >= group ? (int)group : 1;
+            stream_group(&g, &task, &t, p, some);
         }
         return;
     }
