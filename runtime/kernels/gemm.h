@@ -44,6 +44,17 @@ static inline int64_t tile_tasks(double ns) {
     return tasks;
 }
 
+/* What becomes of a tile: c = act(tile + bias) + residual, or act(tile + bias + residual). */
+typedef struct TileEnd {
+    const float *bias;    /* of the tile's first element, as the next; NULL: none */
+    const void *residual; /* float or bf16 */
+    void *c;              /* float or bf16; may be the tile itself */
+    int64_t residual_row, c_row;
+    TnActivation activation;
+    bool residual_first; /* added before the activation */
+    bool residual_bf16, c_bf16;
+} TileEnd;
+
 typedef struct Tile {
     int64_t k;
     int64_t runs;       /* of k each, ... */
@@ -53,6 +64,7 @@ typedef struct Tile {
     int64_t a_row, b_row, b_panel, c_row;
     const float *start;    /* sums begin with, NULL: 0; not for streams of bf16 or of records */
     bool c_bf16;           /* tiles of pairs only: C is */
+    const TileEnd *end;    /* NULL, or one of tile_ends: its residual and ReLU come before C */
     const char *prefetch;  /* fetched into L2 meanwhile, for a later tile ... */
     int64_t prefetch_step; /* ... this many bytes per k (pair of k), at most 64 per panel and 128 in
                               all */
@@ -68,17 +80,6 @@ typedef void TileFn(const Tile *t);
  * width <= 16. */
 typedef void TransposeFn(float *to, int64_t to_row, const float *from, int64_t from_row,
                          int64_t rows, int64_t cols, int64_t width);
-
-/* What becomes of a tile: c = act(tile + bias) + residual, or act(tile + bias + residual). */
-typedef struct TileEnd {
-    const float *bias;    /* of the tile's first element, as the next; NULL: none */
-    const void *residual; /* float or bf16 */
-    void *c;              /* float or bf16; may be the tile itself */
-    int64_t residual_row, c_row;
-    TnActivation activation;
-    bool residual_first; /* added before the activation */
-    bool residual_bf16, c_bf16;
-} TileEnd;
 
 /* At most TILE_MAX_ROWS rows of 64 columns; the tile is scratch afterwards. */
 typedef void TileEndFn(const TileEnd *e, float *tile, int64_t tile_row, int64_t rows, int64_t cols);
@@ -145,6 +146,7 @@ typedef struct TileKernels {
     TileShape wide;   /* few rows, many columns: B is used in place and its rows are long */
     TileShape flat;   /* the same for rows so few that reading B is all there is to do */
     int stream_rows;  /* rows that `stream` can do */
+    int end_vectors; /* of a tile, rows times panels, from which on it may have an end of its own */
     TileFn *tile[TILE_MAX_PANELS + 1][TILE_MAX_ROWS + 1]; /* [panels][rows] */
     Streams stream;
     TransposeFn *transpose;
@@ -154,6 +156,17 @@ typedef struct TileKernels {
 } TileKernels;
 
 extern const TileKernels TN_FN(tile_kernels);
+
+/* Whether a tile of whole panels, if it has enough of them, does all of this end in registers,
+ * where the bias is what it starts with: there is at most a residual of the type of A, then ReLU.
+ */
+static inline bool tile_ends(const TileKernels *kernels, const TileEnd *e, int64_t rows, int panels,
+                             bool pairs) {
+    const bool relu = e->activation == TN_ACT_RELU;
+    return rows * panels >= kernels->end_vectors && (relu || e->activation == TN_ACT_NONE) &&
+           (pairs || !e->c_bf16) &&
+           (!e->residual || (e->residual_bf16 == pairs && (e->residual_first || !relu)));
+}
 
 /* Rows of A at a multiple of 2 KiB share few sets of L1: no more than 8 of them fit the 8 ways that
  * many CPUs have. Few rows keep groups of few panels, which are fetched ahead sooner. */

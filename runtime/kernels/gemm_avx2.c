@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include "runtime/kernels/gemm.h"
 
-enum { ROWS = 6, HALF = TN_PANEL / 2 };
+enum { ROWS = 6, HALF = TN_PANEL / 2, END_VECTORS = 4 };
 
 /* acc[i] += A[i, k] B[k, ..] for all rows i, or acc[j] for all panels j of one row; then on to the
  * next k. */
@@ -31,6 +31,23 @@ ALWAYS_INLINE __m256 start(const Tile *t, int half) {
     return t->start ? _mm256_loadu_ps(t->start + HALF * half) : _mm256_setzero_ps();
 }
 
+/* The residual and ReLU of a tile that ends itself. */
+ALWAYS_INLINE void finish(const TileEnd *e, __m256 acc[ROWS][2], int count, int64_t step) {
+    if (e->residual) {
+        const float *residual = e->residual;
+        UNROLL for (int i = 0; i < count; i++, residual += step) {
+            acc[i][0] = _mm256_add_ps(acc[i][0], _mm256_loadu_ps(residual));
+            acc[i][1] = _mm256_add_ps(acc[i][1], _mm256_loadu_ps(residual + HALF));
+        }
+    }
+    if (e->activation == TN_ACT_RELU) {
+        UNROLL for (int i = 0; i < count; i++) {
+            acc[i][0] = _mm256_max_ps(_mm256_setzero_ps(), acc[i][0]); /* of NaN: NaN */
+            acc[i][1] = _mm256_max_ps(_mm256_setzero_ps(), acc[i][1]);
+        }
+    }
+}
+
 /* Of several rows or several panels. */
 ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
     const int64_t a_row = t->a_row, b_row = t->b_row, depth = t->k;
@@ -52,6 +69,8 @@ ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
             step(acc, a, a_row, b, t->b_panel, rows, panels);
         }
     } while (++r < t->runs);
+    if (count >= END_VECTORS && t->end)
+        finish(t->end, acc, count, rows > 1 ? t->end->residual_row : TN_PANEL);
     UNROLL for (int i = 0; i < count; i++) {
         float *c = t->c + i * (rows > 1 ? t->c_row : TN_PANEL);
         _mm256_storeu_ps(c, acc[i][0]);
@@ -185,6 +204,7 @@ const TileKernels tile_kernels_avx2 = {
     .square = {ROWS, 1},
     .wide = {ROWS, 1},
     .flat = {1, TILE_MAX_PANELS},
+    .end_vectors = END_VECTORS,
     .stream_rows = STREAM_MAX_ROWS,
     .tile = {[1] = {TILES(TILE_ENTRY)}, WIDE(WIDE_ENTRY)},
     .stream = {STREAMS(STREAM_ENTRY)},

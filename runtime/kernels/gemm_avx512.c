@@ -14,6 +14,10 @@ ALWAYS_INLINE __m512 load(const float *b) {
     return _mm512_loadu_ps(b);
 }
 
+ALWAYS_INLINE __m512 load_floats(const float *p) {
+    return _mm512_loadu_ps(p);
+}
+
 ALWAYS_INLINE __m512 multiply_add(__m512 sum, __m512 a, __m512 b) {
     return _mm512_fmadd_ps(a, b, sum);
 }
@@ -139,6 +143,7 @@ const TileKernels tile_kernels_avx512 = {
     .square = {6, 4},
     .wide = {6, 4},
     .flat = {6, 4},
+    .end_vectors = END_VECTORS,
     .stream_rows = STREAM_MAX_ROWS,
     .tile = {TILES_12(TILE_ENTRY, 1) TILES_12(TILE_ENTRY, 2) TILES_6(TILE_ENTRY, 4)},
     .stream = {STREAMS(STREAM_ENTRY, 1) STREAMS(STREAM_ENTRY, 4)},

@@ -18,6 +18,11 @@ ALWAYS_INLINE __m512 load(const uint16_t *b) {
     return _mm512_loadu_ps(b);
 }
 
+ALWAYS_INLINE __m512 load_floats(const uint16_t *p) {
+    __m256i halves = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+}
+
 ALWAYS_INLINE __m512 multiply_add(__m512 sum, __m512 a, __m512 b) {
     return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
 }

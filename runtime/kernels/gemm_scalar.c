@@ -65,6 +65,7 @@ const TileKernels tile_kernels_scalar = {
     .square = {ROWS, 1},
     .wide = {ROWS, 1},
     .flat = {ROWS, 1},
+    .end_vectors = ROWS + 1,
     .tile = {[1] = {TILES(TILE_ENTRY)}},
     .transpose = transpose,
     .pack = tile_pack_scalar,

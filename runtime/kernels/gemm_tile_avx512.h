@@ -5,9 +5,12 @@
  * 8 accumulators on.
  *
  * The file that includes this says what an Element is, how many of A's row a STEP takes, and how to
- * broadcast them, load a vector of B and multiply_add; and how sums end. */
+ * broadcast them, load a vector of B and multiply_add, and load_floats of a residual; and how sums
+ * end. */
 #include <immintrin.h>
 #include "runtime/kernels/gemm.h"
+
+enum { END_VECTORS = 14 };
 
 /* acc[i][j] += A[i, k] B[k, 16 j ..] for all rows i and panels j; then on to the next k. Row i of A
  * is found at a[i / 3] + (i % 3) * a_row: one addressing mode away from one of four pointers, so
@@ -45,6 +48,27 @@ ALWAYS_INLINE __m512 start(const Tile *t, int panel) {
 ALWAYS_INLINE void end(const Tile *t, __m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS], int rows,
                        int panels);
 
+/* The residual and ReLU of a tile that ends itself. */
+ALWAYS_INLINE void finish(const TileEnd *e, __m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS], int rows,
+                          int panels) {
+    if (e->residual) {
+        const Element *residual = e->residual;
+        UNROLL for (int i = 0; i < rows; i++) {
+            UNROLL for (int j = 0; j < panels; j++) {
+                acc[i][j] = _mm512_add_ps(
+                    acc[i][j], load_floats(residual + i * e->residual_row + TN_PANEL * j));
+            }
+        }
+    }
+    if (e->activation == TN_ACT_RELU) {
+        UNROLL for (int i = 0; i < rows; i++) {
+            UNROLL for (int j = 0; j < panels; j++) {
+                acc[i][j] = _mm512_max_ps(_mm512_setzero_ps(), acc[i][j]); /* of NaN: NaN */
+            }
+        }
+    }
+}
+
 ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
     const int64_t a_row = t->a_row, b_row = t->b_row, b_panel = t->b_panel, depth = t->k;
     const Element *b = t->b;
@@ -74,6 +98,7 @@ ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
             step(acc, a, a_row, b, b_panel, rows, panels);
         }
     } while (++r < t->runs);
+    if (rows * panels >= END_VECTORS && t->end) finish(t->end, acc, rows, panels);
     end(t, acc, rows, panels);
 }
 

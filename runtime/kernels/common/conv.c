@@ -83,28 +83,39 @@ static void gather_tile(float *to, const void *from, bool bf16, int64_t row, int
             to[i * cols + j] = float_get(from, bf16, i * row + j * column);
 }
 
+bool tn_conv_end_of(const ConvShape *s, const ConvPatch *p, int64_t row, int64_t column, int64_t o,
+                    TileEnd *end) {
+    const int64_t *ys = s->y_strides, *rs = s->residual_strides;
+    *end = (TileEnd){.bias = s->bias ? s->bias + o : NULL,
+                     .c = conv_y_at(s, conv_place(ys, p, row, column, o)),
+                     .c_bf16 = s->y_bf16,
+                     .c_row = ys[2 + WIDTH],
+                     .residual_row = rs[2 + WIDTH],
+                     .residual_bf16 = s->residual_bf16,
+                     .activation = s->activation,
+                     .residual_first = s->residual_first};
+    if (s->residual) end->residual = conv_residual_at(s, conv_place(rs, p, row, column, o));
+    return ys[1] == 1 && (!s->residual || rs[1] == 1);
+}
+
 void tn_conv_end(const ConvShape *s, const ConvPatch *p, int64_t row, int64_t column, int64_t rows,
                  int64_t o, int64_t cols, float *tile, int64_t tile_row) {
     _Alignas(64) float gathered[TILE_MAX_ROWS * CONV_COLUMNS];
     const int64_t *ys = s->y_strides, *rs = s->residual_strides;
-    void *y = conv_y_at(s, conv_place(ys, p, row, column, o));
-    bool dense = ys[1] == 1 || cols == 1;
-    TileEnd end = {.bias = s->bias ? s->bias + o : NULL,
-                   .c = dense ? y : tile,
-                   .c_bf16 = dense && s->y_bf16,
-                   .c_row = dense ? ys[2 + WIDTH] : tile_row,
-                   .residual_row = rs[2 + WIDTH],
-                   .activation = s->activation,
-                   .residual_first = s->residual_first};
-    if (s->residual) {
-        end.residual = conv_residual_at(s, conv_place(rs, p, row, column, o));
-        end.residual_bf16 = s->residual_bf16;
-        if (rs[1] != 1 && cols > 1) {
-            gather_tile(gathered, end.residual, s->residual_bf16, rs[2 + WIDTH], rs[1], rows, cols);
-            end.residual = gathered;
-            end.residual_bf16 = false;
-            end.residual_row = cols;
-        }
+    TileEnd end;
+    tn_conv_end_of(s, p, row, column, o, &end);
+    void *y = end.c;
+    const bool dense = ys[1] == 1 || cols == 1;
+    if (!dense) {
+        end.c = tile;
+        end.c_bf16 = false;
+        end.c_row = tile_row;
+    }
+    if (s->residual && rs[1] != 1 && cols > 1) {
+        gather_tile(gathered, end.residual, s->residual_bf16, rs[2 + WIDTH], rs[1], rows, cols);
+        end.residual = gathered;
+        end.residual_bf16 = false;
+        end.residual_row = cols;
     }
     s->isa->tiles->end(&end, tile, tile_row, rows, cols);
     if (dense) return;

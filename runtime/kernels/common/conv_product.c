@@ -110,16 +110,26 @@ static int64_t steps_of(const Product *m) {
 static void run_tile(const Product *m, Tile *t, int panels, int64_t column, int64_t i, int64_t at,
                      int64_t rows) {
     _Alignas(64) float buffer[TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
-    int64_t from = column < m->first ? m->first : column;
-    int64_t end = conv_smaller(m->last, column + panels * TN_PANEL);
-    t->c = buffer;
-    t->c_row = panels * TN_PANEL;
-    const bool pairs = m->s->pairs;
-    const TnIsaKernels *isa = m->s->isa;
+    const ConvShape *s = m->s;
+    const bool pairs = s->pairs;
+    const TnIsaKernels *isa = s->isa;
+    const int64_t from = column < m->first ? m->first : column;
+    const int64_t cols = conv_smaller(m->last, column + panels * TN_PANEL) - from;
+    TileEnd end;
+    const bool itself = cols == panels * TN_PANEL && tn_conv_end_of(s, m->p, i, at, from, &end) &&
+                        tile_ends(isa->tiles, &end, rows, panels, pairs);
+    t->start = itself ? end.bias : NULL;
+    t->end = itself ? &end : NULL;
+    t->c = itself ? end.c : buffer;
+    t->c_bf16 = itself && end.c_bf16;
+    t->c_row = itself ? end.c_row : panels * TN_PANEL;
+    t->claim = end.c;
+    t->claim_row = end.c_row * float_size(end.c_bf16);
+    t->claim_every = itself ? TN_CEIL_DIV(steps_of(m), rows) : 0;
     t->a = float_at(m->window.x, pairs, m->window.at + i * m->line + at * m->row);
     (pairs ? isa->pairs->tile : isa->tiles->tile)[panels][rows](t);
     t->prefetch += steps_of(m) * t->prefetch_step;
-    tn_conv_end(m->s, m->p, i, at, rows, from, end - from, buffer + (from - column), t->c_row);
+    if (!itself) tn_conv_end(s, m->p, i, at, rows, from, cols, buffer + (from - column), t->c_row);
 }
 
 /* All results of the patch for the panels [p, end), a group after another. */

@@ -221,25 +221,30 @@ static void run_tile(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int p
     int64_t head = 0, within = column;
     if (column >= g->head) head = column / g->head, within = column % g->head;
     void *c = matrix_at(g, C, offset[C] + head * g->head_stride + within);
-    /* Where nothing but adding a bias is left to do, or rounding pairs, tiles store C. */
-    bool plain = (g->begun || !g->bias) && (g->pairs || !g->bf16[C]) && !g->base[RESIDUAL] &&
-                 g->activation == TN_ACT_NONE && cols == panels * TN_PANEL &&
-                 within + cols <= g->head;
-    t->start = plain && g->bias ? g->bias + column : NULL;
-    t->c_bf16 = plain && g->bf16[C];
-    t->c = plain ? c : buffer;
-    t->c_row = plain ? g->row[C] : panels * TN_PANEL;
-    t->claim = c;
-    t->claim_row = g->row[C] * float_size(g->bf16[C]);
-    t->claim_every = TN_CEIL_DIV(g->pairs ? t->k / 2 : t->k, rows);
-    kernel(t);
-    if (plain) return;
-    TileEnd end = {.c_row = g->row[C],
+    TileEnd end = {.c = c,
+                   .c_row = g->row[C],
                    .c_bf16 = g->bf16[C],
                    .residual_bf16 = g->bf16[RESIDUAL],
                    .residual_row = g->row[RESIDUAL],
                    .activation = g->activation,
                    .residual_first = g->residual_first};
+    if (g->base[RESIDUAL]) end.residual = matrix_at(g, RESIDUAL, offset[RESIDUAL] + column);
+    /* Where nothing but adding a bias is left to do, or rounding pairs, all tiles store C. */
+    const bool bare = !end.residual && end.activation == TN_ACT_NONE && (g->pairs || !end.c_bf16);
+    const bool itself =
+        cols == panels * TN_PANEL && within + cols <= g->head &&
+        (bare ? g->begun || !g->bias
+              : !is_stream(g) && tile_ends(g->isa->tiles, &end, rows, panels, g->pairs));
+    t->start = itself && g->bias ? g->bias + column : NULL;
+    t->end = itself && !bare ? &end : NULL;
+    t->c_bf16 = itself && g->bf16[C];
+    t->c = itself ? c : buffer;
+    t->c_row = itself ? g->row[C] : panels * TN_PANEL;
+    t->claim = c;
+    t->claim_row = g->row[C] * float_size(g->bf16[C]);
+    t->claim_every = TN_CEIL_DIV(g->pairs ? t->k / 2 : t->k, rows);
+    kernel(t);
+    if (itself) return;
     for (int64_t j = 0, run; j < cols; j += run, within = 0) {
         run = cols - j < g->head - within ? cols - j : g->head - within;
         end.c = j ? matrix_at(g, C, offset[C] + ++head * g->head_stride) : c;
