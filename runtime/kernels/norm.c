@@ -20,9 +20,8 @@
 TN_FAMILY(norm);
 
 #define TASK_ELEMENTS 12288
-#define L1_ELEMENTS   4096 /* of rows that are worked on together */
-#define MOST_ROWS     16
-#define TOGETHER      4 /* rows of a pass at once */
+#define LONG          2048 /* elements of rows that are worked on one by one */
+#define TOGETHER      (VF_WIDTH > 1 ? 4 : 1)
 
 enum { X, RESIDUAL, GAMMA, BETA, Y, S, OPERANDS };
 
@@ -58,6 +57,10 @@ static size_t row_bytes(int64_t n) {
     return (size_t)(n + 15) / 16 * 16 * sizeof(float);
 }
 
+static int64_t together(int64_t n) {
+    return n > LONG ? 1 : TOGETHER;
+}
+
 void TN_FN(norm_plan)(TnCall *call) {
     const TnTensor *y = &call->operands[call->inputs];
     int64_t n = y->dims[y->rank - 1], rows = tensor_extent(y, 0, y->rank - 1);
@@ -66,11 +69,13 @@ void TN_FN(norm_plan)(TnCall *call) {
     call->work = rows * n / 6;
     call->scratch_bytes = 0;
     for (int i = 0; i < OPERANDS; i++)
-        if (is_bf16(operand(call, i))) call->scratch_bytes = OPERANDS * row_bytes(n);
+        if (is_bf16(operand(call, i)))
+            call->scratch_bytes = (size_t)(WALKED * together(n)) * row_bytes(n);
 }
 
 /* The passes over `rows` rows, one or TOGETHER of them: what one waits for is what the others do.
- * Each is summed in two parts, of vectors with even and with odd numbers, whatever its company. */
+ * Each is summed in two parts, of vectors with even and with odd numbers, whatever its company.
+ * What follows from the sums is computed for all rows in one vector (vf_sums4). */
 
 /* s = x + residual, and the sums of its lanes. */
 ALWAYS_INLINE void add_rows(const Row *r, int64_t n, vf *sum, int rows) {
@@ -115,13 +120,10 @@ ALWAYS_INLINE void sum_rows(const Row *r, int64_t n, vf *sum, int rows) {
     UNROLL for (int k = 0; k < rows; k++) sum[k] = vf_add(sum[k], odd[k]);
 }
 
-/* Sums of (x - mean)^2. */
-ALWAYS_INLINE void sum_squares(const Row *r, const float *mean, int64_t n, vf *sum, int rows) {
-    vf odd[TOGETHER], middle[TOGETHER];
-    UNROLL for (int k = 0; k < rows; k++) {
-        sum[k] = odd[k] = vf_zero();
-        middle[k] = vf_set1(mean[k]);
-    }
+/* Sums of (x - middle)^2. */
+ALWAYS_INLINE void sum_squares(const Row *r, const vf *middle, int64_t n, vf *sum, int rows) {
+    vf odd[TOGETHER];
+    UNROLL for (int k = 0; k < rows; k++) sum[k] = odd[k] = vf_zero();
     int64_t i = 0;
     for (; i + 2 * VF_WIDTH <= n; i += 2 * VF_WIDTH) {
         UNROLL for (int k = 0; k < rows; k++) {
@@ -142,105 +144,118 @@ ALWAYS_INLINE void sum_squares(const Row *r, const float *mean, int64_t n, vf *s
     UNROLL for (int k = 0; k < rows; k++) sum[k] = vf_add(sum[k], odd[k]);
 }
 
-ALWAYS_INLINE void scale_rows(const Norm *z, const Row *r, const float *mean, const float *scale,
-                              int rows) {
-    const float *gamma = z->gamma, *beta = z->beta;
-    vf middle[TOGETHER], factor[TOGETHER];
+/* y from number i on of each row, `count` elements of them. */
+ALWAYS_INLINE void scale_vectors(const Norm *z, const Row *r, int64_t i, int64_t count,
+                                 const vf *middle, const vf *factor, int rows) {
+    const bool whole = count == VF_WIDTH;
+    vf times = vf_set1(1), plus = vf_zero();
+    if (z->gamma) times = whole ? vf_load(z->gamma + i) : vf_load_n(z->gamma + i, count);
+    if (z->beta) plus = whole ? vf_load(z->beta + i) : vf_load_n(z->beta + i, count);
     UNROLL for (int k = 0; k < rows; k++) {
-        middle[k] = vf_set1(mean[k]);
-        factor[k] = vf_set1(scale[k]);
-    }
-    for (int64_t i = 0; i < z->n; i += VF_WIDTH) {
-        const int64_t rest = z->n - i < VF_WIDTH ? z->n - i : VF_WIDTH;
-        const vf times = gamma ? vf_load_n(gamma + i, rest) : vf_set1(1);
-        const vf plus = beta ? vf_load_n(beta + i, rest) : vf_zero();
-        UNROLL for (int k = 0; k < rows; k++) {
-            vf y = vf_mul(vf_sub(vf_load_n(r[k].x + i, rest), middle[k]), factor[k]);
-            vf_store_n(r[k].y + i, vf_fma(y, times, plus), rest);
-        }
-    }
-}
-
-/* What one pass finds of a row. */
-typedef struct Sums {
-    float mean[MOST_ROWS], scale[MOST_ROWS]; /* their sums at first; 0 beyond the last row */
-} Sums;
-
-/* Sum of each row's lanes. */
-ALWAYS_INLINE void sum_lanes(float *total, const vf *sum, int rows) {
-    if (rows == TOGETHER)
-        vf_store_sums(total, sum[0], sum[1], sum[2], sum[3]);
-    else
-        total[0] = vf_sum(sum[0]);
-}
-
-enum { FIRST, SECOND, THIRD, PASSES };
-
-/* A pass over `rows` rows. */
-ALWAYS_INLINE void pass_over(const Norm *z, int pass, Row *row, float *mean, float *scale,
-                             int rows) {
-    Row r[TOGETHER]; /* of this call, as nothing points to it */
-    vf sum[TOGETHER];
-    UNROLL for (int k = 0; k < rows; k++) r[k] = row[k];
-    if (pass == THIRD) {
-        scale_rows(z, r, mean, scale, rows);
-    } else if (pass == SECOND) {
-        sum_squares(r, mean, z->n, sum, rows);
-        sum_lanes(scale, sum, rows);
-    } else {
-        if (r[0].residual)
-            add_rows(r, z->n, sum, rows);
+        const vf x = whole ? vf_load(r[k].x + i) : vf_load_n(r[k].x + i, count);
+        const vf y = vf_fma(vf_mul(vf_sub(x, middle[k]), factor[k]), times, plus);
+        if (whole)
+            vf_store(r[k].y + i, y);
         else
-            sum_rows(r, z->n, sum, rows);
-        sum_lanes(mean, sum, rows);
+            vf_store_n(r[k].y + i, y, count);
     }
 }
 
-static void pass(const Norm *z, int which, Row *r, Sums *sums, int rows) {
-    int i = 0;
-    for (; i + TOGETHER <= rows; i += TOGETHER)
-        pass_over(z, which, r + i, sums->mean + i, sums->scale + i, TOGETHER);
-    for (; i < rows; i++) pass_over(z, which, r + i, sums->mean + i, sums->scale + i, 1);
+ALWAYS_INLINE void scale_rows(const Norm *z, const Row *r, const vf *middle, const vf *factor,
+                              int rows) {
+    int64_t i = 0;
+    for (; i + VF_WIDTH <= z->n; i += VF_WIDTH)
+        scale_vectors(z, r, i, VF_WIDTH, middle, factor, rows);
+    if (i < z->n) scale_vectors(z, r, i, z->n - i, middle, factor, rows);
 }
 
-/* At most MOST_ROWS rows, which stay in L1 from pass to pass. */
-static void norm_rows(const Norm *z, Row *r, int rows) {
-    Sums sums = {{0}, {0}};
+/* Sum of each row's lanes; and what has become of it, in all lanes of a vector per row. */
+ALWAYS_INLINE vf sum_lanes(const vf *sum, int rows) {
+    return rows == 1 ? vf_set1(vf_sum(sum[0])) : vf_sums4(sum);
+}
+
+ALWAYS_INLINE void spread(vf *to, vf x, int rows) {
+    UNROLL for (int k = 0; k < rows; k++) to[k] = rows == 1 ? x : vf_spread4(x, k);
+}
+
+/* The rows k steps after the first for k < rows. */
+ALWAYS_INLINE void norm_rows(const Norm *z, const Row *first, const int64_t *step, int rows) {
+    const vf share = vf_set1(1 / (float)z->n), epsilon = vf_set1(z->params->epsilon);
     const bool rms = z->params->rms;
-    if (!rms || r[0].residual) pass(z, FIRST, r, &sums, rows);
-    for (int i = 0; i < rows; i++) {
-        if (r[i].residual)
-            r[i].x = r[i].s;
-        else if (r[i].s != r[i].y && r[i].s != r[i].x)
-            memcpy(r[i].s, r[i].x, (size_t)z->n * sizeof(float));
+    vf sum[TOGETHER], middle[TOGETHER], factor[TOGETHER];
+    Row r[TOGETHER];
+    UNROLL for (int k = 0; k < rows; k++) {
+        r[k] = (Row){first->x + k * step[0], first->residual, first->y + k * step[2],
+                     first->s + k * step[3]};
+        if (r[k].residual) r[k].residual += k * step[1];
+        if (!r[k].residual && r[k].s != r[k].y && r[k].s != r[k].x)
+            memcpy(r[k].s, r[k].x, (size_t)z->n * sizeof(float));
     }
-    /* one by one: what has just been stored in parts can't be had as a vector for a while */
-    const float share = 1 / (float)z->n;
-    for (int i = 0; i < rows; i++) sums.mean[i] = rms ? 0 : sums.mean[i] * share;
-    pass(z, SECOND, r, &sums, rows);
-    for (int i = 0; i < rows; i++)
-        sums.scale[i] = 1 / sqrtf(sums.scale[i] * share + z->params->epsilon);
-    pass(z, THIRD, r, &sums, rows);
+    vf mean = vf_zero();
+    if (first->residual) {
+        add_rows(r, z->n, sum, rows);
+        UNROLL for (int k = 0; k < rows; k++) r[k].x = r[k].s;
+    } else if (!rms) {
+        sum_rows(r, z->n, sum, rows);
+    }
+    if (!rms) mean = vf_mul(sum_lanes(sum, rows), share);
+    spread(middle, mean, rows);
+    sum_squares(r, middle, z->n, sum, rows);
+    vf variance = vf_fma(sum_lanes(sum, rows), share, epsilon);
+    spread(factor, vf_div(vf_set1(1), vf_sqrt(variance)), rows);
+    scale_rows(z, r, middle, factor, rows);
 }
 
 static void write_row(const TnTensor *t, int64_t offset, const float *row, int64_t n) {
     if (is_bf16(t)) TN_FN(map_store)((uint16_t *)t->data + offset, TN_BF16, 1, row, n);
 }
 
-/* Rows of bf16 have room for one. */
-static int rows_together(const TnCall *call, int64_t n) {
-    if (call->scratch_bytes || 2 * n > L1_ELEMENTS) return 1;
-    return L1_ELEMENTS / n < MOST_ROWS ? (int)(L1_ELEMENTS / n) : MOST_ROWS;
+/* `rows` rows of floats, each a step after the one before. */
+static void norm_floats(const Norm *z, Row r, const int64_t *step, int64_t rows) {
+    const int64_t group = together(z->n);
+    for (int64_t some; rows > 0; rows -= some) {
+        some = rows < group ? 1 : group;
+        if (some == TOGETHER)
+            norm_rows(z, &r, step, TOGETHER);
+        else
+            norm_rows(z, &r, step, 1);
+        r.x += some * step[0];
+        if (r.residual) r.residual += some * step[1];
+        r.y += some * step[2];
+        r.s += some * step[3];
+    }
+}
+
+/* The same, but for operands of bf16, which are in scratch meanwhile: at most as many as are worked
+ * on together. */
+static void norm_narrow(const Norm *z, const TnTensor *const *t, const int64_t *offset, Row r,
+                        const int64_t *stride, int64_t rows, float *room) {
+    const int64_t row = (int64_t)(row_bytes(z->n) / sizeof(float));
+    int64_t step[WALKED];
+    memcpy(step, stride, sizeof step);
+    for (int o = 0; o < WALKED; o++, room += rows * row) {
+        const TnTensor *of = t[walked[o]];
+        if (!is_bf16(of)) continue;
+        for (int64_t k = 0; k < rows && walked[o] < GAMMA; k++) TN_FN(map_load)
+        (room + k * row, (uint16_t *)of->data + offset[o] + k * stride[o], TN_BF16, 1, z->n);
+        if (o == 0) r.x = room;
+        if (o == 1) r.residual = room;
+        if (o == 2) r.y = room;
+        if (o == 3) r.s = room;
+        step[o] = row;
+    }
+    if (!t[S]) r.s = r.y, step[3] = step[2];
+    norm_floats(z, r, step, rows);
+    for (int64_t k = 0; k < rows; k++) {
+        write_row(t[Y], offset[2] + k * stride[2], r.y + k * step[2], z->n);
+        write_row(t[S], offset[3] + k * stride[3], r.s + k * step[3], z->n);
+    }
 }
 
 void TN_FN(norm_run)(const TnCall *call, int64_t task, void *scratch) {
     const TnTensor *t[OPERANDS];
-    float *room[OPERANDS] = {NULL};
     for (int i = 0; i < OPERANDS; i++) t[i] = operand(call, i);
     int64_t n = t[Y]->dims[t[Y]->rank - 1];
-    for (int i = 0; i < OPERANDS && call->scratch_bytes; i++)
-        room[i] = (float *)((char *)scratch + (size_t)i * row_bytes(n));
-
     Loop l;
     loop_over(&l, t[Y]);
     for (int i = 0; i < WALKED; i++) loop_add(&l, t[walked[i]] ? t[walked[i]] : t[Y]);
@@ -253,33 +268,22 @@ void TN_FN(norm_run)(const TnCall *call, int64_t task, void *scratch) {
     loop_seek(&l, outer, i / columns, &at);
     const Norm z = {call->params, t[GAMMA] ? t[GAMMA]->data : NULL, t[BETA] ? t[BETA]->data : NULL,
                     n};
-    const int most = rows_together(call, n);
-    while (i < last) {
-        const int64_t left = columns - column < last - i ? columns - column : last - i;
-        const int together = left < most ? (int)left : most;
-        float *row[WALKED];
-        int64_t offset[WALKED];
-        Row r[MOST_ROWS];
+    int64_t stride[WALKED], offset[WALKED];
+    float *base[WALKED];
+    for (int o = 0; o < WALKED; o++) stride[o] = l.strides[o][outer];
+    for (int64_t some; i < last; i += some) {
+        some = columns - column < last - i ? columns - column : last - i;
+        if (call->scratch_bytes && some > together(n)) some = together(n);
         for (int o = 0; o < WALKED; o++) {
-            const TnTensor *of = t[walked[o]] ? t[walked[o]] : t[Y];
-            offset[o] = at.offset[o] + column * l.strides[o][outer];
-            row[o] = (float *)of->data + offset[o];
-            if (!is_bf16(of)) continue;
-            row[o] = room[walked[o]];
-            if (walked[o] < GAMMA)
-                TN_FN(map_load)(row[o], (uint16_t *)of->data + offset[o], TN_BF16, 1, n);
+            offset[o] = at.offset[o] + column * stride[o];
+            base[o] = (float *)(t[walked[o]] ? t[walked[o]] : t[Y])->data + offset[o];
         }
-        for (int k = 0; k < together; k++) {
-            r[k] = (Row){row[0], t[RESIDUAL] ? row[1] : NULL, row[2], t[S] ? row[3] : row[2]};
-            for (int o = 0; o < WALKED; o++) row[o] += l.strides[o][outer];
-        }
-        norm_rows(&z, r, together);
-        if (call->scratch_bytes) {
-            write_row(t[Y], offset[2], r[0].y, n);
-            write_row(t[S], offset[3], r[0].s, n);
-        }
-        i += together;
-        column += together;
+        const Row r = {base[0], t[RESIDUAL] ? base[1] : NULL, base[2], base[3]};
+        if (call->scratch_bytes)
+            norm_narrow(&z, t, offset, r, stride, some, scratch);
+        else
+            norm_floats(&z, r, stride, some);
+        column += some;
         if (column < columns) continue;
         column = 0;
         loop_next(&l, outer, &at);

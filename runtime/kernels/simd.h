@@ -290,26 +290,49 @@ static inline float vf_max_lane(vf a) {
 #endif
 #endif
 
-/* p[0..3] = vf_sum of a, b, c and d, for a third of the work. */
+/* vf_sum of x[0..3], for a third of the work, each in some lanes, and number k of them in all.
+ * Where there is but one lane, only the first. */
+static inline vf vf_sums4(const vf *x) {
+#if VF_WIDTH == 16
+    vf ab = vf_add(_mm512_shuffle_f32x4(x[0], x[1], 0x44), _mm512_shuffle_f32x4(x[0], x[1], 0xee));
+    vf cd = vf_add(_mm512_shuffle_f32x4(x[2], x[3], 0x44), _mm512_shuffle_f32x4(x[2], x[3], 0xee));
+    vf y = vf_add(_mm512_shuffle_f32x4(ab, cd, 0x88), /* one in each 128 bits */
+                  _mm512_shuffle_f32x4(ab, cd, 0xdd));
+    y = vf_add(y, _mm512_permute_ps(y, 0x4e));
+    return vf_add(y, _mm512_permute_ps(y, 0xb1));
+#elif VF_WIDTH == 8
+    vf ab =
+        vf_add(_mm256_permute2f128_ps(x[0], x[1], 0x20), _mm256_permute2f128_ps(x[0], x[1], 0x31));
+    vf cd =
+        vf_add(_mm256_permute2f128_ps(x[2], x[3], 0x20), _mm256_permute2f128_ps(x[2], x[3], 0x31));
+    ab = vf_add(ab, _mm256_permute_ps(ab, 0x4e));
+    cd = vf_add(cd, _mm256_permute_ps(cd, 0x4e));
+    vf y = _mm256_shuffle_ps(ab, cd, 0x44); /* a a c c, b b d d */
+    return vf_add(y, _mm256_permute_ps(y, 0xb1));
+#else
+    return x[0];
+#endif
+}
+
+static inline vf vf_spread4(vf sums, int k) {
+#if VF_WIDTH == 16
+    return _mm512_permutexvar_ps(_mm512_set1_epi32(4 * k), sums);
+#elif VF_WIDTH == 8
+    return _mm256_permutevar8x32_ps(sums, _mm256_set1_epi32(k / 2 * 2 + k % 2 * 4));
+#else
+    (void)k;
+    return sums;
+#endif
+}
+
+/* p[0..3] = vf_sum of a, b, c and d. */
 static inline void vf_store_sums(float *p, vf a, vf b, vf c, vf d) {
 #if VF_WIDTH == 16
-    __m512 ab = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
-    __m512 cd = _mm512_add_ps(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xee));
-    __m512 x = _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), /* one in each 128 bits */
-                             _mm512_shuffle_f32x4(ab, cd, 0xdd));
-    x = _mm512_add_ps(x, _mm512_permute_ps(x, 0x4e));
-    x = _mm512_add_ps(x, _mm512_permute_ps(x, 0xb1));
     __m512i first = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
-    _mm_storeu_ps(p, _mm512_castps512_ps128(_mm512_permutexvar_ps(first, x)));
+    __m512 sums = vf_sums4((vf[]){a, b, c, d});
+    _mm_storeu_ps(p, _mm512_castps512_ps128(_mm512_permutexvar_ps(first, sums)));
 #elif VF_WIDTH == 8
-    __m256 ab =
-        _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
-    __m256 cd =
-        _mm256_add_ps(_mm256_permute2f128_ps(c, d, 0x20), _mm256_permute2f128_ps(c, d, 0x31));
-    ab = _mm256_add_ps(ab, _mm256_permute_ps(ab, 0x4e));
-    cd = _mm256_add_ps(cd, _mm256_permute_ps(cd, 0x4e));
-    __m256 x = _mm256_shuffle_ps(ab, cd, 0x44); /* a a c c, b b d d */
-    x = _mm256_add_ps(x, _mm256_permute_ps(x, 0xb1));
+    vf x = vf_sums4((vf[]){a, b, c, d});
     __m128 ac = _mm256_castps256_ps128(x), bd = _mm256_extractf128_ps(x, 1);
     _mm_storeu_ps(p, _mm_movelh_ps(_mm_unpacklo_ps(ac, bd), _mm_unpackhi_ps(ac, bd)));
 #else
