@@ -1,5 +1,7 @@
 /* Shared by common/attention.c (tasks and blocks), common/attention_products.c (packing and
- * products), attention_rows.c (rows of products) and attention_softmax.c (masks, one row). */
+ * products), attention_rows.c (rows of products) and attention_softmax.c (masks, one row); and, for
+ * few keys, by common/attention_lanes.c (panels of queries) and attention_lanes.c (their softmax
+ * and sums). */
 #ifndef TENON_RUNTIME_KERNELS_ATTENTION_H
 #define TENON_RUNTIME_KERNELS_ATTENTION_H
 
@@ -8,7 +10,7 @@
 #include "runtime/kernels/isa.h"
 #include "runtime/params.h"
 
-enum { SPLITS, UNITS, BLOCK_ROWS, PACK_K, PACK_V }; /* call->tile[] */
+enum { SPLITS, UNITS, BLOCK_ROWS, PACK_K, PACK_V, LANES }; /* call->tile[] */
 enum { Q, K, V, KEY_MASK, QUERY_MASK, BIAS, MORE_BIAS, STARTS, INPUTS };
 
 /* A mask_value this small beside an allowed x this large
@@ -98,6 +100,33 @@ void tn_attention_scores(const Unit *u, const Block *block, int64_t t0, int64_t 
  * then, and all three even. */
 void tn_attention_values(const Unit *u, const Block *block, int64_t sinks, int64_t t0, int64_t t1);
 
+/* Scores of a head, a row of TN_PANEL queries for each key. */
+typedef struct Lanes {
+    const Attention *a;
+    int64_t t0, t1; /* keys in use */
+    float *scores;
+    const float *bias[2]; /* lie as scores do; NULL: none */
+    const float *allowed; /* NULL, or 0 for keys that no query may see */
+    const float *seen[2]; /* the first key that each query may see, and the end */
+    bool masked;          /* some key in use is, for some query */
+    float *inverse;       /* 1 / sum of each query */
+} Lanes;
+
+/* common/attention_lanes.c. Whether entries are such, how many floats of scratch they take, and
+ * heads [h, end) of entry `b`. */
+bool tn_attention_is_lanes(const Attention *a);
+int64_t tn_attention_lanes_room(const Attention *a);
+void tn_attention_lanes(const Attention *a, int64_t b, int64_t h, int64_t end, float *scratch);
+
+/* attention_lanes.c */
+typedef struct AttentionLanes {
+    /* scores := exp(x - max x), x as attention_softmax.c says. Whether all queries have a score
+     * that is ALLOWED_ABOVE, as they must for keys to be left out. */
+    bool (*softmax)(const Lanes *z);
+    /* o[e, query] = inverse sum of scores[t, query] v[t, e]. */
+    void (*sums)(const Lanes *z, float *o, const float *v, int64_t v_row);
+} AttentionLanes;
+
 typedef struct AttentionRows {
     /* scores[i, t] of `rows` queries and n <= 16 keys. */
     void (*dots)(float *scores, int64_t stride, const float *q, int64_t q_row, int64_t rows,
@@ -112,6 +141,7 @@ typedef struct AttentionRows {
 
 typedef struct AttentionKernels {
     const AttentionRows *rows; /* attention_rows.c */
+    const AttentionLanes *lanes;
     /* attention_softmax.c */
     Keys (*keys)(const Attention *a, int64_t b, float *allowed);
     Row (*row)(const Attention *a, const Keys *keys, int64_t b, int64_t h, int64_t i);
@@ -133,6 +163,7 @@ typedef struct AttentionKernels {
 } AttentionKernels;
 
 extern const AttentionRows TN_FN(attention_rows);
+extern const AttentionLanes TN_FN(attention_lanes);
 extern const AttentionKernels TN_FN(attention_kernels);
 
 #endif

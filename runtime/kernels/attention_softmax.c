@@ -336,4 +336,5 @@ static bool softmax(const Attention *a, const Keys *keys, const Row *row, float 
 }
 
 const AttentionKernels TN_FN(attention_kernels) = {
-    &TN_FN(attention_rows), keys_of, row_of, softmax, is_short, softmax_short};
+    &TN_FN(attention_rows), &TN_FN(attention_lanes), keys_of, row_of, softmax, is_short,
+    softmax_short};

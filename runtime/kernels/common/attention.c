@@ -207,6 +207,7 @@ void attention_plan_common(TnCall *call) {
     double cells = (double)units * (double)reach * (double)(a.depth + a.width);
     double ns = 2 * cells * (double)rows / a.isa->flops_per_ns;
     ns = (a.bf16 && a.isa->pairs ? ns / 2 : ns) + cells / 4 + 500 * (double)units;
+    call->tile[LANES] = tn_attention_is_lanes(&a);
     int64_t even = a.ranged ? even_rows(&a) : MAX_ROWS;
     if (block > even) block = even;
     call->tile[BLOCK_ROWS] = block < MIN_ROWS ? MIN_ROWS : block > MAX_ROWS ? MAX_ROWS : block;
@@ -217,15 +218,16 @@ void attention_plan_common(TnCall *call) {
         most = rows / MAX_ROWS;
         if (most > enough) most = enough;
     }
-    if (most < 1) most = 1;
+    if (most < 1 || call->tile[LANES]) most = 1;
     call->tile[SPLITS] = splits < most ? splits : most;
-    bool whole = call->tile[SPLITS] == 1 && !a.in[STARTS].data;
+    bool whole = call->tile[LANES] || (call->tile[SPLITS] == 1 && !a.in[STARTS].data);
     int64_t most_units = (int64_t)(TASK_NS * (double)units / ns);
     call->tile[UNITS] = whole && most_units > 1 ? most_units : 1;
     call->tasks = TN_CEIL_DIV(units, call->tile[UNITS]) * call->tile[SPLITS];
     call->work = (int64_t)ns;
     a = attention_of(call);
-    call->scratch_bytes = (size_t)parts_of(&a, call).end * sizeof(float);
+    int64_t floats = call->tile[LANES] ? tn_attention_lanes_room(&a) : parts_of(&a, call).end;
+    call->scratch_bytes = (size_t)floats * sizeof(float);
 }
 
 static Row row_of(const Unit *u, const Block *block, int64_t r) {
@@ -380,13 +382,33 @@ static void run_unit(Unit *u, int64_t b, int64_t g, int64_t split) {
     }
 }
 
+/* Units [unit, end) of few keys, as many heads of an entry at a time as there are. */
+static void run_lanes(const TnCall *call, const Attention *a, int64_t unit, int64_t end,
+                      float *scratch) {
+    for (int64_t g, last; unit < end; unit += last - g) {
+        const int64_t b = unit / a->kv_heads;
+        g = unit % a->kv_heads;
+        last = g + end - unit < a->kv_heads ? g + end - unit : a->kv_heads;
+        Attention entry;
+        if (a->packed) {
+            entry = *a;
+            if (!take_entry(call, &entry, b)) continue;
+        }
+        tn_attention_lanes(a->packed ? &entry : a, b, g * a->share, last * a->share, scratch);
+    }
+}
+
 void attention_run_common(const TnCall *call, int64_t task, void *scratch) {
     Attention a = attention_of(call);
-    Unit u = room_of(call, &a, scratch);
     int64_t split = task % call->tile[SPLITS], units = call->tile[UNITS],
-            unit = task / call->tile[SPLITS] * units, all = a.batch * a.kv_heads;
-    int64_t b = unit / a.kv_heads, g = unit % a.kv_heads;
-    for (int64_t end = unit + units < all ? unit + units : all; unit < end; unit++) {
+            unit = task / call->tile[SPLITS] * units, all = a.batch * a.kv_heads,
+            end = unit + units < all ? unit + units : all;
+    if (call->tile[LANES]) {
+        run_lanes(call, &a, unit, end, scratch);
+        return;
+    }
+    Unit u = room_of(call, &a, scratch);
+    for (int64_t b = unit / a.kv_heads, g = unit % a.kv_heads; unit < end; unit++) {
         if (take_entry(call, &a, b)) run_unit(&u, b, g, split);
         if (++g == a.kv_heads) g = 0, b++;
     }
