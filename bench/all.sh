@@ -30,7 +30,7 @@ time_kernels() {
     local file=$record/kernels-$1.json
     [ ! -f "$file" ] || return 0
     shift
-    if "$build/bench_kernels" --seconds 0.2 --json "$@" >"$file.new"; then
+    if "$build/bench_kernels" --json "$@" >"$file.new"; then
         mv "$file.new" "$file"
     else
         rm -f "$file.new" # a CPU that does not have it

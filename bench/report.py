@@ -27,9 +27,10 @@ METHOD = """Every engine runs the same model file and inputs in turn, a slice of
 rounds of the slices' least times. Each peer has a process of its own, whose threads sleep while another is timed. *Speed-up* is the time of
 the fastest other engine over Tenon's: above 1, Tenon is faster. Models have random weights, which cost the time of trained ones.
 """
-KERNELS = """Each kernel beside what the machine could do in the same second: peak arithmetic in registers, and reading (or copying) where the
+KERNELS = """Each kernel beside what the machine could do at the same moments: peak arithmetic in registers, and reading (or copying) where the
 operands lie. The figure is the least time that these allow over the time taken, where no other unit stands; cycles are per 16 elements
-in L1. *cold*: weights come from memory, as in a model; *hot*: the same ones again and again.
+in L1. Both times are what the best tenth of many short rounds reaches, rounds set aside during which something else used the cores;
+microseconds are the least of all. *cold*: weights come from memory, as in a model; *hot*: the same ones again and again.
 """
 REPRODUCE = """## Reproducing
 

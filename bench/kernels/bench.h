@@ -3,12 +3,18 @@
  *     bench_kernels [--isa NAME] [--threads N] [--seconds S] [--below] [--json] [FILTER...]
  *
  * A family (a file beside this one) is a table of cases and a function that makes a Case of each
- * and hands it to bench_case. That measures rounds of the kernel between looks at the machine
- * (bench/roofline), best of each, and prints a row with one figure:
+ * and hands it to bench_case. That measures many short rounds, each a look at the machine
+ * (bench/roofline) and some runs of the kernel right after it, and prints a row with one figure:
  *
  *     roof    the least time that peak arithmetic and the memory's bandwidth allow, over the time
  *     cycles  per 16 elements; the clock is counted in the same rounds
  *     us      microseconds
+ *
+ * What the machine can do and what the kernel takes are both what the best tenth of the rounds
+ * reaches: moments that are good for only one of them decide nothing. Rounds during which something
+ * else used the cores are set aside, unless few are left (Rounds, rounds.c). The table is gone
+ * through several times, so that the rounds of a row lie far apart and a disturbance of seconds
+ * meets only some of them. Microseconds are the least of all rounds.
  *
  * "cold" cases take their weights from 256 MB in turn, as a model does; "hot" ones use the same
  * again and again, and what bounds them is the bandwidth of where a working set of their size lies.
@@ -35,8 +41,10 @@ typedef struct Bench {
     int filter_count;
     int printed;
     RooflineProbe probe;
-    double
-        peak[ROOFLINE_TYPES]; /* seen in earlier cases: what a disturbed machine falls short of */
+    int pass;            /* through the table; the last one prints */
+    struct Rounds *rows; /* of each case, in the order of the table */
+    int row, row_count;
+    double issue; /* the most ever seen: what a disturbed machine falls short of */
     float *weights, *activations, *more, *result; /* WEIGHT_BYTES, then SMALL_BYTES each */
 } Bench;
 
@@ -74,10 +82,35 @@ bool bench_wants(const Bench *b, const char *name);
 /* Microseconds that a parallel region of nothing takes while the workers are awake. */
 void bench_region(Bench *b);
 
+enum { PASSES = 3 };
+
+/* One run's time, and the machine's rates per second just before; 0: not looked at. */
+typedef struct Round {
+    double seconds, flops, bytes, clock;
+    double issue; /* the lesser of before and after (roofline_issue) */
+} Round;
+
+/* All rounds of a row. */
+typedef struct Rounds {
+    int count, room;
+    Round *round;
+} Rounds;
+
+/* rounds.c. Of the next row of a pass; NULL when out of memory. */
+Rounds *rounds_of_next(Bench *b);
+void rounds_free(Bench *b);
+/* False when out of memory. */
+bool rounds_add(Rounds *r, const Round *round);
+/* How many are as undisturbed as the best of all rows. */
+int rounds_calm(const Rounds *r, double best_issue);
+
 typedef struct Measured {
-    double seconds;             /* best time of one run */
-    double flops, bytes, clock; /* of the machine, per second: best seen; 0: not looked at */
+    double least;               /* time of a run, of all rounds */
+    double seconds;             /* that the best tenth of the rounds that count reaches */
+    double flops, bytes, clock; /* of the machine, likewise; 0: not looked at */
+    int calm, rounds;           /* undisturbed rounds, all rounds; 0: no matter */
 } Measured;
+Measured rounds_measured(const Rounds *r, double best_issue);
 /* table.c: one row, or one element of the JSON array. */
 void bench_print(Bench *b, const Case *c, const Measured *m);
 

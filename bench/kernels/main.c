@@ -42,7 +42,7 @@ bool bench_wants(const Bench *b, const char *name) {
 }
 
 static bool parse(Bench *b, int argc, char **argv) {
-    *b = (Bench){.isa = tn_cpu_isa(), .seconds = 0.3, .filters = argv};
+    *b = (Bench){.isa = tn_cpu_isa(), .seconds = 0.15, .filters = argv};
     for (int i = 1; i < argc; i++) {
         bool more = i + 1 < argc;
         if (!strcmp(argv[i], "--json"))
@@ -79,7 +79,7 @@ static float *numbers(size_t bytes, size_t period) {
 
 static void run_families(Bench *b, int threads) {
     b->threads = threads;
-    memset(b->peak, 0, sizeof b->peak);
+    b->issue = 0;
     b->pool = threads > 1 ? tn_pool_new(threads) : NULL;
     b->probe = (RooflineProbe){.pool = b->pool,
                                .threads = threads,
@@ -88,13 +88,17 @@ static void run_families(Bench *b, int threads) {
                                .bytes = WEIGHT_BYTES};
     bench_region(b);
     bench_plan(b);
-    bench_gemm(b);
-    bench_attention(b);
-    bench_conv(b);
-    bench_map(b);
-    bench_rows(b);
-    bench_move(b);
-    bench_window(b);
+    for (b->pass = 0; b->pass < PASSES; b->pass++) {
+        b->row = 0;
+        bench_gemm(b);
+        bench_attention(b);
+        bench_conv(b);
+        bench_map(b);
+        bench_rows(b);
+        bench_move(b);
+        bench_window(b);
+    }
+    rounds_free(b);
     tn_pool_free(b->pool);
 }
 

@@ -1,17 +1,17 @@
-/* One case: rounds of the kernel between looks at the machine.
+/* One case: rounds of the kernel right after looks at the machine.
  *
- * A round is 6 ms of runs; short ones are timed several at once, so that reading the clock does
- * not count. Memory is looked at as long as the kernel runs: what drifts most has to have as many
- * chances of a good moment. While something else takes the processors, rounds go on for some time
- * in the hope that it ends. Kernels are called as the interpreter calls them. */
+ * A round is short, so that a look is of the same moment: about a millisecond each, the best of
+ * three tries, which have as many runs as take as long as a look's. Rounds go on for some time if
+ * nearly all of them are disturbed, in the hope that it ends. Kernels are called as the interpreter
+ * calls them. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "bench/kernels/bench.h"
 
-static const double ROUND = 0.006, BATCH = 1e-3; /* a batch takes as long as a look */
-enum { LEAST_ROUNDS = 4, MIN_PARALLEL_NS = 5000 /* as in runtime/prepare.c */ };
+static const double TRY = 3e-4, ROUND = 2e-3; /* a round of long runs ends after */
+enum { TRIES = 3, LEAST_ROUNDS = 3, WANTED_CALM = 12, MIN_PARALLEL_NS = 5000 /* prepare.c */ };
 
 double bench_now(void) {
     struct timespec t;
@@ -60,18 +60,12 @@ static void run_region(Region *r) {
             r->call.run(&r->call, task, r->scratch);
 }
 
-static void better(double *best, double seen) {
-    *best = fmax(*best, seen);
-}
-
-static void look(Bench *b, const Case *c, Measured *m) {
+static void look(Bench *b, const Case *c, Round *now) {
     size_t span = c->span ? c->span : b->probe.bytes;
-    if (c->figure == FIGURE_MICROSECONDS) return;
-    better(&m->clock, roofline_clock());
-    better(&m->flops, roofline_flops(&b->probe, c->type));
-    for (double start = bench_now(); c->bytes && bench_now() - start < ROUND;)
-        better(&m->bytes,
-               c->copies ? roofline_copy(&b->probe, span) : roofline_read(&b->probe, span));
+    now->clock = roofline_clock();
+    now->flops = roofline_flops(&b->probe, c->type);
+    if (c->bytes > 0)
+        now->bytes = c->copies ? roofline_copy(&b->probe, span) : roofline_read(&b->probe, span);
 }
 
 /* The places that cold operands have in turn. */
@@ -87,37 +81,64 @@ static void move_on(const Case *c, TnTensor *operands, Places *p) {
     p->next = p->next + 1 < p->count ? p->next + 1 : 0;
 }
 
-/* For as long as a case takes undisturbed, several times over. */
-static bool is_disturbed(const Bench *b, const Case *c, const Measured *m, double end) {
-    return c->flops > 0 && m->flops < 0.9 * b->peak[c->type] &&
-           bench_now() < end + 4 * b->seconds + 0.1;
+static double time_batch(Region *r, const Case *c, Places *places, int64_t batch) {
+    double start = bench_now();
+    for (int64_t i = 0; i < batch; i++) {
+        move_on(c, r->call.operands, places);
+        run_region(r);
+    }
+    return (bench_now() - start) / (double)batch;
+}
+
+/* The best of some tries; the first of short runs only brings back what a look took from caches. */
+static double time_round(Region *r, const Case *c, Places *places, double once) {
+    int64_t batch = (int64_t)(TRY / once) + 1;
+    double best = 1e9, start = bench_now();
+    if (once < TRY) time_batch(r, c, places, 1);
+    for (int i = 0; i < TRIES && (i == 0 || bench_now() - start < ROUND); i++)
+        best = fmin(best, time_batch(r, c, places, batch));
+    return best;
+}
+
+static double issue(Bench *b) {
+    double rate = roofline_issue(&b->probe);
+    b->issue = fmax(b->issue, rate);
+    return rate;
+}
+
+/* A pass takes its share of the time, the last one more if need be. */
+static bool goes_on(const Bench *b, const Rounds *rounds, int done, double share, double end) {
+    if (done < LEAST_ROUNDS || bench_now() < end) return true;
+    return b->pass == PASSES - 1 && bench_now() < end + share &&
+           rounds_calm(rounds, b->issue) < WANTED_CALM;
+}
+
+static bool add_rounds(Bench *b, const Case *c, Region *r, Rounds *rounds) {
+    Places places = {.count = c->cold ? WEIGHT_BYTES / c->cold_bytes : 0};
+    for (int i = 0; i < c->inputs; i++) places.first[i] = c->operands[i].data;
+    double share = b->seconds / PASSES, end = bench_now() + share;
+    double once = time_batch(r, c, &places, 1), before = issue(b);
+    for (int done = 0; goes_on(b, rounds, done, share, end); done++) {
+        Round now = {0};
+        look(b, c, &now);
+        now.seconds = once = time_round(r, c, &places, once);
+        double after = issue(b);
+        now.issue = fmin(before, after);
+        before = after;
+        if (!rounds_add(rounds, &now)) return false;
+    }
+    return true;
 }
 
 void bench_case(Bench *b, Case *c) {
     Region r;
     if (!bench_wants(b, c->name) || !region_open(&r, b, c)) return;
-    Places places = {.count = c->cold ? WEIGHT_BYTES / c->cold_bytes : 0};
-    for (int i = 0; i < c->inputs; i++) places.first[i] = c->operands[i].data;
-    Measured m = {.seconds = 1e9};
-    double end = bench_now() + b->seconds, once = 1e-3;
-    for (int round = 0; round < LEAST_ROUNDS || bench_now() < end || is_disturbed(b, c, &m, end);
-         round++) {
-        look(b, c, &m);
-        int64_t batch = (int64_t)(BATCH / once) + 1;
-        for (double start = bench_now(), t = start; t - start < ROUND;) {
-            for (int64_t i = 0; i < batch; i++) {
-                move_on(c, r.call.operands, &places);
-                run_region(&r);
-            }
-            double after = bench_now();
-            once = (after - t) / (double)batch;
-            if (round) m.seconds = fmin(m.seconds, once);
-            t = after;
-        }
+    Rounds *rounds = rounds_of_next(b);
+    if (rounds && add_rounds(b, c, &r, rounds) && b->pass == PASSES - 1) {
+        Measured m = rounds_measured(rounds, b->issue);
+        bench_print(b, c, &m);
     }
     free(r.scratch);
-    b->peak[c->type] = fmax(m.flops, 0.98 * b->peak[c->type]); /* clocks sink, too */
-    bench_print(b, c, &m);
 }
 
 static void run_nothing(void *user, int64_t task, int lane) {
@@ -135,5 +156,6 @@ void bench_region(Bench *b) {
             tn_pool_run(b->pool, b->threads, run_nothing, NULL, false);
         m.seconds = fmin(m.seconds, (bench_now() - start) / REGIONS);
     }
+    m.least = m.seconds;
     bench_print(b, &c, &m);
 }

@@ -28,10 +28,10 @@ static const char *unit(Figure figure) {
 static void print_json(Bench *b, const Case *c, const Measured *m, double figure, double target) {
     printf("%s{\"name\":\"%s\",\"isa\":\"%s\",\"threads\":%d,\"microseconds\":%.3f,"
            "\"gflops\":%.2f,\"peak_gflops\":%.2f,\"gbytes\":%.2f,\"memory_gbytes\":%.2f,"
-           "\"clock_ghz\":%.3f,\"unit\":\"%s\",\"figure\":%.4f",
-           b->printed++ ? ",\n" : "[\n", c->name, tn_isa_name(b->isa), b->threads, m->seconds * 1e6,
-           c->flops / m->seconds / 1e9, peak_of(c, m) / 1e9, c->bytes / m->seconds / 1e9,
-           m->bytes / 1e9, m->clock / 1e9, unit(c->figure), figure);
+           "\"clock_ghz\":%.3f,\"rounds\":%d,\"calm\":%d,\"unit\":\"%s\",\"figure\":%.4f",
+           b->printed++ ? ",\n" : "[\n", c->name, tn_isa_name(b->isa), b->threads, m->least * 1e6,
+           c->flops / m->least / 1e9, peak_of(c, m) / 1e9, c->bytes / m->least / 1e9,
+           m->bytes / 1e9, m->clock / 1e9, m->rounds, m->calm, unit(c->figure), figure);
     if (target > 0)
         printf(",\"target\":%g,\"met\":%s", target, is_met(c, figure, target) ? "true" : "false");
     printf("}");
@@ -47,14 +47,16 @@ static void print_rate(double rate) {
 
 static void print_row(Bench *b, const Case *c, const Measured *m, double figure, double target) {
     if (!b->printed++)
-        printf("%-38s %3s %12s %9s %9s %9s %9s %8s %-6s %6s\n", tn_isa_name(b->isa), "thr",
-               "microseconds", "GFLOP/s", "peak", "GB/s", "memory", "figure", "", "target");
-    printf("%-38s %3d %12.2f", c->name, b->threads, m->seconds * 1e6);
-    print_rate(c->flops / m->seconds);
+        printf("%-38s %3s %12s %9s %9s %9s %9s %9s %8s %-6s %6s\n", tn_isa_name(b->isa), "thr",
+               "microseconds", "GFLOP/s", "peak", "GB/s", "memory", "calm", "figure", "", "target");
+    printf("%-38s %3d %12.2f", c->name, b->threads, m->least * 1e6);
+    print_rate(c->flops / m->least);
     print_rate(peak_of(c, m));
-    print_rate(c->bytes / m->seconds);
+    print_rate(c->bytes / m->least);
     print_rate(m->bytes);
-    printf(" %8.3f %-6s", figure, unit(c->figure));
+    char calm[16];
+    snprintf(calm, sizeof calm, "%d/%d", m->calm, m->rounds);
+    printf(" %9s %8.3f %-6s", m->rounds ? calm : "", figure, unit(c->figure));
     if (target > 0) printf(" %6.2f%s", target, is_met(c, figure, target) ? "" : "  below");
     printf("\n");
     fflush(stdout);

@@ -7,7 +7,7 @@
 #include <time.h>
 #include "bench/roofline/peak.h"
 
-enum { PEAK_REPEATS = 2, TRIES = 3, CHAIN = 100000 };
+enum { PEAK_REPEATS = 2, TRIES = 3, CHAIN = 100000, ISSUES = 40000 };
 static const size_t TASK_BYTES = 1u << 20, LOOK_BYTES = 8u << 20, LINE = 64;
 
 static double now(void) {
@@ -158,6 +158,23 @@ double roofline_copy(RooflineProbe *p, size_t span) {
         best = fmax(best, 2 * look(p, &l, is_large(span) ? span : span / 2));
     }
     return best;
+}
+
+/* Eight additions that wait for nothing but their own last one. */
+static void run_issue(void *user, int64_t task, int lane) {
+    uint64_t a = 0, b = 1, c = 2, d = 3, e = 4, f = 5, g = 6, h = 7;
+    (void)user, (void)task, (void)lane;
+    for (int i = 0; i < ISSUES; i++) {
+        a++, b++, c++, d++, e++, f++, g++, h++;
+        __asm__ volatile(""
+                         : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(e), "+r"(f), "+r"(g), "+r"(h));
+    }
+}
+
+double roofline_issue(const RooflineProbe *p) {
+    double start = now();
+    tn_pool_run(p->pool, p->threads, run_issue, NULL, false);
+    return 8.0 * ISSUES * p->threads / (now() - start);
 }
 
 double roofline_clock(void) {

@@ -39,6 +39,11 @@ double roofline_flops(const RooflineProbe *p, RooflineType type);
 double roofline_read(RooflineProbe *p, size_t span);
 /* Bytes read and written per second by all threads that copy one half of `span` to the other. */
 double roofline_copy(RooflineProbe *p, size_t span);
+/* Instructions per second that all threads issue, as many per cycle as a core can. What falls short
+ * of the most ever seen had to share its core: with another process, or with another tenant on the
+ * core's other hardware thread, which takes nothing from multiplications in registers, but much
+ * from kernels. */
+double roofline_issue(const RooflineProbe *p);
 /* Cycles per second of one busy thread, counted by additions that wait for each other, one cycle
  * each. 0 on CPUs where that is not known. */
 double roofline_clock(void);
