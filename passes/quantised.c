@@ -1,0 +1,215 @@
+/* quantised: constants that are dequantised, (q - z) s, meet what reads them.
+ *
+ *     %a = mul (add (cast %x), -3), 0.5                %p: i32[n, 8] = matmul_int %x, %w, 3
+ *     %b = mul (cast %w), %s                      =>   %y = mul (cast %p), 0.5 s
+ *     %y = matmul %a, %b
+ *
+ * A product of two dequantised operands is one of integers if x has one scale and w one per column:
+ * sum (x - 3) 0.5 w s = 0.5 s sum (x - 3) w, and that sum is exact. Rows of a table are dequantised
+ * when they have been looked up. Any other such constant is dequantised here, once, in f32 as the
+ * model would have. */
+#include "ir/build.h"
+#include "ir/element.h"
+#include "passes/pass.h"
+#include "runtime/base/checked.h"
+
+/* A value (q + shift) scale in f32, q of few bits; shift and scale are constants. */
+typedef struct Scaled {
+    Value *q, *shift, *scale; /* shift: NULL if absent */
+} Scaled;
+
+/* Numbers that f32 holds, as it does what is subtracted from them. */
+static bool is_few_bits(TnDType t) {
+    return tn_is_int(t) && t != TN_BOOL && tn_dtype_bits(t) <= 16;
+}
+
+static bool find_scaled(const Value *v, Scaled *s) {
+    const Node *n = v->node;
+    *s = (Scaled){0};
+    if (!n || n->op != OP_mul || !n->inputs[1]->constant || v->type.dtype != TN_F32) return false;
+    s->scale = n->inputs[1];
+    n = n->inputs[0]->node;
+    if (n && n->op == OP_add && n->inputs[1]->constant) {
+        s->shift = n->inputs[1];
+        n = n->inputs[0]->node;
+    }
+    if (!n || n->op != OP_cast || !is_few_bits(n->inputs[0]->type.dtype)) return false;
+    s->q = n->inputs[0];
+    return ir_same_dims(&s->q->type, &v->type);
+}
+
+static bool is_single(const Value *v) {
+    double x;
+    return !v || (v->type.rank == 0 && ir_constant_float(v, &x));
+}
+
+/* --- products --- */
+
+/* One number for all, or one per column of the product, which is axis `axis` of its matrix. */
+static bool per_column(const Value *v, int axis, const Expr *columns) {
+    if (is_single(v)) return true;
+    if (v->type.rank == 1) return axis == 1 && v->type.dims[0] == columns;
+    return v->type.rank == 2 && v->type.dims[axis] == columns && ex_is(v->type.dims[!axis], 1);
+}
+
+/* The sums stay below 2^31: of 8 bits, both less a zero of 8 bits. */
+static bool sums_fit(const Expr *depth) {
+    int64_t k;
+    return ex_const(depth, &k) && k <= INT32_MAX / (255 * 255);
+}
+
+static bool is_8_bits(const Value *v) {
+    return v->type.dtype == TN_I8 || v->type.dtype == TN_U8;
+}
+
+/* Elements of a constant of floats with the other sign, in type `to`; NULL if one does not fit. */
+static Value *zeros_of(Graph *g, const Value *shift, TnDType to) {
+    const Constant *c = shift->constant;
+    int64_t count = 1;
+    for (int i = 0; i < c->rank; i++) count *= c->dims[i]; /* there is data for all */
+    char *zeros = ARENA_ARRAY(&g->module->cx->arena, char, (size_t)count + 1);
+    for (int64_t i = 0; i < count; i++) {
+        double z = -ir_element_f64(c->dtype, c->data, i);
+        const double least = to == TN_I8 ? -128 : 0;
+        if (!(z >= least && z <= least + 255) || z != (double)(int64_t)z) return NULL;
+        ir_store_i64(to, zeros, i, (int64_t)z);
+    }
+    return ir_constant(g, ir_constant_new(g->module, c->name, to, c->rank, c->dims, zeros));
+}
+
+/* v, a scalar or a number per column, as a vector or scalar. */
+static Value *as_row(Graph *g, Value *v, const Expr *columns) {
+    return v->type.rank ? ir_view(g, v, 1, &columns) : v;
+}
+
+static const char *why_no_integers(const Node *n, const Scaled *a, const Scaled *b) {
+    const Type *t = &n->inputs[0]->type, *y = &n->outputs[0]->type;
+    const Expr *columns = y->dims[y->rank - 1];
+    const int axis = !attr_bool(n, "tb");
+    if (!is_8_bits(a->q) || !is_8_bits(b->q)) return "its operands are not of 8 bits";
+    if (b->q->type.rank != 2) return "its weights are no matrix";
+    if (!is_single(a->scale) || !is_single(a->shift)) return "its rows have scales of their own";
+    if (!per_column(b->scale, axis, columns) || !per_column(b->shift, axis, columns))
+        return "scales are not per column of its weights";
+    if (attr_bool(n, "ta")) return "its left operand is transposed";
+    if (!sums_fit(t->dims[t->rank - 1])) return "sums may exceed 32 bits";
+    return NULL;
+}
+
+/* The product as one of integers; NULL if it is none of two dequantised operands. */
+static Value *integer_product(Node *n, Report *r) {
+    Graph *g = n->graph;
+    Scaled a, b;
+    if (n->op != OP_matmul || attr_dtype(n, "to") != TN_NONE) return NULL;
+    if (!find_scaled(n->inputs[0], &a) || !find_scaled(n->inputs[1], &b)) return NULL;
+    if (!b.q->constant) return NULL;
+    const char *why = why_no_integers(n, &a, &b);
+    const Type *t = &n->outputs[0]->type;
+    const Expr *columns = t->dims[t->rank - 1];
+    Value *za = NULL, *zb = NULL;
+    if (!why) {
+        za = a.shift ? zeros_of(g, a.shift, a.q->type.dtype) : NULL;
+        zb = b.shift ? zeros_of(g, b.shift, b.q->type.dtype) : NULL;
+        if ((a.shift && !za) || (b.shift && !zb)) why = "a zero point is no number of its type";
+    }
+    if (why) {
+        report_miss(r, "quantised", n, "%s", why);
+        return NULL;
+    }
+    Value *w = attr_bool(n, "tb") ? ir_transpose(g, b.q, (int[]){1, 0}) : b.q;
+    Value *in[4] = {a.q, w, za, zb ? as_row(g, zb, columns) : NULL};
+    Value *sum = ir_insert(ir_node(g, OP_matmul_int, zb ? 4 : za ? 3 : 2, in));
+    Value *scale = ir_binary(g, OP_mul, as_row(g, b.scale, columns), a.scale);
+    return ir_binary(g, OP_mul, ir_cast(g, sum, TN_F32), scale);
+}
+
+/* --- tables and other constants --- */
+
+static bool all_uses_look_up_rows(const Value *v) {
+    for (int i = 0; i < v->use_count; i++) {
+        const Node *n = v->uses[i].node;
+        if (n->op != OP_gather || v->uses[i].index != 0 || attr_int(n, "axis") != 0) return false;
+    }
+    return v->use_count && !v->output_uses;
+}
+
+static void look_up_first(const Value *v, const Scaled *s) {
+    Graph *g = v->graph;
+    for (int i = 0; i < v->use_count; i++) {
+        Node *n = v->uses[i].node;
+        g->cursor = n;
+        ir_origins_from(g, (Node *[]){v->node, n}, 2);
+        Value *y = ir_cast(g, ir_gather(g, s->q, n->inputs[1], 0), TN_F32);
+        if (s->shift) y = ir_binary(g, OP_add, y, s->shift);
+        ir_replace(n->outputs[0], ir_binary(g, OP_mul, y, s->scale));
+    }
+}
+
+/* How far apart the elements of a parameter are along each axis of q; 0 where it is broadcast. */
+static bool param_steps(const Value *param, const Constant *q, int64_t *step) {
+    const Constant *c = param ? param->constant : NULL;
+    int64_t size = 1;
+    for (int i = 0; i < q->rank; i++) step[i] = 0;
+    if (!c) return true;
+    if (c->rank > q->rank) return false;
+    for (int i = c->rank, axis = q->rank; i-- > 0; size *= c->dims[i])
+        if (axis--, c->dims[i] != 1) step[axis] = size;
+    return true;
+}
+
+/* (q + shift) scale, computed; NULL if it is too large to be had. */
+static Value *dequantised(Graph *g, const Scaled *s, const char *name) {
+    const Constant *q = s->q->constant, *shift = s->shift ? s->shift->constant : NULL,
+                   *scale = s->scale->constant;
+    int64_t at[TN_MAX_RANK] = {0}, by[2][TN_MAX_RANK], place[2] = {0}, count, bytes;
+    if (!tn_product(q->dims, q->rank, &count) || !tn_mul_i64(count, sizeof(float), &bytes))
+        return NULL;
+    if (!param_steps(s->shift, q, by[0]) || !param_steps(s->scale, q, by[1])) return NULL;
+    float *y = ARENA_ARRAY(&g->module->cx->arena, float, (size_t)count + 1);
+    for (int64_t i = 0; i < count; i++) {
+        float v = (float)ir_element_f64(q->dtype, q->data, i);
+        if (shift) v += (float)ir_element_f64(shift->dtype, shift->data, place[0]);
+        y[i] = v * (float)ir_element_f64(scale->dtype, scale->data, place[1]);
+        for (int axis = q->rank; axis-- > 0;) {
+            bool ends = ++at[axis] == q->dims[axis];
+            for (int p = 0; p < 2; p++) place[p] += (ends ? 1 - at[axis] : 1) * by[p][axis];
+            if (!ends) break;
+            at[axis] = 0;
+        }
+    }
+    return ir_constant(g, ir_constant_new(g->module, name, TN_F32, q->rank, q->dims, y));
+}
+
+static bool settle_constant(Node *n) {
+    Value *v = n->outputs[0];
+    Scaled s;
+    if (!v->use_count && !v->output_uses) return false;
+    if (!find_scaled(v, &s) || !s.q->constant) return false;
+    if (all_uses_look_up_rows(v) && is_single(s.shift) && is_single(s.scale)) {
+        look_up_first(v, &s);
+        return true;
+    }
+    Value *c = dequantised(n->graph, &s, v->name);
+    if (c) ir_replace(v, c);
+    return c != NULL;
+}
+
+bool pass_quantised(Graph *g, Report *r) {
+    bool changed = false;
+    IR_FOR_NODES(n, g) {
+        g->cursor = n;
+        ir_origins_from(g, &n, 1);
+        Value *y = integer_product(n, r);
+        if (y) {
+            ir_replace(n->outputs[0], y);
+            ir_remove(n);
+            report_fired(r, "quantised");
+            changed = true;
+        }
+    }
+    ir_origins_from(g, NULL, 0);
+    IR_FOR_NODES(n, g) changed |= settle_constant(n);
+    ir_origins_from(g, NULL, 0);
+    g->cursor = NULL;
+    return changed;
+}
