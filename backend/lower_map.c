@@ -4,26 +4,14 @@
 #include <string.h>
 
 static TnMapOp map_op(Lower *lo, OpKind op) {
-/* clang-format off */
-#define SAME(upper, lower) case OP_##lower: return TN_MAP_##upper;
     switch (op) {
     case OP_splat: return TN_MAP_CONST;
-    SAME(ADD, add) SAME(SUB, sub) SAME(MUL, mul) SAME(DIV, div) SAME(MOD, mod) SAME(FMOD, fmod)
-    SAME(POW, pow) SAME(MIN, min) SAME(MAX, max) SAME(NEG, neg) SAME(ABS, abs) SAME(SQRT, sqrt)
-    SAME(RECIPROCAL, reciprocal) SAME(EXP, exp) SAME(LOG, log) SAME(ERF, erf) SAME(TANH, tanh)
-    SAME(SIGMOID, sigmoid) SAME(SIN, sin) SAME(COS, cos) SAME(FLOOR, floor) SAME(CEIL, ceil)
-    SAME(ROUND, round) SAME(SIGN, sign) SAME(RELU, relu) SAME(GELU, gelu)
-    SAME(GELU_TANH, gelu_tanh) SAME(GELU_QUICK, gelu_quick) SAME(SILU, silu)
-    SAME(EQ, eq) SAME(LT, lt) SAME(LE, le) SAME(AND, and) SAME(OR, or) SAME(XOR, xor)
-    SAME(NOT, not) SAME(WHERE, where) SAME(CAST, cast) SAME(BIT_AND, bit_and) SAME(BIT_OR, bit_or)
-    SAME(BIT_XOR, bit_xor) SAME(BIT_NOT, bit_not) SAME(SHIFT_LEFT, shift_left)
-    SAME(SHIFT_RIGHT, shift_right) SAME(TAN, tan) SAME(ASIN, asin) SAME(ACOS, acos)
-    SAME(ATAN, atan) SAME(SINH, sinh) SAME(COSH, cosh) SAME(ASINH, asinh) SAME(ACOSH, acosh)
-    SAME(ATANH, atanh)
+#define X(upper, lower, ...) \
+    case OP_##lower: return TN_MAP_##upper;
+        TN_MAP_OPERATORS(X)
+#undef X
     default: break;
     }
-#undef SAME
-    /* clang-format on */
     tn_fail(lo->cx, TN_E_UNSUPPORTED, "operator '%s' cannot be a step of a map",
             ir_op_info(op)->name);
 }

@@ -351,38 +351,61 @@ typedef struct ParamsDft {
 
 /* A program over registers that computes one element of the result from one element of every input.
  * Registers 0..inputs-1 hold the inputs; step s writes register inputs + s; the last step's
- * register is the result. */
+ * register is the result.
+ *
+ * X(name, operator, number, operands, types): numbers are part of the format. Operands and result
+ * are of ANY one type, of one of the FLOATS, or BITS of one integer type; a COMPARE of any one type
+ * gives BOOL; LOGIC is all BOOL; a SELECT has a BOOL before its operands; a CAST, and a CONSTANT,
+ * gives any type. */
 /* clang-format off */
-#define TN_MAP_OPS(X)                                                                           \
-    X(CONST, const, 0)    X(COPY, copy, 1)            X(CAST, cast, 2)                          \
-    X(ADD, add, 10)       X(SUB, sub, 11)             X(MUL, mul, 12)                           \
-    X(DIV, div, 13)       X(MOD, mod, 14)             X(POW, pow, 15)                           \
-    X(MIN, min, 16)       X(MAX, max, 17)             X(FMOD, fmod, 18)                         \
-    X(NEG, neg, 20)       X(ABS, abs, 21)             X(SQRT, sqrt, 22)                         \
-    X(RECIPROCAL, reciprocal, 23)                     X(EXP, exp, 24)                           \
-    X(LOG, log, 25)       X(ERF, erf, 26)             X(TANH, tanh, 27)                         \
-    X(SIGMOID, sigmoid, 28)                           X(SIN, sin, 29)                           \
-    X(COS, cos, 30)       X(FLOOR, floor, 31)         X(CEIL, ceil, 32)                         \
-    X(ROUND, round, 33)   X(SIGN, sign, 34)           X(RELU, relu, 35)                         \
-    X(GELU, gelu, 36)     X(GELU_TANH, gelu_tanh, 37) X(GELU_QUICK, gelu_quick, 38)             \
-    X(SILU, silu, 39)                                                                           \
-    X(EQ, eq, 50)         X(LT, lt, 51)               X(LE, le, 52)                             \
-    X(AND, and, 60)       X(OR, or, 61)               X(XOR, xor, 62)                           \
-    X(NOT, not, 63)       X(WHERE, where, 64)                                                   \
-    X(BIT_AND, bit_and, 70)                           X(BIT_OR, bit_or, 71)                     \
-    X(BIT_XOR, bit_xor, 72)                           X(SHIFT_LEFT, shift_left, 73)             \
-    X(SHIFT_RIGHT, shift_right, 74)                   X(BIT_NOT, bit_not, 75)                   \
-    X(TAN, tan, 80)       X(ASIN, asin, 81)           X(ACOS, acos, 82)                         \
-    X(ATAN, atan, 83)     X(SINH, sinh, 84)           X(COSH, cosh, 85)                         \
-    X(ASINH, asinh, 86)   X(ACOSH, acosh, 87)         X(ATANH, atanh, 88)
+#define TN_MAP_OPERATORS(X) /* each is the IR's operator of that name */                       \
+    X(CAST, cast, 2, 1, CAST)                     X(ADD, add, 10, 2, ANY)                      \
+    X(SUB, sub, 11, 2, ANY)                       X(MUL, mul, 12, 2, ANY)                      \
+    X(DIV, div, 13, 2, ANY)                       X(MOD, mod, 14, 2, ANY)                      \
+    X(POW, pow, 15, 2, ANY)                       X(MIN, min, 16, 2, ANY)                      \
+    X(MAX, max, 17, 2, ANY)                       X(FMOD, fmod, 18, 2, ANY)                    \
+    X(NEG, neg, 20, 1, ANY)                       X(ABS, abs, 21, 1, ANY)                      \
+    X(SQRT, sqrt, 22, 1, FLOATS)                  X(RECIPROCAL, reciprocal, 23, 1, FLOATS)     \
+    X(EXP, exp, 24, 1, FLOATS)                    X(LOG, log, 25, 1, FLOATS)                   \
+    X(ERF, erf, 26, 1, FLOATS)                    X(TANH, tanh, 27, 1, FLOATS)                 \
+    X(SIGMOID, sigmoid, 28, 1, FLOATS)            X(SIN, sin, 29, 1, FLOATS)                   \
+    X(COS, cos, 30, 1, FLOATS)                    X(FLOOR, floor, 31, 1, ANY)                  \
+    X(CEIL, ceil, 32, 1, ANY)                     X(ROUND, round, 33, 1, ANY)                  \
+    X(SIGN, sign, 34, 1, ANY)                     X(RELU, relu, 35, 1, ANY)                    \
+    X(GELU, gelu, 36, 1, FLOATS)                  X(GELU_TANH, gelu_tanh, 37, 1, FLOATS)       \
+    X(GELU_QUICK, gelu_quick, 38, 1, FLOATS)      X(SILU, silu, 39, 1, FLOATS)                 \
+    X(EQ, eq, 50, 2, COMPARE)                     X(LT, lt, 51, 2, COMPARE)                    \
+    X(LE, le, 52, 2, COMPARE)                     X(AND, and, 60, 2, LOGIC)                    \
+    X(OR, or, 61, 2, LOGIC)                       X(XOR, xor, 62, 2, LOGIC)                    \
+    X(NOT, not, 63, 1, LOGIC)                     X(WHERE, where, 64, 3, SELECT)               \
+    X(BIT_AND, bit_and, 70, 2, BITS)              X(BIT_OR, bit_or, 71, 2, BITS)               \
+    X(BIT_XOR, bit_xor, 72, 2, BITS)              X(SHIFT_LEFT, shift_left, 73, 2, BITS)       \
+    X(SHIFT_RIGHT, shift_right, 74, 2, BITS)      X(BIT_NOT, bit_not, 75, 1, BITS)             \
+    X(TAN, tan, 80, 1, FLOATS)                    X(ASIN, asin, 81, 1, FLOATS)                 \
+    X(ACOS, acos, 82, 1, FLOATS)                  X(ATAN, atan, 83, 1, FLOATS)                 \
+    X(SINH, sinh, 84, 1, FLOATS)                  X(COSH, cosh, 85, 1, FLOATS)                 \
+    X(ASINH, asinh, 86, 1, FLOATS)                X(ACOSH, acosh, 87, 1, FLOATS)               \
+    X(ATANH, atanh, 88, 1, FLOATS)
+#define TN_MAP_OPS(X) X(CONST, const, 0, 0, CONSTANT) X(COPY, copy, 1, 1, ANY) TN_MAP_OPERATORS(X)
 /* clang-format on */
 
 typedef enum TnMapOp {
-#define X(upper, lower, number) TN_MAP_##upper = number,
+#define X(upper, lower, number, ...) TN_MAP_##upper = number,
     TN_MAP_OPS(X)
 #undef X
         TN_MAP_OP_COUNT = 128
 } TnMapOp;
+
+/* Registers that an operation reads; -1: there is no such operation. */
+static inline int tn_map_operands(int op) {
+    switch (op) {
+#define X(upper, lower, number, operands, types) \
+    case TN_MAP_##upper: return operands;
+        TN_MAP_OPS(X)
+#undef X
+    default: return -1;
+    }
+}
 
 typedef struct TnMapStep {
     uint8_t op;        /* TnMapOp */

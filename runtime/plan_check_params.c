@@ -346,105 +346,25 @@ static bool check_ParamsDft(PlanCheck *c, const PlanInstruction *i, const void *
            plan_invalid(c, "axis %u of rank %d", p->axis, rank_of(c, i, 0));
 }
 
-/* What a map's operation reads and gives. */
-typedef enum MapKind {
-    MAP_UNKNOWN,
-    MAP_CONSTANT,
-    MAP_CAST,
-    MAP_ANY,
-    MAP_FLOATS,
-    MAP_COMPARE,
-    MAP_LOGIC,
-    MAP_BITS,
-    MAP_SELECT
-} MapKind;
+/* What the words for types in TN_MAP_OPS ask of a step. */
+#define TYPES_CONSTANT true
+#define TYPES_CAST     true
+#define TYPES_ANY      from == to
+#define TYPES_SELECT   from == to
+#define TYPES_FLOATS   from == to &&tn_is_float(from)
+#define TYPES_COMPARE  to == TN_BOOL
+#define TYPES_LOGIC    from == TN_BOOL &&to == TN_BOOL
+#define TYPES_BITS     from == to &&tn_is_int(from)
 
-static MapKind map_kind(int op) {
-    switch ((TnMapOp)op) {
-    case TN_MAP_CONST: return MAP_CONSTANT;
-    case TN_MAP_CAST: return MAP_CAST;
-    case TN_MAP_COPY:
-    case TN_MAP_ADD:
-    case TN_MAP_SUB:
-    case TN_MAP_MUL:
-    case TN_MAP_DIV:
-    case TN_MAP_MOD:
-    case TN_MAP_POW:
-    case TN_MAP_MIN:
-    case TN_MAP_MAX:
-    case TN_MAP_FMOD:
-    case TN_MAP_NEG:
-    case TN_MAP_ABS:
-    case TN_MAP_FLOOR:
-    case TN_MAP_CEIL:
-    case TN_MAP_ROUND:
-    case TN_MAP_SIGN:
-    case TN_MAP_RELU: return MAP_ANY;
-    case TN_MAP_SQRT:
-    case TN_MAP_RECIPROCAL:
-    case TN_MAP_EXP:
-    case TN_MAP_LOG:
-    case TN_MAP_ERF:
-    case TN_MAP_TANH:
-    case TN_MAP_SIGMOID:
-    case TN_MAP_SIN:
-    case TN_MAP_COS:
-    case TN_MAP_TAN:
-    case TN_MAP_ASIN:
-    case TN_MAP_ACOS:
-    case TN_MAP_ATAN:
-    case TN_MAP_SINH:
-    case TN_MAP_COSH:
-    case TN_MAP_ASINH:
-    case TN_MAP_ACOSH:
-    case TN_MAP_ATANH:
-    case TN_MAP_GELU:
-    case TN_MAP_GELU_TANH:
-    case TN_MAP_GELU_QUICK:
-    case TN_MAP_SILU: return MAP_FLOATS;
-    case TN_MAP_EQ:
-    case TN_MAP_LT:
-    case TN_MAP_LE: return MAP_COMPARE;
-    case TN_MAP_AND:
-    case TN_MAP_OR:
-    case TN_MAP_XOR:
-    case TN_MAP_NOT: return MAP_LOGIC;
-    case TN_MAP_BIT_AND:
-    case TN_MAP_BIT_OR:
-    case TN_MAP_BIT_XOR:
-    case TN_MAP_SHIFT_LEFT:
-    case TN_MAP_SHIFT_RIGHT:
-    case TN_MAP_BIT_NOT: return MAP_BITS;
-    case TN_MAP_WHERE: return MAP_SELECT;
-    case TN_MAP_OP_COUNT: break;
-    }
-    return MAP_UNKNOWN;
-}
-
-static int map_arity(int op) {
-    if (op == TN_MAP_CONST) return 0;
-    if (op == TN_MAP_WHERE) return 3;
-    bool arithmetic = op >= TN_MAP_ADD && op <= TN_MAP_FMOD,
-         relation = op >= TN_MAP_EQ && op <= TN_MAP_XOR,
-         bits = op >= TN_MAP_BIT_AND && op <= TN_MAP_SHIFT_RIGHT;
-    return arithmetic || relation || bits ? 2 : 1;
-}
-
-/* Whether an operation of this kind takes and gives these types. */
-static bool map_types_ok(MapKind kind, const TnMapStep *s) {
+static bool map_types_ok(const TnMapStep *s) {
     TnDType from = (TnDType)s->arg_dtype, to = (TnDType)s->dtype;
-    switch (kind) {
-    case MAP_CONSTANT:
-    case MAP_CAST: return true;
-    case MAP_ANY:
-    case MAP_SELECT: return from == to;
-    case MAP_FLOATS: return from == to && tn_is_float(from);
-    case MAP_COMPARE: return to == TN_BOOL;
-    case MAP_LOGIC: return from == TN_BOOL && to == TN_BOOL;
-    case MAP_BITS: return from == to && tn_is_int(from);
-    case MAP_UNKNOWN: break;
+    switch (s->op) {
+#define X(upper, lower, number, operands, types) \
+    case TN_MAP_##upper: return TYPES_##types;
+        TN_MAP_OPS(X)
+#undef X
+    default: return false;
     }
-    return false;
 }
 
 static bool check_ParamsMap(PlanCheck *c, const PlanInstruction *i, const void *record) {
@@ -454,15 +374,14 @@ static bool check_ParamsMap(PlanCheck *c, const PlanInstruction *i, const void *
     for (uint32_t k = 0; k < p->steps; k++) {
         const TnMapStep *s = &p->step[k];
         uint32_t registers = i->inputs + k;
-        MapKind kind = map_kind(s->op);
-        int arity = map_arity(s->op);
-        if (kind == MAP_UNKNOWN) return plan_invalid(c, "map: step %u: operation %d", k, s->op);
+        int arity = tn_map_operands(s->op);
+        if (arity < 0) return plan_invalid(c, "map: step %u: operation %d", k, s->op);
         if (!tn_dtype_size((TnDType)s->dtype) || (arity && !tn_dtype_size((TnDType)s->arg_dtype)) ||
-            !map_types_ok(kind, s))
+            !map_types_ok(s))
             return plan_invalid(c, "map: step %u: operation %d from type %d to %d", k, s->op,
                                 s->arg_dtype, s->dtype);
         for (int a = 0; a < arity; a++) {
-            uint8_t wanted = kind == MAP_SELECT && a == 0 ? TN_BOOL : s->arg_dtype;
+            uint8_t wanted = s->op == TN_MAP_WHERE && a == 0 ? TN_BOOL : s->arg_dtype;
             if (s->args[a] >= registers || types[s->args[a]] != wanted)
                 return plan_invalid(
                     c, "map: step %u: operand %d is register %d, not defined or of another type", k,

@@ -49,14 +49,6 @@ typedef struct Program {
     int64_t column;
 } Program;
 
-static int arity(int op) {
-    if (op == TN_MAP_CONST) return 0;
-    if (op == TN_MAP_WHERE) return 3;
-    int binary = (op >= TN_MAP_ADD && op <= TN_MAP_FMOD) || (op >= TN_MAP_EQ && op <= TN_MAP_XOR) ||
-                 (op >= TN_MAP_BIT_AND && op <= TN_MAP_SHIFT_RIGHT);
-    return binary ? 2 : 1;
-}
-
 /* Rough picoseconds per element. */
 static int64_t step_cost(const TnMapStep *s) {
     int vector = map_class((TnDType)s->arg_dtype) == MAP_FLOAT;
@@ -123,7 +115,7 @@ static void run_step(Program *p, int s, void *y, int64_t n) {
     const TnMapStep *step = &p->params->step[s];
     TnDType t = (TnDType)step->dtype;
     const void *x[3] = {NULL, NULL, NULL};
-    for (int i = 0; i < arity(step->op); i++) x[i] = p->value[step->args[i]];
+    for (int i = 0; i < tn_map_operands(step->op); i++) x[i] = p->value[step->args[i]];
     if (step->op == TN_MAP_CAST) {
         p->isa->cast(y, t, x[0], (TnDType)p->dtype[step->args[0]], n);
         return;
@@ -195,7 +187,7 @@ static void run_uniform(Program *p, int64_t n) {
     for (int s = 0; s < (int)p->params->steps; s++) {
         const TnMapStep *step = &p->params->step[s];
         int r = p->inputs + s, uniform = 1;
-        for (int i = 0; i < arity(step->op); i++) uniform &= p->uniform[step->args[i]];
+        for (int i = 0; i < tn_map_operands(step->op); i++) uniform &= p->uniform[step->args[i]];
         p->uniform[r] = (uint8_t)uniform;
         if (step->op == TN_MAP_CONST)
             fill_constant(p, p->reg[r], step, n);
