@@ -139,6 +139,14 @@ uint32_t image_view(Image *im, uint32_t buffer, TnDType dtype, TnLayout layout, 
     return dedup_records(im, im->view_dedup, &im->views, &v, 1);
 }
 
+/* A slice for an instruction: one of its own where too many would share. */
+static uint32_t instruction_ids(Image *im, const uint32_t *ids, int n) {
+    im->ids_used += (uint64_t)n;
+    if (im->ids_used <= TN_IDS_LIMIT(im->ids.count)) return image_ids(im, ids, n);
+    table_append(im, &im->ids, ids, (size_t)n);
+    return (uint32_t)im->ids.count - (uint32_t)n;
+}
+
 static uint32_t params_at(Image *im, const void *params, uint32_t bytes) {
     size_t words = (bytes + 7) / 8;
     if (!words) return 0;
@@ -151,8 +159,10 @@ void image_instr(Image *im, const Instr *in) {
     PlanInstruction p = {.opcode = (uint16_t)in->kind,
                          .inputs = (uint16_t)in->inputs,
                          .outputs = (uint16_t)in->outputs};
-    p.operands = image_ids(im, in->operand, in->inputs + in->outputs);
-    p.scalars = image_exprs(im, in->scalars, in->scalar_count);
+    uint32_t *scalars = ARENA_ARRAY(&im->cx->arena, uint32_t, (size_t)in->scalar_count);
+    for (int i = 0; i < in->scalar_count; i++) scalars[i] = image_expr(im, in->scalars[i]);
+    p.operands = instruction_ids(im, in->operand, in->inputs + in->outputs);
+    p.scalars = instruction_ids(im, scalars, in->scalar_count);
     p.scalar_count = (uint16_t)in->scalar_count;
     p.params = params_at(im, in->params, in->params_bytes);
     p.params_bytes = in->params_bytes;

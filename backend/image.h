@@ -78,6 +78,7 @@ typedef struct Image {
     size_t symbol_capacity;
     Stored *stored, *last_stored;
     uint64_t weight_bytes;
+    uint64_t ids_used;          /* by instructions */
     const Graph **functions_of; /* by function: its graph; ends in NULL */
     bool strip;                 /* no origins */
     bool every_value;           /* values with names are there to be looked at */

@@ -242,8 +242,7 @@ static bool check_instruction(PlanCheck *c, uint32_t index, uint64_t *ids_used) 
     const PlanInstruction *i = &p->instructions[index];
     if (!check_form(c, i)) return false;
     *ids_used += (uint64_t)i->inputs + i->outputs + i->scalar_count;
-    /* What a session holds per operand stays in proportion to the file. */
-    if (*ids_used > 4 * (uint64_t)p->ids_count + 1024)
+    if (*ids_used > TN_IDS_LIMIT(p->ids_count))
         return plan_invalid(c, "instructions share too many slices of IDS");
     for (int k = 0; k < i->inputs + i->outputs; k++)
         if (!check_operand(c, i, k)) return false;

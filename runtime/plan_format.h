@@ -199,6 +199,10 @@ typedef struct PlanInstruction {
 } PlanInstruction;
 _Static_assert(sizeof(PlanInstruction) == 24, "plan instruction");
 
+/* Ids that the instructions of a function may have in all, of `count` in IDS: equal slices may be
+ * one, but what a session holds per operand stays in proportion to the file. */
+#define TN_IDS_LIMIT(count) (4 * (uint64_t)(count) + 1024)
+
 /* When the instruction has run, the view holds the value that the source model calls `name`. For
  * tools: it is not read to run the plan, and its view is checked by who looks through it. */
 typedef struct PlanValue {
