@@ -112,14 +112,19 @@ const Expr *facts_last_index(ExprCx *x, const Expr *index, const Type *t) {
     return ex_at(x, index, last, t->rank);
 }
 
+_Noreturn static void fail_outside(Node *n, const Expr *index, const Expr *dim) {
+    ExprCx *x = infer_ex(n);
+    tn_fail(module_of(n)->cx, TN_E_MODEL, "index %s is outside an axis of length %s",
+            ex_text(x, index), ex_text(x, dim));
+}
+
 /* A run in which no index is out of range has its largest index below the dim: at the last
  * coordinates this is a relation between lengths, and required. */
 static void require_in_range(Node *n, const Expr *index, const Expr *dim) {
     ExprCx *x = infer_ex(n);
     const Expr *last = facts_last_index(x, index, result(n));
-    if (last)
-        infer_require_le(module_of(n), ex_add(x, last, ex_int(x, 1)), dim,
-                         "index out of range, last index and length");
+    if (last && !infer_try_le(module_of(n), ex_add(x, last, ex_int(x, 1)), dim))
+        fail_outside(n, last, dim);
 }
 
 /* An index as a coordinate of an axis of length `dim`: negative numbers count from the end. NULL if
@@ -127,10 +132,13 @@ static void require_in_range(Node *n, const Expr *index, const Expr *dim) {
 static const Expr *index_coordinate(Node *n, const Expr *index, const Expr *dim) {
     ExprCx *x = infer_ex(n);
     int64_t c;
-    if (ex_const(index, &c) && c < 0)
+    if (ex_const(index, &c) && c < 0) {
+        const Expr *negative = index;
         index = ex_add(x, index, dim);
-    else if (!ex_nonneg(x, index))
+        if (!infer_try_le(module_of(n), ex_int(x, 0), index)) fail_outside(n, negative, dim);
+    } else if (!ex_nonneg(x, index)) {
         return NULL;
+    }
     require_in_range(n, index, dim);
     return index;
 }

@@ -160,9 +160,9 @@ static const Expr *conv_dim(Module *m, const Expr *x, const Expr *k, int64_t str
     ExprCx *e = m->ex;
     const Expr *one = ex_int(e, 1);
     const Expr *reach = ex_add(e, ex_scale(e, ex_sub(e, k, one), dilation, 1), one);
-    const Expr *room = ex_sub(e, ex_add(e, x, ex_int(e, pads)), reach);
-    infer_require_le(m, ex_int(e, 0), room, "the kernel is longer than the input");
-    return ex_add(e, ex_floordiv(e, ex_norm(e, room), ex_int(e, stride)), one);
+    const Expr *padded = ex_add(e, x, ex_int(e, pads));
+    infer_require_le(m, reach, padded, "the kernel is longer than the input");
+    return ex_add(e, ex_floordiv(e, ex_norm(e, ex_sub(e, padded, reach)), ex_int(e, stride)), one);
 }
 
 /* Entries of an attribute list must lie in [min, INT32_MAX], so that no sum of a few overflows. */

@@ -124,6 +124,7 @@ bool infer_try_le(Module *m, const Expr *a, const Expr *b) {
 }
 
 void infer_require_le(Module *m, const Expr *a, const Expr *b, const char *what) {
-    if (!infer_try_le(m, a, b))
-        tn_fail(m->cx, TN_E_MODEL, "%s: %s > %s", what, ex_text(m->ex, a), ex_text(m->ex, b));
+    if (infer_try_le(m, a, b)) return;
+    if (ex_is(a, 0)) tn_fail(m->cx, TN_E_MODEL, "%s: %s < 0", what, ex_text(m->ex, b));
+    tn_fail(m->cx, TN_E_MODEL, "%s: %s > %s", what, ex_text(m->ex, a), ex_text(m->ex, b));
 }

@@ -58,16 +58,16 @@ static const int64_t *output_shape(OnnxNode *n, int spatial) {
 static const Expr *transposed_length(OnnxNode *n, OnnxWindow *w, int i, const Expr *covered,
                                      const int64_t *shape) {
     ExprCx *x = n->x;
-    const Expr *zero = ex_int(x, 0), *length;
+    const Expr *length;
     bool same = w->auto_pad == PAD_SAME_UPPER || w->auto_pad == PAD_SAME_LOWER;
     if (!shape && !same) {
-        length = ex_sub(x, covered, ex_add(x, w->begin[i], w->end[i]));
-        infer_require_le(n->m, zero, length, "more padding than result");
-        return length;
+        const Expr *padding = ex_add(x, w->begin[i], w->end[i]);
+        infer_require_le(n->m, padding, covered, "more padding than result");
+        return ex_sub(x, covered, padding);
     }
     length =
         shape ? ex_int(x, shape[i]) : ex_scale(x, n->inputs[0]->type.dims[2 + i], w->stride[i], 1);
-    const Expr *total = ex_max(x, zero, ex_sub(x, covered, length));
+    const Expr *total = ex_max(x, ex_int(x, 0), ex_sub(x, covered, length));
     const Expr *half = ex_floordiv(x, total, ex_int(x, 2));
     bool to_end = (w->auto_pad == PAD_SAME_UPPER) == (n->row->until == 0);
     w->begin[i] = to_end ? half : ex_sub(x, total, half);
@@ -118,8 +118,8 @@ void import_conv_transpose(OnnxNode *n) {
 static const Expr *window_count(OnnxNode *n, const OnnxWindow *w, int i, const Expr *image) {
     ExprCx *x = n->x;
     const Expr *padded = ex_add(x, image, ex_add(x, w->begin[i], w->end[i]));
+    infer_require_le(n->m, w->reach[i], padded, "the block is larger than the image");
     const Expr *room = ex_sub(x, padded, w->reach[i]);
-    infer_require_le(n->m, ex_int(x, 0), room, "the block is larger than the image");
     return ex_add(x, ex_floordiv(x, ex_norm(x, room), ex_int(x, w->stride[i])), ex_int(x, 1));
 }
 

@@ -19,9 +19,8 @@ static const Expr *windows(OnnxNode *n, const OnnxWindow *w, int i, const Expr *
         rest = ex_min(x, ex_add(x, rest, stride), ex_int(x, 0));
         rest = ex_sub(x, rest, one);
     }
-    const Expr *room = ex_add(x, start, rest);
-    infer_require_le(n->m, ex_int(x, 0), room, "the kernel is longer than the input");
-    return ex_add(x, ex_floordiv(x, ex_norm(x, room), stride), one);
+    infer_require_le(n->m, ex_scale(x, rest, -1, 1), start, "the kernel is longer than the input");
+    return ex_add(x, ex_floordiv(x, ex_norm(x, ex_add(x, start, rest)), stride), one);
 }
 
 static Node *pool(OnnxNode *n, const char *mode) {

@@ -74,7 +74,7 @@ _Noreturn static void fail_at(Wire *w, size_t offset, TnStatus code, const char 
     va_start(ap, fmt);
     const char *text = arena_vprintf(&w->cx->arena, fmt, ap);
     va_end(ap);
-    tn_fail(w->cx, code, "offset %zu: %s", offset, text);
+    tn_fail(w->cx, code, "%soffset %zu: %s", offset ? "" : "not an ONNX model: ", offset, text);
 }
 
 /* Appends to the copy. */
@@ -279,9 +279,10 @@ static void scan_field(Wire *w) {
     uint64_t tag = read_varint(w, f->end), number = tag >> 3;
     int type = (int)(tag & 7);
     if (tag > UINT32_MAX || number == 0)
-        fail_at(w, offset, TN_E_FORMAT, "field number %llu", (unsigned long long)number);
+        fail_at(w, offset, TN_E_FORMAT, "field number %llu, wanted 1 to 536870911",
+                (unsigned long long)number);
     if (type != VARINT && type != FIXED64 && type != LENGTH && type != FIXED32)
-        fail_at(w, offset, TN_E_FORMAT, "wire type %d", type);
+        fail_at(w, offset, TN_E_FORMAT, "wire type %d, wanted 0, 1, 2 or 5", type);
     const ProtobufCFieldDescriptor *field =
         protobuf_c_message_descriptor_get_field(f->message, (unsigned)number);
     if (field) {

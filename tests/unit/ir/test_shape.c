@@ -68,10 +68,10 @@ static void test_sources(void **state) {
     assert_string_equal(type_of(ir_splat(fx.g, TN_F32, 2, dims, 1)), "f32[batch, 7]");
     assert_string_equal(type_of(ir_iota(fx.g, TN_I64, dim("seq"), num(0), num(1))), "i64[seq]");
     assert_string_equal(type_of(ir_scalars(fx.g, TN_I64, 2, dims)), "i64[2]");
-    EXPECT_FAIL(TN_E_MODEL, "negative length: 0 > -1",
+    EXPECT_FAIL(TN_E_MODEL, "negative length: -1 < 0",
                 ir_iota(fx.g, TN_I64, num(-1), num(0), num(1)));
     const Expr *negative = num(-2);
-    EXPECT_FAIL(TN_E_MODEL, "negative dimension: 0 > -2", ir_splat(fx.g, TN_F32, 1, &negative, 0));
+    EXPECT_FAIL(TN_E_MODEL, "negative dimension: -2 < 0", ir_splat(fx.g, TN_F32, 1, &negative, 0));
     ir_iota(fx.g, TN_I64, dim("seq - past"), num(0), num(1));
     assert_string_equal(requirement(), "past <= seq (iota)");
 }
@@ -140,11 +140,11 @@ static void test_slice(void **state) {
                 ir_slice(fx.g, x, 2, num(2), num(7), 1));
     EXPECT_FAIL(TN_E_MODEL, "slice ends behind its axis: 9 > 8",
                 ir_slice(fx.g, x, 2, num(0), num(5), 2));
-    EXPECT_FAIL(TN_E_MODEL, "slice starts before its axis: 0 > -1",
+    EXPECT_FAIL(TN_E_MODEL, "slice starts before its axis: -1 < 0",
                 ir_slice(fx.g, x, 2, num(-1), num(2), 1));
-    EXPECT_FAIL(TN_E_MODEL, "slice ends before its axis: 0 > -1",
+    EXPECT_FAIL(TN_E_MODEL, "slice ends before its axis: -1 < 0",
                 ir_slice(fx.g, x, 2, num(3), num(5), -1));
-    EXPECT_FAIL(TN_E_MODEL, "negative length of a slice: 0 > -1",
+    EXPECT_FAIL(TN_E_MODEL, "negative length of a slice: -1 < 0",
                 ir_slice(fx.g, x, 2, num(3), num(-1), 1));
     EXPECT_FAIL(TN_E_MODEL, "a slice with step 0", ir_slice(fx.g, x, 2, num(0), num(1), 0));
     ir_slice(fx.g, x, 1, num(0), dim("n"), 1);
@@ -185,7 +185,7 @@ static void test_pad(void **state) {
     assert_string_equal(type_after(pad(x, 3, 0, "reflect")), "f32[7]");
     EXPECT_FAIL(TN_E_MODEL, "reflected border too wide: 5 > 4", ir_insert(pad(x, 4, 0, "reflect")));
     EXPECT_FAIL(TN_E_MODEL, "wrapped border too wide: 5 > 4", ir_insert(pad(x, 5, 0, "wrap")));
-    EXPECT_FAIL(TN_E_MODEL, "border cuts too much: 0 > -1", ir_insert(pad(x, -5, 0, "constant")));
+    EXPECT_FAIL(TN_E_MODEL, "border cuts too much: -1 < 0", ir_insert(pad(x, -5, 0, "constant")));
     EXPECT_FAIL(TN_E_MODEL, "borders of 1 and 1 axes for f32[2, 2]",
                 ir_insert(pad(input("y", TN_F32, "2, 2"), 0, 0, "edge")));
 }
@@ -202,7 +202,7 @@ static void test_roll(void **state) {
     Value *x = input("x", TN_F32, "n, 4");
     assert_string_equal(type_after(roll(input("y", TN_I8, "4"), 1, num(4))), "i8[4]");
     assert_string_equal(type_after(roll(x, 2, num(3))), "f32[n, 4]");
-    EXPECT_FAIL(TN_E_MODEL, "start before the axis: 0 > -1", ir_insert(roll(x, 2, num(-1))));
+    EXPECT_FAIL(TN_E_MODEL, "start before the axis: -1 < 0", ir_insert(roll(x, 2, num(-1))));
     EXPECT_FAIL(TN_E_MODEL, "start behind the axis: 5 > 4", ir_insert(roll(x, 2, num(5))));
     EXPECT_FAIL(TN_E_MODEL, "1 starts for f32[n, 4]", ir_insert(roll(x, 1, num(0))));
 }
@@ -216,7 +216,7 @@ static void test_gathers(void **state) {
                         "f32[vocab]");
     EXPECT_FAIL(TN_E_MODEL, "operand 1 has type f32, not i32 or i64", ir_gather(fx.g, x, x, 0));
     Value *table = ir_iota(fx.g, TN_I64, num(4), num(0), num(1));
-    EXPECT_FAIL(TN_E_MODEL, "index out of range, last index and length: 5 > 4",
+    EXPECT_FAIL(TN_E_MODEL, "index 4 is outside an axis of length 4",
                 ir_gather(fx.g, table, ir_scalar_int(fx.g, TN_I64, 4), 0));
 
     Node *n = node(OP_gather_elements, INPUTS(x, i));

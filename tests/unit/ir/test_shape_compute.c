@@ -69,7 +69,7 @@ static void test_conv(void **state) {
                 ir_insert(conv(audio, f, 1, 0, 1, 3)));
     EXPECT_FAIL(TN_E_MODEL, "strides contains 0", ir_insert(conv(audio, f, 0, 0, 1, 4)));
     EXPECT_FAIL(TN_E_MODEL, "0 groups", ir_insert(conv(audio, f, 1, 0, 1, 0)));
-    EXPECT_FAIL(TN_E_MODEL, "the kernel is longer than the input: 0 > -3",
+    EXPECT_FAIL(TN_E_MODEL, "the kernel is longer than the input: 5 > 2",
                 ir_insert(conv(input("s", TN_F32, "1, 2, 2"), f, 1, 0, 1, 1)));
     EXPECT_FAIL(TN_E_MODEL, "operand 1 is f32[16, 2, 5], not of rank 4",
                 ir_insert(conv(image, f, 1, 0, 1, 1)));
@@ -330,7 +330,7 @@ static void test_packed_attention(void **state) {
     ir_set_int(n, "left", 1);
     ir_set_bool(n, "band", true);
     EXPECT_FAIL(TN_E_MODEL, "a band over packed keys", ir_insert(n));
-    EXPECT_FAIL(TN_E_MODEL, "longest sequence: 0 > -1",
+    EXPECT_FAIL(TN_E_MODEL, "longest sequence: -1 < 0",
                 ir_insert(packed_attention(packed, k, "7", "-1", true, NULL)));
 }
 

@@ -47,7 +47,8 @@ static Bytes model_of(const void *graph, size_t size) {
 static void test_other_files(void **state) {
     (void)state;
     refuse_bytes("", 0, TN_E_FORMAT, "no graph in the file; it looks like: empty");
-    refuse_bytes("\1", 1, TN_E_FORMAT, "offset 0: field number 0");
+    refuse_bytes("\1", 1, TN_E_FORMAT,
+                 "not an ONNX model: offset 0: field number 0, wanted 1 to 536870911");
     refuse_bytes("hello world\n", 12, TN_E_FORMAT, "not an ONNX model; the file looks like: text");
     refuse_bytes("<!DOCTYPE html><html>", 21, TN_E_FORMAT,
                  "not an ONNX model; the file looks like: HTML");
@@ -84,13 +85,14 @@ static void test_lengths(void **state) {
     refuse_bytes("\x08\x08\x3a\x01", 4, TN_E_FORMAT,
                  "offset 2: length 1 runs past the end of its message (0 bytes left)");
     refuse_bytes("\x3a\x80\x80\x80\x80\x08", 6, TN_E_FORMAT,
-                 "offset 0: length 2147483648 runs past the end of its message (0 bytes left)");
-    refuse_bytes(
-        "\x3a\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", 11, TN_E_FORMAT,
-        "offset 0: length 9223372036854775808 runs past the end of its message (0 bytes left)");
-    refuse_bytes(
-        "\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11, TN_E_FORMAT,
-        "offset 0: length 18446744073709551615 runs past the end of its message (0 bytes left)");
+                 "not an ONNX model: offset 0: length 2147483648 runs past the end of its message "
+                 "(0 bytes left)");
+    refuse_bytes("\x3a\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", 11, TN_E_FORMAT,
+                 "not an ONNX model: offset 0: length 9223372036854775808 runs past the end of its "
+                 "message (0 bytes left)");
+    refuse_bytes("\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11, TN_E_FORMAT,
+                 "not an ONNX model: offset 0: length 18446744073709551615 runs past the end of "
+                 "its message (0 bytes left)");
     refuse(model_of("\x0a\x05\x0a", 3), TN_E_FORMAT,
            "offset 4: length 5 runs past the end of its message (1 bytes left)");
     refuse(model_of("\x0a\x05\x7a\x03\x01\x01", 6),
@@ -105,19 +107,21 @@ static void test_encoding(void **state) {
     refuse_bytes("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 11, TN_E_FORMAT,
                  "offset 1: a number of more than 64 bits");
     refuse_bytes("\x08\xff", 2, TN_E_FORMAT, "offset 1: a number runs past the end of its message");
-    refuse_bytes("\x00\x01", 2, TN_E_FORMAT, "offset 0: field number 0");
+    refuse_bytes("\x00\x01", 2, TN_E_FORMAT,
+                 "not an ONNX model: offset 0: field number 0, wanted 1 to 536870911");
     refuse_bytes("\x88\x80\x80\x80\x80\x01\x00", 7, TN_E_FORMAT,
-                 "offset 0: field number 4294967297");
-    refuse_bytes("\x08\x08\x0b\x0c", 4, TN_E_FORMAT, "offset 2: wire type 3");
-    refuse_bytes("\x08\x08\x0c", 3, TN_E_FORMAT, "offset 2: wire type 4");
-    refuse_bytes("\x08\x08\x0e", 3, TN_E_FORMAT, "offset 2: wire type 6");
-    refuse_bytes("\x08\x08\x0f", 3, TN_E_FORMAT, "offset 2: wire type 7");
+                 "not an ONNX model: offset 0: field number 4294967297, wanted 1 to 536870911");
+    refuse_bytes("\x08\x08\x0b\x0c", 4, TN_E_FORMAT, "offset 2: wire type 3, wanted 0, 1, 2 or 5");
+    refuse_bytes("\x08\x08\x0c", 3, TN_E_FORMAT, "offset 2: wire type 4, wanted 0, 1, 2 or 5");
+    refuse_bytes("\x08\x08\x0e", 3, TN_E_FORMAT, "offset 2: wire type 6, wanted 0, 1, 2 or 5");
+    refuse_bytes("\x08\x08\x0f", 3, TN_E_FORMAT, "offset 2: wire type 7, wanted 0, 1, 2 or 5");
     refuse_bytes("\x08\x08\x3d\1\2\3", 6, TN_E_FORMAT,
                  "offset 2: wire type 5 for 'graph' of ModelProto, wanted 2");
     refuse_bytes("\x08\x08\x38\1", 4, TN_E_FORMAT,
                  "offset 2: wire type 0 for 'graph' of ModelProto, wanted 2");
-    refuse_bytes("\x0a\1\1", 3, TN_E_FORMAT,
-                 "offset 0: wire type 2 for 'ir_version' of ModelProto, wanted 0");
+    refuse_bytes(
+        "\x0a\1\1", 3, TN_E_FORMAT,
+        "not an ONNX model: offset 0: wire type 2 for 'ir_version' of ModelProto, wanted 0");
     refuse_bytes("\x08\x08\xa1\x06\1\2", 6, TN_E_FORMAT,
                  "offset 2: a value of 8 bytes runs past the end of its message (2 bytes left)");
 }
@@ -151,7 +155,7 @@ static void test_joined(void **state) {
     refuse(model, TN_E_FORMAT, text);
     model = empty_graph_model();
     bytes_put(&model, "\0\0\0\0", 4);
-    snprintf(text, sizeof text, "offset %zu: field number 0", size);
+    snprintf(text, sizeof text, "offset %zu: field number 0, wanted 1 to 536870911", size);
     refuse(model, TN_E_FORMAT, text);
 }
 
