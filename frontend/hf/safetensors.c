@@ -104,9 +104,11 @@ static uint64_t parse_uint(JsonScan *s, JsonToken t, const char *what) {
     for (size_t i = 0; ok && i < t.size; i++)
         ok = t.text[i] >= '0' && t.text[i] <= '9' && !__builtin_mul_overflow(value, 10, &value) &&
              !__builtin_add_overflow(value, (uint64_t)(t.text[i] - '0'), &value);
-    if (!ok || value > INT64_MAX)
-        json_scan_fail(s, t.text, TN_E_MODEL, "%s is %.*s, wanted an integer from 0", what,
-                       (int)(t.size < 40 ? t.size : 40), t.text);
+    if (!ok || value > INT64_MAX) {
+        const char *quote = t.kind == JSON_T_NUMBER ? "" : "'";
+        json_scan_fail(s, t.text, TN_E_MODEL, "%s is %s%.*s%s, wanted an integer from 0", what,
+                       quote, (int)(t.size < 40 ? t.size : 40), t.text, quote);
+    }
     return value;
 }
 
@@ -234,14 +236,19 @@ static int by_offset(const void *a, const void *b) {
     return strcmp(x->tensor.name, y->tensor.name);
 }
 
-/* Sorted by offset, each tensor must begin where the one
- * before ended, and the last end with the file. */
+_Noreturn static void fail_twice(const SafeTensors *st, const char *name) {
+    tn_fail(st->cx, TN_E_MODEL, "tensor '%s' appears twice", quoted(st->cx, name));
+}
+
+/* Sorted by offset, each tensor must begin where the one before ended, and the last end with the
+ * file. */
 static void check_cover(const SafeTensors *st, Entry *entries) {
     uint64_t end = 0;
     if (st->count) qsort(entries, st->count, sizeof *entries, by_offset);
     for (size_t i = 0; i < st->count; i++) {
         const Entry *e = &entries[i];
         if (e->begin != end) {
+            if (i && !strcmp(e[-1].tensor.name, e->tensor.name)) fail_twice(st, e->tensor.name);
             tn_enter(st->cx, "tensor", e->tensor.name);
             tn_fail(st->cx, TN_E_MODEL,
                     "begins at data byte %llu, %s the tensor before ends at %llu",
@@ -265,8 +272,7 @@ static void index_names(SafeTensors *st) {
     if (st->count) qsort(st->by_name, st->count, sizeof *st->by_name, by_name);
     for (size_t i = 1; i < st->count; i++)
         if (strcmp(st->by_name[i - 1]->name, st->by_name[i]->name) == 0)
-            tn_fail(st->cx, TN_E_MODEL, "tensor '%s' appears twice",
-                    quoted(st->cx, st->by_name[i]->name));
+            fail_twice(st, st->by_name[i]->name);
 }
 
 /* Any byte but 0 means true: where one is not 0 or 1, a copy takes the tensor's place. */

@@ -134,6 +134,9 @@ static void test_duplicates(void **state) {
     refuse("{\"ab\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
            "\"\\u0061b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}}",
            2, TN_E_MODEL, "tensor 'ab' appears twice");
+    refuse("{\"ab\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
+           "\"ab\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}",
+           1, TN_E_MODEL, "tensor 'ab' appears twice");
     refuse("{\"w\":{\"dtype\":\"U8\",\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1,
            TN_E_MODEL, "tensor 'w': line 1, column 21 (byte 28): field 'dtype' appears twice");
     refuse("{\"__metadata__\":{},\"__metadata__\":{}}", 0, TN_E_MODEL,
@@ -181,7 +184,7 @@ static void test_shape(void **state) {
     refuse(one("\"F32\"", "[1e1]", "[0,40]"), 40, TN_E_MODEL,
            "tensor 'w': line 1, column 30 (byte 37): a dim is 1e1, wanted an integer from 0");
     refuse(one("\"F32\"", "[\"1\"]", "[0,4]"), 4, TN_E_MODEL,
-           "tensor 'w': line 1, column 31 (byte 38): a dim is 1, wanted an integer from 0");
+           "tensor 'w': line 1, column 31 (byte 38): a dim is '1', wanted an integer from 0");
     refuse(one("\"F32\"", "\"1\"", "[0,4]"), 4, TN_E_MODEL,
            "tensor 'w': line 1, column 30 (byte 37): shape is no list");
     refuse(one("\"F32\"", "[18446744073709551616]", "[0,4]"), 4, TN_E_MODEL,
@@ -207,7 +210,7 @@ static void test_offsets(void **state) {
            "tensor 'w': data_offsets [9007199254740993, 9007199254740994] lie outside the 1 bytes "
            "of data");
     refuse(one("\"U8\"", "[1]", "[0]"), 1, TN_E_MODEL,
-           "tensor 'w': line 1, column 49 (byte 56): an offset is ], wanted an integer from 0");
+           "tensor 'w': line 1, column 49 (byte 56): an offset is ']', wanted an integer from 0");
     refuse(one("\"U8\"", "[1]", "[0,1,2]"), 1, TN_E_MODEL,
            "tensor 'w': line 1, column 52 (byte 59): data_offsets has more than two items");
     refuse(one("\"U8\"", "[1]", "[1,2]"), 2, TN_E_MODEL,
