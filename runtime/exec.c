@@ -80,13 +80,27 @@ static tenon_status run_traced(tenon_session *s, const TnCall *call, tenon_error
     return TENON_OK;
 }
 
-/* The name of the input that an operand views, or NULL. */
+static bool writes(const tenon_plan *p, const PlanInstruction *i, uint32_t buffer) {
+    for (int k = i->inputs; k < i->inputs + i->outputs; k++) {
+        const PlanView *v = plan_operand(p, i, k);
+        if (v && v->buffer == buffer) return true;
+    }
+    return false;
+}
+
+/* The name of the input that an operand's elements come from, be it that rows of it were picked
+ * (those that are no padding); or NULL. */
 static const char *input_of(const tenon_session *s, const TnCall *call, int operand) {
     const tenon_plan *p = s->plan;
-    const PlanInstruction *instruction =
-        &p->instructions[s->function->first_instruction + (uint32_t)call->index];
-    const PlanBuffer *b = &p->buffers[plan_operand(p, instruction, operand)->buffer];
-    return b->kind == TN_BUFFER_INPUT ? plan_string(p, session_port(s, b->index)->name) : NULL;
+    const PlanInstruction *first = &p->instructions[s->function->first_instruction],
+                          *i = first + call->index;
+    uint32_t buffer = plan_operand(p, i, operand)->buffer;
+    while (p->buffers[buffer].kind != TN_BUFFER_INPUT) {
+        while (i > first && !writes(p, i - 1, buffer)) i--;
+        if (i == first || (--i)->opcode != TN_OP_gather) return NULL;
+        buffer = plan_operand(p, i, 0)->buffer;
+    }
+    return plan_string(p, session_port(s, p->buffers[buffer].index)->name);
 }
 
 static tenon_status bad_index(const tenon_session *s, const TnCall *call, tenon_error *err) {
