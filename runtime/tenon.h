@@ -212,12 +212,11 @@ TENON_API tenon_status tenon_session_create(tenon_plan *plan, const tenon_sessio
 TENON_API void tenon_session_destroy(tenon_session *session);
 
 /* Attaches the caller's memory to an input or output without copying; for the name of a state see
- * below. The dims of inputs set the
- * model's symbols. An output left unbound lives in the arena; a bound one needs `bytes`, and a dim
- * of -1 leaves that length to the model. `tensor` == NULL takes a binding back. The struct is
- * copied; the memory it points to must stay valid through the runs that use it and no other run may
- * write it meanwhile. Fails with ARGUMENT (name, data, alignment, bytes), DTYPE, SHAPE (rank,
- * negative dims) or BUSY; an earlier binding then stays. */
+ * below. The dims of inputs set the model's symbols. An output left unbound lives in the arena; a
+ * bound one needs `bytes`, and a dim of -1 leaves that length to the model. `tensor` == NULL takes a
+ * binding back. The struct is copied; the memory it points to must stay valid through the runs that
+ * use it and no other run may write it meanwhile. Fails with ARGUMENT (name, data, alignment,
+ * bytes), DTYPE, SHAPE (rank, negative dims) or BUSY; an earlier binding then stays. */
 TENON_API tenon_status tenon_session_bind(tenon_session *session, const char *name,
                                           const tenon_tensor *tensor, tenon_error *err);
 
@@ -232,8 +231,8 @@ TENON_API tenon_status tenon_session_prepare(tenon_session *session, tenon_error
 
 /* Runs the function; prepares first when needed and then fails as prepare does, also where a length
  * that the data decides breaks the contract or LIMIT. RANGE if the data holds an index outside its
- * table, CANCELLED if told so: outputs then hold no defined values. The
- * results are the same bits for any number of threads. */
+ * table, CANCELLED if told so: outputs then hold no defined values. The results are the same bits
+ * for any number of threads. */
 TENON_API tenon_status tenon_session_run(tenon_session *session, tenon_error *err);
 
 /* View of an input or output by name, with its dims as prepared: valid until the next bind, prepare
@@ -286,7 +285,8 @@ TENON_API tenon_status tenon_session_export(tenon_session *session, const char *
  * it. Fails with ARGUMENT or MEMORY. Any thread. */
 TENON_API tenon_status tenon_pool_create(int32_t threads, tenon_pool **pool, tenon_error *err);
 
-/* Ends the pool's threads; after its sessions. NULL is fine. */
+/* Ends the pool's threads, after its sessions are destroyed. NULL is fine. No other thread may be
+ * using it. */
 TENON_API void tenon_pool_destroy(tenon_pool *pool);
 
 /* A run in progress returns TENON_E_CANCELLED after the instruction at hand; without one, no
