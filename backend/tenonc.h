@@ -98,9 +98,9 @@ TENON_API tenon_status tenonc_add(tenonc *c, const char *model, const char *func
 TENON_API tenon_status tenonc_dump(tenonc *c, const char *format, const char *after,
                                    const char **text);
 
-/* Runs passes and backend and writes the plan, then opens and verifies
- * it. Fails as tenonc_add does, with REQUIRE if a required fusion did
- * not happen, and with INVALID for a bug of the compiler. */
+/* Runs passes and backend and writes the plan, then opens and verifies it. Fails as tenonc_add
+ * does, with REQUIRE if a required fusion did not happen, and with INVALID for a bug of the
+ * compiler. */
 TENON_API tenon_status tenonc_compile(tenonc *c, const char *plan_path);
 /* The same into memory aligned to 64 bytes that belongs to the compiler object. */
 TENON_API tenon_status tenonc_compile_memory(tenonc *c, const void **bytes, size_t *size);

@@ -2,10 +2,10 @@
  *
  * Reading the text back must give the same text, so what is printed is a normal form.
  * Only symbols of the inputs' types and measured ones occur, none that was replaced (s6 == batch).
- * Ranges come sorted by name. The requirements are those that are recorded when
- * ranges and requirements are replayed in a context that knows nothing, as the parser
- * will do: what a range or an earlier requirement implies is gone. Other requirements
- * keep their form; one that replaced a quotient would say nothing in normal form. */
+ * Ranges come sorted by name. The requirements are those that are recorded when ranges and
+ * requirements are replayed in a context that knows nothing, as the parser will do: what a range or
+ * an earlier requirement implies is gone. Other requirements keep their form; one that replaced a
+ * quotient would say nothing in normal form. */
 #include "ir/print.h"
 
 #include <stdlib.h>

@@ -2,8 +2,8 @@
  *
  * A body's types are over the symbols of its caller and measured ones of its own, which get a value
  * in each call: for a dim that changes from iteration to iteration, or whose requirements concern
- * one branch only. The dims of the results stand in the attribute `dims`, one result
- * after another; what a body computes of another length is found when it runs. */
+ * one branch only. The dims of the results stand in the attribute `dims`, one result after another;
+ * what a body computes of another length is found when it runs. */
 #include "ir/shape.h"
 
 #include "ir/infer.h"

@@ -8,10 +8,10 @@
  * bit-identical for any number of threads. `run` executes one task; it never allocates and cannot
  * fail, except that kernels which read indices from data report the first bad one through tn_fault.
  *
- * All operands were checked before: extents lie within their buffers and dims
- * fit together as the row's extent rule says. Operands never alias the result
- * except where the row says in-place (same address and strides). Rows may be
- * unaligned (4 bytes for f32); constants start at multiples of 64 bytes. */
+ * All operands were checked before: extents lie within their buffers and dims fit together as the
+ * row's extent rule says. Operands never alias the result except where the row says in-place (same
+ * address and strides). Rows may be unaligned (4 bytes for f32); constants start at multiples of 64
+ * bytes. */
 #ifndef TENON_RUNTIME_KERNELS_H
 #define TENON_RUNTIME_KERNELS_H
 

@@ -1,6 +1,6 @@
-/* Verification of parameter records: every field of every struct of
- * params.h, against the operands' types and ranks where they matter.
- * Extents are not known yet; what depends on them is in extents.c. */
+/* Verification of parameter records: every field of every struct of params.h, against the operands'
+ * types and ranks where they matter. Extents are not known yet; what depends on them is in
+ * extents.c. */
 #include <math.h>
 #include "runtime/pack.h"
 #include "runtime/params.h"

@@ -18,9 +18,9 @@
  *   control.c             instructions that measure, branch or repeat
  *   error.c               messages
  *
- * After tenon_plan_open a plan's tables satisfy every rule that can
- * be told without dims; after prepare every operand lies within its
- * buffer and fits its instruction. Nothing later checks again. */
+ * After tenon_plan_open a plan's tables satisfy every rule that can be told without dims; after
+ * prepare every operand lies within its buffer and fits its instruction. Nothing later checks
+ * again. */
 #ifndef TENON_RUNTIME_RUNTIME_H
 #define TENON_RUNTIME_RUNTIME_H
 

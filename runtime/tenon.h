@@ -213,9 +213,9 @@ TENON_API void tenon_session_destroy(tenon_session *session);
 
 /* Attaches the caller's memory to an input or output without copying; for the name of a state see
  * below. The dims of inputs set the model's symbols. An output left unbound lives in the arena; a
- * bound one needs `bytes`, and a dim of -1 leaves that length to the model. `tensor` == NULL takes a
- * binding back. The struct is copied; the memory it points to must stay valid through the runs that
- * use it and no other run may write it meanwhile. Fails with ARGUMENT (name, data, alignment,
+ * bound one needs `bytes`, and a dim of -1 leaves that length to the model. `tensor` == NULL takes
+ * a binding back. The struct is copied; the memory it points to must stay valid through the runs
+ * that use it and no other run may write it meanwhile. Fails with ARGUMENT (name, data, alignment,
  * bytes), DTYPE, SHAPE (rank, negative dims) or BUSY; an earlier binding then stays. */
 TENON_API tenon_status tenon_session_bind(tenon_session *session, const char *name,
                                           const tenon_tensor *tensor, tenon_error *err);

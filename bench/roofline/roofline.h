@@ -30,9 +30,9 @@ typedef struct RooflineProbe {
     size_t at; /* where the next look begins */
 } RooflineProbe;
 
-/* Multiplications and additions per second of all threads, in registers. Of bf16
- * and 8-bit integers where the CPU multiplies them itself; elsewhere they have to be widened first,
- * and f32's figure is the bound. */
+/* Multiplications and additions per second of all threads, in registers. Of bf16 and 8-bit integers
+ * where the CPU multiplies them itself; elsewhere they have to be widened first, and f32's figure
+ * is the bound. */
 double roofline_flops(const RooflineProbe *p, RooflineType type);
 /* Bytes per second that all threads read together from `span` bytes, again and again: where a
  * working set of this size lies. Spans as large as the memory are gone through once. */

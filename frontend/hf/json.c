@@ -1,9 +1,9 @@
 /* Documents of json.h: scan, let cJSON build the tree, index the objects.
  *
- * The index is one array of members, object after object, each object's part
- * sorted by key; where an object's part begins and how long it is are kept in
- * the node's `valueint` and `valuedouble`, which cJSON uses for numbers only.
- * Sorting instead of hashing keeps look-up fast for keys chosen to collide. */
+ * The index is one array of members, object after object, each object's part sorted by key; where
+ * an object's part begins and how long it is are kept in the node's `valueint` and `valuedouble`,
+ * which cJSON uses for numbers only. Sorting instead of hashing keeps look-up fast for keys chosen
+ * to collide. */
 #include "frontend/hf/json.h"
 
 #include <cjson/cJSON.h>

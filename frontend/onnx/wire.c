@@ -1,9 +1,9 @@
 /* The scan of wire.h: a stack of open messages, a cursor, and the copy that grows behind it.
  *
- * A message is "tag value tag value ...". A tag is field number << 3 | wire
- * type; wire types are 0 varint, 1 eight bytes, 2 length and bytes, 5 four
- * bytes. Which message a length opens follows from the descriptors. In the
- * copy every message gets a length of five bytes, filled in when it closes. */
+ * A message is "tag value tag value ...". A tag is field number << 3 | wire type; wire types are 0
+ * varint, 1 eight bytes, 2 length and bytes, 5 four bytes. Which message a length opens follows
+ * from the descriptors. In the copy every message gets a length of five bytes, filled in when it
+ * closes. */
 #include "frontend/onnx/wire.h"
 
 #include <stdarg.h>
@@ -249,8 +249,8 @@ static void scan_length(Wire *w, const ProtobufCFieldDescriptor *field, size_t l
     w->at += length;
 }
 
-/* Moves past the number of a field whose wire type is not
- * LENGTH; what it held is in the file from `w->at`. */
+/* Moves past the number of a field whose wire type is not LENGTH; what it held is in the file from
+ * `w->at`. */
 static void scan_number(Wire *w, const ProtobufCFieldDescriptor *field, int type, size_t end,
                         size_t offset) {
     size_t size = type == FIXED32 ? 4 : 8;

@@ -14,9 +14,9 @@ typedef struct MapFile {
     TnAlloc alloc;
 } MapFile;
 
-/* Opens `path` with O_NONBLOCK and refuses anything but a regular
- * file. Returns TN_OK, TN_E_IO or TN_E_MEMORY and writes one line into
- * `why` (size `why_size`), for example "No such file or directory". */
+/* Opens `path` with O_NONBLOCK and refuses anything but a regular file. Returns TN_OK, TN_E_IO or
+ * TN_E_MEMORY and writes one line into `why` (size `why_size`), for example "No such file or
+ * directory". */
 TnStatus mapfile_open(MapFile *f, const char *path, char *why, size_t why_size);
 /* Opens `name` relative to the folder `dir`. The name must be relative, without "..", backslash,
  * NUL or URL scheme; no component of it may be a symbolic link. */

@@ -5,8 +5,7 @@
  * Not compared are rules that count what is left or found equal, not patterns: with numbers more is
  * known, so fewer maps remain, other constants are equal, assignments to places are slices, of one
  * row none is left out, one query's biases are a line already, and constants are resized at once.
- * The fixtures are those of
- * tests/fixtures, or of the folder given as an argument. */
+ * The fixtures are those of tests/fixtures, or of the folder given as an argument. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
