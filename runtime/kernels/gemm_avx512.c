@@ -29,28 +29,36 @@ ALWAYS_INLINE void end(const Tile *t, __m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS]
     store_floats(t, acc, rows, panels);
 }
 
-/* Rows `from`..`to` of some panels, each prefetched `ahead` bytes ahead of itself. One panel has
- * few accumulators, too few to hide the latency of a multiplication, so its rows are dealt out to
- * `sets` of them. */
+/* Row k of some panels, each prefetched `ahead` bytes ahead of itself, for the sums of set s. */
+ALWAYS_INLINE void stream_row(__m512 acc[STREAM_MAX_ROWS][TILE_MAX_PANELS], const Tile *t,
+                              int64_t k, int64_t ahead, int rows, int panels, int s) {
+    const float *a = (const float *)t->a + k, *b = (const float *)t->b + k * TN_PANEL;
+    __m512 bv[TILE_MAX_PANELS];
+    UNROLL for (int j = 0; j < panels; j++) {
+        const float *at = b + j * t->b_panel;
+        _mm_prefetch((const char *)at + ahead, panels > 1 ? _MM_HINT_T1 : _MM_HINT_T0);
+        bv[j] = _mm512_loadu_ps(at);
+    }
+    UNROLL for (int i = 0; i < rows; i++) {
+        const __m512 av = _mm512_set1_ps(a[i * t->a_row]);
+        UNROLL for (int j = 0; j < panels; j++) {
+            acc[i][j + s] = _mm512_fmadd_ps(av, bv[j], acc[i][j + s]);
+        }
+    }
+}
+
+/* Rows `from`..`to`. One panel has few accumulators, too few to hide the latency of a
+ * multiplication, so its rows are dealt out to `sets` of them. */
 ALWAYS_INLINE void stream_rows(__m512 acc[STREAM_MAX_ROWS][TILE_MAX_PANELS], const Tile *t,
                                int64_t from, int64_t to, int64_t ahead, int rows, int panels,
                                int sets) {
-    const float *a = t->a, *b = (const float *)t->b + from * TN_PANEL;
-    const int64_t a_row = t->a_row, b_panel = t->b_panel;
-    for (int64_t k = from; k < to;) {
-        UNROLL for (int s = 0; s < sets; s++, k++, b += TN_PANEL) {
-            __m512 bv[TILE_MAX_PANELS];
-            UNROLL for (int j = 0; j < panels; j++) {
-                const float *at = b + j * b_panel;
-                _mm_prefetch((const char *)at + ahead, panels > 1 ? _MM_HINT_T1 : _MM_HINT_T0);
-                bv[j] = _mm512_loadu_ps(at);
-            }
-            UNROLL for (int i = 0; i < rows; i++) {
-                const __m512 av = _mm512_set1_ps(a[i * a_row + k]);
-                UNROLL for (int j = 0; j < panels; j++) {
-                    acc[i][j + s] = _mm512_fmadd_ps(av, bv[j], acc[i][j + s]);
-                }
-            }
+    if (sets == 1) { /* a loop over one s would leave its UNROLL to that over k */
+        for (int64_t k = from; k < to; k++) stream_row(acc, t, k, ahead, rows, panels, 0);
+        return;
+    }
+    for (int64_t k = from; k < to; k += sets) {
+        UNROLL for (int s = 0; s < sets; s++) {
+            stream_row(acc, t, k + s, ahead, rows, panels, s);
         }
     }
 }
