@@ -349,12 +349,12 @@ static bool check_ParamsDft(PlanCheck *c, const PlanInstruction *i, const void *
 /* What the words for types in TN_MAP_OPS ask of a step. */
 #define TYPES_CONSTANT true
 #define TYPES_CAST     true
-#define TYPES_ANY      from == to
-#define TYPES_SELECT   from == to
-#define TYPES_FLOATS   from == to &&tn_is_float(from)
-#define TYPES_COMPARE  to == TN_BOOL
-#define TYPES_LOGIC    from == TN_BOOL &&to == TN_BOOL
-#define TYPES_BITS     from == to &&tn_is_int(from)
+#define TYPES_ANY      (from == to)
+#define TYPES_SELECT   (from == to)
+#define TYPES_FLOATS   (from == to && tn_is_float(from))
+#define TYPES_COMPARE  (to == TN_BOOL)
+#define TYPES_LOGIC    (from == TN_BOOL && to == TN_BOOL)
+#define TYPES_BITS     (from == to && tn_is_int(from))
 
 static bool map_types_ok(const TnMapStep *s) {
     TnDType from = (TnDType)s->arg_dtype, to = (TnDType)s->dtype;

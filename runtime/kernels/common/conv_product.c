@@ -116,8 +116,9 @@ static void run_tile(const Product *m, Tile *t, int panels, int64_t column, int6
     const int64_t from = column < m->first ? m->first : column;
     const int64_t cols = conv_smaller(m->last, column + panels * TN_PANEL) - from;
     TileEnd end;
-    const bool itself = cols == panels * TN_PANEL && tn_conv_end_of(s, m->p, i, at, from, &end) &&
-                        tile_ends(isa->tiles, &end, rows, panels, pairs);
+    const bool dense = tn_conv_end_of(s, m->p, i, at, from, &end);
+    const bool itself =
+        dense && cols == panels * TN_PANEL && tile_ends(isa->tiles, &end, rows, panels, pairs);
     t->start = itself ? end.bias : NULL;
     t->end = itself ? &end : NULL;
     t->c = itself ? end.c : buffer;
