@@ -8,6 +8,7 @@
  * sum (x - 3) 0.5 w s = 0.5 s sum (x - 3) w, and that sum is exact. Rows of a table are dequantised
  * when they have been looked up. Any other such constant is dequantised here, once, in f32 as the
  * model would have. */
+#include <math.h>
 #include "ir/build.h"
 #include "ir/element.h"
 #include "passes/pass.h"
@@ -82,6 +83,18 @@ static Value *as_row(Graph *g, Value *v, const Expr *columns) {
     return v->type.rank ? ir_view(g, v, 1, &columns) : v;
 }
 
+/* Where the scales' product is not finite, 0 times it is no 0. */
+static bool scales_fit(const Value *a, const Value *b) {
+    const Constant *c = b->constant;
+    double x;
+    int64_t count = 1;
+    if (!ir_constant_float(a, &x)) return false;
+    for (int i = 0; i < c->rank; i++) count *= c->dims[i]; /* there is data for all */
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite((float)x * (float)ir_element_f64(c->dtype, c->data, i))) return false;
+    return true;
+}
+
 static const char *why_no_integers(const Node *n, const Scaled *a, const Scaled *b) {
     const Type *t = &n->inputs[0]->type, *y = &n->outputs[0]->type;
     const Expr *columns = y->dims[y->rank - 1];
@@ -91,6 +104,7 @@ static const char *why_no_integers(const Node *n, const Scaled *a, const Scaled 
     if (!is_single(a->scale) || !is_single(a->shift)) return "its rows have scales of their own";
     if (!per_column(b->scale, axis, columns) || !per_column(b->shift, axis, columns))
         return "scales are not per column of its weights";
+    if (!scales_fit(a->scale, b->scale)) return "the product of its scales is not finite";
     if (attr_bool(n, "ta")) return "its left operand is transposed";
     if (!sums_fit(t->dims[t->rank - 1])) return "sums may exceed 32 bits";
     return NULL;
