@@ -236,8 +236,10 @@ static void norm_narrow(const Norm *z, const TnTensor *const *t, const int64_t *
     for (int o = 0; o < WALKED; o++, room += rows * row) {
         const TnTensor *of = t[walked[o]];
         if (!is_bf16(of)) continue;
-        for (int64_t k = 0; k < rows && walked[o] < GAMMA; k++) TN_FN(map_load)
-        (room + k * row, (uint16_t *)of->data + offset[o] + k * stride[o], TN_BF16, 1, z->n);
+        for (int64_t k = 0; k < rows && walked[o] < GAMMA; k++) {
+            const uint16_t *from = (const uint16_t *)of->data + offset[o] + k * stride[o];
+            TN_FN(map_load)(room + k * row, from, TN_BF16, 1, z->n);
+        }
         if (o == 0) r.x = room;
         if (o == 1) r.residual = room;
         if (o == 2) r.y = room;

@@ -119,11 +119,31 @@ static void cancellation(void **state) {
     }
 }
 
+/* The same row wherever it is: what it becomes does not depend on the rows beside it. */
+static void company(void **state) {
+    (void)state;
+    enum { ROWS = 7 };
+    static const int64_t extents[] = {1, 7, 8, 15, 17, 33, 100, 768, 2049};
+    FOR_EACH_ISA(isa)
+    for (size_t i = 0; i < 2 * sizeof extents / sizeof *extents; i++) {
+        const int64_t n = extents[i / 2], dims[] = {ROWS, n};
+        const size_t row = (size_t)n * sizeof(float);
+        float *x = noise_array(ROWS * n, 1), *y = malloc(ROWS * row);
+        for (int r = 1; r < ROWS; r++) memcpy(x + r * n, x, row);
+        TnTensor operands[] = {dense(x, TN_F32, 2, dims), dense(y, TN_F32, 2, dims)};
+        ParamsNorm params = {.epsilon = 1e-5f, .rms = i % 2};
+        call_kernel(isa, OP_norm, &params, operands, 1, 1, NULL, 0);
+        for (int r = 1; r < ROWS; r++) assert_memory_equal(y + r * n, y, row);
+        free(x), free(y);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(operand_combinations),
         cmocka_unit_test(sizes),
         cmocka_unit_test(cancellation),
+        cmocka_unit_test(company),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,10 +14,10 @@
  * scratch, once per task. Panels of f16 or bf16 and records (records.h) are widened in scratch, a
  * group at a time, before rows pass over them.
  *
- * With few rows (M <= 4) B passes by once, panel after panel, as one linear stream: memory is the
- * bound. So do records, a few rows at a time, with as many rows as that is faster for than tiles.
- * Every element of C is one sum in an order that depends on K and M only, so neither tasks nor
- * threads change a bit of it. */
+ * With few rows (M <= 4) B passes by once, as linear streams, one or four panels at a time: memory
+ * is the bound. So do records, a few rows at a time, with as many rows as that is faster for than
+ * tiles. Every element of C is one sum in an order that follows from K, M and N, so threads change
+ * no bit of it. */
 #include <stddef.h>
 #include <string.h>
 #include "runtime/kernels/bf16.h"
