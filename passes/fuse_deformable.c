@@ -15,8 +15,8 @@
  * a softmax over all points of a query hand it to the operator. */
 #include <string.h>
 #include "ir/build.h"
-#include "passes/pass.h"
 #include "passes/origin.h"
+#include "passes/pass.h"
 
 #define MAX_LEVELS 32
 

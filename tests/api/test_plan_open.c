@@ -5,8 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <stdio.h>
-#include "tests/support/scratch.h"
 #include "runtime/tenon.h"
+#include "tests/support/scratch.h"
 #include "tests/support/tiny_plan.h"
 
 static unsigned char *bytes;

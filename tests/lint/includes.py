@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Who may include whom. Includes within the project are written from its root, third-party headers each have one home."""
+"""Who may include whom, and in which order. Includes within the project are written from its root, third-party headers each have one home."""
 import re
 
 from tree import CODE, ROOT, files, report
@@ -54,10 +54,36 @@ def angled(path, target):
     return None if target.removesuffix(".h") in C_AND_POSIX else f"<{target}> is neither in C or POSIX nor a listed library"
 
 
+def runs(lines):
+    """(number of the first line, headers as written) of each run of includes; tables and what a macro names end one."""
+    run, start = [], 0
+    for number, line in enumerate([*lines, ""], 1):
+        match = INCLUDE.match(line)
+        if match and not match[3] and not (match[1] or "").endswith(".def"):
+            start = start if run else number
+            run.append(f"<{match[2]}>" if match[2] else f'"{match[1]}"')
+        elif run:
+            yield start, run
+            run = []
+
+
+def in_order(run):
+    """The headers of C and of libraries, then the project's, each sorted. Before them may stand the header whose file this is; cmocka wants
+    its own before it."""
+    rest = run[1:] if run[0][0] == '"' else run
+    if "<cmocka.h>" in run:
+        rest = [header for header in rest if header[0] == '"']
+    return rest == sorted(rest, key=lambda header: (header[0] == '"', header))
+
+
 def main():
     problems, seen = [], 0
     for path, file in files(CODE, ".c", ".h", ".def"):
-        for number, line in enumerate(file.read_text().splitlines(), 1):
+        lines = file.read_text().splitlines()
+        for number, run in runs(lines):
+            if not in_order(run):
+                problems.append(f"{path}:{number}: includes out of order")
+        for number, line in enumerate(lines, 1):
             match = INCLUDE.match(line)
             if not match or match[3]:
                 continue

@@ -22,6 +22,14 @@ def main():
     assert not [case for case in may if case[0]], may
     assert not [case for case in may_not if not case[0]], may_not
 
+    for lines, ordered in [
+        (['"ir/b.h"', "", "<a.h>", "<z.h>", '"ir/a.h"', '"ir/c.h"'], True), (['"ir/b.h"', "<a.h>"], True), (['"ir/z.h"', '"ir/a.h"', '"ir/b.h"'], True),
+        (["<z.h>", "<a.h>"], False), (['"ir/a.h"', '"ir/b.h"', "<a.h>"], False), (["<a.h>", '"ir/b.h"', '"ir/a.h"'], False),
+        (["<stddef.h>", "<setjmp.h>", "<cmocka.h>", '"ir/a.h"'], True), (["<a.h>", '"ir/b.h"', '"ir/x.def"', '"ir/a.h"'], True),
+    ]:
+        found = includes.runs([f"#include {line}" if line else "" for line in lines])
+        assert all(includes.in_order(run) for _, run in found) == ordered, lines
+
     code = 'static int f(int a,\n             int b) {\n    return a; /* abort() */\n}\nstatic const T t[] = {\n    {1},\n};\nint g(void)\n{\n}\n'
     assert list(source.functions(code.splitlines())) == [(1, 4), (8, 3)]
     bare = source.without_comments('x = "printf("; /* exit(1);\n */ abort(); y = \'"\'; // puts(\n')

@@ -12,10 +12,10 @@
  * part of x, unless y is x (in place). An index outside its axis is reported by tn_fault and its
  * update left out. */
 #include <string.h>
+#include "runtime/instrs.h"
 #include "runtime/kernels/family.h"
 #include "runtime/kernels/lookup.h"
 #include "runtime/kernels/loop.h"
-#include "runtime/instrs.h"
 #include "runtime/kernels/map.h"
 
 TN_COMMON_FAMILY(scatter_elements);

@@ -1,8 +1,8 @@
 /* Writing whole files: what is there afterwards, whether the writing went well or not. */
 #include "runtime/base/writefile.h"
-#include <sys/resource.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/resource.h>
 #include "tests/support/scratch.h"
 
 static char why[200];
