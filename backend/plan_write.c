@@ -128,8 +128,7 @@ static void write_weights(Writer *w, PlanSection *s) {
         uint64_t end = s->offset + constants[c->id].offset + constants[c->id].bytes;
         static const unsigned char zeros[TN_PLAN_ALIGN];
         append_weights(w, zeros, (size_t)(align(end) - w->at));
-        if (w->im->cx->progress)
-            w->im->cx->progress(w->im->cx->progress_user, "writing weights", ++done, total);
+        tn_progress(w->im->cx, "writing weights", ++done, total);
     }
     s->hash = XXH3_64bits_digest(w->hash);
 }

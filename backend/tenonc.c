@@ -40,13 +40,13 @@ struct tenonc {
     Source *sources; /* the models, last first */
     unsigned flags;  /* COMPILE_* */
     tenonc_message message;
-    void (*progress)(void *user, const char *stage, int32_t done, int32_t total);
+    int32_t (*progress)(void *user, const char *stage, int32_t done, int32_t total);
     void *progress_user;
 };
 
-static void on_progress(void *user, const char *stage, int done, int total) {
+static bool on_progress(void *user, const char *stage, int done, int total) {
     tenonc *c = user;
-    if (c->progress) c->progress(c->progress_user, stage, done, total);
+    return !c->progress || c->progress(c->progress_user, stage, done, total) == 0;
 }
 
 tenonc *tenonc_create(const tenonc_options *options) {
@@ -266,9 +266,9 @@ static void add(tenonc *c, const void *argument) {
     Source *source = ARENA_NEW(&c->cx.arena, Source);
     *source = (Source){arena_strdup(&c->cx.arena, m->path), c->sources};
     c->sources = source;
-    on_progress(c, "reading", 0, 1);
+    tn_progress(&c->cx, "reading", 0, 1);
     frontend_import(c->module, m->path, &c->import);
-    on_progress(c, "reading", 1, 1);
+    tn_progress(&c->cx, "reading", 1, 1);
 }
 
 tenon_status tenonc_add(tenonc *c, const char *model, const char *function) {
@@ -317,12 +317,12 @@ static void check_required(tenonc *c) {
 static void build_image(tenonc *c) {
     if (!c->module->graphs) tn_fail(&c->cx, TN_E_ARGUMENT, "no model was added");
     check_used_options(c);
-    on_progress(c, "compiling", 0, 1);
+    tn_progress(&c->cx, "compiling", 0, 1);
     bool one = c->sources && !c->sources->next;
     if (one) tn_enter(&c->cx, "file", c->sources->path);
     c->image = compile_module(c->module, &c->report, c->flags);
     if (one) tn_leave(&c->cx);
-    on_progress(c, "compiling", 1, 1);
+    tn_progress(&c->cx, "compiling", 1, 1);
     check_required(c);
 }
 

@@ -23,8 +23,9 @@ typedef struct tenonc tenonc;
 typedef struct tenonc_options {
     size_t struct_size;
     const tenon_allocator *allocator; /* NULL = malloc */
-    /* Called from the compiling thread; may be NULL. */
-    void (*progress)(void *user, const char *stage, int32_t done, int32_t total);
+    /* Called from the compiling thread as steps of a stage are done; may be NULL. Returns 0, or
+     * anything else to have the call at hand fail with CANCELLED. */
+    int32_t (*progress)(void *user, const char *stage, int32_t done, int32_t total);
     void *progress_user;
 } tenonc_options;
 

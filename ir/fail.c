@@ -139,6 +139,11 @@ void tn_leave(Cx *cx) {
     if (cx->depth > 0) cx->depth--;
 }
 
+void tn_progress(Cx *cx, const char *stage, int done, int total) {
+    if (cx->progress && !cx->progress(cx->progress_user, stage, done, total))
+        tn_fail(cx, TN_E_CANCELLED, "cancelled");
+}
+
 void tn_defer(Cx *cx, void (*fn)(void *arg), void *arg) {
     TnDefer *d = ARENA_NEW(&cx->arena, TnDefer);
     *d = (TnDefer){fn, arg, cx->defers};

@@ -42,8 +42,9 @@ typedef struct Cx {
     TnContext context[TN_CONTEXT_DEPTH];
     int depth, try_depth; /* try_depth: where the work of tn_try began */
     TnDefer *defers;
-    struct Problems *problems;                                            /* problems.h */
-    void (*progress)(void *user, const char *stage, int done, int total); /* may be NULL */
+    struct Problems *problems; /* problems.h */
+    /* May be NULL; false ends the compilation. */
+    bool (*progress)(void *user, const char *stage, int done, int total);
     void *progress_user;
 } Cx;
 
@@ -67,6 +68,9 @@ _Noreturn void tn_fail_with(Cx *cx, TnStatus code, const char *text);
  * what the work was going to make, and must raise in the end (problems_raise). */
 typedef void TnWork(void *user);
 bool tn_try(Cx *cx, TnWork *work, void *user);
+
+/* Says that `done` of `total` steps of this stage are done. TN_E_CANCELLED if nobody wants more. */
+void tn_progress(Cx *cx, const char *stage, int done, int total);
 
 /* Runs fn(arg) when the compilation ends, however it ends. */
 void tn_defer(Cx *cx, void (*fn)(void *arg), void *arg);

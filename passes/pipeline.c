@@ -21,7 +21,9 @@ const PassInfo *pass_find(const char *name) {
 
 static void run_graph(Graph *g, Report *r, const char *last) {
     Cx *cx = g->module->cx;
-    for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
+    const size_t count = sizeof passes / sizeof *passes;
+    for (size_t i = 0; i < count; i++) {
+        tn_progress(cx, "passes", (int)i + 1, (int)count);
         if (passes[i].run == pass_state && !g->module->keep_states) continue;
         if (passes[i].run == pass_bfloat && !g->module->bf16) continue;
         tn_enter(cx, "pass", passes[i].name);

@@ -59,7 +59,7 @@ typedef enum tenon_status {
     TENON_E_DTYPE = 3,        /* tensor of the wrong element type */
     TENON_E_RANGE = 4,        /* an index in the data (a token id, say) lies outside its table */
     TENON_E_BUSY = 5,         /* the session is in use by another thread */
-    TENON_E_CANCELLED = 6,    /* tenon_session_cancel was called */
+    TENON_E_CANCELLED = 6,    /* the caller ended a run (tenon_session_cancel) or a compilation */
     TENON_E_IO = 10,          /* the file cannot be opened or read */
     TENON_E_FORMAT = 11,      /* not a plan file */
     TENON_E_VERSION = 12,     /* a plan for another version of Tenon */

@@ -14,11 +14,13 @@ typedef struct Compile {
     bool want_report, verify;
 } Compile;
 
-/* Only of what takes longer than a second; the line is erased when a stage is done. */
-static void show_progress(void *user, const char *stage, int32_t done, int32_t total) {
+/* To a terminal, only of what takes longer than a second; the line is erased when a stage is done.
+ * A signal ends the compilation, which removes what is half written. */
+static int32_t on_progress(void *user, const char *stage, int32_t done, int32_t total) {
     double *start = user;
-    if (tool_now_ms() - *start < 1000) return;
-    fprintf(stderr, done < total ? "\r%s %d/%d " : "\r\x1b[K", stage, done, total);
+    if (*start > 0 && tool_now_ms() - *start >= 1000)
+        fprintf(stderr, done < total ? "\r%s %d/%d " : "\r\x1b[K", stage, done, total);
+    return tool_caught();
 }
 
 static void set(Tool *t, tenonc *c, const char *key, const char *value) {
@@ -93,9 +95,10 @@ static void verify(Tool *t, const char *path) {
 
 int cmd_compile(Tool *t) {
     Compile o = {0};
-    double start = tool_now_ms();
-    tenonc_options options = {.struct_size = sizeof options, .progress_user = &start};
-    if (isatty(STDERR_FILENO)) options.progress = show_progress;
+    double start = isatty(STDERR_FILENO) ? tool_now_ms() : 0;
+    tenonc_options options = {
+        .struct_size = sizeof options, .progress = on_progress, .progress_user = &start};
+    tool_catch();
     tenonc *c = tool_compiler(t, &options);
     parse(t, &o, c);
     for (int i = 0; i < o.models; i++)

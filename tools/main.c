@@ -138,6 +138,7 @@ static int run_command(size_t which, int argc, char **argv) {
         status = commands[which].run(&t);
     }
     cx_free(&t.cx);
+    tool_end_by_signal();
     if (fflush(stdout) && status == EXIT_DONE) {
         fprintf(stderr, "tenon: standard output: %s\n", strerror(errno));
         status = EXIT_FAULT;

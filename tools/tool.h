@@ -49,6 +49,14 @@ void tool_printf(Tool *t, const char *fmt, ...) __attribute__((format(printf, 2,
 /* Text into a file, whole or not at all; path NULL = standard output. */
 void tool_write(Tool *t, const char *path, const char *text);
 
+/* --- signals.c --- */
+/* From now on SIGINT, SIGTERM and SIGHUP are noted, once: a second one ends the process at once. */
+void tool_catch(void);
+/* The signal that was noted, or 0. */
+int tool_caught(void);
+/* Ends the process by that signal, if there was one. */
+void tool_end_by_signal(void);
+
 /* --- plans.c --- */
 typedef struct PlanRun {
     tenon_plan *plan;

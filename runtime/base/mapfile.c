@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "runtime/base/text.h"
 
 #define OPEN_FLAGS (O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
 
@@ -23,9 +24,8 @@ static TnStatus refuse(TnStatus status, char *why, size_t why_size, const char *
 
 static TnStatus refuse_errno(char *why, size_t why_size) {
     char text[128];
-    int code = errno;
-    if (code == ELOOP) return refuse(TN_E_IO, why, why_size, "a symbolic link");
-    if (strerror_r(code, text, sizeof text) != 0) snprintf(text, sizeof text, "error %d", code);
+    if (errno == ELOOP) return refuse(TN_E_IO, why, why_size, "a symbolic link");
+    tn_errno_text(errno, text, sizeof text);
     return refuse(TN_E_IO, why, why_size, text);
 }
 

@@ -12,7 +12,7 @@ typedef enum TnStatus {
     TN_E_DTYPE = 3,        /* tensor of the wrong element type */
     TN_E_RANGE = 4,        /* an index in the data lies outside its table */
     TN_E_BUSY = 5,         /* the session is running in another thread */
-    TN_E_CANCELLED = 6,    /* tenon_session_cancel was called */
+    TN_E_CANCELLED = 6,    /* the caller ended a run or a compilation */
     TN_E_IO = 10,          /* open, read, write, rename failed */
     TN_E_FORMAT = 11,      /* not the kind of file that was wanted */
     TN_E_VERSION = 12,     /* made for another version of Tenon */

@@ -1,5 +1,4 @@
-/* Escaping of text for messages. Works in place at the end
- * of a fixed buffer and never allocates. */
+/* Text for messages, in a fixed buffer; nothing is allocated. */
 #include "runtime/base/text.h"
 
 #include <stdbool.h>
@@ -38,4 +37,8 @@ void tn_append_escaped(char *buffer, size_t size, const char *s, size_t n, size_
         i += length;
     }
     buffer[at] = 0;
+}
+
+void tn_errno_text(int code, char *buffer, size_t size) {
+    if (strerror_r(code, buffer, size) != 0) snprintf(buffer, size, "error %d", code);
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "runtime/base/text.h"
 
 #define MAX_ATTEMPTS 100
 #define MAX_WRITE    ((size_t)1 << 30) /* Linux writes at most 2 GiB at once */
@@ -25,8 +26,7 @@ static TnStatus refuse(WriteFile *w, char *why, size_t why_size, const char *tex
 
 static TnStatus refuse_errno(WriteFile *w, char *why, size_t why_size) {
     char text[128];
-    int code = errno;
-    if (strerror_r(code, text, sizeof text) != 0) snprintf(text, sizeof text, "error %d", code);
+    tn_errno_text(errno, text, sizeof text);
     return refuse(w, why, why_size, text);
 }
 

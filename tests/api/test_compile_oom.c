@@ -1,5 +1,6 @@
 /* Every allocation of a compilation fails in turn, once or for good: TENON_E_MEMORY comes back (or
- * the compilation gets by without), nothing leaks, and no file is left behind.
+ * the compilation gets by without), nothing leaks, and no file is left behind. Nor is where it is
+ * cancelled.
  *
  * protobuf-c, cJSON and xxHash allocate by themselves and are not counted. */
 #include <setjmp.h>
@@ -16,15 +17,26 @@
 static int files_here(void) {
     int n = 0;
     DIR *d = opendir(".");
-    for (struct dirent *e; d && (e = readdir(d));) n += e->d_name[0] != '.';
+    for (struct dirent *e; d && (e = readdir(d));)
+        n += strcmp(e->d_name, ".") && strcmp(e->d_name, "..");
     if (d) closedir(d);
     return n;
 }
 
+/* Steps that a compilation has still to do before it is cancelled; below 0: it is not. */
+static int32_t count_down(void *user, const char *stage, int32_t done, int32_t total) {
+    int *steps = user;
+    if (done < 0 || done > total) fail_msg("%s: %d of %d", stage, done, total);
+    return *steps >= 0 && (*steps)-- == 0;
+}
+
 /* All calls of the API, to a file or to memory. */
-static tenon_status compile(Counter *c, const char *model, int to_file) {
+static tenon_status compile_steps(Counter *c, const char *model, int to_file, int steps) {
     tenon_allocator allocator = {count_allocate, count_release, c};
-    tenonc_options o = {.struct_size = sizeof o, .allocator = &allocator};
+    tenonc_options o = {.struct_size = sizeof o,
+                        .allocator = &allocator,
+                        .progress = count_down,
+                        .progress_user = &steps};
     const void *bytes;
     const char *text;
     size_t size;
@@ -40,6 +52,10 @@ done:
     if (s) assert_true(tenonc_error(compiler)->text[0] != 0);
     tenonc_destroy(compiler);
     return s;
+}
+
+static tenon_status compile(Counter *c, const char *model, int to_file) {
+    return compile_steps(c, model, to_file, -1);
 }
 
 static void check_failure(const char *model, int to_file, int n, int for_good) {
@@ -67,6 +83,22 @@ static void fails_everywhere(void **state) {
     }
 }
 
+/* Wherever it is, in the passes or among the weights. */
+static void ends_when_cancelled(void **state) {
+    const char *model = *state;
+    tenon_status s = TENON_E_CANCELLED;
+    int steps = 0;
+    for (; s; steps++) {
+        Counter c = {0};
+        s = compile_steps(&c, model, 1, steps);
+        if (s) assert_int_equal(s, TENON_E_CANCELLED);
+        assert_int_equal(c.live, 0);
+        assert_int_equal(files_here(), s == TENON_OK);
+    }
+    assert_true(steps > 50);
+    remove("m.plan");
+}
+
 int main(void) {
     static char folder[] = FIXTURES "bert-sharded", onnx[] = FIXTURES "vit-cls/model.onnx";
     static char external[] = FIXTURES "bert-external-data/model.onnx";
@@ -74,6 +106,7 @@ int main(void) {
         cmocka_unit_test_prestate(fails_everywhere, folder),
         cmocka_unit_test_prestate(fails_everywhere, onnx),
         cmocka_unit_test_prestate(fails_everywhere, external),
+        cmocka_unit_test_prestate(ends_when_cancelled, onnx),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }
