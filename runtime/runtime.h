@@ -11,6 +11,7 @@
  *   stage.c               what can be told of a function when
  *   contract.c            dims of inputs -> symbols, expressions, requirements
  *   prepare.c             operands, extents, tiles
+ *   overlap.c             results and what may lie where they do
  *   place.c               memory and addresses
  *   state.c               what lives from run to run
  *   state_edit.c          what callers do to it
@@ -320,6 +321,11 @@ tenon_status call_error(const tenon_session *s, int32_t call, tenon_error *err, 
                         const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* Puts node and instruction before a filled error. */
 void call_error_prefix(const tenon_session *s, int32_t call, tenon_error *err);
+
+/* overlap.c: a result shares no element with itself or another operand, unless the instruction's
+ * row allows in-place and they are the same elements. */
+tenon_status overlap_check(const tenon_session *s, const TnCall *c,
+                           const PlanInstruction *instruction, tenon_error *err);
 
 /* state.c: the set and which records are the function's. */
 tenon_status states_create(tenon_session *s, const tenon_session_options *o, tenon_error *err);
