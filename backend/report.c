@@ -53,11 +53,12 @@ static const char *dims_text(Image *im, const PlanTables *p, const PlanFunction 
 
 static bool bind_inputs(Image *im, const PlanTables *p, const PlanFunction *f,
                         const int64_t *values, tenon_session *session) {
-    static unsigned char nothing;
+    static const int64_t nothing; /* aligned for every type */
     for (uint32_t i = 0; i < f->input_count; i++) {
         const PlanPort *port = &p->ports[f->first_input + i];
         const PlanView *v = &p->views[port->view];
-        tenon_tensor t = {.dtype = (tenon_dtype)v->dtype, .rank = v->rank, .data = &nothing};
+        tenon_tensor t = {
+            .dtype = (tenon_dtype)v->dtype, .rank = v->rank, .data = (void *)(uintptr_t)&nothing};
         for (uint32_t k = 0; k < v->rank; k++) t.dims[k] = values[p->ids[v->dims + k]];
         if (tenon_session_bind(session, (const char *)im->strings.data + port->name, &t, NULL))
             return false;

@@ -42,6 +42,11 @@ def main():
     listing = "a.o:\n0000 T f\n0000 T g\n\nb.o:\n0000 T %s\n"
     assert list(symbols.defined_twice(listing % "f")) == [("a.o", "b.o", "f")]
     assert not list(symbols.defined_twice(listing % "h"))
+    listing = "a.o:     file format elf64\n\n0 l     O %s\t0004 count.0\n"
+    for section, variable in [(".bss", True), (".data", True), (".data.rel.local", True), (".data.rel.ro", False), (".data.rel.ro.local", False), (".rodata", False)]:
+        for name in ("count.0", "f.count"):
+            found = list(symbols.variables(listing.replace("count.0", name) % section))
+            assert found == [("a.o", "count")] * variable, section
     print("every rule fires")
 
 

@@ -4,7 +4,8 @@
     symbols.py libtenon.so ARCHIVE...
 
 The shared runtime exports tenon_* and nothing else and needs only libc, libm, libpthreadpool and libxxhash. Neither it nor the
-archives call what ends the process, prints, or reads the environment. No two members of an archive define the same name: a linker takes
+archives call what ends the process, prints, or reads the environment. They remember nothing from one call to the next but what is listed
+here. No two members of an archive define the same name: a linker takes
 whichever it meets first and says nothing.
 """
 import re
@@ -16,6 +17,8 @@ from tree import report
 FORBIDDEN = {"abort", "exit", "_exit", "_Exit", "quick_exit", "printf", "fprintf", "vprintf", "vfprintf", "dprintf", "puts", "putchar", "perror",
              "getenv", "secure_getenv", "setenv", "system", "signal", "sigaction", "stdout", "stderr",
              "__printf_chk", "__fprintf_chk", "__vprintf_chk", "__vfprintf_chk", "__assert_fail"}
+# Variables: a number for names of temporary files, OpenBLAS where it was found, a table made once.
+VARIABLES = {("writefile.c.o", "counter"), ("gemm_blas.c.o", "dgemm"), ("gemm_blas.c.o", "once"), ("attrs.c.o", "table")}
 LIBRARIES = re.compile(r"^(libc|libm|libdl|libpthread|libpthreadpool|libxxhash|ld-linux-x86-64|ld-linux-aarch64|libgcc_s)\.so")
 FOREIGN = re.compile(r"^(pthreadpool_|XXH|_ITM_|__gmon_start__$|__cxa_finalize$)")
 
@@ -54,7 +57,21 @@ def defined_twice(listing):
                 yield first[name], member, name
 
 
+def variables(listing):
+    """From what objdump -t prints about an archive: (member, name) of what can be written."""
+    member = "?"
+    for line in listing.splitlines():
+        if ":     file format" in line:
+            member = line.split(":")[0]
+        elif re.search(r" O \.(bss|data)(\.(?!rel\.ro)\S*)?\t", line):
+            # gcc's count.0 and clang's function.count
+            yield member, [part for part in line.split()[-1].split(".") if not part.isdigit()][-1]
+
+
 def archive(path):
+    for member, name in variables(run("objdump", "-t", path)):
+        if (member, name) not in VARIABLES:
+            yield f"{path}({member}): {name} is a variable"
     for one, other, name in defined_twice(run("nm", "--defined-only", "--extern-only", path)):
         yield f"{path}: both {one} and {other} define {name}"
     member = "?"
