@@ -9,7 +9,7 @@
 set -euo pipefail
 
 packages=(build-essential cmake ninja-build pkg-config python3 python3-venv
-    libprotobuf-c-dev protobuf-c-compiler libcjson-dev libxxhash-dev libpthreadpool-dev libopenblas-dev libcmocka-dev "$@")
+    libprotobuf-c-dev protobuf-c-compiler libcjson-dev libxxhash-dev libpthreadpool-dev libopenblas0 libcmocka-dev "$@")
 
 if ! command -v dpkg-query >/dev/null; then
     for tool in cc cmake ninja pkg-config protoc-c python3; do

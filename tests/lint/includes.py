@@ -25,7 +25,6 @@ THIRD_PARTY = [
     (r"cjson/", ("frontend/hf/",)),
     (r"xxhash\.h", ("runtime/", "ir/", "passes/", "frontend/", "backend/")),
     (r"pthreadpool\.h", (BASE,)),
-    (r"cblas\.h", ("runtime/kernels/",)),
     (r"(imm|x86|cpuid)[a-z0-9]*\.h", ("runtime/kernels/", BASE)),
     (r"cmocka\.h", ()),
     (r"tenonc?\.h", ("tests/install/",)),
