@@ -15,6 +15,9 @@
 #include "runtime/base/text.h"
 
 #define MAX_QUOTED 400 /* bytes of a name in a message */
+/* Of a context that is deeper than both together, these are shown. */
+#define OUTERMOST 2
+#define INNERMOST 4
 
 struct TnDefer {
     void (*fn)(void *arg);
@@ -26,24 +29,31 @@ static void put(char *message, size_t size, const char *s) {
     tn_append_escaped(message, size, s, strlen(s), MAX_QUOTED);
 }
 
-static void put_context(Cx *cx, int from, int to) {
+static void put_entry(Cx *cx, const TnContext *c) {
     char *message = cx->message;
     size_t size = sizeof cx->message;
+    bool file = strcmp(c->kind, "file") == 0;
+    if (!file) {
+        put(message, size, c->kind);
+        put(message, size, " '");
+    }
+    put(message, size, c->name ? c->name : "");
+    if (!file) put(message, size, "'");
+    if (c->detail) {
+        put(message, size, " (");
+        put(message, size, c->detail);
+        put(message, size, ")");
+    }
+    put(message, size, ": ");
+}
+
+static void put_context(Cx *cx, int from, int to) {
     for (int i = from; i < to; i++) {
-        const TnContext *c = &cx->context[i];
-        bool file = strcmp(c->kind, "file") == 0;
-        if (!file) {
-            put(message, size, c->kind);
-            put(message, size, " '");
+        if (i == from + OUTERMOST && to - i > INNERMOST) {
+            put(cx->message, sizeof cx->message, "...: ");
+            i = to - INNERMOST;
         }
-        put(message, size, c->name ? c->name : "");
-        if (!file) put(message, size, "'");
-        if (c->detail) {
-            put(message, size, " (");
-            put(message, size, c->detail);
-            put(message, size, ")");
-        }
-        put(message, size, ": ");
+        put_entry(cx, &cx->context[i]);
     }
 }
 

@@ -22,7 +22,7 @@
 #include "runtime/base/arena.h"
 #include "runtime/base/status.h"
 
-#define TN_CONTEXT_DEPTH 16
+#define TN_CONTEXT_DEPTH 128 /* a message shows the outermost and the innermost few */
 
 typedef struct TnDefer TnDefer;
 

@@ -63,6 +63,22 @@ static void long_messages_are_cut(void **state) {
     assert_int_equal(failing(with_long_names), TN_E_LIMIT);
     assert_true(strlen(cx.message) < sizeof cx.message);
     assert_non_null(strstr(cx.message, "nnn...': tensor 'nnn"));
+    assert_non_null(strstr(cx.message, "nnn...': nnn")); /* the text behind it */
+}
+
+static void in_deep_nests(void) {
+    static const char *const names[] = {"0", "1", "2", "3", "4", "5", "6", "7"};
+    tn_enter(&cx, "file", "m.onnx");
+    for (int i = 0; i < 8; i++) tn_enter(&cx, "function", names[i]);
+    tn_fail(&cx, TN_E_MODEL, "too many");
+}
+
+static void deep_contexts_are_cut(void **state) {
+    (void)state;
+    assert_int_equal(failing(in_deep_nests), TN_E_MODEL);
+    assert_string_equal(cx.message,
+                        "m.onnx: function '0': function '1': ...: function '4': function '5': "
+                        "function '6': function '7': too many");
 }
 
 static int cleaned[3], cleanups;
@@ -226,6 +242,7 @@ static void printable(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {TEST(messages),
                                        TEST(long_messages_are_cut),
+                                       TEST(deep_contexts_are_cut),
                                        TEST(defers_run_backwards),
                                        TEST(problems_are_collected),
                                        TEST(one_problem_is_one_line),
