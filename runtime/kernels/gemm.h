@@ -61,13 +61,13 @@ typedef struct Tile {
     const int64_t *run; /* ... where each starts in A; NULL: one, at 0 */
     const void *a, *b;  /* float, or bf16 of pairs */
     float *c;
-    int64_t a_row, b_row, b_panel, c_row;
+    int64_t a_row, b_row, b_panel, c_row, c_panel;
     const float *start;    /* sums begin with, NULL: 0; not for streams of bf16 or of records */
     bool c_bf16;           /* tiles of pairs only: C is */
     const TileEnd *end;    /* NULL, or one of tile_ends: its residual and ReLU come before C */
     const char *prefetch;  /* fetched into L2 meanwhile, for a later tile ... */
     int64_t prefetch_step; /* ... this many bytes per k (pair of k), at most 64 per panel and 128 in
-                              all */
+                              all; streams go on with it at the first panel's end */
     const char *claim;     /* where the result will be: a row of it is fetched for writing ... */
     int64_t claim_every;   /* ... every so many k (pairs of k), 0: never; 64 bytes per panel (pair
                               of panels). All at once they would keep A and B waiting. */
@@ -137,7 +137,7 @@ static inline int tile_panels(TileShape shape, int64_t left, bool pairs) {
 extern const TilePairs tile_pairs_avx512;
 
 /* [panels][rows]: panels that come from memory and are read once, each as a linear stream: one, or
- * where there are such kernels as many as memory reads fastest. */
+ * where there are such kernels several, which memory gives faster. */
 typedef TileFn *Streams[TILE_MAX_PANELS + 1][STREAM_MAX_ROWS + 1];
 
 typedef struct TileKernels {

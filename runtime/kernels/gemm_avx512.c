@@ -63,8 +63,8 @@ ALWAYS_INLINE void stream_rows(__m512 acc[STREAM_MAX_ROWS][TILE_MAX_PANELS], con
     }
 }
 
-/* Few rows. Memory reads four places at once faster than one; towards their ends what is fetched
- * is the next four panels. */
+/* Few rows. Memory reads four places at once faster than one; towards their ends the panels that
+ * come next are fetched. */
 ALWAYS_INLINE void stream(const Tile *t, int rows, int panels) {
     const int64_t ahead = panels == 1 ? 4096 : rows > 2 ? 2048 : 1024;
     const int sets = panels > 1 ? 1 : rows < 4 ? 4 : 2;
@@ -78,7 +78,8 @@ ALWAYS_INLINE void stream(const Tile *t, int rows, int panels) {
     if (panels > 1) {
         const int64_t turn = depth > ahead / row ? depth - ahead / row : 0;
         stream_rows(acc, t, 0, turn, ahead, rows, panels, 1);
-        stream_rows(acc, t, turn, depth, ahead + (panels - 1) * depth * row, rows, panels, 1);
+        const int64_t skipped = t->prefetch - ((const char *)t->b + depth * row);
+        stream_rows(acc, t, turn, depth, ahead + skipped, rows, panels, 1);
     } else {
         stream_rows(acc, t, 0, depth - depth % sets, ahead, rows, 1, sets);
         stream_rows(acc, t, depth - depth % sets, depth, ahead, rows, 1, 1);
@@ -88,7 +89,7 @@ ALWAYS_INLINE void stream(const Tile *t, int rows, int panels) {
             acc[i][0] = _mm512_add_ps(acc[i][0], acc[i][s]);
         }
         UNROLL for (int j = 0; j < panels; j++) {
-            _mm512_storeu_ps(t->c + i * t->c_row + TN_PANEL * j, acc[i][j]);
+            _mm512_storeu_ps(t->c + i * t->c_row + j * t->c_panel, acc[i][j]);
         }
     }
 }

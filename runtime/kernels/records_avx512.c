@@ -105,11 +105,22 @@ static bool comes_directly(const RecordForm *f, int64_t groups, int rows) {
     return 8 * a <= panel || groups * (a + panel) <= 24 << 10;
 }
 
-/* Fetches what follows a line of a panel. Many rows have loads to spare. */
-ALWAYS_INLINE void fetch_after(const unsigned char *line, int rows, bool direct) {
-    if (rows > 2 || !direct) _mm_prefetch((const char *)line + 8192, _MM_HINT_T1);
-    if (rows > 2 || direct)
-        _mm_prefetch((const char *)line + (rows > 2 ? 1024 : 4096), _MM_HINT_T0);
+/* How panels are fetched while they are read. */
+typedef struct Fetch {
+    bool direct;
+    int64_t ahead; /* bytes to what several panels fetch */
+} Fetch;
+
+/* Fetches what follows a line. Many rows of one panel have loads to spare; one of several panels
+ * comes to L2 only. */
+ALWAYS_INLINE void fetch_after(const unsigned char *at, Fetch f, int rows, int panels) {
+    const char *line = (const char *)at;
+    if (panels > 1)
+        _mm_prefetch(line + f.ahead, _MM_HINT_T1);
+    else if (rows > 2 || !f.direct)
+        _mm_prefetch(line + 8192, _MM_HINT_T1);
+    if (panels == 1 && (rows > 2 || f.direct))
+        _mm_prefetch(line + (rows > 2 ? 1024 : 4096), _MM_HINT_T0);
 }
 
 ALWAYS_INLINE __m512i limbs_at(const char *a) {
@@ -118,72 +129,108 @@ ALWAYS_INLINE __m512i limbs_at(const char *a) {
     return _mm512_set1_epi32(quad);
 }
 
-/* sum[i] += row i of A times the group whose rows and scales are given. */
-ALWAYS_INLINE void add_group(__m512 sum[STREAM_MAX_ROWS], const char *a, const char *off,
-                             int64_t a_row, const unsigned char *b, const unsigned char *scales,
-                             const RecordForm *f, int rows, bool direct) {
-    const __m512i mask = _mm512_set1_epi32(f->mask), middle = _mm512_set1_epi8(-128);
-    const __m512i shift = _mm512_set1_epi32(f->shift);
-    __m512i high[STREAM_MAX_ROWS], low[STREAM_MAX_ROWS];
+/* Eight rows of a group in panels, and where those are. */
+typedef struct Panels {
+    const unsigned char *rows;
+    int64_t apart; /* bytes from panel to panel */
+    Fetch fetch;
+} Panels;
+
+/* Quad q of eight rows of panel j, as unsigned bytes. */
+ALWAYS_INLINE __m512i quad_at(const Panels *b, int j, int q, const RecordForm *f) {
+    const __m512i middle = _mm512_set1_epi8(-128);
+    __m512i w = _mm512_loadu_si512(b->rows + j * b->apart + q * f->second);
+    if (!f->shift) return _mm512_xor_si512(w, middle);
+    if (!q) w = _mm512_slli_epi32(w, 4);
+    return _mm512_ternarylogic_epi32(w, _mm512_set1_epi32(f->mask), middle, 0x6a); /* & ^ */
+}
+
+/* sum[i][j] += row i of A times the group of panel j whose rows and scales are given. */
+ALWAYS_INLINE void add_group(__m512 sum[STREAM_MAX_ROWS][TILE_MAX_PANELS], const char *a,
+                             const char *off, int64_t a_row, Panels b, const unsigned char *scales,
+                             const RecordForm *f, int rows, int panels) {
+    __m512i high[STREAM_MAX_ROWS][TILE_MAX_PANELS], low[STREAM_MAX_ROWS][TILE_MAX_PANELS];
     UNROLL for (int i = 0; i < rows; i++) {
-        high[i] = _mm512_setzero_si512();
-        low[i] = limbs_at(off + i * a_row);
+        UNROLL for (int j = 0; j < panels; j++) {
+            high[i][j] = _mm512_setzero_si512();
+            low[i][j] = limbs_at(off + i * a_row);
+        }
     }
-    for (const char *end = a + LINE; a < end; a += 16, b += f->next) {
-        fetch_after(b, rows, direct);
-        if (f->second) fetch_after(b + f->second, rows, direct);
+    for (const char *end = a + LINE; a < end; a += 16, b.rows += f->next) {
+        UNROLL for (int j = 0; j < panels; j++) {
+            const unsigned char *line = b.rows + j * b.apart;
+            fetch_after(line, b.fetch, rows, panels);
+            if (f->second) fetch_after(line + f->second, b.fetch, rows, panels);
+        }
         UNROLL for (int q = 0; q < 2; q++) {
-            __m512i w = _mm512_loadu_si512(b + q * f->second);
-            if (!q) w = _mm512_sllv_epi32(w, shift);
-            w = _mm512_ternarylogic_epi32(w, mask, middle, 0x6a); /* (w & mask) ^ middle */
+            __m512i w[TILE_MAX_PANELS];
+            UNROLL for (int j = 0; j < panels; j++) w[j] = quad_at(&b, j, q, f);
             UNROLL for (int i = 0; i < rows; i++) {
-                const char *x = a + i * a_row + q * 4;
-                high[i] = vi_add_dots(high[i], w, limbs_at(x));
-                low[i] = vi_add_dots(low[i], w, limbs_at(x + 8));
+                const __m512i h = limbs_at(a + i * a_row + q * 4),
+                              l = limbs_at(a + i * a_row + q * 4 + 8);
+                UNROLL for (int j = 0; j < panels; j++) {
+                    high[i][j] = vi_add_dots(high[i][j], w[j], h);
+                    low[i][j] = vi_add_dots(low[i][j], w[j], l);
+                }
             }
         }
     }
-    const __m512 scale = vf_load_bf16((const uint16_t *)(const void *)scales);
-    UNROLL for (int i = 0; i < rows; i++) {
-        __m512i total = _mm512_add_epi32(_mm512_slli_epi32(high[i], 8), low[i]);
-        sum[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total), scale, sum[i]);
+    UNROLL for (int j = 0; j < panels; j++) {
+        const __m512 scale = vf_load_bf16((const uint16_t *)(const void *)(scales + j * b.apart));
+        UNROLL for (int i = 0; i < rows; i++) {
+            __m512i total = _mm512_add_epi32(_mm512_slli_epi32(high[i][j], 8), low[i][j]);
+            sum[i][j] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total), scale, sum[i][j]);
+        }
     }
 }
 
-/* One panel. */
-ALWAYS_INLINE void stream(const Tile *t, int rows) {
-    const RecordForm form = record_form((TnLayout)t->b_row);
+/* One panel, or several; the last records fetch those of the panels that come next. */
+ALWAYS_INLINE void stream(const Tile *t, int rows, int panels, TnLayout layout) {
+    const RecordForm form = record_form(layout);
     const int64_t groups = groups_of(t->k), a_row = t->a_row * (int64_t)sizeof(float);
-    const bool direct = comes_directly(&form, groups, rows);
-    const unsigned char *record = t->b;
+    enum { AHEAD = 1024 };
+    const unsigned char *record = t->b, *panel_end = record + groups / 2 * form.bytes;
+    const int64_t skipped = t->prefetch - (const char *)panel_end;
     const char *a = t->a, *off = a + groups * LINE;
-    __m512 sum[STREAM_MAX_ROWS];
-    UNROLL for (int i = 0; i < rows; i++) sum[i] = _mm512_setzero_ps();
-    for (int64_t g = 0; g < groups; g++, a += LINE, off += 4) {
-        add_group(sum, a, off, a_row, record + LINE + g % 2 * 4 * form.next,
-                  record + g % 2 * (LINE / 2), &form, rows, direct);
-        if (g % 2 == 0) continue;
-        record += form.bytes;
-        fetch_after(record, rows, direct);
+    Panels b = {.apart = t->b_panel * (int64_t)sizeof(float),
+                .fetch.direct = comes_directly(&form, groups, rows)};
+    __m512 sum[STREAM_MAX_ROWS][TILE_MAX_PANELS];
+    UNROLL for (int i = 0; i < rows; i++) {
+        UNROLL for (int j = 0; j < panels; j++) sum[i][j] = _mm512_setzero_ps();
+    }
+    for (; record < panel_end; record += form.bytes) {
+        b.fetch.ahead = panel_end - record > AHEAD ? AHEAD : AHEAD + skipped;
+        UNROLL for (int j = 0; j < panels; j++)
+            fetch_after(record + j * b.apart, b.fetch, rows, panels);
+        for (int half = 0; half < 2; half++, a += LINE, off += 4) {
+            b.rows = record + LINE + half * 4 * form.next;
+            add_group(sum, a, off, a_row, b, record + half * (LINE / 2), &form, rows, panels);
+        }
     }
     UNROLL for (int i = 0; i < rows; i++) {
         float scale;
         memcpy(&scale, off + i * a_row, sizeof scale);
-        _mm512_storeu_ps(t->c + i * t->c_row,
-                         _mm512_mul_ps(sum[i], _mm512_set1_ps(scale * form.unit)));
+        UNROLL for (int j = 0; j < panels; j++) {
+            _mm512_storeu_ps(t->c + i * t->c_row + j * t->c_panel,
+                             _mm512_mul_ps(sum[i][j], _mm512_set1_ps(scale * form.unit)));
+        }
     }
 }
 
-#define STREAMS(X) X(1) X(2) X(4)
-#define STREAM(m)                           \
-    static void stream_##m(const Tile *t) { \
-        stream(t, m);                       \
+/* More rows are bound by their multiplications. */
+#define STREAMS(X) X(1, 1) X(2, 1) X(4, 1) X(1, 4)
+#define STREAM(m, p)                                  \
+    static void stream_##m##x##p(const Tile *t) {     \
+        if ((TnLayout)t->b_row == TN_LAYOUT_RECORDS8) \
+            stream(t, m, p, TN_LAYOUT_RECORDS8);      \
+        else                                          \
+            stream(t, m, p, TN_LAYOUT_RECORDS4);      \
     }
-#define ENTRY(m) [m] = stream_##m,
+#define ENTRY(m, p) [p][m] = stream_##m##x##p,
 STREAMS(STREAM)
 
 const RecordStreams record_limbs_avx512 = {.most = INT64_MAX,
-                                           .stream = {[1] = {STREAMS(ENTRY)}},
+                                           .stream = {STREAMS(ENTRY)},
                                            .row = row,
                                            .prepare = prepare,
                                            .panels = record_panels_avx512};

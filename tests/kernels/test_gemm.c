@@ -114,14 +114,14 @@ static void sizes(void **state) {
     }
 }
 
-/* Few rows, for which panels pass by four at a time: groups of these, what is left of them, and
- * panels shorter and longer than what is fetched ahead. */
+/* Few rows, for which panels pass by several at once: next to each other and apart, with some left
+ * over. */
 static void streams(void **state) {
     (void)state;
-    static const int64_t ns[] = {64, 79, 112, 127, 144, 200};
-    static const int64_t ks[] = {15, 16, 17, 31, 32, 33, 65, 97};
+    static const int64_t ns[] = {64, 79, 200, 1100};
+    static const int64_t ks[] = {511, 512, 517};
     FOR_EACH_ISA(isa) {
-        for (int64_t m = 1; m <= 8; m++)
+        for (int64_t m = 1; m <= 5; m++)
             for (size_t i = 0; i < sizeof ns / sizeof *ns; i++)
                 for (size_t j = 0; j < sizeof ks / sizeof *ks; j++)
                     check_gemm(isa, &(Case){.batch = 1,
@@ -129,8 +129,10 @@ static void streams(void **state) {
                                             .n = ns[i],
                                             .k = ks[j],
                                             .a_gap = (int64_t)j % 3,
+                                            .c_gap = (int64_t)j % 2,
                                             .bias = (m + ks[j]) % 2,
-                                            .residual = m % 3 == 0});
+                                            .residual = m % 3 == 0 && j == 0,
+                                            .head = ns[i] == 1100 && j ? 20 : 0});
     }
 }
 

@@ -88,6 +88,26 @@ static void sizes(void **state) {
                                        .act = (m + i + j) % 4 ? TN_ACT_NONE : TN_ACT_GELU});
 }
 
+/* Panels pass by several at once: next to each other and apart, with some left over. */
+static void streams(void **state) {
+    (void)state;
+    static const int64_t ns[] = {64, 72, 200, 500};
+    FOR_EACH_ISA(isa)
+    for (TnLayout layout = TN_LAYOUT_RECORDS8; layout <= TN_LAYOUT_RECORDS4; layout++)
+        for (int64_t m = 1; m <= 3; m++)
+            for (int i = 0; i < COUNT(ns); i++)
+                check(isa, &(Case){.layout = layout,
+                                   .batch = 1,
+                                   .rows = m,
+                                   .n = ns[i],
+                                   .k = 1000 + i,
+                                   .a_gap = i,
+                                   .c_gap = i,
+                                   .bias = (m + i) % 2,
+                                   .residual = (m + i) % 3 == 0,
+                                   .c = m == 2});
+}
+
 /* Rows at odd distances, in batches, many, long; of bf16. */
 static void views(void **state) {
     (void)state;
@@ -150,7 +170,7 @@ static void special_values(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(sizes), cmocka_unit_test(views),
-                                       cmocka_unit_test(special_values)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(sizes), cmocka_unit_test(streams),
+                                       cmocka_unit_test(views), cmocka_unit_test(special_values)};
     return cmocka_run_group_tests_name("gemm of records", tests, NULL, NULL);
 }

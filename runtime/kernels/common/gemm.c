@@ -14,10 +14,14 @@
  * scratch, once per task. Panels of f16 or bf16 and records (records.h) are widened in scratch, a
  * group at a time, before rows pass over them.
  *
- * With few rows (M <= 4) B passes by once, as linear streams, one or four panels at a time: memory
- * is the bound. So do records, a few rows at a time, with as many rows as that is faster for than
- * tiles. Every element of C is one sum in an order that follows from K, M and N, so threads change
- * no bit of it. */
+ * With few rows (M <= 4) B passes by once, as a few linear streams: memory is the bound, and gives
+ * several more than one. So do records, a few rows at a time, with as many rows as that is faster
+ * for than tiles. A task's panels are dealt out to streams in runs:
+ *
+ *     for i < apart           all of K of panels p + i, p + apart + i, p + 2 apart + i, ..
+ *
+ * Every element of C is one sum in an order that depends on dims only, so threads don't change a
+ * bit of it. */
 #include <stddef.h>
 #include <string.h>
 #include "runtime/kernels/bf16.h"
@@ -30,6 +34,7 @@ TN_COMMON_FAMILY(gemm);
 
 enum { A, C, RESIDUAL, MATRICES }; /* operands that have rows */
 enum { ROW_BLOCKS, PANEL_BLOCKS }; /* call->tile[] */
+enum { LONG_PANEL = 8 << 10 };     /* bytes from which several at once gain */
 
 typedef struct Gemm {
     const TnIsaKernels *isa;
@@ -131,12 +136,13 @@ static const Streams *streams_of(const Gemm *g) {
                          : &g->isa->tiles->stream;
 }
 
-/* Panels that streams take at a time: as many as they can where each is read once, by the rows of
- * a kernel, and from memory. */
-static int stream_panels(const Gemm *g) {
+/* Streams that are read at once: one where panels are short, read again or were widened, else as
+ * many as there is a kernel for. */
+static int panels_at_once(const Gemm *g) {
     const bool once =
         g->m <= STREAM_MAX_ROWS && (g->in_pairs || g->records || g->b_dtype == TN_F32);
-    return once && (*streams_of(g))[TILE_MAX_PANELS][1] ? TILE_MAX_PANELS : 1;
+    if (!once || g->panel_bytes < LONG_PANEL) return 1;
+    return (*streams_of(g))[TILE_MAX_PANELS][g->m] ? TILE_MAX_PANELS : 1;
 }
 
 /* From row to row of a copy of A: not a multiple of 2 KiB (tile_shape). */
@@ -149,7 +155,7 @@ static int64_t copied_row(const Gemm *g) {
 /* Few rows pass over a group sooner than the next one comes from memory, all the more the first,
  * which nobody fetches ahead: theirs is a panel. */
 static TileShape shape_of(const Gemm *g) {
-    if (is_stream(g)) return (TileShape){STREAM_MAX_ROWS, stream_panels(g)};
+    if (is_stream(g)) return (TileShape){STREAM_MAX_ROWS, panels_at_once(g)};
     if (g->pairs) return g->isa->pairs->shape;
     TileShape shape = tile_shape(g->isa->tiles, g->m, g->copied ? copied_row(g) : g->row[A]);
     if (g->m <= SMALL_M) shape.panels = 1;
@@ -212,6 +218,30 @@ static void *matrix_at(const Gemm *g, int matrix, int64_t offset) {
     return float_at(g->base[matrix], g->bf16[matrix], offset);
 }
 
+static TileEnd end_of(const Gemm *g) {
+    return (TileEnd){.c_row = g->row[C],
+                     .c_bf16 = g->bf16[C],
+                     .residual_bf16 = g->bf16[RESIDUAL],
+                     .residual_row = g->row[RESIDUAL],
+                     .activation = g->activation,
+                     .residual_first = g->residual_first};
+}
+
+/* Columns [column, column + cols) of a tile, at `tile`, become C's. */
+static void end_tile(const Gemm *g, float *tile, int64_t tile_row, int64_t rows, int64_t column,
+                     int64_t cols, const int64_t offset[MATRICES]) {
+    int64_t head = 0, within = column;
+    if (column >= g->head) head = column / g->head, within = column % g->head;
+    TileEnd end = end_of(g);
+    for (int64_t j = 0, run; j < cols; j += run, within = 0, head++) {
+        run = cols - j < g->head - within ? cols - j : g->head - within;
+        end.c = matrix_at(g, C, offset[C] + head * g->head_stride + within);
+        if (g->bias) end.bias = g->bias + column + j;
+        if (g->base[RESIDUAL]) end.residual = matrix_at(g, RESIDUAL, offset[RESIDUAL] + column + j);
+        g->isa->tiles->end(&end, tile + j, tile_row, rows, run);
+    }
+}
+
 /* One tile: `rows` rows, those of A at t->a, the others at offset[]; `panels` panels from column
  * `column`. */
 static void run_tile(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int panels,
@@ -221,13 +251,8 @@ static void run_tile(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int p
     int64_t head = 0, within = column;
     if (column >= g->head) head = column / g->head, within = column % g->head;
     void *c = matrix_at(g, C, offset[C] + head * g->head_stride + within);
-    TileEnd end = {.c = c,
-                   .c_row = g->row[C],
-                   .c_bf16 = g->bf16[C],
-                   .residual_bf16 = g->bf16[RESIDUAL],
-                   .residual_row = g->row[RESIDUAL],
-                   .activation = g->activation,
-                   .residual_first = g->residual_first};
+    TileEnd end = end_of(g);
+    end.c = c;
     if (g->base[RESIDUAL]) end.residual = matrix_at(g, RESIDUAL, offset[RESIDUAL] + column);
     /* Where nothing but adding a bias is left to do, or rounding pairs, all tiles store C. */
     const bool bare = !end.residual && end.activation == TN_ACT_NONE && (g->pairs || !end.c_bf16);
@@ -239,18 +264,30 @@ static void run_tile(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int p
     t->end = itself && !bare ? &end : NULL;
     t->c_bf16 = itself && g->bf16[C];
     t->c = itself ? c : buffer;
+    t->c_panel = TN_PANEL;
     t->c_row = itself ? g->row[C] : panels * TN_PANEL;
     t->claim = c;
     t->claim_row = g->row[C] * float_size(g->bf16[C]);
     t->claim_every = TN_CEIL_DIV(g->pairs ? t->k / 2 : t->k, rows);
     kernel(t);
-    if (itself) return;
-    for (int64_t j = 0, run; j < cols; j += run, within = 0) {
-        run = cols - j < g->head - within ? cols - j : g->head - within;
-        end.c = j ? matrix_at(g, C, offset[C] + ++head * g->head_stride) : c;
-        if (g->bias) end.bias = g->bias + column + j;
-        if (g->base[RESIDUAL]) end.residual = matrix_at(g, RESIDUAL, offset[RESIDUAL] + column + j);
-        g->isa->tiles->end(&end, buffer + j, t->c_row, rows, run);
+    if (!itself) end_tile(g, buffer, t->c_row, rows, column, cols, offset);
+}
+
+/* The same of panels that are `apart`. */
+static void run_apart(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int panels,
+                      int64_t apart, int64_t column, const int64_t offset[MATRICES]) {
+    _Alignas(64) float buffer[STREAM_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
+    const int64_t last = column + (panels - 1) * apart * TN_PANEL;
+    bool plain = !g->bias && !g->bf16[C] && !g->base[RESIDUAL] && g->activation == TN_ACT_NONE &&
+                 last + TN_PANEL <= g->n && g->head == g->n;
+    t->start = NULL;
+    t->c = plain ? (float *)matrix_at(g, C, offset[C] + column) : buffer;
+    t->c_row = plain ? g->row[C] : panels * TN_PANEL;
+    t->c_panel = plain ? apart * TN_PANEL : TN_PANEL;
+    kernel(t);
+    for (int j = 0; j < panels && !plain; j++, column += apart * TN_PANEL) {
+        int64_t cols = g->n - column < TN_PANEL ? g->n - column : TN_PANEL;
+        end_tile(g, buffer + j * TN_PANEL, t->c_row, rows, column, cols, offset);
     }
 }
 
@@ -335,17 +372,37 @@ static void run_group(const Gemm *g, const Task *task, Tile *t, int64_t p, int p
     }
 }
 
-/* Panels are read again from the cache where there are more rows than a kernel takes. */
-static void stream_group(const Gemm *g, const Task *task, Tile *t, int64_t p, int panels) {
+/* Panels p, p + apart and so on. They are read again from the cache where there are more rows than
+ * a kernel takes. */
+static void stream_panels(const Gemm *g, const Task *task, Tile *t, int64_t p, int panels,
+                          int64_t apart) {
     TileFn *const *kernel = (*streams_of(g))[panels];
-    t->b = panels_of(g, p, panels, task->panels);
+    t->b = panels_of(g, p, 1, task->panels);
+    t->b_panel = apart * g->panel_bytes / (int64_t)tn_dtype_size(g->b_dtype);
     for (int64_t r = task->r0, rows; r < task->r1; r += rows) {
         int64_t offset[MATRICES];
         for (int j = 0; j < MATRICES; j++) offset[j] = r * g->row[j];
         rows = task->r1 - r < STREAM_MAX_ROWS ? task->r1 - r : STREAM_MAX_ROWS;
         while (!kernel[rows]) rows--;
         t->a = rows_at(g, task, r, offset[A]);
-        run_tile(g, kernel[rows], t, rows, panels, p * TN_PANEL, offset);
+        if (apart == 1)
+            run_tile(g, kernel[rows], t, rows, panels, p * TN_PANEL, offset);
+        else
+            run_apart(g, kernel[rows], t, rows, panels, apart, p * TN_PANEL, offset);
+    }
+}
+
+/* Panels [p, end): as many runs of them as streams are read at once, then what is left. */
+static void run_streams(const Gemm *g, const Task *task, Tile *t, int64_t p, int64_t end) {
+    const int panels = panels_at_once(g);
+    const int64_t apart = (end - p) / panels, rest = p + panels * apart;
+    for (int64_t last = p + apart - 1; p <= last; p++) {
+        t->prefetch = panel_at(g, p < last ? p + 1 : end);
+        stream_panels(g, task, t, p, panels, panels > 1 ? apart : 1);
+    }
+    for (p = rest; p < end; p++) {
+        t->prefetch = panel_at(g, p + 1);
+        stream_panels(g, task, t, p, 1, 1);
     }
 }
 
@@ -371,10 +428,7 @@ void gemm_run_common(const TnCall *call, int64_t number, void *scratch) {
 
     if (is_stream(&g)) {
         if (g.records) t.b_row = g.layout;
-        for (int some; p < end; p += some) {
-            some = end - p >= group ? (int)group : 1;
-            stream_group(&g, &task, &t, p, some);
-        }
+        run_streams(&g, &task, &t, p, end);
         return;
     }
     for (int some; p < end; p += some) {
