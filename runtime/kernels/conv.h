@@ -93,15 +93,15 @@ typedef struct ConvWindow {
     int64_t first[2], end[2]; /* lines and columns that there are; others are padding */
 } ConvWindow;
 
-/* common/conv.c: how the results from (row, column) of the patch on end, of channels from `o` on;
- * true: where channels lie side by side, so that this is all. */
-bool tn_conv_end_of(const ConvShape *s, const ConvPatch *p, int64_t row, int64_t column, int64_t o,
-                    TileEnd *end);
+/* common/conv.c: how the results from (row, column) of the patch on end, of channels from `o` on.
+ */
+TileEnd tn_conv_end_of(const ConvShape *s, const ConvPatch *p, int64_t row, int64_t column,
+                       int64_t o);
 
-/* Ends `rows` results from (row, column) of the patch on, of `cols` channels from
- * `o` on, which are in `tile`, and puts them into y. The tile is scratch afterwards. */
-void tn_conv_end(const ConvShape *s, const ConvPatch *p, int64_t row, int64_t column, int64_t rows,
-                 int64_t o, int64_t cols, float *tile, int64_t tile_row);
+/* Ends `rows` results that way, of `cols` channels, which are in `tile`. That is scratch
+ * afterwards. */
+void tn_conv_end(const ConvShape *s, const TileEnd *e, int64_t rows, int64_t cols, float *tile,
+                 int64_t tile_row);
 
 /* The weights of the block, tap by tap, and where each tap is in the window. */
 typedef struct ConvTaps {

@@ -1,8 +1,10 @@
 /* gemm and matmul on every ISA against plain loops in double precision: sizes around all tile and
- * panel edges, strided views, every epilogue, and guard words around C that must survive. */
+ * panel edges, strided views, every epilogue, and guard words around C that must survive; equal
+ * rows. */
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include "tests/kernels/panels.h"
 
 #define GUARD 12345.678f
@@ -223,9 +225,39 @@ static void heads(void **state) {
                                             .b = k == 1 ? TN_F16 : TN_NONE});
 }
 
+/* Equal rows give equal bits, whatever tiles they fall into and whichever of these end themselves,
+ * with C in place of the residual. */
+static void equal_rows(void **state) {
+    (void)state;
+    enum { N = 80, K = 41, MOST = 40 };
+    float *a = noise_array(K, 1), *b = noise_array(K * N, 2), *bias = noise_array(N, 3);
+    float *residual = noise_array(N, 4), *panels = pack_panels(b, K, N), c[MOST * N];
+    FOR_EACH_ISA(isa)
+    for (int64_t m = 5; m <= MOST; m++)
+        for (int bits = 0; bits < 8; bits++) {
+            for (int64_t i = 0; i < m * N; i++) c[i] = residual[i % N];
+            TnTensor operands[5] = {dense(a, TN_F32, 2, (int64_t[]){m, K}),
+                                    dense(panels, TN_F32, 2, (int64_t[]){K, N}),
+                                    dense(bits & 1 ? bias : NULL, TN_F32, 1, (int64_t[]){N}),
+                                    dense(bits & 2 ? c : NULL, TN_F32, 2, (int64_t[]){m, N}),
+                                    dense(c, TN_F32, 2, (int64_t[]){m, N})};
+            operands[0].strides[0] = 0;
+            operands[1].layout = TN_LAYOUT_PANELS16;
+            ParamsGemm params = {.activation = bits & 4 ? TN_ACT_RELU : TN_ACT_NONE,
+                                 .flags = TN_RESIDUAL_FIRST};
+            call_kernel(isa, OP_gemm, &params, operands, 4, 1, NULL, 0);
+            for (int64_t i = 1; i < m; i++)
+                if (memcmp(c, c + i * N, N * sizeof *c) != 0)
+                    fail_msg("%s: row %lld of %lld is not the first, case %d", tn_isa_name(isa),
+                             (long long)i, (long long)m, bits);
+        }
+    free(a), free(b), free(bias), free(residual), free(panels);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(sizes),         cmocka_unit_test(streams),
                                        cmocka_unit_test(epilogues),     cmocka_unit_test(views),
-                                       cmocka_unit_test(narrow_panels), cmocka_unit_test(heads)};
+                                       cmocka_unit_test(narrow_panels), cmocka_unit_test(heads),
+                                       cmocka_unit_test(equal_rows)};
     return cmocka_run_group_tests_name("gemm", tests, NULL, NULL);
 }

@@ -83,35 +83,33 @@ static void gather_tile(float *to, const void *from, bool bf16, int64_t row, int
             to[i * cols + j] = float_get(from, bf16, i * row + j * column);
 }
 
-bool tn_conv_end_of(const ConvShape *s, const ConvPatch *p, int64_t row, int64_t column, int64_t o,
-                    TileEnd *end) {
+TileEnd tn_conv_end_of(const ConvShape *s, const ConvPatch *p, int64_t row, int64_t column,
+                       int64_t o) {
     const int64_t *ys = s->y_strides, *rs = s->residual_strides;
-    *end = (TileEnd){.bias = s->bias ? s->bias + o : NULL,
-                     .c = conv_y_at(s, conv_place(ys, p, row, column, o)),
-                     .c_bf16 = s->y_bf16,
-                     .c_row = ys[2 + WIDTH],
-                     .residual_row = rs[2 + WIDTH],
-                     .residual_bf16 = s->residual_bf16,
-                     .activation = s->activation,
-                     .residual_first = s->residual_first};
-    if (s->residual) end->residual = conv_residual_at(s, conv_place(rs, p, row, column, o));
-    return ys[1] == 1 && (!s->residual || rs[1] == 1);
+    TileEnd end = {.bias = s->bias ? s->bias + o : NULL,
+                   .c = conv_y_at(s, conv_place(ys, p, row, column, o)),
+                   .c_bf16 = s->y_bf16,
+                   .c_row = ys[2 + WIDTH],
+                   .residual_row = rs[2 + WIDTH],
+                   .residual_bf16 = s->residual_bf16,
+                   .activation = s->activation,
+                   .residual_first = s->residual_first};
+    if (s->residual) end.residual = conv_residual_at(s, conv_place(rs, p, row, column, o));
+    return end;
 }
 
-void tn_conv_end(const ConvShape *s, const ConvPatch *p, int64_t row, int64_t column, int64_t rows,
-                 int64_t o, int64_t cols, float *tile, int64_t tile_row) {
+void tn_conv_end(const ConvShape *s, const TileEnd *e, int64_t rows, int64_t cols, float *tile,
+                 int64_t tile_row) {
     _Alignas(64) float gathered[TILE_MAX_ROWS * CONV_COLUMNS];
     const int64_t *ys = s->y_strides, *rs = s->residual_strides;
-    TileEnd end;
-    tn_conv_end_of(s, p, row, column, o, &end);
-    void *y = end.c;
+    TileEnd end = *e;
     const bool dense = ys[1] == 1 || cols == 1;
     if (!dense) {
         end.c = tile;
         end.c_bf16 = false;
         end.c_row = tile_row;
     }
-    if (s->residual && rs[1] != 1 && cols > 1) {
+    if (end.residual && rs[1] != 1 && cols > 1) {
         gather_tile(gathered, end.residual, s->residual_bf16, rs[2 + WIDTH], rs[1], rows, cols);
         end.residual = gathered;
         end.residual_bf16 = false;
@@ -120,10 +118,10 @@ void tn_conv_end(const ConvShape *s, const ConvPatch *p, int64_t row, int64_t co
     s->isa->tiles->end(&end, tile, tile_row, rows, cols);
     if (dense) return;
     if (ys[2 + WIDTH] == 1 && !s->y_bf16) {
-        s->isa->tiles->transpose(y, ys[1], tile, tile_row, rows, cols, rows);
+        s->isa->tiles->transpose(e->c, ys[1], tile, tile_row, rows, cols, rows);
         return;
     }
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < cols; j++)
-            float_set(y, s->y_bf16, i * ys[2 + WIDTH] + j * ys[1], tile[i * tile_row + j]);
+            float_set(e->c, s->y_bf16, i * ys[2 + WIDTH] + j * ys[1], tile[i * tile_row + j]);
 }

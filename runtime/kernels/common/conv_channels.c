@@ -84,9 +84,11 @@ static ConvTaps taps_inside(const ConvShape *s, ConvTaps taps, int64_t row) {
 /* Ends sums that are at `to`: neighbouring results of all lanes. */
 static void end_columns(const ConvShape *s, const ConvPatch *p, const ConvTaps *taps, int64_t row,
                         int64_t i, int64_t n, float *to) {
-    for (int64_t lane = 0; lane < taps->lanes; lane += CONV_COLUMNS)
-        tn_conv_end(s, p, row, i, n, p->set * s->block + lane,
-                    conv_smaller(CONV_COLUMNS, taps->lanes - lane), to + lane, taps->to_step);
+    for (int64_t lane = 0; lane < taps->lanes; lane += CONV_COLUMNS) {
+        TileEnd end = tn_conv_end_of(s, p, row, i, p->set * s->block + lane);
+        tn_conv_end(s, &end, n, conv_smaller(CONV_COLUMNS, taps->lanes - lane), to + lane,
+                    taps->to_step);
+    }
 }
 
 /* Which places there are from column i on. */

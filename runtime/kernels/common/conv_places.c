@@ -138,9 +138,11 @@ static void end_row(const Places *m, int64_t row, float *sums) {
         end_line(m, row, sums);
         return;
     }
-    for (int64_t i = 0; i < columns; i += TILE_MAX_ROWS)
-        tn_conv_end(m->s, m->p, row, i, conv_smaller(TILE_MAX_ROWS, columns - i), 0, outputs,
+    for (int64_t i = 0; i < columns; i += TILE_MAX_ROWS) {
+        TileEnd end = tn_conv_end_of(m->s, m->p, row, i, 0);
+        tn_conv_end(m->s, &end, conv_smaller(TILE_MAX_ROWS, columns - i), outputs,
                     sums + i * outputs, outputs);
+    }
 }
 
 void tn_conv_places(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch) {

@@ -24,6 +24,7 @@ typedef struct Product {
     int64_t base;        /* the channel of panel 0 */
     float *panels;       /* where panels are made if they are not stored as tiles take them */
     ConvWindow window;
+    bool dense;        /* channels of y and of the residual lie side by side */
     int64_t row, line; /* steps from result to result */
     TileShape shape;
 } Product;
@@ -115,11 +116,10 @@ static void run_tile(const Product *m, Tile *t, int panels, int64_t column, int6
     const TnIsaKernels *isa = s->isa;
     const int64_t from = column < m->first ? m->first : column;
     const int64_t cols = conv_smaller(m->last, column + panels * TN_PANEL) - from;
-    TileEnd end;
-    const bool dense = tn_conv_end_of(s, m->p, i, at, from, &end);
-    const bool itself =
-        dense && cols == panels * TN_PANEL && tile_ends(isa->tiles, &end, rows, panels, pairs);
-    t->start = itself ? end.bias : NULL;
+    TileEnd end = tn_conv_end_of(s, m->p, i, at, from);
+    const bool whole = cols == panels * TN_PANEL;
+    const bool itself = whole && m->dense && tile_ends(isa->tiles, &end, rows, panels, pairs);
+    t->start = whole ? end.bias : NULL;
     t->end = itself ? &end : NULL;
     t->c = itself ? end.c : buffer;
     t->c_bf16 = itself && end.c_bf16;
@@ -130,7 +130,9 @@ static void run_tile(const Product *m, Tile *t, int panels, int64_t column, int6
     t->a = float_at(m->window.x, pairs, m->window.at + i * m->line + at * m->row);
     (pairs ? isa->pairs->tile : isa->tiles->tile)[panels][rows](t);
     t->prefetch += steps_of(m) * t->prefetch_step;
-    if (!itself) tn_conv_end(s, m->p, i, at, rows, from, cols, buffer + (from - column), t->c_row);
+    if (itself) return;
+    if (whole) end.bias = NULL;
+    tn_conv_end(s, &end, rows, cols, buffer + (from - column), t->c_row);
 }
 
 /* All results of the patch for the panels [p, end), a group after another. */
@@ -229,7 +231,8 @@ void tn_conv_product(const ConvShape *s, const ConvPatch *p, int64_t split, void
                  .k = rows_of_panel(s),
                  .first = p->set * s->outputs,
                  .last = (p->set + 1) * s->outputs,
-                 .panels = (float *)(run + s->taps + s->taps % 2)};
+                 .panels = (float *)(run + s->taps + s->taps % 2),
+                 .dense = s->y_strides[1] == 1 && (!s->residual || s->residual_strides[1] == 1)};
     float *copy = (float *)((char *)scratch + tn_conv_product_scratch(s));
     m.window = s->in_place ? conv_in_place(s, p) : s->isa->conv->copy(s, p, copy);
     m.row = s->stride[WIDTH] * m.window.column;

@@ -140,13 +140,15 @@ static void cut_tiles(ConvShape *s, int64_t tiles) {
     s->input_columns = (across - 1) * x->step + x->places;
 }
 
-/* Tiles of a patch stay in L2, but weights that don't are read once per patch. */
+/* Tiles of a patch stay in L2, but weights that don't are read once per patch; every split of its
+ * outputs transforms all of its tiles. So there are no more tasks than threads may want. */
 static void choose_tiles(ConvShape *s, int64_t groups, int64_t want) {
     int64_t elements = conv_elements(s->filter);
     int64_t tiles = TILES_FLOATS / (elements * (s->channels + 2 * TN_PANEL));
     tiles = tiles > 96 ? 96 : tiles < 72 ? 72 : tiles;
     cut_tiles(s, tiles);
-    for (; tiles > 48 && conv_patches(s) < want; tiles /= 2) cut_tiles(s, tiles / 2);
+    want = conv_smaller(want, 8);
+    for (; tiles > 24 && conv_patches(s) < want; tiles -= 12) cut_tiles(s, tiles - 12);
     s->splits = conv_smaller(TN_CEIL_DIV(groups, 2), TN_CEIL_DIV(want, conv_patches(s)));
 }
 

@@ -136,8 +136,10 @@ static void write_tiles(const Winograd *w, int64_t o, int panels) {
             for (int64_t i = 0; i < n; i++)
                 w->f->result(sums + i * cols, w->sums_plane, lines + i * m * cols, line, cols);
             int64_t width = conv_smaller(n * m, w->p->columns - j * m);
-            for (int64_t i = 0; i < conv_smaller(down, w->p->rows - row); i++)
-                tn_conv_end(s, w->p, row + i, j * m, width, o, some, lines + i * line, cols);
+            for (int64_t i = 0; i < conv_smaller(down, w->p->rows - row); i++) {
+                TileEnd end = tn_conv_end_of(s, w->p, row + i, j * m, o);
+                tn_conv_end(s, &end, width, some, lines + i * line, cols);
+            }
         }
 }
 

@@ -227,16 +227,17 @@ static TileEnd end_of(const Gemm *g) {
                      .residual_first = g->residual_first};
 }
 
-/* Columns [column, column + cols) of a tile, at `tile`, become C's. */
+/* Columns [column, column + cols) of a tile, at `tile`, become C's; with the bias, where the tile
+ * has not `begun` with it. */
 static void end_tile(const Gemm *g, float *tile, int64_t tile_row, int64_t rows, int64_t column,
-                     int64_t cols, const int64_t offset[MATRICES]) {
+                     int64_t cols, bool begun, const int64_t offset[MATRICES]) {
     int64_t head = 0, within = column;
     if (column >= g->head) head = column / g->head, within = column % g->head;
     TileEnd end = end_of(g);
     for (int64_t j = 0, run; j < cols; j += run, within = 0, head++) {
         run = cols - j < g->head - within ? cols - j : g->head - within;
         end.c = matrix_at(g, C, offset[C] + head * g->head_stride + within);
-        if (g->bias) end.bias = g->bias + column + j;
+        if (g->bias && !begun) end.bias = g->bias + column + j;
         if (g->base[RESIDUAL]) end.residual = matrix_at(g, RESIDUAL, offset[RESIDUAL] + column + j);
         g->isa->tiles->end(&end, tile + j, tile_row, rows, run);
     }
@@ -256,11 +257,12 @@ static void run_tile(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int p
     if (g->base[RESIDUAL]) end.residual = matrix_at(g, RESIDUAL, offset[RESIDUAL] + column);
     /* Where nothing but adding a bias is left to do, or rounding pairs, all tiles store C. */
     const bool bare = !end.residual && end.activation == TN_ACT_NONE && (g->pairs || !end.c_bf16);
+    const bool whole = cols == panels * TN_PANEL && within + cols <= g->head;
+    const bool started = whole && g->begun; /* with the bias */
     const bool itself =
-        cols == panels * TN_PANEL && within + cols <= g->head &&
-        (bare ? g->begun || !g->bias
-              : !is_stream(g) && tile_ends(g->isa->tiles, &end, rows, panels, g->pairs));
-    t->start = itself && g->bias ? g->bias + column : NULL;
+        whole && (bare ? started || !g->bias
+                       : !is_stream(g) && tile_ends(g->isa->tiles, &end, rows, panels, g->pairs));
+    t->start = started && g->bias ? g->bias + column : NULL;
     t->end = itself && !bare ? &end : NULL;
     t->c_bf16 = itself && g->bf16[C];
     t->c = itself ? c : buffer;
@@ -270,7 +272,7 @@ static void run_tile(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int p
     t->claim_row = g->row[C] * float_size(g->bf16[C]);
     t->claim_every = TN_CEIL_DIV(g->pairs ? t->k / 2 : t->k, rows);
     kernel(t);
-    if (!itself) end_tile(g, buffer, t->c_row, rows, column, cols, offset);
+    if (!itself) end_tile(g, buffer, t->c_row, rows, column, cols, started, offset);
 }
 
 /* The same of panels that are `apart`. */
@@ -287,7 +289,7 @@ static void run_apart(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int 
     kernel(t);
     for (int j = 0; j < panels && !plain; j++, column += apart * TN_PANEL) {
         int64_t cols = g->n - column < TN_PANEL ? g->n - column : TN_PANEL;
-        end_tile(g, buffer + j * TN_PANEL, t->c_row, rows, column, cols, offset);
+        end_tile(g, buffer + j * TN_PANEL, t->c_row, rows, column, cols, false, offset);
     }
 }
 
