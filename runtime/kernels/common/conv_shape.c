@@ -141,7 +141,8 @@ static void cut_tiles(ConvShape *s, int64_t tiles) {
 }
 
 /* Tiles of a patch stay in L2, but weights that don't are read once per patch; every split of its
- * outputs transforms all of its tiles. So there are no more tasks than threads may want. */
+ * outputs transforms all of its tiles. So there are no more tasks than threads may want, and few
+ * splits. */
 static void choose_tiles(ConvShape *s, int64_t groups, int64_t want) {
     int64_t elements = conv_elements(s->filter);
     int64_t tiles = TILES_FLOATS / (elements * (s->channels + 2 * TN_PANEL));
@@ -150,6 +151,7 @@ static void choose_tiles(ConvShape *s, int64_t groups, int64_t want) {
     want = conv_smaller(want, 8);
     for (; tiles > 24 && conv_patches(s) < want; tiles -= 12) cut_tiles(s, tiles - 12);
     s->splits = conv_smaller(TN_CEIL_DIV(groups, 2), TN_CEIL_DIV(want, conv_patches(s)));
+    s->splits = conv_smaller(s->splits, 4);
 }
 
 /* Patches about as high as wide: what they read twice is at their edges. */
