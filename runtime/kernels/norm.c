@@ -57,8 +57,9 @@ static size_t row_bytes(int64_t n) {
     return (size_t)(n + 15) / 16 * 16 * sizeof(float);
 }
 
+/* Rows of a pass. */
 static int64_t together(int64_t n) {
-    return n > LONG ? 1 : TOGETHER;
+    return n > LONG || n % VF_WIDTH ? 1 : TOGETHER;
 }
 
 void TN_FN(norm_plan)(TnCall *call) {
@@ -75,7 +76,23 @@ void TN_FN(norm_plan)(TnCall *call) {
 
 /* The passes over `rows` rows, one or TOGETHER of them: what one waits for is what the others do.
  * Each is summed in two parts, of vectors with even and with odd numbers, whatever its company.
- * What follows from the sums is computed for all rows in one vector (vf_sums4). */
+ * What follows from the sums is computed for all rows in one vector (vf_sums4). Only one row may
+ * end in part of a vector. */
+
+ALWAYS_INLINE vf load_part(const float *p, int64_t n, int rows) {
+    return rows > 1 ? vf_load(p) : vf_load_n(p, n);
+}
+
+ALWAYS_INLINE void store_part(float *p, vf x, int64_t n, int rows) {
+    if (rows > 1)
+        vf_store(p, x);
+    else
+        vf_store_n(p, x, n);
+}
+
+static inline int64_t part_of(int64_t left) {
+    return left < VF_WIDTH ? left : VF_WIDTH;
+}
 
 /* s = x + residual, and the sums of its lanes. */
 ALWAYS_INLINE void add_rows(const Row *r, int64_t n, vf *sum, int rows) {
@@ -93,10 +110,11 @@ ALWAYS_INLINE void add_rows(const Row *r, int64_t n, vf *sum, int rows) {
         }
     }
     for (; i < n; i += VF_WIDTH) {
-        const int64_t rest = n - i < VF_WIDTH ? n - i : VF_WIDTH;
+        const int64_t part = part_of(n - i);
         UNROLL for (int k = 0; k < rows; k++) {
-            vf a = vf_add(vf_load_n(r[k].x + i, rest), vf_load_n(r[k].residual + i, rest));
-            vf_store_n(r[k].s + i, a, rest);
+            vf a =
+                vf_add(load_part(r[k].x + i, part, rows), load_part(r[k].residual + i, part, rows));
+            store_part(r[k].s + i, a, part, rows);
             sum[k] = vf_add(sum[k], a);
         }
     }
@@ -114,8 +132,9 @@ ALWAYS_INLINE void sum_rows(const Row *r, int64_t n, vf *sum, int rows) {
         }
     }
     for (; i < n; i += VF_WIDTH) {
-        const int64_t rest = n - i < VF_WIDTH ? n - i : VF_WIDTH;
-        UNROLL for (int k = 0; k < rows; k++) sum[k] = vf_add(sum[k], vf_load_n(r[k].x + i, rest));
+        const int64_t part = part_of(n - i);
+        UNROLL for (int k = 0; k < rows; k++) sum[k] =
+            vf_add(sum[k], load_part(r[k].x + i, part, rows));
     }
     UNROLL for (int k = 0; k < rows; k++) sum[k] = vf_add(sum[k], odd[k]);
 }
@@ -134,39 +153,29 @@ ALWAYS_INLINE void sum_squares(const Row *r, const vf *middle, int64_t n, vf *su
         }
     }
     for (; i < n; i += VF_WIDTH) {
-        const int64_t rest = n - i < VF_WIDTH ? n - i : VF_WIDTH;
+        const int64_t part = part_of(n - i);
         UNROLL for (int k = 0; k < rows; k++) {
-            vf a = vf_sub(vf_load_n(r[k].x + i, rest), middle[k]);
-            a = vf_select(vm_first(rest), a, vf_zero());
+            vf a = vf_sub(load_part(r[k].x + i, part, rows), middle[k]);
+            if (rows == 1) a = vf_select(vm_first(part), a, vf_zero());
             sum[k] = vf_fma(a, a, sum[k]);
         }
     }
     UNROLL for (int k = 0; k < rows; k++) sum[k] = vf_add(sum[k], odd[k]);
 }
 
-/* y from number i on of each row, `count` elements of them. */
-ALWAYS_INLINE void scale_vectors(const Norm *z, const Row *r, int64_t i, int64_t count,
-                                 const vf *middle, const vf *factor, int rows) {
-    const bool whole = count == VF_WIDTH;
-    vf times = vf_set1(1), plus = vf_zero();
-    if (z->gamma) times = whole ? vf_load(z->gamma + i) : vf_load_n(z->gamma + i, count);
-    if (z->beta) plus = whole ? vf_load(z->beta + i) : vf_load_n(z->beta + i, count);
-    UNROLL for (int k = 0; k < rows; k++) {
-        const vf x = whole ? vf_load(r[k].x + i) : vf_load_n(r[k].x + i, count);
-        const vf y = vf_fma(vf_mul(vf_sub(x, middle[k]), factor[k]), times, plus);
-        if (whole)
-            vf_store(r[k].y + i, y);
-        else
-            vf_store_n(r[k].y + i, y, count);
-    }
-}
-
 ALWAYS_INLINE void scale_rows(const Norm *z, const Row *r, const vf *middle, const vf *factor,
                               int rows) {
-    int64_t i = 0;
-    for (; i + VF_WIDTH <= z->n; i += VF_WIDTH)
-        scale_vectors(z, r, i, VF_WIDTH, middle, factor, rows);
-    if (i < z->n) scale_vectors(z, r, i, z->n - i, middle, factor, rows);
+    const float *gamma = z->gamma, *beta = z->beta;
+    for (int64_t i = 0; i < z->n; i += VF_WIDTH) {
+        const int64_t part = part_of(z->n - i);
+        const vf times = gamma ? load_part(gamma + i, part, rows) : vf_set1(1);
+        const vf plus = beta ? load_part(beta + i, part, rows) : vf_zero();
+        UNROLL for (int k = 0; k < rows; k++) {
+            const vf x = load_part(r[k].x + i, part, rows);
+            const vf y = vf_fma(vf_mul(vf_sub(x, middle[k]), factor[k]), times, plus);
+            store_part(r[k].y + i, y, part, rows);
+        }
+    }
 }
 
 /* Sum of each row's lanes; and what has become of it, in all lanes of a vector per row. */
