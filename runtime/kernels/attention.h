@@ -100,11 +100,13 @@ void tn_attention_scores(const Unit *u, const Block *block, int64_t t0, int64_t 
  * then, and all three even. */
 void tn_attention_values(const Unit *u, const Block *block, int64_t sinks, int64_t t0, int64_t t1);
 
+enum { LANES_BEYOND = 3 };
+
 /* Scores of a head, a row of TN_PANEL queries for each key. */
 typedef struct Lanes {
     const Attention *a;
     int64_t t0, t1; /* keys in use */
-    float *scores;
+    float *scores;        /* with room for LANES_BEYOND keys more */
     const float *bias[2]; /* lie as scores do; NULL: none */
     const float *allowed; /* NULL, or 0 for keys that no query may see */
     const float *seen[2]; /* the first key that each query may see, and the end */
@@ -154,12 +156,6 @@ typedef struct AttentionKernels {
      * sinks is followed by a 0. */
     bool (*softmax)(const Attention *a, const Keys *keys, const Row *row, float *scores, int64_t t0,
                     int64_t t1, bool full, float *bias, float *inverse);
-    /* The same for rows that all see one run of at most a vector of keys and weigh nothing but
-     * their scores: whether `row` and those after it are such, and all `rows` of them. `inverse`
-     * has room for a multiple of four. */
-    bool (*is_short)(const Attention *a, const Keys *keys, const Row *row, bool full);
-    bool (*softmax_short)(const Attention *a, const Keys *keys, const Row *row, int64_t rows,
-                          float *scores, int64_t t0, int64_t t1, bool full, float *inverse);
 } AttentionKernels;
 
 extern const AttentionRows TN_FN(attention_rows);

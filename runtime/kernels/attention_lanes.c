@@ -5,8 +5,9 @@
 #include "runtime/kernels/attention.h"
 #include "runtime/kernels/simd.h"
 
-enum { AT_ONCE = VF_WIDTH > 1 ? 4 : 1, COLUMNS = 8 };
+enum { AT_ONCE = VF_WIDTH > 1 ? LANES_BEYOND + 1 : 1, COLUMNS = 8 };
 
+/* Of each query. */
 static vf maximum(const float *scores, int64_t keys) {
     vf top = vf_set1(-INFINITY), other = top;
     int64_t t = 0;
@@ -24,23 +25,28 @@ static inline vf add_biases(const Lanes *z, vf x, int64_t at) {
     return x;
 }
 
+/* scores := cap tanh(scale score / cap) */
+static void cap_scores(const ParamsAttention *p, float *scores, int64_t keys) {
+    for (int64_t t = 0; t < keys; t++, scores += TN_PANEL) {
+        const vf x = vf_mul(vf_load(scores), vf_set1(p->scale));
+        vf_store(scores, vf_mul(vf_set1(p->softcap), vf_tanh(vf_mul(x, vf_set1(1 / p->softcap)))));
+    }
+}
+
 /* scores := x for the queries of a vector from number `lane` on; their maximum. */
 static vf finish(const Lanes *z, int lane) {
-    const Attention *a = z->a;
-    const bool last = a->p.flags & TN_ATTENTION_BIAS_LAST,
-               add = !(a->p.flags & TN_ATTENTION_SELECT);
-    const vf scale = vf_set1(a->p.scale), mask = vf_set1(a->p.mask_value);
-    const vf cap = vf_set1(a->p.softcap), uncap = vf_set1(1 / a->p.softcap);
+    const ParamsAttention *p = &z->a->p;
+    const bool last = p->flags & TN_ATTENTION_BIAS_LAST, add = !(p->flags & TN_ATTENTION_SELECT);
+    const vf mask = vf_set1(p->mask_value), scale = vf_set1(p->softcap != 0 ? 1 : p->scale);
     const vf first = vf_load(z->seen[0] + lane), end = vf_load(z->seen[1] + lane);
     vf top = vf_set1(-INFINITY);
+    if (p->softcap != 0) cap_scores(p, z->scores + z->t0 * TN_PANEL + lane, z->t1 - z->t0);
     for (int64_t t = z->t0; t < z->t1; t++) {
         const int64_t at = t * TN_PANEL + lane;
         vf x = vf_mul(vf_load(z->scores + at), scale);
-        if (a->p.softcap != 0) x = vf_mul(cap, vf_tanh(vf_mul(x, uncap)));
         if (!last) x = add_biases(z, x, at);
         if (z->masked) {
-            const vf key = vf_set1((float)t);
-            const vf masked = add ? vf_add(x, mask) : mask;
+            const vf key = vf_set1((float)t), masked = add ? vf_add(x, mask) : mask;
             const bool none = z->allowed && z->allowed[t] == 0;
             vm seen = vm_and(vf_le(first, key), vf_lt(key, end));
             x = none ? masked : vf_select(seen, x, masked);
@@ -52,42 +58,38 @@ static vf finish(const Lanes *z, int lane) {
     return top;
 }
 
-/* 2^((score - top) factor) of `n` keys at once. */
-ALWAYS_INLINE vf exponentials(float *scores, int n, vf top, vf factor, vf sum) {
-    vf x[AT_ONCE];
-    UNROLL for (int i = 0; i < n; i++) {
-        x[i] = vf_mul(vf_sub(vf_load(scores + i * TN_PANEL), top), factor);
-    }
-    vf_exp2_below(x, n, vf_exp2_degree5, 5);
-    UNROLL for (int i = 0; i < n; i++) {
-        vf_store(scores + i * TN_PANEL, x[i]);
-        sum = vf_add(sum, x[i]);
+/* scores[t] := 2^((score - top) factor) of keys [0, keys); returns their sum. */
+static vf exponentials(float *scores, int64_t keys, vf top, vf factor) {
+    vf sum = vf_zero(), x[AT_ONCE];
+    for (int i = 0; i < AT_ONCE - 1; i++)
+        vf_store(scores + (keys + i) * TN_PANEL, vf_set1(-INFINITY));
+    for (int64_t t = 0; t < keys; t += AT_ONCE, scores += AT_ONCE * TN_PANEL) {
+        UNROLL for (int i = 0; i < AT_ONCE; i++) {
+            x[i] = vf_mul(vf_sub(vf_load(scores + i * TN_PANEL), top), factor);
+        }
+        vf_exp2_below(x, AT_ONCE, vf_exp2_degree5, 5);
+        UNROLL for (int i = 0; i < AT_ONCE; i++) {
+            vf_store(scores + i * TN_PANEL, x[i]);
+            sum = vf_add(sum, x[i]);
+        }
     }
     return sum;
 }
 
 static bool softmax_of(const Lanes *z, int lane) {
-    const Attention *a = z->a;
-    const bool plain =
-        !z->masked && !z->bias[0] && !z->bias[1] && a->p.softcap == 0 && a->p.scale > 0;
+    const ParamsAttention *p = &z->a->p;
+    const bool plain = !z->masked && !z->bias[0] && !z->bias[1] && p->softcap == 0 && p->scale > 0;
     const int64_t keys = z->t1 - z->t0;
     float *scores = z->scores + z->t0 * TN_PANEL + lane;
     const vf top = plain ? maximum(scores, keys) : finish(z, lane);
-    const float scale = plain ? a->p.scale : 1;
-    const vf factor = vf_set1(scale * VF_LOG2_E);
-    vf sum = vf_zero();
-    int64_t t = 0;
-    for (; t + AT_ONCE <= keys; t += AT_ONCE)
-        sum = exponentials(scores + t * TN_PANEL, AT_ONCE, top, factor, sum);
-    for (; t < keys; t++) sum = exponentials(scores + t * TN_PANEL, 1, top, factor, sum);
+    const float scale = plain ? p->scale : 1;
+    const vf sum = exponentials(scores, keys, top, vf_set1(scale * VF_LOG2_E));
     const vm counts = vf_lt(vf_zero(), sum);
     vf inverse = vf_select(counts, vf_div(vf_set1(1), sum), vf_set1(NAN));
-    if (a->p.flags & TN_ATTENTION_ZERO_NAN && vm_any(vm_not(counts))) {
+    if (p->flags & TN_ATTENTION_ZERO_NAN && vm_any(vm_not(counts))) {
         inverse = vf_select(counts, inverse, vf_zero());
-        for (t = 0; t < keys; t++) {
-            vf x = vf_load(scores + t * TN_PANEL);
-            vf_store(scores + t * TN_PANEL, vf_select(counts, x, vf_zero()));
-        }
+        for (int64_t t = 0; t < keys; t++, scores += TN_PANEL)
+            vf_store(scores, vf_select(counts, vf_load(scores), vf_zero()));
     }
     vf_store(z->inverse + lane, inverse);
     const vm allowed = vf_le(vf_set1(ALLOWED_ABOVE), vf_mul(vf_set1(scale), top));

@@ -242,71 +242,13 @@ static void clear(const Weights *w, int64_t t0, int64_t t1) {
         memset(float_at(w->row, w->pairs, t0), 0, (size_t)((t1 - t0) * float_size(w->pairs)));
 }
 
-/* Whether weights are exponentials of the scores of a run of keys, and of nothing else. */
-static bool is_plain(const Attention *a, const Keys *keys, bool full_and_masked) {
-    return !a->in[BIAS].data && !a->in[MORE_BIAS].data && a->p.softcap == 0 && a->p.scale > 0 &&
-           !keys->gaps && !a->sinks && !full_and_masked;
-}
-
-static bool is_short(const Attention *a, const Keys *keys, const Row *row, bool full) {
-    int64_t first = full ? row->from : row->first, end = full ? row->to : row->end;
-    return a->alike && !a->v_pairs && !row->blind && end - first <= VF_WIDTH &&
-           is_plain(a, keys, full && attention_is_masked(keys, row));
-}
-
-enum { SHORT_ROWS = 4 };
-
-/* Weights of SHORT_ROWS rows, or of fewer, the last one then several times over; their sums.
- * Whether all rows have a score that is ALLOWED_ABOVE. */
-static bool weigh_short(float *scores, int64_t stride, int64_t rows, int64_t keys, float scale,
-                        float *sum) {
-    vf x[SHORT_ROWS], top[SHORT_ROWS];
-    float *row[SHORT_ROWS];
-    bool allowed = true;
-    UNROLL for (int i = 0; i < SHORT_ROWS; i++) {
-        row[i] = scores + (i < rows ? i : rows - 1) * stride;
-        x[i] = top[i] = vf_select(vm_first(keys), vf_load(row[i]), vf_set1(-INFINITY));
-    }
-    vf_spread_max(top);
-    UNROLL for (int i = 0; i < SHORT_ROWS; i++) {
-        allowed &= vm_any(vf_le(vf_set1(ALLOWED_ABOVE), vf_mul(vf_set1(scale), top[i])));
-        x[i] = vf_mul(vf_sub(x[i], top[i]), vf_set1(scale * VF_LOG2_E));
-    }
-    vf_exp2_below(x, SHORT_ROWS, vf_exp2_degree5, 5);
-    UNROLL for (int i = 0; i < SHORT_ROWS; i++) {
-        vf_store(row[i], x[i]);
-    }
-    vf_store_sums(sum, x[0], x[1], x[2], x[3]);
-    return allowed;
-}
-
-static bool softmax_short(const Attention *a, const Keys *keys, const Row *row, int64_t rows,
-                          float *scores, int64_t t0, int64_t t1, bool full, float *inverse) {
-    const int64_t first = full ? row->from : row->first, end = full ? row->to : row->end;
-    const bool must_allow = !full && attention_is_masked(keys, row);
-    for (int64_t r = 0; r < rows; r += SHORT_ROWS) {
-        bool allowed = weigh_short(scores + r * a->stride + first, a->stride, rows - r, end - first,
-                                   a->p.scale, inverse + r);
-        if (must_allow && !allowed) return false;
-    }
-    for (int64_t r = 0; r < rows; r++, scores += a->stride) {
-        const Weights w = {.row = scores};
-        inverse[r] = inverse[r] > 0 ? 1 / inverse[r] : NAN;
-        if (isnan(inverse[r]) && a->p.flags & TN_ATTENTION_ZERO_NAN) {
-            clear(&w, first, end);
-            inverse[r] = 0;
-        }
-        clear(&w, t0, first);
-        clear(&w, end, t1);
-    }
-    return true;
-}
-
 static bool softmax(const Attention *a, const Keys *keys, const Row *row, float *scores, int64_t t0,
                     int64_t t1, bool full, float *bias, float *inverse) {
     int64_t first = full ? row->from : row->first, end = full ? row->to : row->end,
             sinks = a->sinks;
-    bool masked = attention_is_masked(keys, row), plain = is_plain(a, keys, full && masked);
+    bool masked = attention_is_masked(keys, row);
+    bool plain = !a->in[BIAS].data && !a->in[MORE_BIAS].data && a->p.softcap == 0 &&
+                 a->p.scale > 0 && !keys->gaps && !sinks && !(full && masked);
     float top, scale = plain ? a->p.scale : 1;
     /* what is written behind the first run would be the second */
     if (sinks && first < sinks + VF_WIDTH) first = sinks = 0;
@@ -335,6 +277,5 @@ static bool softmax(const Attention *a, const Keys *keys, const Row *row, float 
     return true;
 }
 
-const AttentionKernels TN_FN(attention_kernels) = {
-    &TN_FN(attention_rows), &TN_FN(attention_lanes), keys_of, row_of, softmax, is_short,
-    softmax_short};
+const AttentionKernels TN_FN(attention_kernels) = {&TN_FN(attention_rows), &TN_FN(attention_lanes),
+                                                   keys_of, row_of, softmax};

@@ -248,9 +248,6 @@ static bool probabilities(Unit *u, const Block *block, Row *rows, bool full) {
     if (block->sinks) tn_attention_scores(u, block, 0, block->sinks);
     int64_t end = block->t1 < u->a->keys ? block->t1 : u->a->keys;
     tn_attention_scores(u, block, block->t0, end);
-    if (kernels->is_short(u->a, &u->keys, rows, full))
-        return kernels->softmax_short(u->a, &u->keys, rows, block->rows, u->scores, block->t0,
-                                      block->t1, full, u->inverse);
     const bool alike = u->a->alike, by_head = u->a->queries == 1;
     for (int64_t r = 0; r < block->rows; r++) {
         Row *row = rows + (alike ? 0 : r);

@@ -14,12 +14,14 @@
 
 enum {
     MOST_KEYS = 64,
-    HALF = TN_PANEL / 2, /* a panel of as many queries, or of 2 of narrow heads, is worth it */
+    HALF = TN_PANEL / 2, /* a panel of as many queries is worth it, of narrow heads sooner */
     TOGETHER = 64        /* columns of q, or of o: those of several heads */
 };
 
 bool tn_attention_is_lanes(const Attention *a) {
-    const int64_t least = a->depth + a->width > 2 * TN_PANEL ? HALF : 2;
+    const int64_t room = TN_CEIL_DIV(a->depth + a->width, TN_PANEL), least = room < 2      ? 2
+                                                                             : room > HALF ? HALF
+                                                                                           : room;
     return !a->bf16 && !a->out_bf16 && !a->band && a->keys > 0 && a->keys <= MOST_KEYS &&
            a->queries >= least && (!a->in[STARTS].data || a->packed);
 }
@@ -37,7 +39,7 @@ typedef struct Parts {
 } Parts;
 
 static Parts parts_of(const Attention *a) {
-    const int64_t heads = heads_together(a), block = a->keys * TN_PANEL;
+    const int64_t heads = heads_together(a), block = (a->keys + LANES_BEYOND) * TN_PANEL;
     Parts p = {0};
     p.o = p.q + heads * a->depth * TN_PANEL;
     p.scores = p.o + heads * a->width * TN_PANEL;
