@@ -100,13 +100,11 @@ void tn_attention_scores(const Unit *u, const Block *block, int64_t t0, int64_t 
  * then, and all three even. */
 void tn_attention_values(const Unit *u, const Block *block, int64_t sinks, int64_t t0, int64_t t1);
 
-enum { LANES_BEYOND = 3 };
-
 /* Scores of a head, a row of TN_PANEL queries for each key. */
 typedef struct Lanes {
     const Attention *a;
     int64_t t0, t1; /* keys in use */
-    float *scores;        /* with room for LANES_BEYOND keys more */
+    float *scores;
     const float *bias[2]; /* lie as scores do; NULL: none */
     const float *allowed; /* NULL, or 0 for keys that no query may see */
     const float *seen[2]; /* the first key that each query may see, and the end */

@@ -5,7 +5,7 @@
 #include "runtime/kernels/attention.h"
 #include "runtime/kernels/simd.h"
 
-enum { AT_ONCE = VF_WIDTH > 1 ? LANES_BEYOND + 1 : 1, COLUMNS = 8 };
+enum { AT_ONCE = VF_WIDTH > 1 ? 4 : 1, COLUMNS = 8 };
 
 /* Of each query. */
 static vf maximum(const float *scores, int64_t keys) {
@@ -58,17 +58,19 @@ static vf finish(const Lanes *z, int lane) {
     return top;
 }
 
-/* scores[t] := 2^((score - top) factor) of keys [0, keys); returns their sum. */
+/* scores[t] := 2^((score - top) factor) of keys [0, keys); returns their sum. The last few are as
+ * many as the others, one of them several times. */
 static vf exponentials(float *scores, int64_t keys, vf top, vf factor) {
     vf sum = vf_zero(), x[AT_ONCE];
-    for (int i = 0; i < AT_ONCE - 1; i++)
-        vf_store(scores + (keys + i) * TN_PANEL, vf_set1(-INFINITY));
     for (int64_t t = 0; t < keys; t += AT_ONCE, scores += AT_ONCE * TN_PANEL) {
+        const int64_t last = keys - t - 1;
         UNROLL for (int i = 0; i < AT_ONCE; i++) {
-            x[i] = vf_mul(vf_sub(vf_load(scores + i * TN_PANEL), top), factor);
+            const vf score = vf_load(scores + (i < last ? i : last) * TN_PANEL);
+            x[i] = vf_mul(vf_sub(score, top), factor);
         }
         vf_exp2_below(x, AT_ONCE, vf_exp2_degree5, 5);
         UNROLL for (int i = 0; i < AT_ONCE; i++) {
+            if (i > last) break;
             vf_store(scores + i * TN_PANEL, x[i]);
             sum = vf_add(sum, x[i]);
         }

@@ -39,7 +39,7 @@ typedef struct Parts {
 } Parts;
 
 static Parts parts_of(const Attention *a) {
-    const int64_t heads = heads_together(a), block = (a->keys + LANES_BEYOND) * TN_PANEL;
+    const int64_t heads = heads_together(a), block = a->keys * TN_PANEL;
     Parts p = {0};
     p.o = p.q + heads * a->depth * TN_PANEL;
     p.scores = p.o + heads * a->width * TN_PANEL;
