@@ -34,7 +34,10 @@ TN_COMMON_FAMILY(gemm);
 
 enum { A, C, RESIDUAL, MATRICES }; /* operands that have rows */
 enum { ROW_BLOCKS, PANEL_BLOCKS }; /* call->tile[] */
-enum { LONG_PANEL = 8 << 10 };     /* bytes from which several at once gain */
+enum {
+    LONG_PANEL = 8 << 10, /* bytes from which several at once gain */
+    NEAR_BYTES = 64 << 10 /* of B, which wait for memory no longer than for a panel */
+};
 
 typedef struct Gemm {
     const TnIsaKernels *isa;
@@ -158,7 +161,8 @@ static TileShape shape_of(const Gemm *g) {
     if (is_stream(g)) return (TileShape){STREAM_MAX_ROWS, panels_at_once(g)};
     if (g->pairs) return g->isa->pairs->shape;
     TileShape shape = tile_shape(g->isa->tiles, g->m, g->copied ? copied_row(g) : g->row[A]);
-    if (g->m <= SMALL_M) shape.panels = 1;
+    if (g->m <= SMALL_M && g->panel_bytes * TN_CEIL_DIV(g->n, TN_PANEL) > NEAR_BYTES)
+        shape.panels = 1;
     return shape;
 }
 
