@@ -14,6 +14,7 @@ typedef struct Shape {
 } Shape;
 
 static const Shape shapes[] = {
+    {"11 width 8 heads 12", 11, 11, 12, 12, 8, false, false, 0, NO_BIAS},
     {"16", 16, 16, 12, 12, 64, false, false, 0, NO_BIAS},
     {"128", 128, 128, 12, 12, 64, false, false, 0.77, NO_BIAS},
     {"197", 197, 197, 12, 12, 64, false, false, 0.70, NO_BIAS},

@@ -205,10 +205,34 @@ static void no_weight(void **state) {
     }
 }
 
+/* As many narrow heads as are packed at once, and more: side by side as a fused projection leaves
+ * them, or each by itself. */
+static void narrow_heads(void **state) {
+    (void)state;
+    static const int64_t widths[] = {1, 3, 8, 20, 32}, lengths[] = {2, 7, 16, 19, 34};
+    FOR_EACH_ISA(isa)
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
+        for (size_t j = 0; j < sizeof lengths / sizeof *lengths; j++)
+            for (int fused = 0; fused < 2; fused++) {
+                Case c = {.b = 3, .s = lengths[j], .h = 18, .d = widths[i], .e = widths[i]};
+                c.t = 5 + lengths[j];
+                c.g = j % 2 ? 18 : 6;
+                c.p = (ParamsAttention)PLAIN;
+                c.fused = fused;
+                c.key_mask = fused ? 2 : 1;
+                c.bias = j == 3 ? 1 : 0;
+                c.offset = 5;
+                c.p.flags = i % 2 ? TN_ATTENTION_CAUSAL : 0;
+                check(isa, &c);
+            }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(head_sizes), cmocka_unit_test(lengths),  cmocka_unit_test(shared_kv_heads),
-        cmocka_unit_test(few_rows),   cmocka_unit_test(scores),   cmocka_unit_test(long_rows),
-        cmocka_unit_test(weights),    cmocka_unit_test(no_weight)};
+        cmocka_unit_test(narrow_heads), cmocka_unit_test(head_sizes),
+        cmocka_unit_test(lengths),      cmocka_unit_test(shared_kv_heads),
+        cmocka_unit_test(few_rows),     cmocka_unit_test(scores),
+        cmocka_unit_test(long_rows),    cmocka_unit_test(weights),
+        cmocka_unit_test(no_weight)};
     return cmocka_run_group_tests_name("attention", tests, NULL, NULL);
 }
