@@ -1,5 +1,5 @@
 /* Shared by common/attention.c (tasks and blocks), common/attention_products.c (packing and
- * products), attention_rows.c (rows of products) and attention_softmax.c (masks, one row); and, for
+ * products), attention_rows.c (rows of products) and attention_softmax.c (masks, rows); and, for
  * few keys, by common/attention_lanes.c (panels of queries) and attention_lanes.c (their softmax
  * and sums). */
 #ifndef TENON_RUNTIME_KERNELS_ATTENTION_H
@@ -26,6 +26,7 @@ typedef struct Attention {
     TnTensor in[INPUTS], out; /* strides are 0 along axes of extent 1; absent ones have no data */
     ParamsAttention p;
     int64_t offset, sinks;
+    float scale;           /* of scores, unless they are capped, which takes place before */
     int64_t stride;        /* floats from one row of scores, or of biases, to the next */
     bool ranged;           /* which keys a row may see depends on its position: causal or window */
     bool band;             /* ... and no other keys but the first `sinks` exist */
@@ -36,7 +37,7 @@ typedef struct Attention {
     bool k_pairs, v_pairs; /* ... and are multiplied as pairs of bf16, packed as such or in place */
 } Attention;
 
-enum { ATTENTION_FLAT_ROWS = 4 };
+enum { ATTENTION_FLAT_ROWS = 4, ATTENTION_MAX_ROWS = 96, ATTENTION_FEW_KEYS = 2 };
 
 static inline int64_t attention_round_up(int64_t x) {
     return TN_CEIL_DIV(x, TN_PANEL) * TN_PANEL;
@@ -45,6 +46,13 @@ static inline int64_t attention_round_up(int64_t x) {
 /* Keys of a panel of v. */
 static inline int64_t attention_v_rows(const Attention *a) {
     return a->v_pairs ? attention_round_up(a->keys) : a->keys;
+}
+
+/* Keys from here on are so few for a panel that their scores are dot products with all queries. */
+static inline int64_t attention_k_packed(const Attention *a) {
+    int64_t whole = a->keys / TN_PANEL * TN_PANEL;
+    bool in_place = !a->bf16 || a->k_pairs;
+    return in_place && whole > 0 && a->keys - whole <= ATTENTION_FEW_KEYS ? whole : a->keys;
 }
 
 /* Which keys the key mask of one batch entry allows. */
@@ -145,6 +153,7 @@ typedef struct AttentionKernels {
     /* attention_softmax.c */
     Keys (*keys)(const Attention *a, int64_t b, float *allowed);
     Row (*row)(const Attention *a, const Keys *keys, int64_t b, int64_t h, int64_t i);
+    void (*cap)(const Attention *a, float *scores, int64_t t0, int64_t t1);
     /* Turns scores q k' of the sinks and of keys [t0, t1) into exp(score - maximum) and returns
      * 1 / sum through `inverse`. With `full`, masks are applied as written, and [t0, t1) has all
      * keys that exist for the row; else masked keys count as impossible, and the result is false
@@ -154,6 +163,11 @@ typedef struct AttentionKernels {
      * sinks is followed by a 0. */
     bool (*softmax)(const Attention *a, const Keys *keys, const Row *row, float *scores, int64_t t0,
                     int64_t t1, bool full, float *bias, float *inverse);
+    /* The same for a number of rows that 4 divides, without `full`: where each sees one run of
+     * keys, and biases lie as they are added. One Row if all are alike. */
+    bool (*are_runs)(const Attention *a, const Keys *keys, bool full);
+    bool (*softmax_runs)(const Attention *a, const Keys *keys, const Row *row, int64_t rows,
+                         float *scores, int64_t t0, int64_t t1, float *inverse);
 } AttentionKernels;
 
 extern const AttentionRows TN_FN(attention_rows);

@@ -24,14 +24,15 @@ ALWAYS_INLINE void exponentials_of(uint16_t *to, const float *x, int n, vf top, 
     }
 }
 
-static float exponentials(uint16_t *to, const float *x, int64_t n, float factor, float top) {
+static void exponentials(uint16_t *to, const float *x, int64_t n, float factor, float top,
+                         float *lanes) {
     const vf scale = vf_set1(factor), shift = vf_set1(top);
     vf sum[2] = {vf_zero(), vf_zero()};
     int64_t i = 0;
-    for (; i + 4 * VF_WIDTH <= n; i += 4 * VF_WIDTH)
+    for (; i + 3 * VF_WIDTH < n; i += 4 * VF_WIDTH)
         exponentials_of(to + i, x + i, 4, shift, scale, sum);
     for (; i < n; i += VF_WIDTH) exponentials_of(to + i, x + i, 1, shift, scale, sum);
-    return vf_sum(vf_add(sum[0], sum[1]));
+    vf_store(lanes, vf_add(sum[0], sum[1]));
 }
 
 enum { STEP = 32, ROWS = PAIRS_IN_PLACE_ROWS, KEYS = 4 };

@@ -56,17 +56,23 @@ static void store(const Unit *u, const Block *block, int64_t r, int64_t rows, fl
     for (int64_t i = 0; i < rows; i++, tile += tile_row) {
         const vf factor = vf_set1(u->inverse[r + i]);
         const float *other = more ? more + i * tile_row : NULL;
-        float *o = float_at(block->o, bf16, (r + i) * block->o_row + e), *to = bf16 ? tile : o;
+        void *o = float_at(block->o, bf16, (r + i) * block->o_row + e);
         for (int64_t n = 0; n < cols; n += VF_WIDTH) { /* the tile has whole panels */
             vf y = vf_load(tile + n);
             if (other) y = vf_add(y, vf_load(other + n));
             y = vf_mul(factor, y);
-            if (bf16 || n + VF_WIDTH <= cols)
-                vf_store(to + n, y);
-            else
-                vf_store_n(to + n, y, cols - n);
+            const int64_t left = cols - n < VF_WIDTH ? cols - n : VF_WIDTH;
+            if (!bf16 && left == VF_WIDTH) {
+                vf_store((float *)o + n, y);
+            } else if (!bf16) {
+                vf_store_n((float *)o + n, y, left);
+            } else if (left == VF_WIDTH) {
+                vf_store_bf16((uint16_t *)o + n, y);
+            } else {
+                vf_store(tile + n, y);
+                TN_FN(bf16_copy)((uint16_t *)o + n, true, tile + n, false, left);
+            }
         }
-        if (bf16) TN_FN(bf16_copy)(o, true, tile, false, cols);
     }
 }
 

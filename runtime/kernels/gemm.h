@@ -106,9 +106,10 @@ enum { PAIRS_IN_PLACE_ROWS = 4, PAIRS_IN_PLACE_COLUMNS = 64 };
 
 /* The same where both A and B are plain rows of bf16, as attention finds them. */
 typedef struct PairsInPlace {
-    /* to[i] = 2^((x[i] - top) factor) for i < n and more, up to a multiple of 16; returns the sum.
-     * `to` may be x, or lie before it. Good enough for bf16. */
-    float (*exponentials)(uint16_t *to, const float *x, int64_t n, float factor, float top);
+    /* to[i] = 2^((x[i] - top) factor) for i < n and more, up to a multiple of 16; lanes[0..15] sum
+     * up to their sum. `to` may be x, or lie before it. Good enough for bf16. */
+    void (*exponentials)(uint16_t *to, const float *x, int64_t n, float factor, float top,
+                         float *lanes);
     /* C[rows, n] = A[rows, K] B[n, K]'; writes up to 3 columns more */
     void (*dots)(const Tile *t, int64_t n, int64_t rows);
     /* [rows]: C[rows, 64] = A[rows, K] B[K, 64]; an odd K counts A's next column, which is 0. There

@@ -340,6 +340,26 @@ static inline void vf_store_sums(float *p, vf a, vf b, vf c, vf d) {
 #endif
 }
 
+/* Every lane of x[0..3] := the largest of that vector. */
+static inline void vf_spread_max(vf x[4]) {
+#if VF_WIDTH == 16
+    __m512 ab = _mm512_max_ps(_mm512_shuffle_f32x4(x[0], x[1], 0x44),
+                              _mm512_shuffle_f32x4(x[0], x[1], 0xee));
+    __m512 cd = _mm512_max_ps(_mm512_shuffle_f32x4(x[2], x[3], 0x44),
+                              _mm512_shuffle_f32x4(x[2], x[3], 0xee));
+    __m512 y = _mm512_max_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), /* one in each 128 bits */
+                             _mm512_shuffle_f32x4(ab, cd, 0xdd));
+    y = _mm512_max_ps(y, _mm512_permute_ps(y, 0x4e));
+    y = _mm512_max_ps(y, _mm512_permute_ps(y, 0xb1));
+    x[0] = _mm512_shuffle_f32x4(y, y, 0x00);
+    x[1] = _mm512_shuffle_f32x4(y, y, 0x55);
+    x[2] = _mm512_shuffle_f32x4(y, y, 0xaa);
+    x[3] = _mm512_shuffle_f32x4(y, y, 0xff);
+#else
+    for (int i = 0; i < 4; i++) x[i] = vf_set1(vf_max_lane(x[i]));
+#endif
+}
+
 #include "runtime/kernels/simd_math.h"
 
 #endif

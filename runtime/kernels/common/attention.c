@@ -37,7 +37,6 @@ enum {
     SHORT = 32,        /* dot products that cost less than the sum over lanes that ends them */
     KEYS_PER_ROW = 24, /* of a block, beside which it hardly counts that its rows differ by one */
     MIN_ROWS = 12,
-    MAX_ROWS = 96,
     SCORES = 32 * 1024 /* floats of a block, about */
 };
 
@@ -94,6 +93,7 @@ static Attention attention_of(const TnCall *call) {
     const bool pairs = a.bf16 && a.isa->pairs;
     a.v_pairs = pairs && (call->tile[PACK_V] || a.width % PAIRS_IN_PLACE_COLUMNS == 0);
     a.k_pairs = pairs && a.depth % 2 == 0;
+    a.scale = a.p.softcap == 0 ? a.p.scale : 1;
     a.stride = stride_of(a.keys);
     a.ranged = (a.p.flags & TN_ATTENTION_CAUSAL) || a.p.window_left >= 0 || a.p.window_right >= 0;
     a.alike = a.queries == 1 || (!a.ranged && !a.in[QUERY_MASK].data);
@@ -158,7 +158,7 @@ static Parts parts_of(const Attention *a, const TnCall *call) {
     bool copied = is_copied(&a->in[BIAS]) || is_copied(&a->in[MORE_BIAS]);
     p.allowed = p.bias + (copied ? 2 * a->stride : 0);
     p.inverse = p.allowed + (a->in[KEY_MASK].data ? a->stride : 0);
-    p.end = p.inverse + MAX_ROWS;
+    p.end = p.inverse + ATTENTION_MAX_ROWS;
     return p;
 }
 
@@ -167,7 +167,7 @@ static int64_t reach_of(const Attention *a) {
     bool both = (a->p.flags & TN_ATTENTION_CAUSAL) || a->p.window_right >= 0;
     int64_t right = a->p.window_right > 0 ? a->p.window_right : 0;
     if (!both || a->p.window_left < 0) return a->keys;
-    int64_t reach = a->sinks + a->p.window_left + right + MAX_ROWS;
+    int64_t reach = a->sinks + a->p.window_left + right + ATTENTION_MAX_ROWS;
     return reach < a->keys ? reach : a->keys;
 }
 
@@ -208,14 +208,16 @@ void attention_plan_common(TnCall *call) {
     double ns = 2 * cells * (double)rows / a.isa->flops_per_ns;
     ns = (a.bf16 && a.isa->pairs ? ns / 2 : ns) + cells / 4 + 500 * (double)units;
     call->tile[LANES] = tn_attention_is_lanes(&a);
-    int64_t even = a.ranged ? even_rows(&a) : MAX_ROWS;
+    int64_t even = a.ranged ? even_rows(&a) : ATTENTION_MAX_ROWS;
     if (block > even) block = even;
-    call->tile[BLOCK_ROWS] = block < MIN_ROWS ? MIN_ROWS : block > MAX_ROWS ? MAX_ROWS : block;
+    call->tile[BLOCK_ROWS] = block < MIN_ROWS             ? MIN_ROWS
+                             : block > ATTENTION_MAX_ROWS ? ATTENTION_MAX_ROWS
+                                                          : block;
     choose_packing(call, &a, rows);
     int64_t splits = TN_CEIL_DIV(tile_tasks(2 * ns), units), most = rows / ATTENTION_FLAT_ROWS;
     if (call->tile[PACK_K] || call->tile[PACK_V]) { /* in each split anew */
         int64_t enough = TN_CEIL_DIV(EVEN_TASKS, units);
-        most = rows / MAX_ROWS;
+        most = rows / ATTENTION_MAX_ROWS;
         if (most > enough) most = enough;
     }
     if (most < 1 || call->tile[LANES]) most = 1;
@@ -241,15 +243,34 @@ static int64_t kinds_of_rows(const Unit *u, const Block *block) {
     return u->a->alike ? 1 : block->rows;
 }
 
+static void scores_of(Unit *u, const Block *block) {
+    const int64_t end = block->t1 < u->a->keys ? block->t1 : u->a->keys;
+    tn_attention_pack(u, block->t0, block->t1);
+    if (block->sinks) tn_attention_scores(u, block, 0, block->sinks);
+    tn_attention_scores(u, block, block->t0, end);
+    for (int64_t r = 0; r < block->rows && u->a->p.softcap != 0; r++) {
+        float *scores = u->scores + r * u->a->stride;
+        /* not twice where the vectors of both runs would meet */
+        if (block->sinks) u->a->isa->attention->cap(u->a, scores, 0, block->sinks);
+        u->a->isa->attention->cap(u->a, scores, block->t0, end);
+    }
+}
+
 /* Scores and their softmax over the keys in use; false if some row needs all that exist. */
 static bool probabilities(Unit *u, const Block *block, Row *rows, bool full) {
     const AttentionKernels *kernels = u->a->isa->attention;
-    tn_attention_pack(u, block->t0, block->t1);
-    if (block->sinks) tn_attention_scores(u, block, 0, block->sinks);
-    int64_t end = block->t1 < u->a->keys ? block->t1 : u->a->keys;
-    tn_attention_scores(u, block, block->t0, end);
+    scores_of(u, block);
+    int64_t r = 0;
+    if (kernels->are_runs(u->a, &u->keys, full)) {
+        rows->h = block->h;
+        rows->i = block->i;
+        r = block->rows / 4 * 4;
+        if (r && !kernels->softmax_runs(u->a, &u->keys, rows, r, u->scores, block->t0, block->t1,
+                                        u->inverse))
+            return false;
+    }
     const bool alike = u->a->alike, by_head = u->a->queries == 1;
-    for (int64_t r = 0; r < block->rows; r++) {
+    for (; r < block->rows; r++) {
         Row *row = rows + (alike ? 0 : r);
         row->h = block->h + (by_head ? r : 0);
         row->i = block->i + (by_head ? 0 : r);
@@ -280,7 +301,7 @@ static void choose_keys(const Unit *u, Block *block, const Row *rows, bool full)
 
 static void run_block(Unit *u, Block *block) {
     const int64_t unit = u->a->v_pairs ? 2 : 1; /* of keys that are summed */
-    Row rows[MAX_ROWS];
+    Row rows[ATTENTION_MAX_ROWS];
     bool full = false;
     for (int64_t r = 0; r < kinds_of_rows(u, block); r++) {
         Row *row = &rows[r];

@@ -62,7 +62,7 @@ static void pack_range(const Unit *u, int64_t t0, int64_t t1) {
         int64_t n = u->a->keys - t < TN_PANEL ? u->a->keys - t : TN_PANEL;
         if (u->k_panels) fetch_rows(u, u->k, &u->a->in[K], t + TN_PANEL);
         if (u->v_panels) fetch_rows(u, u->v, &u->a->in[V], t + TN_PANEL);
-        if (u->k_panels) pack_keys(u, t, n);
+        if (u->k_panels && t < attention_k_packed(u->a)) pack_keys(u, t, n);
         if (u->v_panels) pack_values(u, t, n);
     }
 }
@@ -132,13 +132,41 @@ static void scores_in_place(const Unit *u, const Block *block, int64_t t0, int64
     u->a->isa->pairs->in_place->dots(&t, t1 - t0, block->rows);
 }
 
+/* Of queries with few keys, the other way round: those are the rows. */
+static void scores_of_few(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
+    const Attention *a = u->a;
+    const int64_t k_row = a->in[K].strides[1], keys = t1 - t0;
+    const void *k = float_at(u->k, a->k_pairs, t0 * k_row);
+    float dots[ATTENTION_FEW_KEYS][2 * TN_PANEL];
+    for (int64_t r = 0, n; r < block->rows; r += n) {
+        n = block->rows - r < TN_PANEL ? block->rows - r : TN_PANEL;
+        const void *q = float_at(block->q, a->k_pairs, r * block->q_row);
+        Tile t = {.k = a->depth,
+                  .a = k,
+                  .b = q,
+                  .c = dots[0],
+                  .a_row = k_row,
+                  .b_row = block->q_row,
+                  .c_row = 2 * TN_PANEL};
+        if (a->k_pairs)
+            a->isa->pairs->in_place->dots(&t, n, keys);
+        else
+            a->isa->attention->rows->dots(t.c, t.c_row, k, k_row, keys, q, t.b_row, n, t.k);
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t j = 0; j < keys; j++) u->scores[(r + i) * a->stride + t0 + j] = dots[j][i];
+    }
+}
+
 void tn_attention_scores(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
-    if (u->k_panels)
-        scores_by_tiles(u, block, t0, t1);
-    else if (u->a->k_pairs)
+    const int64_t packed = attention_k_packed(u->a), end = t1 < packed ? t1 : packed;
+    if (u->k_panels) {
+        if (t0 < end) scores_by_tiles(u, block, t0, end);
+        if (end < t1) scores_of_few(u, block, t0 > end ? t0 : end, t1);
+    } else if (u->a->k_pairs) {
         scores_in_place(u, block, t0, t1);
-    else
+    } else {
         scores_by_dots(u, block, t0, t1);
+    }
 }
 
 enum { TILE_FLOATS = TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL };
