@@ -14,14 +14,15 @@
 
 enum {
     MOST_KEYS = 64,
+    FEW = 2,             /* queries beyond whole panels, for which one more is not worth it */
     HALF = TN_PANEL / 2, /* a panel of as many queries is worth it, of narrow heads sooner */
     TOGETHER = 64        /* columns of q, or of o: those of several heads */
 };
 
 bool tn_attention_is_lanes(const Attention *a) {
-    const int64_t room = TN_CEIL_DIV(a->depth + a->width, TN_PANEL), least = room < 2      ? 2
-                                                                             : room > HALF ? HALF
-                                                                                           : room;
+    const int64_t room = TN_CEIL_DIV(a->depth + a->width, TN_PANEL);
+    const int64_t least = room < 2 ? 2 : room > HALF ? HALF : room, rest = a->queries % TN_PANEL;
+    if (a->queries > TN_PANEL && rest > 0 && rest <= FEW) return false;
     return !a->bf16 && !a->out_bf16 && !a->band && a->keys > 0 && a->keys <= MOST_KEYS &&
            a->queries >= least && (!a->in[STARTS].data || a->packed);
 }
