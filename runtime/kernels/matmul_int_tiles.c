@@ -163,9 +163,14 @@ ALWAYS_INLINE void tile_by_dots(QuadsTile *t, int rows) {
     const int8_t *b = t->b, *b_next = t->b_next;
     const char *next = t->prefetch;
     const char *claimed = t->claim;
+    /* As tiles of floats do (gemm_tile_avx512.h). */
+    const bool near = t->prefetch_step >= 8 && 5 * t->prefetch_step <= 32 * rows;
     int64_t wait = t->claim_every;
     for (int64_t k = 0; k < t->quads; k++, b += 4 * TN_PANEL, b_next += 4 * TN_PANEL) {
-        _mm_prefetch(next, _MM_HINT_T1);
+        if (near)
+            _mm_prefetch(next, _MM_HINT_T0);
+        else
+            _mm_prefetch(next, _MM_HINT_T1);
         _mm_prefetch(next + 64, _MM_HINT_T1);
         next += t->prefetch_step;
         if (--wait == 0) {
