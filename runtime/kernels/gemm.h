@@ -142,11 +142,10 @@ extern const TilePairs tile_pairs_avx512;
 typedef TileFn *Streams[TILE_MAX_PANELS + 1][STREAM_MAX_ROWS + 1];
 
 typedef struct TileKernels {
-    TileShape tall;   /* the usual choice */
-    TileShape square; /* fewer rows: for rows of A that fall into the same set of an 8-way L1 */
-    TileShape wide;   /* few rows, many columns: B is used in place and its rows are long */
-    TileShape flat;   /* the same for rows so few that reading B is all there is to do */
-    int stream_rows;  /* rows that `stream` can do */
+    TileShape tall;  /* the usual choice */
+    TileShape wide;  /* few rows, many columns: B is used in place and its rows are long */
+    TileShape flat;  /* the same for rows so few that reading B is all there is to do */
+    int stream_rows; /* rows that `stream` can do */
     int end_vectors; /* of a tile, rows times panels, from which on it may have an end of its own */
     TileFn *tile[TILE_MAX_PANELS + 1][TILE_MAX_ROWS + 1]; /* [panels][rows] */
     Streams stream;
@@ -169,16 +168,14 @@ static inline bool tile_ends(const TileKernels *kernels, const TileEnd *e, int64
            (!e->residual || (e->residual_bf16 == pairs && (e->residual_first || !relu)));
 }
 
-/* Rows of A at a multiple of 2 KiB share few sets of L1: no more than 8 of them fit the 8 ways that
- * many CPUs have. Few rows keep groups of few panels, which are fetched ahead sooner. */
-enum { CROWDED_ROWS = 8, SMALL_M = 64 };
+/* Rows of A at a multiple of 4 KiB share a set of L1: no more than 8 of them fit the 8 ways that
+ * many CPUs have. Not more panels instead: these and the next ones would not fit L2 together. */
+enum { CROWDED_ROWS = 8 };
 
-static inline TileShape tile_shape(const TileKernels *kernels, int64_t rows, int64_t a_row) {
+static inline TileShape tile_shape(const TileKernels *kernels, int64_t a_row) {
     TileShape shape = kernels->tall;
-    bool crowded = a_row * (int64_t)sizeof(float) % 2048 == 0;
-    if (!crowded || rows <= CROWDED_ROWS || shape.rows <= CROWDED_ROWS) return shape;
-    if (rows > SMALL_M) return kernels->square;
-    shape.rows = CROWDED_ROWS;
+    bool crowded = a_row * (int64_t)sizeof(float) % 4096 == 0;
+    if (crowded && shape.rows > CROWDED_ROWS) shape.rows = CROWDED_ROWS;
     return shape;
 }
 

@@ -201,7 +201,6 @@ STREAMS(STREAM)
 
 const TileKernels tile_kernels_avx2 = {
     .tall = {ROWS, 1},
-    .square = {ROWS, 1},
     .wide = {ROWS, 1},
     .flat = {1, TILE_MAX_PANELS},
     .end_vectors = END_VECTORS,

@@ -149,7 +149,6 @@ STREAMS(STREAM, 4)
 
 const TileKernels tile_kernels_avx512 = {
     .tall = {12, 2},
-    .square = {6, 4},
     .wide = {6, 4},
     .flat = {6, 4},
     .end_vectors = END_VECTORS,

@@ -62,7 +62,6 @@ TILES(TILE)
 
 const TileKernels tile_kernels_scalar = {
     .tall = {ROWS, 1},
-    .square = {ROWS, 1},
     .wide = {ROWS, 1},
     .flat = {ROWS, 1},
     .end_vectors = ROWS + 1,

@@ -89,7 +89,7 @@ static void scores_by_tiles(const Unit *u, const Block *block, int64_t t0, int64
     const Attention *a = u->a;
     const TileKernels *kernels = a->isa->tiles;
     const bool pairs = a->k_pairs;
-    TileShape shape = pairs ? a->isa->pairs->shape : tile_shape(kernels, block->rows, block->q_row);
+    TileShape shape = pairs ? a->isa->pairs->shape : tile_shape(kernels, block->q_row);
     int64_t tiles = tiles_of(block->rows, shape.rows), last = TN_CEIL_DIV(t1, TN_PANEL);
     Tile t = {.k = a->depth,
               .a_row = block->q_row,

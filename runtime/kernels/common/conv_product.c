@@ -237,7 +237,7 @@ void tn_conv_product(const ConvShape *s, const ConvPatch *p, int64_t split, void
     m.window = s->in_place ? conv_in_place(s, p) : s->isa->conv->copy(s, p, copy);
     m.row = s->stride[WIDTH] * m.window.column;
     m.line = s->stride[HEIGHT] * m.window.line;
-    m.shape = s->pairs ? s->isa->pairs->shape : tile_shape(s->isa->tiles, p->columns, m.row);
+    m.shape = s->pairs ? s->isa->pairs->shape : tile_shape(s->isa->tiles, m.row);
     Tile t = {.a_row = m.row,
               .b_row = s->pairs ? 2 * TN_PANEL : TN_PANEL,
               .b_panel = m.k * TN_PANEL,

@@ -5,7 +5,7 @@
  * M = product of the leading dims. A stays where it is. A task owns a block of rows and a run of
  * B's panels, contiguous in memory:
  *
- *     for each group of 2 or 3 panels         in L2 for all rows; the next one is prefetched
+ *     for each group of 1, 2 or 4 panels      in L2 for all rows; the next one is prefetched
  *         for each tile of 8 or 12 rows       all of K at once, C in registers (gemm.h)
  *             bias, activation, residual      the tile is in L1; one store to C
  *
@@ -155,12 +155,14 @@ static int64_t copied_row(const Gemm *g) {
     return g->depth + (g->depth * size % 2048 ? 0 : TN_PANEL * 4 / size);
 }
 
+enum { SMALL_M = 64 };
+
 /* Few rows pass over a group sooner than the next one comes from memory, all the more the first,
  * which nobody fetches ahead: theirs is a panel. */
 static TileShape shape_of(const Gemm *g) {
     if (is_stream(g)) return (TileShape){STREAM_MAX_ROWS, panels_at_once(g)};
     if (g->pairs) return g->isa->pairs->shape;
-    TileShape shape = tile_shape(g->isa->tiles, g->m, g->copied ? copied_row(g) : g->row[A]);
+    TileShape shape = tile_shape(g->isa->tiles, g->copied ? copied_row(g) : g->row[A]);
     if (g->m <= SMALL_M && g->panel_bytes * TN_CEIL_DIV(g->n, TN_PANEL) > NEAR_BYTES)
         shape.panels = 1;
     return shape;

@@ -63,7 +63,7 @@ static bool is_copied(const Matmul *p) {
 
 static TileShape shape_for(const Matmul *p) {
     if (p->pairs) return p->isa->pairs->shape;
-    return tile_shape(p->isa->tiles, p->m, is_copied(p) ? p->k : p->strides[A][0]);
+    return tile_shape(p->isa->tiles, is_copied(p) ? p->k : p->strides[A][0]);
 }
 
 /* Packing costs about as much as multiplying a few rows. */
