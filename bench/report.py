@@ -30,7 +30,7 @@ the fastest other engine over Tenon's: above 1, Tenon is faster. Models have ran
 KERNELS = """Each kernel beside what the machine could do at the same moments: peak arithmetic in registers, and reading (or copying) where the
 operands lie. The figure is the least time that these allow over the time taken, where no other unit stands; cycles are per 16 elements
 in L1. Both times are what the best tenth of many short rounds reaches, rounds set aside during which something else used the cores;
-microseconds are the least of all. *cold*: weights come from memory, as in a model; *hot*: the same ones again and again.
+microseconds are the least of all, of one thread its processor's time. *cold*: weights come from memory, as in a model; *hot*: the same ones again and again.
 """
 REPRODUCE = """## Reproducing
 

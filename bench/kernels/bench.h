@@ -14,7 +14,8 @@
  * reaches: moments that are good for only one of them decide nothing. Rounds during which something
  * else used the cores are set aside, unless few are left (Rounds, rounds.c). The table is gone
  * through several times, so that the rounds of a row lie far apart and a disturbance of seconds
- * meets only some of them. Microseconds are the least of all rounds.
+ * meets only some of them. Microseconds are the least of all rounds; with one thread they are its
+ * processor's time.
  *
  * "cold" cases take their weights from 256 MB in turn, as a model does; "hot" ones use the same
  * again and again, and what bounds them is the bandwidth of where a working set of their size lies.

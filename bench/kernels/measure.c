@@ -13,10 +13,20 @@
 static const double TRY = 3e-4, ROUND = 2e-3; /* a round of long runs ends after */
 enum { TRIES = 3, LEAST_ROUNDS = 3, WANTED_CALM = 12, MIN_PARALLEL_NS = 5000 /* prepare.c */ };
 
-double bench_now(void) {
+static double read_clock(clockid_t clock) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+double bench_now(void) {
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+/* What one thread takes is the time that it has a processor: a kernel of 50 ms never has one to
+ * itself on a busy machine. Several threads wait for each other. */
+static double kernel_now(const Bench *b) {
+    return read_clock(b->threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC);
 }
 
 typedef struct Region {
@@ -81,22 +91,22 @@ static void move_on(const Case *c, TnTensor *operands, Places *p) {
     p->next = p->next + 1 < p->count ? p->next + 1 : 0;
 }
 
-static double time_batch(Region *r, const Case *c, Places *places, int64_t batch) {
-    double start = bench_now();
+static double time_batch(const Bench *b, Region *r, const Case *c, Places *places, int64_t batch) {
+    double start = kernel_now(b);
     for (int64_t i = 0; i < batch; i++) {
         move_on(c, r->call.operands, places);
         run_region(r);
     }
-    return (bench_now() - start) / (double)batch;
+    return (kernel_now(b) - start) / (double)batch;
 }
 
 /* The best of some tries; the first of short runs only brings back what a look took from caches. */
-static double time_round(Region *r, const Case *c, Places *places, double once) {
+static double time_round(const Bench *b, Region *r, const Case *c, Places *places, double once) {
     int64_t batch = (int64_t)(TRY / once) + 1;
     double best = 1e9, start = bench_now();
-    if (once < TRY) time_batch(r, c, places, 1);
+    if (once < TRY) time_batch(b, r, c, places, 1);
     for (int i = 0; i < TRIES && (i == 0 || bench_now() - start < ROUND); i++)
-        best = fmin(best, time_batch(r, c, places, batch));
+        best = fmin(best, time_batch(b, r, c, places, batch));
     return best;
 }
 
@@ -117,11 +127,11 @@ static bool add_rounds(Bench *b, const Case *c, Region *r, Rounds *rounds) {
     Places places = {.count = c->cold ? WEIGHT_BYTES / c->cold_bytes : 0};
     for (int i = 0; i < c->inputs; i++) places.first[i] = c->operands[i].data;
     double share = b->seconds / PASSES, end = bench_now() + share;
-    double once = time_batch(r, c, &places, 1), before = issue(b);
+    double once = time_batch(b, r, c, &places, 1), before = issue(b);
     for (int done = 0; goes_on(b, rounds, done, share, end); done++) {
         Round now = {0};
         look(b, c, &now);
-        now.seconds = once = time_round(r, c, &places, once);
+        now.seconds = once = time_round(b, r, c, &places, once);
         double after = issue(b);
         now.issue = fmin(before, after);
         before = after;
