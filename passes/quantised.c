@@ -7,7 +7,7 @@
  * A product of two dequantised operands is one of integers if x has one scale and w one per column:
  * sum (x - 3) 0.5 w s = 0.5 s sum (x - 3) w, and that sum is exact. Rows of a table are dequantised
  * when they have been looked up. Any other such constant is dequantised here, once, in f32 as the
- * model would have. */
+ * model would have. What is dequantised, moved and quantised again alike is only moved. */
 #include <math.h>
 #include "ir/build.h"
 #include "ir/element.h"
@@ -137,6 +137,55 @@ static Value *integer_product(Node *n, Report *r) {
     return ir_binary(g, OP_mul, ir_cast(g, sum, TN_F32), scale);
 }
 
+/* --- moves --- */
+
+/* v is cast (add (round (div x, scale)), zero): x quantised, with constants. */
+static Value *find_quantised(const Value *v, double *scale, double *zero) {
+    const Node *n = v->node;
+    *zero = 0;
+    if (n->op != OP_cast || !is_few_bits(v->type.dtype)) return NULL;
+    n = n->inputs[0]->node;
+    if (n && n->op == OP_add && ir_constant_float(n->inputs[1], zero)) n = n->inputs[0]->node;
+    if (!n || n->op != OP_round) return NULL;
+    n = n->inputs[0]->node;
+    if (!n || n->op != OP_div || n->outputs[0]->type.dtype != TN_F32) return NULL;
+    return ir_constant_float(n->inputs[1], scale) ? n->inputs[0] : NULL;
+}
+
+static bool only_moves(const Node *n) {
+    return n->op == OP_view || n->op == OP_transpose;
+}
+
+/* The number that find_quantised began with. k scale / scale lies within k 2^-23 of the integer k
+ * if no product leaves the normal floats, and is rounded to it. */
+static bool is_same_number(const Scaled *s, TnDType t, double scale, double zero) {
+    double by, shift = 0;
+    if (!is_single(s->scale) || !is_single(s->shift) || s->q->type.dtype != t) return false;
+    if (s->shift && !ir_constant_float(s->shift, &shift)) return false;
+    return ir_constant_float(s->scale, &by) && by == scale && shift == -zero &&
+           fabs(zero) <= 1 << 16 && fabs(scale) > 1e-30 && fabs(scale) < 1e30;
+}
+
+static Value *moved(Graph *g, Value *v, const Value *from, Value *q) {
+    if (v == from) return q;
+    Node *n = ir_node(g, v->node->op, 1, (Value *[]){moved(g, v->node->inputs[0], from, q)});
+    ir_copy_attrs(n, v->node);
+    return ir_insert(n);
+}
+
+/* What n quantises, as it was before it was dequantised, or NULL. */
+static Value *as_it_was(Node *n) {
+    double scale, zero;
+    Scaled s;
+    Value *x = find_quantised(n->outputs[0], &scale, &zero), *from = x;
+    if (!x) return NULL;
+    while (from->node && only_moves(from->node)) from = from->node->inputs[0];
+    if (!find_scaled(from, &s)) return NULL;
+    return is_same_number(&s, n->outputs[0]->type.dtype, scale, zero)
+               ? moved(n->graph, x, from, s.q)
+               : NULL;
+}
+
 /* --- tables and other constants --- */
 
 static bool all_uses_look_up_rows(const Value *v) {
@@ -213,7 +262,7 @@ bool pass_quantised(Graph *g, Report *r) {
     IR_FOR_NODES(n, g) {
         g->cursor = n;
         ir_origins_from(g, &n, 1);
-        Value *y = integer_product(n, r);
+        Value *y = n->op == OP_cast ? as_it_was(n) : integer_product(n, r);
         if (y) {
             ir_replace(n->outputs[0], y);
             ir_remove(n);
