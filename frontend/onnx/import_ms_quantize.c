@@ -51,6 +51,11 @@ void import_ms_qlinear_softmax(OnnxNode *n) {
     n->outputs[0] = quantized(n, y, 3, dtype_of(n, 0));
 }
 
+void import_ms_qlinear_where(OnnxNode *n) {
+    Value *y = ir_where(n->g, n->inputs[0], dequantized(n, 1), dequantized(n, 4));
+    n->outputs[0] = quantized(n, y, 7, dtype_of(n, 1));
+}
+
 /* --- several elements --- */
 
 /* Operands: scale and zero point of the result, then three per part. */
@@ -130,11 +135,12 @@ static Value *unpack(OnnxNode *n, Value *packed, const Expr *rows, int64_t count
     int64_t bytes = (count * bits + 7) / 8;
     const Expr *dims[] = {rows, ex_int(n->x, bytes * 8 / bits)};
     Value *y = ir_view(g, packed, 2, (const Expr *[]){rows, ex_int(n->x, bytes)});
-    if (bits == 4) {
-        Value *halves[] = {ir_unsqueeze(g, onnx_with_scalar(n, OP_mod, y, 16), 2),
-                           ir_unsqueeze(g, onnx_with_scalar(n, OP_div, y, 16), 2)};
-        y = ir_view(g, ir_concat(g, 2, halves, 2), 2, dims);
+    Value *part[4] = {y};
+    for (int i = 0; i < 8 / bits; i++) {
+        Value *above = i ? onnx_with_scalar(n, OP_div, y, 1 << i * bits) : y;
+        if (bits < 8) part[i] = ir_unsqueeze(g, onnx_with_scalar(n, OP_mod, above, 1 << bits), 2);
     }
+    if (bits < 8) y = ir_view(g, ir_concat(g, 8 / (int)bits, part, 2), 2, dims);
     return onnx_slice(n, y, 1, ex_int(n->x, 0), ex_int(n->x, count), 1);
 }
 
@@ -162,7 +168,7 @@ void import_ms_matmul_nbits(OnnxNode *n) {
     int64_t k = bounded(n, "K", 1, INT32_MAX), rows = bounded(n, "N", 1, INT32_MAX);
     int64_t block = bounded(n, "block_size", 16, 1 << 20), bits = onnx_int(n, "bits");
     int64_t blocks = (k + block - 1) / block;
-    if (bits != 4 && bits != 8)
+    if (bits != 2 && bits != 4 && bits != 8)
         tn_fail(n->cx, TN_E_UNSUPPORTED, "weights of %lld bits are unsupported", (long long)bits);
     if (onnx_given(n, GROUPS)) tn_fail(n->cx, TN_E_UNSUPPORTED, "g_idx is unsupported");
     if (dtype_of(n, B) != TN_U8)
@@ -175,7 +181,7 @@ void import_ms_matmul_nbits(OnnxNode *n) {
     Value *w = unpack(n, n->inputs[B], r, blocks * block, bits);
     Value *zero = quant_given(n, ZEROS), *scale = ir_view(g, n->inputs[SCALES], 3, per_block);
     if (!zero) {
-        zero = ir_scalar(g, TN_U8, bits == 4 ? 8 : 128);
+        zero = ir_scalar(g, TN_U8, 1 << (bits - 1));
     } else {
         bool packed = zero->type.dtype == TN_U8;
         check_elements(n, zero, rows * (packed ? (blocks * bits + 7) / 8 : blocks), "zero points");

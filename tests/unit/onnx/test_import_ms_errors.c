@@ -124,6 +124,13 @@ static void test_quantised_bias(void **state) {
            "MatMulIntegerToFloat", "the bias is f32[3, 1], not a vector");
 }
 
+static void test_qlinear_where(void **state) {
+    (void)state;
+    refuse("in c i64 [4]\nin a u8 [4]\nin s f32 []\nin z u8 []\n"
+           "y = com.microsoft::QLinearWhere c a s z a s z s z" Y,
+           "QLinearWhere", "operand 0 has type i64, not bool");
+}
+
 /* The result has the type of the scales. */
 static void test_qattention_type(void **state) {
     (void)state;
@@ -180,6 +187,7 @@ int main(void) {
         cmocka_unit_test(test_group_query_attention),
         cmocka_unit_test(test_rotary),
         cmocka_unit_test(test_matmul_nbits),
+        cmocka_unit_test(test_qlinear_where),
         cmocka_unit_test(test_quantised_bias),
         cmocka_unit_test(test_qattention_type),
         cmocka_unit_test(test_linear_attention),

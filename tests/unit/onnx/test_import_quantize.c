@@ -107,6 +107,10 @@ static void test_microsoft_elementwise(void **state) {
     (void)state;
     VALUES(BYTES "y = com.microsoft::QLinearAdd " IN("a") IN("a") OUT, "u8[1, 4]", 20, 22, 16, 255);
     VALUES(BYTES "y = com.microsoft::QLinearMul " IN("a") IN("a") OUT, "u8[1, 4]", 20, 21, 24, 255);
+    VALUES(BYTES
+           "const c bool [1,4] 1 0 1 0\nconst d u8 [] 30\ny = com.microsoft::QLinearWhere c " IN(
+               "a") IN("d") OUT,
+           "u8[1, 4]", 20, 30, 18, 30);
     VALUES(BYTES "y = com.microsoft::QLinearLeakyRelu " IN("a") OUT, "u8[1, 4]", 20, 21, 20, 142);
     VALUES(BYTES "y = com.microsoft::QLinearSigmoid " IN("a") OUT, "u8[1, 4]", 20, 21, 20, 21);
     VALUES(BYTES "y = com.microsoft::QLinearSoftmax a h t o u {opset=13}\nout y", "u8[1, 4]", 20,
@@ -135,6 +139,11 @@ static void test_microsoft_products(void **state) {
            "const s f32 [2] 0.5 1\nconst z u8 [2] 0 1\n"
            "y = com.microsoft::MatMulNBits a b s z {K=16 N=2 bits=4 block_size=16}\nout y",
            "f32[1, 2]", 8, 8);
+    /* of 2 bits: 0 1 2 3 in each byte, without zero points 2 less; times 1 2 3 4 .. */
+    VALUES("const a f32 [1,16] 1 2 3 4 1 2 3 4 1 2 3 4 1 2 3 4\nconst b u8 [1,1,4] 228 228 228 0\n"
+           "const s f32 [1] 0.5\n"
+           "y = com.microsoft::MatMulNBits a b s {K=16 N=1 bits=2 block_size=16}\nout y",
+           "f32[1, 1]", -10);
 }
 
 static void refuse(const char *text, TnStatus code, const char *message) {
