@@ -4,13 +4,15 @@
  *                                       =>   %y1: f32[n, 8] = linear %x1, %w, %b1
  *                                            %y: f16[n, 8] = cast %y1
  *
- * f16 and bf16 results are rounded once, where the operator ends: fused operators do not round in
- * between. The weights of products stay as they are, each stored once; the kernel widens them as it
- * goes. The casts join the maps around them (fuse_map). Norms of f64 have no kernel and are taken
- * apart.
+ * Nor is anything rounded from one such operator to the next: elementwise operators and sums are
+ * widened too, a move of what was widened is one of f32, and only casts of the model's own round,
+ * and what becomes a result, or is kept beside what came in 16 bits (a past and its new rows).
+ *
+ * The weights of products stay as they are, each stored once; the kernel widens them as it goes.
+ * The casts join the maps around them (fuse_map). Norms of f64 have no kernel and are taken apart.
  *
  * Where the plan computes in bf16, bfloat decides where to round: then all operators are widened,
- * and what they rounded in between no longer is. */
+ * and casts of the model's own do not round either. */
 #include <string.h>
 #include "ir/build.h"
 #include "passes/pass.h"
@@ -54,6 +56,30 @@ static bool may_widen(const Node *n) {
     }
 }
 
+static bool is_sum(OpKind op) {
+    switch (op) {
+    case OP_softmax:
+    case OP_log_softmax:
+    case OP_reduce_sum:
+    case OP_reduce_mean: return true;
+    default: return false;
+    }
+}
+
+/* v was rounded by a cast that this pass made, those from number `first` on. */
+static bool was_widened(const Value *v, uint32_t first) {
+    return v->node && v->node->op == OP_cast && v->node->id >= first;
+}
+
+/* All operands of 16 bits are f32 that was rounded here. */
+static bool moves_widened(const Node *n, uint32_t first) {
+    if (!(ir_op_info(n->op)->flags & OPF_MOVE)) return false;
+    for (int i = 0; i < n->input_count; i++)
+        if (n->inputs[i] && is_half(n->inputs[i]->type.dtype) && !was_widened(n->inputs[i], first))
+            return false;
+    return true;
+}
+
 /* The operand in f32. Vectors of constants - biases, gains - are converted here, so that they stay
  * constants whatever their length. */
 static Value *widened(Graph *g, Value *v) {
@@ -78,11 +104,12 @@ static void widen(Node *n) {
         ir_replace(n->outputs[i], ir_cast(g, wide->outputs[i], n->outputs[i]->type.dtype));
 }
 
-/* cast to f32 (cast of f32 to 16 bits) becomes the f32. */
-static void drop_rounding(Node *n) {
-    Node *inner = n->op == OP_cast ? n->inputs[0]->node : NULL;
-    if (!inner || inner->op != OP_cast || n->outputs[0]->type.dtype != TN_F32 ||
-        !is_half(n->inputs[0]->type.dtype) || inner->inputs[0]->type.dtype != TN_F32)
+/* cast to f32 (cast of f32 to 16 bits) becomes the f32, if the inner one is of this pass. */
+static void drop_rounding(Node *n, uint32_t first) {
+    if (n->op != OP_cast || !was_widened(n->inputs[0], first)) return;
+    Node *inner = n->inputs[0]->node;
+    if (n->outputs[0]->type.dtype != TN_F32 || !is_half(n->inputs[0]->type.dtype) ||
+        inner->inputs[0]->type.dtype != TN_F32)
         return;
     ir_replace(n->outputs[0], inner->inputs[0]);
     ir_remove(n);
@@ -117,13 +144,22 @@ static bool has_half(const Node *n) {
     return false;
 }
 
+/* Operators that compute in f32 whatever they are given, and what may as well. */
+static bool is_to_widen(const Node *n, uint32_t first) {
+    const Value *v = n->input_count ? n->inputs[0] : NULL;
+    if (v && is_half(v->type.dtype) && computes_in_f32(n->op)) return true;
+    if (!has_half(n) || !may_widen(n)) return false;
+    return n->graph->module->bf16 || is_sum(n->op) || moves_widened(n, first) ||
+           (ir_op_info(n->op)->flags & OPF_ELEMENTWISE);
+}
+
 bool pass_widen(Graph *g, Report *r) {
-    bool changed = false, all = g->module->bf16;
+    bool changed = false;
+    const uint32_t first = g->module->node_id;
     (void)r;
     IR_FOR_NODES(n, g) {
         TnDType t = n->input_count && n->inputs[0] ? n->inputs[0]->type.dtype : TN_NONE;
-        bool half = (is_half(t) && computes_in_f32(n->op)) || (all && has_half(n) && may_widen(n));
-        bool norm = t == TN_F64 && is_norm(n->op);
+        bool half = is_to_widen(n, first), norm = t == TN_F64 && is_norm(n->op);
         if (!half && !norm) continue;
         g->cursor = n;
         ir_origins_from(g, &n, 1);
@@ -136,7 +172,6 @@ bool pass_widen(Graph *g, Report *r) {
         ir_remove(n);
         changed = true;
     }
-    IR_FOR_NODES(n, g)
-    if (all) drop_rounding(n);
+    IR_FOR_NODES(n, g) drop_rounding(n, g->module->bf16 ? 0 : first);
     return changed;
 }
