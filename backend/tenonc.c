@@ -1,26 +1,19 @@
-/* The compiler's API: options, and the only place where tn_fail comes to rest.
+/* The compiler's API, and the only place where tn_fail comes to rest.
  *
  * Every entry that may raise runs inside `guarded`: setjmp, then the work; an error leaves its code
  * and text in the object and closes it for further use. */
 #include "backend/tenonc.h"
 
-#include <errno.h>
 #include <setjmp.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include "backend/compile.h"
 #include "backend/dump.h"
 #include "backend/plan_write.h"
 #include "backend/report.h"
+#include "backend/settings.h"
 #include "frontend/frontend.h"
 #include "ir/problems.h"
-
-typedef struct Require {
-    const char *kind;
-    int count;
-    struct Require *next;
-} Require;
 
 typedef struct Source {
     const char *path;
@@ -32,13 +25,10 @@ struct tenonc {
     Cx cx;
     jmp_buf jump;
     Module *module;
-    ImportOptions import;
-    DimOption *last_dim;
-    Require *require;
+    Settings settings;
     Report report;
     Image *image;
     Source *sources; /* the models, last first */
-    unsigned flags;  /* COMPILE_* */
     tenonc_message message;
     int32_t (*progress)(void *user, const char *stage, int32_t done, int32_t total);
     void *progress_user;
@@ -129,129 +119,20 @@ static tenon_status guarded(tenonc *c, Work *work, const void *argument) {
     return TENON_OK;
 }
 
-/* --- options --- */
-
-static int64_t number(tenonc *c, const char *text, const char **end, const char *what) {
-    char *stop;
-    errno = 0;
-    long long v = strtoll(text, &stop, 10);
-    if (stop == text || errno || v < 0)
-        tn_fail(&c->cx, TN_E_ARGUMENT, "dim '%s': a length from 0 to 2^63 - 1 is wanted", what);
-    *end = stop;
-    return v;
-}
-
-static DimOption *add_dim(tenonc *c) {
-    DimOption *d = ARENA_NEW(&c->cx.arena, DimOption);
-    if (c->last_dim)
-        c->last_dim->next = d;
-    else
-        c->import.dims = d;
-    c->last_dim = d;
-    return d;
-}
-
-/* NAME=N, NAME=MIN..MAX */
-static void set_dim(tenonc *c, const char *text) {
-    const char *equal = strchr(text, '='), *end;
-    if (!equal || equal == text)
-        tn_fail(&c->cx, TN_E_ARGUMENT, "dim '%s': NAME=N or NAME=MIN..MAX is wanted", text);
-    int64_t min = number(c, equal + 1, &end, text), max = min;
-    if (!strncmp(end, "..", 2)) max = number(c, end + 2, &end, text);
-    if (*end || max < min)
-        tn_fail(&c->cx, TN_E_ARGUMENT, "dim '%s': NAME=N or NAME=MIN..MAX is wanted", text);
-    DimOption *d = add_dim(c);
-    d->name = arena_strndup(&c->cx.arena, text, (size_t)(equal - text));
-    d->min = min;
-    d->max = max;
-}
-
-static void rename_dim(tenonc *c, const char *text) {
-    const char *equal = strchr(text, '=');
-    if (!equal || equal == text || !equal[1])
-        tn_fail(&c->cx, TN_E_ARGUMENT, "rename-dim '%s': OLD=NEW is wanted", text);
-    DimOption *d = add_dim(c);
-    d->name = arena_strndup(&c->cx.arena, text, (size_t)(equal - text));
-    d->rename = arena_strdup(&c->cx.arena, equal + 1);
-}
-
-static void set_require(tenonc *c, const char *text) {
-    const char *equal = strchr(text, '=');
-    char *end = NULL;
-    long n = equal ? strtol(equal + 1, &end, 10) : 0;
-    if (!equal || equal == text || *end || end == equal + 1 || n < 0 || n > INT32_MAX)
-        tn_fail(&c->cx, TN_E_ARGUMENT, "require-fusion '%s': KIND=N is wanted", text);
-    Require *r = ARENA_NEW(&c->cx.arena, Require);
-    *r = (Require){arena_strndup(&c->cx.arena, text, (size_t)(equal - text)), (int)n, c->require};
-    c->require = r;
-}
+/* --- models --- */
 
 typedef struct Setting {
     const char *key, *value;
 } Setting;
 
-static void set_flag(tenonc *c, unsigned flag, const char *value) {
-    c->flags = !strcmp(value, "1") ? c->flags | flag : c->flags & ~flag;
-}
-
-static void set_state(tenonc *c, const char *value) {
-    if (strcmp(value, "auto") && strcmp(value, "off"))
-        tn_fail(&c->cx, TN_E_ARGUMENT, "state '%s': off or auto is wanted", value);
-    c->module->keep_states = !strcmp(value, "auto");
-}
-
-static void set_padding(tenonc *c, const char *value) {
-    if (strcmp(value, "keep") && strcmp(value, "skip"))
-        tn_fail(&c->cx, TN_E_ARGUMENT, "padding '%s': keep or skip is wanted", value);
-    c->module->skip_padding = !strcmp(value, "skip");
-}
-
-static void set_conv(tenonc *c, const char *value) {
-    if (strcmp(value, "accurate") && strcmp(value, "fast"))
-        tn_fail(&c->cx, TN_E_ARGUMENT, "conv '%s': accurate or fast is wanted", value);
-    c->module->fast_conv = !strcmp(value, "fast");
-}
-
-static void set_precision(tenonc *c, const char *value) {
-    c->module->bf16 = !strcmp(value, "bf16");
-    c->module->weight_bits = !strcmp(value, "int8") ? 8 : !strcmp(value, "int4") ? 4 : 0;
-    if (!c->module->bf16 && !c->module->weight_bits && strcmp(value, "f32"))
-        tn_fail(&c->cx, TN_E_UNSUPPORTED,
-                "precision '%s' is unsupported; f32, bf16, int8 and int4 are supported", value);
-}
-
 static void set(tenonc *c, const void *argument) {
     const Setting *s = argument;
-    if (!s->value) tn_fail(&c->cx, TN_E_ARGUMENT, "option '%s' needs a value", s->key);
-    if (!strcmp(s->key, "dim"))
-        set_dim(c, s->value);
-    else if (!strcmp(s->key, "rename-dim"))
-        rename_dim(c, s->value);
-    else if (!strcmp(s->key, "task"))
-        c->import.task = arena_strdup(&c->cx.arena, s->value);
-    else if (!strcmp(s->key, "require-fusion"))
-        set_require(c, s->value);
-    else if (!strcmp(s->key, "state"))
-        set_state(c, s->value);
-    else if (!strcmp(s->key, "padding"))
-        set_padding(c, s->value);
-    else if (!strcmp(s->key, "conv"))
-        set_conv(c, s->value);
-    else if (!strcmp(s->key, "strip"))
-        set_flag(c, COMPILE_STRIP, s->value);
-    else if (!strcmp(s->key, "unfused"))
-        set_flag(c, COMPILE_UNFUSED, s->value);
-    else if (!strcmp(s->key, "precision"))
-        set_precision(c, s->value);
-    else
-        tn_fail(&c->cx, TN_E_ARGUMENT, "unknown option '%s'", s->key);
+    settings_set(&c->settings, c->module, s->key, s->value);
 }
 
 tenon_status tenonc_set(tenonc *c, const char *key, const char *value) {
     return guarded(c, set, &(Setting){key, value});
 }
-
-/* --- models --- */
 
 typedef struct Model {
     const char *path, *function;
@@ -259,15 +140,15 @@ typedef struct Model {
 
 static void add(tenonc *c, const void *argument) {
     const Model *m = argument;
-    c->import.function = m->function ? m->function : "main";
+    c->settings.import.function = m->function ? m->function : "main";
     for (Graph *g = c->module->graphs; g; g = g->next)
-        if (!strcmp(g->name, c->import.function))
+        if (!strcmp(g->name, c->settings.import.function))
             tn_fail(&c->cx, TN_E_ARGUMENT, "two functions are named '%s'", g->name);
     Source *source = ARENA_NEW(&c->cx.arena, Source);
     *source = (Source){arena_strdup(&c->cx.arena, m->path), c->sources};
     c->sources = source;
     tn_progress(&c->cx, "reading", 0, 1);
-    frontend_import(c->module, m->path, &c->import);
+    frontend_import(c->module, m->path, &c->settings.import);
     tn_progress(&c->cx, "reading", 1, 1);
 }
 
@@ -276,7 +157,7 @@ tenon_status tenonc_add(tenonc *c, const char *model, const char *function) {
 }
 
 static void check_used_options(tenonc *c) {
-    for (DimOption *d = c->import.dims; d; d = d->next)
+    for (DimOption *d = c->settings.import.dims; d; d = d->next)
         if (!d->used)
             tn_fail(&c->cx, TN_E_ARGUMENT, "the model has no dim '%s'; its inputs are %s", d->name,
                     report_inputs(c->module));
@@ -302,7 +183,7 @@ tenon_status tenonc_dump(tenonc *c, const char *format, const char *after, const
 /* --- compiling --- */
 
 static void check_required(tenonc *c) {
-    for (const Require *r = c->require; r; r = r->next) {
+    for (const Require *r = c->settings.require; r; r = r->next) {
         int n = report_count(&c->report, r->kind);
         if (n == r->count) continue;
         const char *miss = "";
@@ -320,7 +201,7 @@ static void build_image(tenonc *c) {
     tn_progress(&c->cx, "compiling", 0, 1);
     bool one = c->sources && !c->sources->next;
     if (one) tn_enter(&c->cx, "file", c->sources->path);
-    c->image = compile_module(c->module, &c->report, c->flags);
+    c->image = compile_module(c->module, &c->report, c->settings.flags);
     if (one) tn_leave(&c->cx);
     tn_progress(&c->cx, "compiling", 1, 1);
     check_required(c);
