@@ -15,9 +15,9 @@ typedef struct Case {
     int64_t a_batch_gap, c_batch_gap; /* ... and after each batch */
     bool bias, residual;
     uint32_t act;
-    bool residual_first;
-    TnDType b;    /* of the panels; TN_NONE: f32 */
-    int64_t head; /* columns of one; 0: no heads */
+    bool residual_first, in_place; /* C lies on the residual */
+    TnDType b;                     /* of the panels; TN_NONE: f32 */
+    int64_t head;                  /* columns of one; 0: no heads */
     int64_t head_gap;
 } Case;
 
@@ -56,14 +56,17 @@ static void check_gemm(TnIsa isa, const Case *s) {
     float *residual = noise_array(c_size, 4), *panels = pack_panels(b, s->k, s->n);
     float *c = malloc((size_t)(c_size + 32) * sizeof *c);
     for (int64_t i = 0; i < c_size + 32; i++) c[i] = GUARD;
+    if (s->in_place) memcpy(c + 16, residual, (size_t)c_size * sizeof *c);
 
     if (s->b) narrow(s->b, b, s->k * s->n, panels, tn_panels_elements(s->k, s->n));
-    TnTensor operands[5] = {
-        rows_view(a, s, s->k, s->a_gap, s->a_batch_gap),
-        dense(panels, s->b ? s->b : TN_F32, 2, (int64_t[]){s->k, s->n}),
-        dense(s->bias ? bias : NULL, TN_F32, 1, &s->n),
-        rows_view(s->residual ? residual : NULL, s, s->n, s->c_gap, s->c_batch_gap),
-        result_view(c + 16, s)};
+    TnTensor operands[5] = {rows_view(a, s, s->k, s->a_gap, s->a_batch_gap),
+                            dense(panels, s->b ? s->b : TN_F32, 2, (int64_t[]){s->k, s->n}),
+                            dense(s->bias ? bias : NULL, TN_F32, 1, &s->n),
+                            rows_view(s->in_place   ? c + 16
+                                      : s->residual ? residual
+                                                    : NULL,
+                                      s, s->n, s->c_gap, s->c_batch_gap),
+                            result_view(c + 16, s)};
     operands[1].layout = TN_LAYOUT_PANELS16;
     ParamsGemm params = {.activation = s->act, .flags = s->residual_first ? TN_RESIDUAL_FIRST : 0};
     call_kernel(isa, OP_gemm, &params, operands, 4, 1, NULL, 0);
@@ -151,8 +154,36 @@ static void epilogues(void **state) {
                                             .bias = bits & 1,
                                             .residual = bits & 2,
                                             .residual_first = bits & 4,
+                                            .in_place = bits & 2 && bits & 1,
                                             .act = act});
     }
+}
+
+/* What is not a number stays so, under every end of a tile; and other rows stay numbers. */
+static void not_a_number(void **state) {
+    (void)state;
+    enum { M = 25, N = 53, K = 29, ROW = 7 };
+    float *b = noise_array(K * N, 2), *panels = pack_panels(b, K, N), *bias = noise_array(N, 3);
+    float a[M * K], c[M * N];
+    FOR_EACH_ISA(isa) {
+        for (uint32_t act = 0; act < 2 * TN_ACT_COUNT; act++) {
+            for (int i = 0; i < M * K; i++) a[i] = i == ROW * K + 3 ? NAN : (float)(i % 7) - 3;
+            for (int i = 0; i < M * N; i++) c[i] = 1;
+            TnTensor operands[5] = {dense(a, TN_F32, 2, (int64_t[]){M, K}),
+                                    dense(panels, TN_F32, 2, (int64_t[]){K, N}),
+                                    dense(bias, TN_F32, 1, (int64_t[]){N}),
+                                    dense(act % 2 ? c : NULL, TN_F32, 2, (int64_t[]){M, N}),
+                                    dense(c, TN_F32, 2, (int64_t[]){M, N})};
+            operands[1].layout = TN_LAYOUT_PANELS16;
+            ParamsGemm params = {.activation = act / 2, .flags = TN_RESIDUAL_FIRST};
+            call_kernel(isa, OP_gemm, &params, operands, 4, 1, NULL, 0);
+            for (int i = 0; i < M * N; i++)
+                if (!isnan(c[i]) != (i / N != ROW))
+                    fail_msg("%s: activation %u: c[%d, %d] = %g", tn_isa_name(isa), act / 2, i / N,
+                             i % N, (double)c[i]);
+        }
+    }
+    free(b), free(panels), free(bias);
 }
 
 /* Rows with gaps, batches with gaps, rows at multiples of 2 KiB (the square tile), rows more or
@@ -255,9 +286,9 @@ static void equal_rows(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(sizes),         cmocka_unit_test(streams),
-                                       cmocka_unit_test(epilogues),     cmocka_unit_test(views),
-                                       cmocka_unit_test(narrow_panels), cmocka_unit_test(heads),
-                                       cmocka_unit_test(equal_rows)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes),      cmocka_unit_test(streams),       cmocka_unit_test(epilogues),
+        cmocka_unit_test(views),      cmocka_unit_test(narrow_panels), cmocka_unit_test(heads),
+        cmocka_unit_test(equal_rows), cmocka_unit_test(not_a_number)};
     return cmocka_run_group_tests_name("gemm", tests, NULL, NULL);
 }
