@@ -243,6 +243,33 @@ static void neighbours(void **state) {
     }
 }
 
+/* Tiles of neighbouring channels in whole panels, which add a residual and take ReLU in registers;
+ * and those beside them that end inside a panel. */
+static void whole_panels(void **state) {
+    (void)state;
+    FOR_EACH_ISA(isa)
+    for (uint32_t seed = 0; seed < 120; seed++) {
+        uint32_t random = seed;
+        Case c = {.spatial = 2,
+                  .batch = 1,
+                  .groups = 1 + pick(&random, 2),
+                  .channels = 1 + pick(&random, 20),
+                  .outputs = 16 * (1 + pick(&random, 6)) + (pick(&random, 3) ? 0 : 5),
+                  .dilation = {1, 1}};
+        for (int i = 0; i < 2; i++) {
+            c.kernel[i] = 1 + pick(&random, 3);
+            c.stride[i] = 1 + pick(&random, 2);
+            c.pad_begin[i] = c.pad_end[i] = pick(&random, 2);
+            c.in[i] = c.kernel[i] + pick(&random, 26);
+        }
+        random_form(&c, &random);
+        c.wide = false;
+        c.x = c.y = CHANNELS_LAST;
+        c.act = pick(&random, 2) ? TN_ACT_RELU : TN_ACT_NONE;
+        check_case(isa, &c, seed);
+    }
+}
+
 /* No channels: the sums are empty. */
 static void no_channels(void **state) {
     (void)state;
@@ -274,7 +301,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_shapes), cmocka_unit_test(known_layers),
         cmocka_unit_test(empty_parts),   cmocka_unit_test(neighbours),
-        cmocka_unit_test(no_channels),
+        cmocka_unit_test(whole_panels),  cmocka_unit_test(no_channels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
