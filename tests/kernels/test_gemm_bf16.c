@@ -97,7 +97,7 @@ static void epilogues(void **state) {
         for (int bits = 0; bits < 32; bits++)
             check(isa, &(Case){.batch = 1,
                                .rows = bits % 3 ? 13 : 2,
-                               .n = 53,
+                               .n = 70,
                                .k = 28,
                                .layout = TN_LAYOUT_PAIRS16,
                                .a = true,
