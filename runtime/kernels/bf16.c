@@ -41,7 +41,7 @@ typedef struct Pair {
 
 static inline Pair pair_at(const uint16_t *p) {
     vi bits = vi_load((const int32_t *)(const void *)p);
-    return (Pair){vf_of_bits(vi_shl(bits, 16)), vf_of_bits(vi_shl(vi_sra(bits, 16), 16))};
+    return (Pair){vf_of_bits(vi_shl(bits, 16)), vf_of_bits(vi_and(bits, vi_set1(-0x10000)))};
 }
 
 static void panels(float *to, const uint16_t *from, int64_t pairs) {
@@ -106,6 +106,33 @@ ALWAYS_INLINE void stream(const Tile *t, int rows, int sets) {
     }
 }
 
+/* Rows `from`..`to` of four panels, each fetched to L2 `ahead` bytes ahead of itself. */
+ALWAYS_INLINE void add_rows(vf acc[BF16_STREAM_ROWS][4][PARTS], const Tile *t, int64_t from,
+                            int64_t to, int64_t ahead, int rows) {
+    const uint16_t *b = (const uint16_t *)t->b + from * TN_PANEL;
+    for (int64_t k = from; k < to; k += 2, b += 2 * TN_PANEL) UNROLL for (int j = 0; j < 4; j++) {
+            __builtin_prefetch((const char *)(b + j * t->b_panel) + ahead, 0, 2);
+            step(acc, (const float *)t->a + k, t->a_row, b + j * t->b_panel, rows, j, j);
+        }
+}
+
+/* Four panels at once; towards their ends those that come next are fetched. */
+ALWAYS_INLINE void stream_four(const Tile *t, int rows) {
+    enum { AHEAD = 1024, STEPS = AHEAD / 64 * 2 };
+    const int64_t turn = t->k > STEPS ? t->k - t->k % 2 - STEPS : 0;
+    const int64_t skipped = t->prefetch - (const char *)((const uint16_t *)t->b + t->k * TN_PANEL);
+    vf acc[BF16_STREAM_ROWS][4][PARTS];
+    UNROLL for (int i = 0; i < rows * 4 * PARTS; i++) {
+        acc[i / PARTS / 4][i / PARTS % 4][i % PARTS] = vf_zero();
+    }
+    add_rows(acc, t, 0, turn, AHEAD, rows);
+    add_rows(acc, t, turn, t->k, AHEAD + skipped, rows);
+    UNROLL for (int i = 0; i < rows * 4 * PARTS; i++) {
+        float *c = t->c + i / PARTS / 4 * t->c_row + i / PARTS % 4 * t->c_panel;
+        vf_store(c + i % PARTS * VF_WIDTH, acc[i / PARTS / 4][i / PARTS % 4][i % PARTS]);
+    }
+}
+
 #define STREAMS(X) X(1, 4) X(2, VF_WIDTH / 4)
 #define STREAM(m, sets)                     \
     static void stream_##m(const Tile *t) { \
@@ -113,10 +140,22 @@ ALWAYS_INLINE void stream(const Tile *t, int rows, int sets) {
     }
 #define STREAM_ENTRY(m, sets) [1][m] = stream_##m,
 STREAMS(STREAM)
+#if VF_WIDTH == 16
+#define FOURS(X) X(1) X(2)
 #else
+#define FOURS(X) X(1)
+#endif
+#define FOUR(m)                                  \
+    static void stream_four_##m(const Tile *t) { \
+        stream_four(t, m);                       \
+    }
+#define FOUR_ENTRY(m) [4][m] = stream_four_##m,
+FOURS(FOUR)
+#else
+#define FOURS(X)
 #define STREAMS(X) \
     { NULL }
 #endif
 
 const Bf16Kernels TN_FN(bf16_kernels) = {
-    TN_FN(bf16_copy), copy_rows, panels, {STREAMS(STREAM_ENTRY)}};
+    TN_FN(bf16_copy), copy_rows, panels, {STREAMS(STREAM_ENTRY) FOURS(FOUR_ENTRY)}};

@@ -90,6 +90,28 @@ static void sizes(void **state) {
             }
 }
 
+/* Few rows, for which panels pass by several at once: next to each other and apart, with some left
+ * over. */
+static void streams(void **state) {
+    (void)state;
+    static const int64_t ns[] = {64, 79, 200, 1100}, ks[] = {256, 301};
+    FOR_EACH_ISA(isa)
+    for (int64_t m = 1; m <= 3; m++)
+        for (size_t i = 0; i < sizeof ns / sizeof *ns; i++)
+            for (size_t j = 0; j < sizeof ks / sizeof *ks; j++)
+                check(isa, &(Case){.batch = 1,
+                                   .rows = m,
+                                   .n = ns[i],
+                                   .k = ks[j],
+                                   .layout = TN_LAYOUT_PAIRS16,
+                                   .a_gap = (int64_t)j,
+                                   .c_gap = (int64_t)i,
+                                   .a = i % 2,
+                                   .c = (m + (int64_t)i) % 2,
+                                   .bias = j,
+                                   .residual = i == 2});
+}
+
 static void epilogues(void **state) {
     (void)state;
     FOR_EACH_ISA(isa)
@@ -179,8 +201,8 @@ static void special_values(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(sizes), cmocka_unit_test(epilogues),
-                                       cmocka_unit_test(views), cmocka_unit_test(float_weights),
-                                       cmocka_unit_test(special_values)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes), cmocka_unit_test(streams),       cmocka_unit_test(epilogues),
+        cmocka_unit_test(views), cmocka_unit_test(float_weights), cmocka_unit_test(special_values)};
     return cmocka_run_group_tests_name("gemm of bf16", tests, NULL, NULL);
 }
