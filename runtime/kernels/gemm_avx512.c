@@ -36,7 +36,10 @@ ALWAYS_INLINE void stream_row(__m512 acc[STREAM_MAX_ROWS][TILE_MAX_PANELS], cons
     __m512 bv[TILE_MAX_PANELS];
     UNROLL for (int j = 0; j < panels; j++) {
         const float *at = b + j * t->b_panel;
-        _mm_prefetch((const char *)at + ahead, panels > 1 ? _MM_HINT_T1 : _MM_HINT_T0);
+        if (panels > 1)
+            _mm_prefetch((const char *)at + ahead, _MM_HINT_T1);
+        else
+            _mm_prefetch((const char *)at + ahead, _MM_HINT_T0);
         bv[j] = _mm512_loadu_ps(at);
     }
     UNROLL for (int i = 0; i < rows; i++) {
