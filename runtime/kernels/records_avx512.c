@@ -98,29 +98,11 @@ static void prepare(float *to, int64_t to_row, const float *from, int64_t from_r
     }
 }
 
-/* Whether a panel may come to L1 straight from memory: rows of A don't wait behind it, since it
- * leaves them there or they are less than an eighth of it. */
-static bool comes_directly(const RecordForm *f, int64_t groups, int rows) {
-    const int64_t panel = f->bytes / 2, a = LINE * rows;
-    return 8 * a <= panel || groups * (a + panel) <= 24 << 10;
-}
-
-/* How panels are fetched while they are read. */
-typedef struct Fetch {
-    bool direct;
-    int64_t ahead; /* bytes to what several panels fetch */
-} Fetch;
-
-/* Fetches what follows a line. Many rows of one panel have loads to spare; one of several panels
- * comes to L2 only. */
-ALWAYS_INLINE void fetch_after(const unsigned char *at, Fetch f, int rows, int panels) {
-    const char *line = (const char *)at;
-    if (panels > 1)
-        _mm_prefetch(line + f.ahead, _MM_HINT_T1);
-    else if (rows > 2 || !f.direct)
-        _mm_prefetch(line + 8192, _MM_HINT_T1);
-    if (panels == 1 && (rows > 2 || f.direct))
-        _mm_prefetch(line + (rows > 2 ? 1024 : 4096), _MM_HINT_T0);
+/* Fetches what follows a line, to L2 `ahead` bytes ahead; what one panel alone finds there comes to
+ * L1 meanwhile. */
+ALWAYS_INLINE void fetch_after(const unsigned char *line, int64_t ahead, int panels) {
+    _mm_prefetch((const char *)line + ahead, _MM_HINT_T1);
+    if (panels == 1) _mm_prefetch((const char *)line + 1024, _MM_HINT_T0);
 }
 
 ALWAYS_INLINE __m512i limbs_at(const char *a) {
@@ -133,7 +115,7 @@ ALWAYS_INLINE __m512i limbs_at(const char *a) {
 typedef struct Panels {
     const unsigned char *rows;
     int64_t apart; /* bytes from panel to panel */
-    Fetch fetch;
+    int64_t ahead; /* bytes to what is fetched meanwhile */
 } Panels;
 
 /* Quad q of eight rows of panel j, as unsigned bytes. */
@@ -159,8 +141,8 @@ ALWAYS_INLINE void add_group(__m512 sum[STREAM_MAX_ROWS][TILE_MAX_PANELS], const
     for (const char *end = a + LINE; a < end; a += 16, b.rows += f->next) {
         UNROLL for (int j = 0; j < panels; j++) {
             const unsigned char *line = b.rows + j * b.apart;
-            fetch_after(line, b.fetch, rows, panels);
-            if (f->second) fetch_after(line + f->second, b.fetch, rows, panels);
+            fetch_after(line, b.ahead, panels);
+            if (f->second) fetch_after(line + f->second, b.ahead, panels);
         }
         UNROLL for (int q = 0; q < 2; q++) {
             __m512i w[TILE_MAX_PANELS];
@@ -188,20 +170,18 @@ ALWAYS_INLINE void add_group(__m512 sum[STREAM_MAX_ROWS][TILE_MAX_PANELS], const
 ALWAYS_INLINE void stream(const Tile *t, int rows, int panels, TnLayout layout) {
     const RecordForm form = record_form(layout);
     const int64_t groups = groups_of(t->k), a_row = t->a_row * (int64_t)sizeof(float);
-    enum { AHEAD = 1024 };
+    const int64_t ahead = panels > 1 ? 1024 : 8192;
     const unsigned char *record = t->b, *panel_end = record + groups / 2 * form.bytes;
     const int64_t skipped = t->prefetch - (const char *)panel_end;
     const char *a = t->a, *off = a + groups * LINE;
-    Panels b = {.apart = t->b_panel * (int64_t)sizeof(float),
-                .fetch.direct = comes_directly(&form, groups, rows)};
+    Panels b = {.apart = t->b_panel * (int64_t)sizeof(float)};
     __m512 sum[STREAM_MAX_ROWS][TILE_MAX_PANELS];
     UNROLL for (int i = 0; i < rows; i++) {
         UNROLL for (int j = 0; j < panels; j++) sum[i][j] = _mm512_setzero_ps();
     }
     for (; record < panel_end; record += form.bytes) {
-        b.fetch.ahead = panel_end - record > AHEAD ? AHEAD : AHEAD + skipped;
-        UNROLL for (int j = 0; j < panels; j++)
-            fetch_after(record + j * b.apart, b.fetch, rows, panels);
+        b.ahead = panel_end - record > ahead ? ahead : ahead + skipped;
+        UNROLL for (int j = 0; j < panels; j++) fetch_after(record + j * b.apart, b.ahead, panels);
         for (int half = 0; half < 2; half++, a += LINE, off += 4) {
             b.rows = record + LINE + half * 4 * form.next;
             add_group(sum, a, off, a_row, b, record + half * (LINE / 2), &form, rows, panels);
