@@ -34,10 +34,7 @@ TN_COMMON_FAMILY(gemm);
 
 enum { A, C, RESIDUAL, MATRICES }; /* operands that have rows */
 enum { ROW_BLOCKS, PANEL_BLOCKS }; /* call->tile[] */
-enum {
-    LONG_PANEL = 8 << 10, /* bytes from which several at once gain */
-    NEAR_BYTES = 64 << 10 /* of B, which wait for memory no longer than for a panel */
-};
+enum { NEAR_BYTES = 64 << 10 };    /* of B, which wait for memory no longer than for a panel */
 
 typedef struct Gemm {
     const TnIsaKernels *isa;
@@ -139,13 +136,12 @@ static const Streams *streams_of(const Gemm *g) {
                          : &g->isa->tiles->stream;
 }
 
-/* Streams that are read at once: one where panels are short, read again or were widened, else as
- * many as there is a kernel for. */
+/* Streams that are read at once: one where panels are read again or were widened, else as many as
+ * there is a kernel for. */
 static int panels_at_once(const Gemm *g) {
     const bool once =
         g->m <= STREAM_MAX_ROWS && (g->in_pairs || g->records || g->b_dtype == TN_F32);
-    if (!once || g->panel_bytes < LONG_PANEL) return 1;
-    return (*streams_of(g))[TILE_MAX_PANELS][g->m] ? TILE_MAX_PANELS : 1;
+    return once && (*streams_of(g))[TILE_MAX_PANELS][g->m] ? TILE_MAX_PANELS : 1;
 }
 
 /* From row to row of a copy of A: not a multiple of 2 KiB (tile_shape). */
