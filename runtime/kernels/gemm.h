@@ -157,14 +157,11 @@ typedef struct TileKernels {
 
 extern const TileKernels TN_FN(tile_kernels);
 
-/* Whether a tile of whole panels, if it has enough of them, does all of this end in registers,
- * where the bias is what it starts with: there is at most a residual of the type of A, then ReLU.
- */
-static inline bool tile_ends(const TileKernels *kernels, const TileEnd *e, int64_t rows, int panels,
-                             bool pairs) {
+/* Whether tiles of whole panels and of enough vectors do all of this in registers, the bias apart,
+ * which is what they begin with: there is at most a residual of the type of A, then ReLU. */
+static inline bool tile_ends(const TileEnd *e, bool pairs) {
     const bool relu = e->activation == TN_ACT_RELU;
-    return rows * panels >= kernels->end_vectors && (relu || e->activation == TN_ACT_NONE) &&
-           (pairs || !e->c_bf16) &&
+    return (relu || e->activation == TN_ACT_NONE) && (pairs || !e->c_bf16) &&
            (!e->residual || (e->residual_bf16 == pairs && (e->residual_first || !relu)));
 }
 

@@ -118,7 +118,8 @@ static void run_tile(const Product *m, Tile *t, int panels, int64_t column, int6
     const int64_t cols = conv_smaller(m->last, column + panels * TN_PANEL) - from;
     TileEnd end = tn_conv_end_of(s, m->p, i, at, from);
     const bool whole = cols == panels * TN_PANEL;
-    const bool itself = whole && m->dense && tile_ends(isa->tiles, &end, rows, panels, pairs);
+    const bool itself =
+        whole && m->dense && tile_ends(&end, pairs) && rows * panels >= isa->tiles->end_vectors;
     t->start = whole ? end.bias : NULL;
     t->end = itself ? &end : NULL;
     t->c = itself ? end.c : buffer;

@@ -52,8 +52,9 @@ typedef struct Gemm {
     bool pairs;                   /* ... and multiplied as such */
     bool copied;                  /* rows of A are converted */
     bool begun;                   /* tiles begin their sums with the bias */
-    TnActivation activation;
-    bool residual_first;
+    TileEnd end;                  /* of a tile, but for where it is */
+    bool bare;             /* C is sums, or a bias and sums, of its type: all tiles store it */
+    bool ends;             /* ... and as much more as large tiles can do */
     int64_t row[MATRICES]; /* strides of the last of the leading axes */
     Loop rows;             /* these, merged where strides allow; the longest, tiled, is last */
 } Gemm;
@@ -103,8 +104,6 @@ static Gemm gemm_of(const TnCall *call) {
     g.panel_bytes = tn_packed_elements(g.layout, g.k, TN_PANEL) * (int64_t)tn_dtype_size(g.b_dtype);
     if (tn_is_records(g.layout)) g.records = g.isa->records;
     g.bias = bias ? bias->data : NULL;
-    g.activation = (TnActivation)params->activation;
-    g.residual_first = params->flags & TN_RESIDUAL_FIRST;
     g.head = heads ? c->dims[c->rank - 1] : g.n;
     g.head_stride = heads ? c->strides[c->rank - 2] : 0;
     g.base[A] = a->data;
@@ -125,6 +124,16 @@ static Gemm gemm_of(const TnCall *call) {
     for (int i = 0; i < MATRICES; i++) g.row[i] = g.rows.strides[i][g.rows.rank - 1];
     g.pairs = g.in_pairs && g.isa->pairs && !is_stream(&g);
     g.begun = !is_stream(&g) || (!g.records && !g.in_pairs);
+    g.end = (TileEnd){.residual = g.base[RESIDUAL],
+                      .residual_row = g.row[RESIDUAL],
+                      .c_row = g.row[C],
+                      .activation = (TnActivation)params->activation,
+                      .residual_first = params->flags & TN_RESIDUAL_FIRST,
+                      .residual_bf16 = g.bf16[RESIDUAL],
+                      .c_bf16 = g.bf16[C]};
+    g.bare = !g.end.residual && g.end.activation == TN_ACT_NONE && (g.pairs || !g.bf16[C]) &&
+             (g.begun || !g.bias);
+    g.ends = !is_stream(&g) && tile_ends(&g.end, g.pairs);
     g.copied = g.bf16[A] != g.pairs || g.k != g.depth || is_prepared(&g);
     return g;
 }
@@ -220,22 +229,13 @@ static void *matrix_at(const Gemm *g, int matrix, int64_t offset) {
     return float_at(g->base[matrix], g->bf16[matrix], offset);
 }
 
-static TileEnd end_of(const Gemm *g) {
-    return (TileEnd){.c_row = g->row[C],
-                     .c_bf16 = g->bf16[C],
-                     .residual_bf16 = g->bf16[RESIDUAL],
-                     .residual_row = g->row[RESIDUAL],
-                     .activation = g->activation,
-                     .residual_first = g->residual_first};
-}
-
 /* Columns [column, column + cols) of a tile, at `tile`, become C's; with the bias, where the tile
  * has not `begun` with it. */
 static void end_tile(const Gemm *g, float *tile, int64_t tile_row, int64_t rows, int64_t column,
                      int64_t cols, bool begun, const int64_t offset[MATRICES]) {
     int64_t head = 0, within = column;
     if (column >= g->head) head = column / g->head, within = column % g->head;
-    TileEnd end = end_of(g);
+    TileEnd end = g->end;
     for (int64_t j = 0, run; j < cols; j += run, within = 0, head++) {
         run = cols - j < g->head - within ? cols - j : g->head - within;
         end.c = matrix_at(g, C, offset[C] + head * g->head_stride + within);
@@ -254,18 +254,16 @@ static void run_tile(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int p
     int64_t head = 0, within = column;
     if (column >= g->head) head = column / g->head, within = column % g->head;
     void *c = matrix_at(g, C, offset[C] + head * g->head_stride + within);
-    TileEnd end = end_of(g);
+    TileEnd end = g->end;
     end.c = c;
-    if (g->base[RESIDUAL]) end.residual = matrix_at(g, RESIDUAL, offset[RESIDUAL] + column);
-    /* Where nothing but adding a bias is left to do, or rounding pairs, all tiles store C. */
-    const bool bare = !end.residual && end.activation == TN_ACT_NONE && (g->pairs || !end.c_bf16);
+    if (end.residual) end.residual = matrix_at(g, RESIDUAL, offset[RESIDUAL] + column);
+    /* Where some tiles do all of their end, all begin with the bias: equal rows give equal bits. */
     const bool whole = cols == panels * TN_PANEL && within + cols <= g->head;
-    const bool started = whole && g->begun; /* with the bias */
+    const bool started = whole && g->begun && (g->bare || g->ends);
     const bool itself =
-        whole && (bare ? started || !g->bias
-                       : !is_stream(g) && tile_ends(g->isa->tiles, &end, rows, panels, g->pairs));
+        whole && (g->bare || (g->ends && rows * panels >= g->isa->tiles->end_vectors));
     t->start = started && g->bias ? g->bias + column : NULL;
-    t->end = itself && !bare ? &end : NULL;
+    t->end = itself && !g->bare ? &end : NULL;
     t->c_bf16 = itself && g->bf16[C];
     t->c = itself ? c : buffer;
     t->c_panel = TN_PANEL;
@@ -282,8 +280,8 @@ static void run_apart(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int 
                       int64_t apart, int64_t column, const int64_t offset[MATRICES]) {
     _Alignas(64) float buffer[STREAM_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
     const int64_t last = column + (panels - 1) * apart * TN_PANEL;
-    bool plain = !g->bias && !g->bf16[C] && !g->base[RESIDUAL] && g->activation == TN_ACT_NONE &&
-                 last + TN_PANEL <= g->n && g->head == g->n;
+    bool plain = !g->bias && !g->bf16[C] && !g->base[RESIDUAL] &&
+                 g->end.activation == TN_ACT_NONE && last + TN_PANEL <= g->n && g->head == g->n;
     t->start = NULL;
     t->c = plain ? (float *)matrix_at(g, C, offset[C] + column) : buffer;
     t->c_row = plain ? g->row[C] : panels * TN_PANEL;
