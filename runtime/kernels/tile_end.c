@@ -3,14 +3,17 @@
 #include "runtime/kernels/bf16.h"
 #include "runtime/kernels/simd_half.h"
 
-/* A vector of floats, the first n of them, or a whole one of bf16. */
+/* Whether columns may end in part of a vector of floats: where a mask costs nothing. */
+enum { PARTS = VF_WIDTH == 16 };
+
+/* A vector of floats, with PARTS the first n of them, or one of bf16. */
 ALWAYS_INLINE vf load_either(const void *p, bool bf16, int64_t n) {
     if (bf16) return vf_load_bf16(p);
-    return n < VF_WIDTH ? vf_load_n(p, n) : vf_load(p);
+    return PARTS ? vf_load_n(p, n) : vf_load(p);
 }
 
-/* Columns of whole vectors, one after another: bias and steps stay in registers. The last may be
- * part of one where all are floats. */
+/* Columns of vectors, one after another: bias and steps stay in registers. The last may be part of
+ * one with PARTS where all are floats. */
 ALWAYS_INLINE void end_as(const TileEnd *e, const float *tile, int64_t tile_row, int64_t rows,
                           int64_t cols, TnActivation act) {
     const bool first = e->residual && e->residual_first, after = e->residual && !first;
@@ -18,7 +21,7 @@ ALWAYS_INLINE void end_as(const TileEnd *e, const float *tile, int64_t tile_row,
     const int64_t residual_row = e->residual_row * float_size(from_bf16);
     const int64_t c_row = e->c_row * float_size(to_bf16);
     for (int64_t j = 0; j < cols; j += VF_WIDTH, tile += VF_WIDTH) {
-        const int64_t n = cols - j;
+        const int64_t n = cols - j < VF_WIDTH ? cols - j : VF_WIDTH;
         const vf bias = e->bias ? load_either(e->bias + j, false, n) : vf_zero();
         const char *residual = e->residual;
         if (residual) residual = float_at(residual, from_bf16, j);
@@ -30,7 +33,7 @@ ALWAYS_INLINE void end_as(const TileEnd *e, const float *tile, int64_t tile_row,
             if (after) x = vf_add(x, load_either(residual + i * residual_row, from_bf16, n));
             if (to_bf16)
                 vf_store_bf16((uint16_t *)(void *)(c + i * c_row), x);
-            else if (n < VF_WIDTH)
+            else if (PARTS)
                 vf_store_n((float *)(void *)(c + i * c_row), x, n);
             else
                 vf_store((float *)(void *)(c + i * c_row), x);
@@ -50,7 +53,7 @@ static void end_whole(const TileEnd *e, const float *tile, int64_t tile_row, int
 }
 
 #if VF_WIDTH > 1
-/* Fewer columns than a vector of bf16 has, from column j on: in lines of their own. */
+/* Fewer columns than a vector has, from column j on: in lines of their own. */
 static void end_part(const TileEnd *e, const float *tile, int64_t tile_row, int64_t rows, int64_t j,
                      int64_t cols) {
     float bias[VF_WIDTH] = {0}, residual[TILE_MAX_ROWS * VF_WIDTH] = {0};
@@ -82,8 +85,8 @@ static void end_part(const TileEnd *e, const float *tile, int64_t tile_row, int6
 #endif
 
 void TN_FN(tile_end)(const TileEnd *e, float *tile, int64_t tile_row, int64_t rows, int64_t cols) {
-    const bool floats = !e->c_bf16 && !(e->residual && e->residual_bf16);
-    const int64_t whole = floats ? cols : cols / VF_WIDTH * VF_WIDTH;
+    const bool parts = PARTS && !e->c_bf16 && !(e->residual && e->residual_bf16);
+    const int64_t whole = parts ? cols : cols / VF_WIDTH * VF_WIDTH;
     if (whole) end_whole(e, tile, tile_row, rows, whole);
 #if VF_WIDTH > 1
     if (whole < cols) end_part(e, tile, tile_row, rows, whole, cols - whole);
