@@ -25,7 +25,7 @@
 enum {
     AT_ONCE = VF_WIDTH > 1 ? 4 : 1, /* vectors whose exponentials are taken side by side */
     TOGETHER = 4,                   /* rows whose largest and sums are found at once */
-    L1_SCORES = 4096                /* floats of rows that stay in cache */
+    L1_SCORES = 2048                /* floats of rows that stay in cache */
 };
 
 static int64_t clamp(int64_t x, int64_t low, int64_t high) {

@@ -138,7 +138,8 @@ static void drawn_cases(void **state) {
 /* Long rows, blocks and splits of every kind. */
 static void lengths(void **state) {
     (void)state;
-    static const int64_t keys[] = {1, 16, 197, 530, 1500}, rows[] = {1, 4, 12, 17, 128, 197};
+    static const int64_t keys[] = {1, 16, 49, 50, 197, 530, 1500},
+                         rows[] = {1, 4, 12, 17, 128, 197};
     FOR_EACH_ISA(isa)
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         for (size_t j = 0; j < sizeof rows / sizeof *rows; j++) {

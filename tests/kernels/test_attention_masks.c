@@ -4,9 +4,8 @@
 
 static const Case masked = {.b = 2, .s = 9, .h = 2, .d = 8, .t = 21, .g = 2, .e = 11, .p = PLAIN};
 
-/* Every combination of mask kind, way of masking and mask value. */
-static void masks(void **state) {
-    (void)state;
+/* Every combination of mask kind, way of masking and mask value, of few keys and of more. */
+static void masks_of(int64_t keys) {
     static const float values[] = {-FLT_MAX, -1e4f, -INFINITY, -1e9f, 0, 5};
     FOR_EACH_ISA(isa) {
         for (int key_mask = 0; key_mask <= 4; key_mask++)
@@ -15,6 +14,7 @@ static void masks(void **state) {
                     for (uint32_t flags = 0; flags < 4; flags++)
                         for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
                             Case c = masked;
+                            c.t = keys;
                             c.offset = (int64_t)v * 4 - 6;
                             c.key_mask = key_mask;
                             c.query_mask = query_mask;
@@ -25,6 +25,39 @@ static void masks(void **state) {
                             check(isa, &c);
                         }
     }
+}
+
+static void masks(void **state) {
+    (void)state;
+    masks_of(21);
+    masks_of(70);
+}
+
+/* Rows that see runs of keys, some of which end a key or two beyond whole panels: what is added to
+ * them, and what of them is masked. */
+static void runs(void **state) {
+    (void)state;
+    static const int64_t keys[] = {65, 66, 67, 80, 98, 130}, rows[] = {3, 4, 9, 50};
+    static const float values[] = {-FLT_MAX, -INFINITY};
+    FOR_EACH_ISA(isa)
+    for (int i = 0; i < 6 * 4 * 3 * 4; i++)
+        for (uint32_t flags = 0; flags < 4; flags++) {
+            Case c = masked;
+            c.t = keys[i % 6];
+            c.s = rows[i / 6 % 4];
+            c.bias = i / 24 % 3 * 2 % 5; /* none, [1, h, 1, t] or -inf here and there */
+            c.more = i / 72;
+            c.d = i % 5 ? 32 : 33;
+            c.e = i % 3 ? 16 : 11;
+            c.fused = i % 2;
+            c.offset = c.t - c.s - i % 4;
+            c.key_mask = i % 7 > 4 ? 2 : 0;
+            c.p.mask_value = values[i % 2];
+            if (flags & 1) c.p.flags |= TN_ATTENTION_CAUSAL;
+            if (flags & 2) c.p.flags |= TN_ATTENTION_ZERO_NAN;
+            if (i % 11 == 0) c.p.window_left = 20;
+            check(isa, &c);
+        }
 }
 
 /* A bias that is added to masked scores, too. */
@@ -236,9 +269,10 @@ static void by_distance(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(masks),       cmocka_unit_test(bias_last),  cmocka_unit_test(two_biases),
-        cmocka_unit_test(windows),     cmocka_unit_test(bands),      cmocka_unit_test(long_bands),
-        cmocka_unit_test(causal_rows), cmocka_unit_test(short_rows), cmocka_unit_test(by_distance)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(masks),      cmocka_unit_test(runs),
+                                       cmocka_unit_test(bias_last),  cmocka_unit_test(two_biases),
+                                       cmocka_unit_test(windows),    cmocka_unit_test(bands),
+                                       cmocka_unit_test(long_bands), cmocka_unit_test(causal_rows),
+                                       cmocka_unit_test(short_rows), cmocka_unit_test(by_distance)};
     return cmocka_run_group_tests_name("masks of attention", tests, NULL, NULL);
 }
