@@ -290,7 +290,8 @@ static bool are_runs(const Attention *a, const Keys *keys, bool full) {
         biased |= a->in[BIAS + i].data != NULL;
         if (a->in[BIAS + i].data && a->in[BIAS + i].strides[3] != 1) return false;
     }
-    return VF_WIDTH > 1 && !full && !keys->gaps && !a->sinks && (biased || a->scale > 0);
+    const bool fits = a->stride <= L1_SCORES / TOGETHER; /* else single rows are found in cache */
+    return VF_WIDTH > 1 && !full && !keys->gaps && !a->sinks && (biased || (fits && a->scale > 0));
 }
 
 static void begin_runs(Runs *z, const Attention *a, const Row *row, float *scores) {
