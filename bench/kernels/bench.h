@@ -45,7 +45,9 @@ typedef struct Bench {
     int pass;            /* through the table; the last one prints */
     struct Rounds *rows; /* of each case, in the order of the table */
     int row, row_count;
-    double issue; /* the most ever seen: what a disturbed machine falls short of */
+    /* The most ever seen, in memory by reading and by copying: what a disturbed machine falls short
+     * of. */
+    double issue, flops[ROOFLINE_TYPES], memory[2];
     float *weights, *activations, *more, *result; /* WEIGHT_BYTES, then SMALL_BYTES each */
 } Bench;
 
@@ -83,7 +85,7 @@ bool bench_wants(const Bench *b, const char *name);
 /* Microseconds that a parallel region of nothing takes while the workers are awake. */
 void bench_region(Bench *b);
 
-enum { PASSES = 3 };
+enum { PASSES = 3, LEAST_CALM = 4 }; /* as many calm rounds say enough */
 
 /* One run's time, and the machine's rates per second just before; 0: not looked at. */
 typedef struct Round {

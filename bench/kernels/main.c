@@ -79,7 +79,8 @@ static float *numbers(size_t bytes, size_t period) {
 
 static void run_families(Bench *b, int threads) {
     b->threads = threads;
-    b->issue = 0;
+    b->issue = b->memory[0] = b->memory[1] = 0;
+    memset(b->flops, 0, sizeof b->flops);
     b->pool = threads > 1 ? tn_pool_new(threads) : NULL;
     b->probe = (RooflineProbe){.pool = b->pool,
                                .threads = threads,

@@ -78,6 +78,23 @@ static void look(Bench *b, const Case *c, Round *now) {
         now->bytes = c->copies ? roofline_copy(&b->probe, span) : roofline_read(&b->probe, span);
 }
 
+static bool is_in_memory(const Bench *b, const Case *c) {
+    return !c->span || c->span >= b->probe.bytes / 4;
+}
+
+static void remember(Bench *b, const Case *c, const Round *now) {
+    b->flops[c->type] = fmax(b->flops[c->type], now->flops);
+    if (is_in_memory(b, c)) b->memory[c->copies] = fmax(b->memory[c->copies], now->bytes);
+}
+
+/* Looks that were disturbed throughout would make a row look good: the machine can do no less than
+ * what other rows saw, and caches no less than memory. */
+static void correct(const Bench *b, const Case *c, Measured *m) {
+    if (m->calm >= LEAST_CALM) return;
+    m->flops = fmax(m->flops, b->flops[c->type]);
+    if (c->bytes > 0) m->bytes = fmax(m->bytes, b->memory[c->copies]);
+}
+
 /* The places that cold operands have in turn. */
 typedef struct Places {
     void *first[MAX_CASE_OPERANDS];
@@ -131,6 +148,7 @@ static bool add_rounds(Bench *b, const Case *c, Region *r, Rounds *rounds) {
     for (int done = 0; goes_on(b, rounds, done, share, end); done++) {
         Round now = {0};
         look(b, c, &now);
+        remember(b, c, &now);
         now.seconds = once = time_round(b, r, c, &places, once);
         double after = issue(b);
         now.issue = fmin(before, after);
@@ -146,6 +164,7 @@ void bench_case(Bench *b, Case *c) {
     Rounds *rounds = rounds_of_next(b);
     if (rounds && add_rounds(b, c, &r, rounds) && b->pass == PASSES - 1) {
         Measured m = rounds_measured(rounds, b->issue);
+        correct(b, c, &m);
         bench_print(b, c, &m);
     }
     free(r.scratch);

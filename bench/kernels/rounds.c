@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include "bench/kernels/bench.h"
 
-enum { LEAST_CALM = 4 };
 static const double CALM = 0.9, BEST = 0.9; /* shares: of the best issue; of the rounds below */
 
 Rounds *rounds_of_next(Bench *b) {
