@@ -19,12 +19,11 @@
 #include <immintrin.h>
 #endif
 
-/* vf_load_n and vf_store_n touch exactly the first n floats, 0 <= n <=
- * VF_WIDTH; lanes beyond load as 0. vf_min and vf_max return b when either
- * operand is NaN: vf_max(constant, x) lets NaN through. vf_stream writes whole vectors past the
- * caches, to addresses that are multiples of theirs; other threads may read them after
- * vf_stream_end. vf_round goes to the
- * nearest even integer; vf_to_int expects integral values within int32. */
+/* vf_load_n and vf_store_n touch exactly the first n floats, 0 <= n <= VF_WIDTH; lanes beyond load
+ * as 0. vf_min and vf_max return b when either operand is NaN: vf_max(constant, x) lets NaN
+ * through. vf_stream writes whole vectors past the caches, to addresses that are multiples of
+ * theirs; other threads may read them after vf_stream_end. vf_round goes to the nearest even
+ * integer; vf_to_int expects integral values within int32. */
 
 /* One line per word. */
 /* clang-format off */
