@@ -17,6 +17,7 @@ typedef struct Form {
 static const Form forms[] = {
     {"gemm", TN_F32, TN_LAYOUT_PANELS16, ROOFLINE_F32},
     {"gemm-bf16", TN_BF16, TN_LAYOUT_PAIRS16, ROOFLINE_BF16},
+    {"gemm-f16", TN_F16, TN_LAYOUT_PANELS16, ROOFLINE_F32},
     {"gemm-int8w", TN_F32, TN_LAYOUT_RECORDS8, ROOFLINE_F32},
     {"gemm-int4w", TN_F32, TN_LAYOUT_RECORDS4, ROOFLINE_F32},
 };
@@ -35,10 +36,10 @@ static const Target f32_targets[] = {{64, 0.92, 0.90}, {32, 0.88, 0.80}, {16, 0.
 
 static void set_target(const Bench *b, Case *c, const Form *f, int64_t m) {
     if (b->isa == TN_ISA_SCALAR) return;
-    const Target *t = tn_is_records(f->layout)   ? record_targets
-                      : f->type == ROOFLINE_BF16 ? bf16_targets
-                      : b->isa >= TN_ISA_AVX512  ? f32_targets
-                                                 : avx2_targets;
+    const Target *t = tn_is_records(f->layout)  ? record_targets
+                      : f->dtype != TN_F32      ? bf16_targets
+                      : b->isa >= TN_ISA_AVX512 ? f32_targets
+                                                : avx2_targets;
     while (m < t->rows) t++;
     c->target[0] = t->one;
     c->target[1] = t->more;

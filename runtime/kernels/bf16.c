@@ -1,5 +1,5 @@
-/* bf16 to floats and back, and products of few rows with panels of pairs: every multiplication is
- * one of floats, exact but for its rounding. */
+/* bf16 to floats and back, and products of few rows with panels of pairs or of plain f16 or bf16:
+ * every multiplication is one of floats, exact but for its rounding. */
 #include "runtime/kernels/bf16.h"
 #include "runtime/kernels/simd_half.h"
 
@@ -82,21 +82,14 @@ ALWAYS_INLINE void fetch_after(const uint16_t *b, int rows) {
     }
 }
 
-/* As in gemm_<isa>.c: one panel, prefetched ahead of itself, k dealt out to `sets`. */
-ALWAYS_INLINE void stream(const Tile *t, int rows, int sets) {
-    const float *a = t->a;
-    const uint16_t *b = t->b;
-    vf acc[BF16_STREAM_ROWS][4][PARTS];
+ALWAYS_INLINE void clear_sums(vf acc[BF16_STREAM_ROWS][4][PARTS], int rows, int sets) {
     UNROLL for (int i = 0; i < rows * sets * PARTS; i++) {
         acc[i / PARTS / sets][i / PARTS % sets][i % PARTS] = vf_zero();
     }
-    int64_t k = 0;
-    for (; k + 4 <= t->k; k += 4, b += 4 * TN_PANEL) {
-        fetch_after(b, rows);
-        step(acc, a + k, t->a_row, b, rows, 0, 1 % sets);
-        step(acc, a + k + 2, t->a_row, b + 2 * TN_PANEL, rows, 2 % sets, 3 % sets);
-    }
-    if (k < t->k) step(acc, a + k, t->a_row, b, rows, 0, 1 % sets);
+}
+
+ALWAYS_INLINE void store_sums(const Tile *t, vf acc[BF16_STREAM_ROWS][4][PARTS], int rows,
+                              int sets) {
     UNROLL for (int i = 0; i < rows; i++) {
         UNROLL for (int j = 0; j < PARTS; j++) {
             vf sum = acc[i][0][j];
@@ -106,14 +99,32 @@ ALWAYS_INLINE void stream(const Tile *t, int rows, int sets) {
     }
 }
 
+/* As in gemm_<isa>.c: one panel, prefetched ahead of itself, k dealt out to `sets`. */
+ALWAYS_INLINE void stream(const Tile *t, int rows, int sets) {
+    const float *a = t->a;
+    const uint16_t *b = t->b;
+    vf acc[BF16_STREAM_ROWS][4][PARTS];
+    clear_sums(acc, rows, sets);
+    int64_t k = 0;
+    for (; k + 4 <= t->k; k += 4, b += 4 * TN_PANEL) {
+        fetch_after(b, rows);
+        step(acc, a + k, t->a_row, b, rows, 0, 1 % sets);
+        step(acc, a + k + 2, t->a_row, b + 2 * TN_PANEL, rows, 2 % sets, 3 % sets);
+    }
+    if (k < t->k) step(acc, a + k, t->a_row, b, rows, 0, 1 % sets);
+    store_sums(t, acc, rows, sets);
+}
+
 /* Rows `from`..`to` of four panels, each fetched to L2 `ahead` bytes ahead of itself. */
 ALWAYS_INLINE void add_rows(vf acc[BF16_STREAM_ROWS][4][PARTS], const Tile *t, int64_t from,
                             int64_t to, int64_t ahead, int rows) {
     const uint16_t *b = (const uint16_t *)t->b + from * TN_PANEL;
-    for (int64_t k = from; k < to; k += 2, b += 2 * TN_PANEL) UNROLL for (int j = 0; j < 4; j++) {
+    for (int64_t k = from; k < to; k += 2, b += 2 * TN_PANEL) {
+        UNROLL for (int j = 0; j < 4; j++) {
             __builtin_prefetch((const char *)(b + j * t->b_panel) + ahead, 0, 2);
             step(acc, (const float *)t->a + k, t->a_row, b + j * t->b_panel, rows, j, j);
         }
+    }
 }
 
 /* Four panels at once; towards their ends those that come next are fetched. */
@@ -122,9 +133,7 @@ ALWAYS_INLINE void stream_four(const Tile *t, int rows) {
     const int64_t turn = t->k > STEPS ? t->k - t->k % 2 - STEPS : 0;
     const int64_t skipped = t->prefetch - (const char *)((const uint16_t *)t->b + t->k * TN_PANEL);
     vf acc[BF16_STREAM_ROWS][4][PARTS];
-    UNROLL for (int i = 0; i < rows * 4 * PARTS; i++) {
-        acc[i / PARTS / 4][i / PARTS % 4][i % PARTS] = vf_zero();
-    }
+    clear_sums(acc, rows, 4);
     add_rows(acc, t, 0, turn, AHEAD, rows);
     add_rows(acc, t, turn, t->k, AHEAD + skipped, rows);
     UNROLL for (int i = 0; i < rows * 4 * PARTS; i++) {
@@ -133,12 +142,49 @@ ALWAYS_INLINE void stream_four(const Tile *t, int rows) {
     }
 }
 
+/* acc[i][set][j] += A[i, k] B, for all rows i; B of f16 or bf16. */
+ALWAYS_INLINE void step_plain(vf acc[BF16_STREAM_ROWS][4][PARTS], const float *a, int64_t a_row,
+                              const uint16_t *b, bool f16, int rows, int set) {
+    UNROLL for (int j = 0; j < PARTS; j++) {
+        const uint16_t *at = b + VF_WIDTH * j;
+        const vf x = f16 ? vf_load_f16(at) : vf_load_bf16(at);
+        UNROLL for (int i = 0; i < rows; i++) {
+            acc[i][set][j] = vf_fma(vf_set1(a[i * a_row]), x, acc[i][set][j]);
+        }
+    }
+}
+
+/* The same for a panel that is no pairs. */
+ALWAYS_INLINE void stream_plain(const Tile *t, bool f16, int rows, int sets) {
+    const float *a = t->a;
+    const uint16_t *b = t->b;
+    vf acc[BF16_STREAM_ROWS][4][PARTS];
+    clear_sums(acc, rows, sets);
+    int64_t k = 0;
+    for (; k + 4 <= t->k; k += 4, b += 4 * TN_PANEL) {
+        fetch_after(b, rows);
+        UNROLL for (int s = 0; s < 4; s++) {
+            step_plain(acc, a + k + s, t->a_row, b + s * TN_PANEL, f16, rows, s % sets);
+        }
+    }
+    for (; k < t->k; k++, b += TN_PANEL) step_plain(acc, a + k, t->a_row, b, f16, rows, 0);
+    store_sums(t, acc, rows, sets);
+}
+
 #define STREAMS(X) X(1, 4) X(2, VF_WIDTH / 4)
 #define STREAM(m, sets)                     \
     static void stream_##m(const Tile *t) { \
         stream(t, m, sets);                 \
+    }                                       \
+    static void f16_##m(const Tile *t) {    \
+        stream_plain(t, true, m, sets);     \
+    }                                       \
+    static void bf16_##m(const Tile *t) {   \
+        stream_plain(t, false, m, sets);    \
     }
-#define STREAM_ENTRY(m, sets) [1][m] = stream_##m,
+#define PAIRS_ENTRY(m, sets) [1][m] = stream_##m,
+#define F16_ENTRY(m, sets)   [1][m] = f16_##m,
+#define BF16_ENTRY(m, sets)  [1][m] = bf16_##m,
 STREAMS(STREAM)
 #if VF_WIDTH == 16
 #define FOURS(X) X(1) X(2)
@@ -157,5 +203,9 @@ FOURS(FOUR)
     { NULL }
 #endif
 
-const Bf16Kernels TN_FN(bf16_kernels) = {
-    TN_FN(bf16_copy), copy_rows, panels, {STREAMS(STREAM_ENTRY) FOURS(FOUR_ENTRY)}};
+const Bf16Kernels TN_FN(bf16_kernels) = {TN_FN(bf16_copy),
+                                         copy_rows,
+                                         panels,
+                                         {STREAMS(PAIRS_ENTRY) FOURS(FOUR_ENTRY)},
+                                         {STREAMS(F16_ENTRY)},
+                                         {STREAMS(BF16_ENTRY)}};

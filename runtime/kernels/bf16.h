@@ -40,7 +40,8 @@ typedef struct Bf16Kernels {
                  bool from_bf16, int64_t rows, int64_t k);
     /* Panels of pairs as panels of floats; an odd K is followed by a row of zeros. */
     void (*panels)(float *to, const uint16_t *from, int64_t pairs);
-    Streams stream; /* with A of floats and B in pairs; of up to BF16_STREAM_ROWS */
+    Streams stream;    /* with A of floats and B in pairs; of up to BF16_STREAM_ROWS */
+    Streams f16, bf16; /* B in panels of these */
 } Bf16Kernels;
 
 extern const Bf16Kernels TN_FN(bf16_kernels);

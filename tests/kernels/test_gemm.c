@@ -220,18 +220,19 @@ static void views(void **state) {
 /* Panels of 16 bits, for few rows and many. */
 static void narrow_panels(void **state) {
     (void)state;
-    static const int64_t ms[] = {1, 3, 4, 5, 13, 30, 600}, ns[] = {1, 16, 50, 130};
+    static const int64_t ms[] = {1, 2, 3, 4, 5, 13, 30, 600}, ns[] = {1, 16, 50, 130},
+                         ks[] = {37, 2, 40};
     static const TnDType types[] = {TN_F16, TN_BF16};
     FOR_EACH_ISA(isa)
     for (size_t i = 0; i < sizeof ms / sizeof *ms; i++)
         for (size_t j = 0; j < sizeof ns / sizeof *ns; j++)
-            for (int t = 0; t < 2; t++)
+            for (int t = 0; t < 6; t++)
                 check_gemm(isa, &(Case){.batch = 1,
                                         .rows = ms[i],
                                         .n = ns[j],
-                                        .k = 37,
+                                        .k = ks[t / 2],
                                         .bias = j % 2,
-                                        .b = types[t]});
+                                        .b = types[t % 2]});
 }
 
 /* Heads of whole panels, of several, and ones whose ends fall inside panels and groups of them. */

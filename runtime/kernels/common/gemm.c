@@ -12,7 +12,7 @@
  * A, C and the residual are f32 or bf16, each by itself. Where B is in pairs of bf16 and the CPU
  * multiplies those, rows of A are pairs of bf16, else floats; rows in another form are converted in
  * scratch, once per task. Panels of f16 or bf16 and records (records.h) are widened in scratch, a
- * group at a time, before rows pass over them.
+ * group at a time, before many rows pass over them.
  *
  * With few rows (M <= 4) B passes by once, as a few linear streams: memory is the bound, and gives
  * several more than one. So do records, a few rows at a time, with as many rows as that is faster
@@ -123,7 +123,7 @@ static Gemm gemm_of(const TnCall *call) {
     g.m = loop_points(&g.rows, g.rows.rank);
     for (int i = 0; i < MATRICES; i++) g.row[i] = g.rows.strides[i][g.rows.rank - 1];
     g.pairs = g.in_pairs && g.isa->pairs && !is_stream(&g);
-    g.begun = !is_stream(&g) || (!g.records && !g.in_pairs);
+    g.begun = !is_stream(&g) || (!g.records && g.b_dtype == TN_F32);
     g.end = (TileEnd){.residual = g.base[RESIDUAL],
                       .residual_row = g.row[RESIDUAL],
                       .c_row = g.row[C],
@@ -140,16 +140,17 @@ static Gemm gemm_of(const TnCall *call) {
 
 /* Kernels of streams. */
 static const Streams *streams_of(const Gemm *g) {
-    return g->records    ? &g->records->stream
-           : g->in_pairs ? &g->isa->bf16->stream
-                         : &g->isa->tiles->stream;
+    return g->records              ? &g->records->stream
+           : g->in_pairs           ? &g->isa->bf16->stream
+           : g->b_dtype == TN_F16  ? &g->isa->bf16->f16
+           : g->b_dtype == TN_BF16 ? &g->isa->bf16->bf16
+                                   : &g->isa->tiles->stream;
 }
 
-/* Streams that are read at once: one where panels are read again or were widened, else as many as
- * there is a kernel for. */
+/* Streams that are read at once: one where panels are read again, else as many as there is a kernel
+ * for. */
 static int panels_at_once(const Gemm *g) {
-    const bool once =
-        g->m <= STREAM_MAX_ROWS && (g->in_pairs || g->records || g->b_dtype == TN_F32);
+    const bool once = g->m <= STREAM_MAX_ROWS;
     return once && (*streams_of(g))[TILE_MAX_PANELS][g->m] ? TILE_MAX_PANELS : 1;
 }
 
@@ -175,8 +176,7 @@ static TileShape shape_of(const Gemm *g) {
 
 /* Panels that the tiles can't take as they are. */
 static bool is_widened(const Gemm *g) {
-    if (g->in_pairs || g->records) return !g->pairs && !is_stream(g);
-    return g->b_dtype != TN_F32;
+    return (g->records || g->b_dtype != TN_F32) && !g->pairs && !is_stream(g);
 }
 
 /* Of the rows of A of a task, a multiple of 64. */
