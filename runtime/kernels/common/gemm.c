@@ -22,167 +22,17 @@
  *
  * Every element of C is one sum in an order that depends on dims only, so threads don't change a
  * bit of it. */
-#include <stddef.h>
-#include <string.h>
-#include "runtime/kernels/bf16.h"
-#include "runtime/kernels/isa.h"
-#include "runtime/kernels/loop.h"
+#include "runtime/kernels/gemm_shape.h"
 #include "runtime/kernels/map.h"
-#include "runtime/kernels/records.h"
 
 TN_COMMON_FAMILY(gemm);
 
-enum { A, C, RESIDUAL, MATRICES }; /* operands that have rows */
 enum { ROW_BLOCKS, PANEL_BLOCKS }; /* call->tile[] */
-enum { NEAR_BYTES = 64 << 10 };    /* of B, which wait for memory no longer than for a panel */
-
-typedef struct Gemm {
-    const TnIsaKernels *isa;
-    int64_t m, n, k;
-    int64_t head, head_stride; /* columns of a head, n if there are none; from one to the next */
-    const void *b;             /* panels of f32, f16 or bf16, or of pairs or records */
-    TnDType b_dtype;
-    TnLayout layout;
-    int64_t depth, panel_bytes;   /* rows in b: k, or one more; of a panel of b */
-    const RecordStreams *records; /* NULL if there are none in b */
-    const float *bias;            /* NULL if absent */
-    void *base[MATRICES];         /* residual: NULL if absent */
-    bool bf16[MATRICES];          /* else f32 */
-    bool in_pairs;                /* B's rows are */
-    bool pairs;                   /* ... and multiplied as such */
-    bool copied;                  /* rows of A are converted */
-    bool begun;                   /* tiles begin their sums with the bias */
-    TileEnd end;                  /* of a tile, but for where it is */
-    bool bare;             /* C is sums, or a bias and sums, of its type: all tiles store it */
-    bool ends;             /* ... and as much more as large tiles can do */
-    int64_t row[MATRICES]; /* strides of the last of the leading axes */
-    Loop rows;             /* these, merged where strides allow; the longest, tiled, is last */
-} Gemm;
-
-static void longest_axis_last(Loop *l) {
-    int last = l->rank - 1, longest = last;
-    for (int i = 0; i < last; i++)
-        if (l->dims[i] > l->dims[longest]) longest = i;
-    int64_t dim = l->dims[longest];
-    l->dims[longest] = l->dims[last];
-    l->dims[last] = dim;
-    for (int o = 0; o < l->operands; o++) {
-        int64_t stride = l->strides[o][longest];
-        l->strides[o][longest] = l->strides[o][last];
-        l->strides[o][last] = stride;
-    }
-}
-
-static bool is_stream(const Gemm *g) {
-    int64_t most = g->isa->tiles->stream_rows;
-    if (g->records) return g->rows.rank == 1 && g->m <= g->records->most && !g->bf16[A];
-    return g->rows.rank == 1 && g->m <= (g->in_pairs && most ? BF16_STREAM_ROWS : most);
-}
-
-/* Rows of A for streams of records. */
-static bool is_prepared(const Gemm *g) {
-    return g->records && is_stream(g);
-}
-
-static Gemm gemm_of(const TnCall *call) {
-    const ParamsGemm *params = call->params;
-    const TnTensor *a = &call->operands[A], *b = &call->operands[1],
-                   *c = &call->operands[call->inputs];
-    const TnTensor *bias = call->inputs > 2 ? &call->operands[2] : NULL;
-    const TnTensor *residual = call->inputs > 3 ? &call->operands[3] : NULL;
-    const bool heads = c->rank > a->rank;
-    Gemm g;
-    memset(&g, 0, offsetof(Gemm, rows));
-    g.isa = &tn_isa_kernels[call->isa];
-    g.n = b->dims[1];
-    g.k = b->dims[0];
-    g.b = b->data;
-    g.b_dtype = (TnDType)b->dtype;
-    g.layout = (TnLayout)b->layout;
-    g.in_pairs = g.layout == TN_LAYOUT_PAIRS16;
-    g.depth = g.in_pairs ? tn_pairs_rows(g.k) : g.k;
-    g.panel_bytes = tn_packed_elements(g.layout, g.k, TN_PANEL) * (int64_t)tn_dtype_size(g.b_dtype);
-    if (tn_is_records(g.layout)) g.records = g.isa->records;
-    g.bias = bias ? bias->data : NULL;
-    g.head = heads ? c->dims[c->rank - 1] : g.n;
-    g.head_stride = heads ? c->strides[c->rank - 2] : 0;
-    g.base[A] = a->data;
-    g.base[C] = c->data;
-    g.base[RESIDUAL] = residual ? residual->data : NULL;
-    if (!g.base[RESIDUAL]) residual = c;
-    g.bf16[A] = a->dtype == TN_BF16;
-    g.bf16[C] = c->dtype == TN_BF16;
-    g.bf16[RESIDUAL] = residual->dtype == TN_BF16;
-    const int leading = a->rank - 1;
-    loop_init(&g.rows, c, leading);
-    loop_add_axes(&g.rows, a, leading);
-    loop_add_axes(&g.rows, c, leading);
-    loop_add_axes(&g.rows, residual, residual == c ? leading : residual->rank - 1);
-    loop_collapse(&g.rows);
-    longest_axis_last(&g.rows);
-    g.m = loop_points(&g.rows, g.rows.rank);
-    for (int i = 0; i < MATRICES; i++) g.row[i] = g.rows.strides[i][g.rows.rank - 1];
-    g.pairs = g.in_pairs && g.isa->pairs && !is_stream(&g);
-    g.begun = !is_stream(&g) || (!g.records && g.b_dtype == TN_F32);
-    g.end = (TileEnd){.residual = g.base[RESIDUAL],
-                      .residual_row = g.row[RESIDUAL],
-                      .c_row = g.row[C],
-                      .activation = (TnActivation)params->activation,
-                      .residual_first = params->flags & TN_RESIDUAL_FIRST,
-                      .residual_bf16 = g.bf16[RESIDUAL],
-                      .c_bf16 = g.bf16[C]};
-    g.bare = !g.end.residual && g.end.activation == TN_ACT_NONE && (g.pairs || !g.bf16[C]) &&
-             (g.begun || !g.bias);
-    g.ends = !is_stream(&g) && tile_ends(&g.end, g.pairs);
-    g.copied = g.bf16[A] != g.pairs || g.k != g.depth || is_prepared(&g);
-    return g;
-}
-
-/* Kernels of streams. */
-static const Streams *streams_of(const Gemm *g) {
-    return g->records              ? &g->records->stream
-           : g->in_pairs           ? &g->isa->bf16->stream
-           : g->b_dtype == TN_F16  ? &g->isa->bf16->f16
-           : g->b_dtype == TN_BF16 ? &g->isa->bf16->bf16
-                                   : &g->isa->tiles->stream;
-}
-
-/* Streams that are read at once: one where panels are read again, else as many as there is a kernel
- * for. */
-static int panels_at_once(const Gemm *g) {
-    const bool once = g->m <= STREAM_MAX_ROWS;
-    return once && (*streams_of(g))[TILE_MAX_PANELS][g->m] ? TILE_MAX_PANELS : 1;
-}
-
-/* From row to row of a copy of A: not a multiple of 2 KiB (tile_shape). */
-static int64_t copied_row(const Gemm *g) {
-    int64_t size = float_size(g->pairs);
-    if (is_prepared(g)) return g->records->row(g->k);
-    return g->depth + (g->depth * size % 2048 ? 0 : TN_PANEL * 4 / size);
-}
-
-enum { SMALL_M = 64 };
-
-/* Few rows pass over a group sooner than the next one comes from memory, all the more the first,
- * which nobody fetches ahead: theirs is a panel. */
-static TileShape shape_of(const Gemm *g) {
-    if (is_stream(g)) return (TileShape){STREAM_MAX_ROWS, panels_at_once(g)};
-    if (g->pairs) return g->isa->pairs->shape;
-    TileShape shape = tile_shape(g->isa->tiles, g->copied ? copied_row(g) : g->row[A]);
-    if (g->m <= SMALL_M && g->panel_bytes * TN_CEIL_DIV(g->n, TN_PANEL) > NEAR_BYTES)
-        shape.panels = 1;
-    return shape;
-}
-
-/* Panels that the tiles can't take as they are. */
-static bool is_widened(const Gemm *g) {
-    return (g->records || g->b_dtype != TN_F32) && !g->pairs && !is_stream(g);
-}
 
 /* Of the rows of A of a task, a multiple of 64. */
 static size_t copied_bytes(const Gemm *g, int64_t row_blocks) {
     if (!g->copied) return 0;
-    int64_t bytes = TN_CEIL_DIV(g->m, row_blocks) * copied_row(g) * float_size(g->pairs);
+    int64_t bytes = TN_CEIL_DIV(g->m, row_blocks) * tn_gemm_copied_row(g) * float_size(g->pairs);
     return (size_t)(bytes + 63) / 64 * 64;
 }
 
@@ -196,19 +46,19 @@ static int64_t tasks_for(const Gemm *g, double ns) {
 }
 
 void gemm_plan_common(TnCall *call) {
-    Gemm g = gemm_of(call);
+    Gemm g = tn_gemm_of(call);
     call->tasks = 0;
     call->scratch_bytes = 0;
     if (g.m == 0 || g.n == 0) return;
-    TileShape shape = shape_of(&g);
+    TileShape shape = tn_gemm_tiles(&g);
     int64_t groups = TN_CEIL_DIV(g.n, TN_PANEL * shape.panels);
     double flops = 2.0 * (double)g.m * (double)g.n * (double)g.k,
            bytes = (double)g.panel_bytes * (double)TN_CEIL_DIV(g.n, TN_PANEL);
-    double per_ns = g.isa->flops_per_ns * (g.pairs || is_prepared(&g) ? 2 : 1);
+    double per_ns = g.isa->flops_per_ns * (g.pairs || tn_gemm_is_prepared(&g) ? 2 : 1);
     double ns = flops / per_ns + bytes / 20 + 1000;
     int64_t want = tasks_for(&g, ns);
     int64_t row_blocks = g.m >= 512 ? TN_CEIL_DIV(g.m, 256) : 1;
-    if (is_prepared(&g)) row_blocks = TN_CEIL_DIV(g.m, 128); /* in L2 beside a panel */
+    if (tn_gemm_is_prepared(&g)) row_blocks = TN_CEIL_DIV(g.m, 128); /* in L2 beside a panel */
     int64_t panel_blocks = TN_CEIL_DIV(want, row_blocks);
     if (panel_blocks > groups) {
         panel_blocks = groups;
@@ -221,7 +71,7 @@ void gemm_plan_common(TnCall *call) {
     call->tasks = row_blocks * panel_blocks;
     call->work = (int64_t)ns;
     call->scratch_bytes = copied_bytes(&g, row_blocks);
-    if (is_widened(&g))
+    if (tn_gemm_is_widened(&g))
         call->scratch_bytes += (size_t)(g.depth * shape.panels * TN_PANEL) * sizeof(float);
 }
 
@@ -299,7 +149,7 @@ static const void *panel_at(const Gemm *g, int64_t p) {
 
 /* `panels` panels from number p on: where they are, or widened in scratch. */
 static const void *panels_of(const Gemm *g, int64_t p, int panels, float *scratch) {
-    if (!is_widened(g)) return panel_at(g, p);
+    if (!tn_gemm_is_widened(g)) return panel_at(g, p);
     if (g->in_pairs)
         g->isa->bf16->panels(scratch, panel_at(g, p), panels * g->depth / 2);
     else if (g->records)
@@ -318,14 +168,14 @@ typedef struct Task {
 
 static const void *rows_at(const Gemm *g, const Task *task, int64_t row, int64_t offset) {
     if (!g->copied) return matrix_at(g, A, offset);
-    return task->rows + (row - task->r0) * copied_row(g) * float_size(g->pairs);
+    return task->rows + (row - task->r0) * tn_gemm_copied_row(g) * float_size(g->pairs);
 }
 
 static void copy_rows(const Gemm *g, const Task *task) {
     const int last = g->rows.rank - 1;
-    int64_t step = copied_row(g);
+    int64_t step = tn_gemm_copied_row(g);
     char *to = task->rows;
-    if (is_prepared(g)) {
+    if (tn_gemm_is_prepared(g)) {
         g->records->prepare((float *)(void *)to, step, matrix_at(g, A, task->r0 * g->row[A]),
                             g->row[A], task->r1 - task->r0, g->k);
         return;
@@ -378,7 +228,7 @@ static void run_group(const Gemm *g, const Task *task, Tile *t, int64_t p, int p
  * a kernel takes. */
 static void stream_panels(const Gemm *g, const Task *task, Tile *t, int64_t p, int panels,
                           int64_t apart) {
-    TileFn *const *kernel = (*streams_of(g))[panels];
+    TileFn *const *kernel = (*tn_gemm_streams(g))[panels];
     t->b = panels_of(g, p, 1, task->panels);
     t->b_panel = apart * g->panel_bytes / (int64_t)tn_dtype_size(g->b_dtype);
     for (int64_t r = task->r0, rows; r < task->r1; r += rows) {
@@ -396,7 +246,7 @@ static void stream_panels(const Gemm *g, const Task *task, Tile *t, int64_t p, i
 
 /* Panels [p, end): as many runs of them as streams are read at once, then what is left. */
 static void run_streams(const Gemm *g, const Task *task, Tile *t, int64_t p, int64_t end) {
-    const int panels = panels_at_once(g);
+    const int panels = (int)tn_gemm_tiles(g).panels;
     const int64_t apart = (end - p) / panels, rest = p + panels * apart;
     for (int64_t last = p + apart - 1; p <= last; p++) {
         t->prefetch = panel_at(g, p < last ? p + 1 : end);
@@ -409,8 +259,8 @@ static void run_streams(const Gemm *g, const Task *task, Tile *t, int64_t p, int
 }
 
 void gemm_run_common(const TnCall *call, int64_t number, void *scratch) {
-    Gemm g = gemm_of(call);
-    const TileShape shape = shape_of(&g);
+    Gemm g = tn_gemm_of(call);
+    const TileShape shape = tn_gemm_tiles(&g);
     int64_t panels = TN_CEIL_DIV(g.n, TN_PANEL), group = shape.panels,
             groups = TN_CEIL_DIV(panels, group);
     int64_t row_blocks = call->tile[ROW_BLOCKS], row_block = number % row_blocks,
@@ -423,12 +273,12 @@ void gemm_run_common(const TnCall *call, int64_t number, void *scratch) {
     int64_t end = deal(groups, call->tile[PANEL_BLOCKS], panel_block + 1) * group;
     if (end > panels) end = panels;
     Tile t = {.k = g.depth,
-              .a_row = g.copied ? copied_row(&g) : g.row[A],
+              .a_row = g.copied ? tn_gemm_copied_row(&g) : g.row[A],
               .b_row = g.pairs ? 2 * TN_PANEL : TN_PANEL,
               .b_panel = g.depth * TN_PANEL};
     if (g.copied) copy_rows(&g, &task);
 
-    if (is_stream(&g)) {
+    if (tn_gemm_is_stream(&g)) {
         if (g.records) t.b_row = g.layout;
         run_streams(&g, &task, &t, p, end);
         return;
