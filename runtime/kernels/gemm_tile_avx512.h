@@ -75,8 +75,11 @@ ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
     const char *next = t->prefetch, *claimed = t->claim;
     /* Lines asked for into L1, too, are there in time more often (measured: 2 to 8 % with cold
      * weights). Not where rows are so few that memory is the bound, and loads would wait behind
-     * them; nor so many that there is time enough, and they would only displace A and B. */
-    const bool near = t->prefetch_step >= 8 && 5 * t->prefetch_step <= 16 * rows * panels;
+     * them; nor so many that there is time enough, and they would only displace A and B: then it is
+     * a line that is there, which costs less than a branch. */
+    const bool in_time = t->prefetch_step >= 8 && 5 * t->prefetch_step <= 16 * rows * panels;
+    const char *near = in_time ? next : (const char *)t->b;
+    const int64_t near_step = in_time ? t->prefetch_step : 0;
     int64_t wait = t->claim_every;
     __m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS];
     UNROLL for (int j = 0; j < panels; j++) {
@@ -89,12 +92,12 @@ ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
     do {
         const Element *from = (const Element *)t->a + (t->run ? t->run[r] : 0);
         const Element *a[4] = {from, from + 3 * a_row, from + 6 * a_row, from + 9 * a_row};
-        for (int64_t k = 0; k < depth; k += STEP, b += b_row, next += t->prefetch_step) {
-            if (near)
-                _mm_prefetch(next, _MM_HINT_T0);
-            else
-                _mm_prefetch(next, _MM_HINT_T1);
+        for (int64_t k = 0; k < depth; k += STEP, b += b_row) {
+            _mm_prefetch(near, _MM_HINT_T0);
+            _mm_prefetch(next, _MM_HINT_T1);
             _mm_prefetch(next + 64, _MM_HINT_T1);
+            near += near_step;
+            next += t->prefetch_step;
             if (panels > 1 && --wait == 0) {
                 wait = t->claim_every;
                 UNROLL for (int j = 0; j < panels; j += STEP) {
