@@ -77,7 +77,7 @@ ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
      * weights). Not where rows are so few that memory is the bound, and loads would wait behind
      * them; nor so many that there is time enough, and they would only displace A and B: then it is
      * a line that is there, which costs less than a branch. */
-    const bool in_time = t->prefetch_step >= 8 && 5 * t->prefetch_step <= 16 * rows * panels;
+    const bool in_time = t->prefetch_step >= 8 && 5 * t->prefetch_step < 16 * rows * panels;
     const char *near = in_time ? next : (const char *)t->b;
     const int64_t near_step = in_time ? t->prefetch_step : 0;
     int64_t wait = t->claim_every;
