@@ -152,6 +152,8 @@ static Value *find_quantised(const Value *v, double *scale, double *zero) {
     return ir_constant_float(n->inputs[1], scale) ? n->inputs[0] : NULL;
 }
 
+enum { MOST_MOVES = 8 }; /* between two numbers: who quantises looks back no farther */
+
 static bool only_moves(const Node *n) {
     return n->op == OP_view || n->op == OP_transpose;
 }
@@ -179,7 +181,8 @@ static Value *as_it_was(Node *n) {
     Scaled s;
     Value *x = find_quantised(n->outputs[0], &scale, &zero), *from = x;
     if (!x) return NULL;
-    while (from->node && only_moves(from->node)) from = from->node->inputs[0];
+    for (int i = 0; i < MOST_MOVES && from->node && only_moves(from->node); i++)
+        from = from->node->inputs[0];
     if (!find_scaled(from, &s)) return NULL;
     return is_same_number(&s, n->outputs[0]->type.dtype, scale, zero)
                ? moved(n->graph, x, from, s.q)

@@ -99,8 +99,32 @@ ALWAYS_INLINE void store_sums(const Tile *t, vf acc[BF16_STREAM_ROWS][4][PARTS],
     }
 }
 
+enum { PAIRS, F16, BF16 }; /* what a panel holds */
+
+/* acc[i][set][j] += A[i, k] B, for all rows i, of a panel that is no pairs. */
+ALWAYS_INLINE void step_plain(vf acc[BF16_STREAM_ROWS][4][PARTS], const float *a, int64_t a_row,
+                              const uint16_t *b, int kind, int rows, int set) {
+    UNROLL for (int j = 0; j < PARTS; j++) {
+        const uint16_t *at = b + VF_WIDTH * j;
+        const vf x = kind == F16 ? vf_load_f16(at) : vf_load_bf16(at);
+        UNROLL for (int i = 0; i < rows; i++) {
+            acc[i][set][j] = vf_fma(vf_set1(a[i * a_row]), x, acc[i][set][j]);
+        }
+    }
+}
+
+ALWAYS_INLINE void two_steps(vf acc[BF16_STREAM_ROWS][4][PARTS], const float *a, int64_t a_row,
+                             const uint16_t *b, int kind, int rows, int even, int odd) {
+    if (kind == PAIRS) {
+        step(acc, a, a_row, b, rows, even, odd);
+        return;
+    }
+    step_plain(acc, a, a_row, b, kind, rows, even);
+    step_plain(acc, a + 1, a_row, b + TN_PANEL, kind, rows, odd);
+}
+
 /* As in gemm_<isa>.c: one panel, prefetched ahead of itself, k dealt out to `sets`. */
-ALWAYS_INLINE void stream(const Tile *t, int rows, int sets) {
+ALWAYS_INLINE void stream(const Tile *t, int kind, int rows, int sets) {
     const float *a = t->a;
     const uint16_t *b = t->b;
     vf acc[BF16_STREAM_ROWS][4][PARTS];
@@ -108,10 +132,12 @@ ALWAYS_INLINE void stream(const Tile *t, int rows, int sets) {
     int64_t k = 0;
     for (; k + 4 <= t->k; k += 4, b += 4 * TN_PANEL) {
         fetch_after(b, rows);
-        step(acc, a + k, t->a_row, b, rows, 0, 1 % sets);
-        step(acc, a + k + 2, t->a_row, b + 2 * TN_PANEL, rows, 2 % sets, 3 % sets);
+        two_steps(acc, a + k, t->a_row, b, kind, rows, 0, 1 % sets);
+        two_steps(acc, a + k + 2, t->a_row, b + 2 * TN_PANEL, kind, rows, 2 % sets, 3 % sets);
     }
-    if (k < t->k) step(acc, a + k, t->a_row, b, rows, 0, 1 % sets);
+    for (; k + 2 <= t->k; k += 2, b += 2 * TN_PANEL)
+        two_steps(acc, a + k, t->a_row, b, kind, rows, 0, 1 % sets);
+    if (kind != PAIRS && k < t->k) step_plain(acc, a + k, t->a_row, b, kind, rows, 0);
     store_sums(t, acc, rows, sets);
 }
 
@@ -142,45 +168,16 @@ ALWAYS_INLINE void stream_four(const Tile *t, int rows) {
     }
 }
 
-/* acc[i][set][j] += A[i, k] B, for all rows i; B of f16 or bf16. */
-ALWAYS_INLINE void step_plain(vf acc[BF16_STREAM_ROWS][4][PARTS], const float *a, int64_t a_row,
-                              const uint16_t *b, bool f16, int rows, int set) {
-    UNROLL for (int j = 0; j < PARTS; j++) {
-        const uint16_t *at = b + VF_WIDTH * j;
-        const vf x = f16 ? vf_load_f16(at) : vf_load_bf16(at);
-        UNROLL for (int i = 0; i < rows; i++) {
-            acc[i][set][j] = vf_fma(vf_set1(a[i * a_row]), x, acc[i][set][j]);
-        }
-    }
-}
-
-/* The same for a panel that is no pairs. */
-ALWAYS_INLINE void stream_plain(const Tile *t, bool f16, int rows, int sets) {
-    const float *a = t->a;
-    const uint16_t *b = t->b;
-    vf acc[BF16_STREAM_ROWS][4][PARTS];
-    clear_sums(acc, rows, sets);
-    int64_t k = 0;
-    for (; k + 4 <= t->k; k += 4, b += 4 * TN_PANEL) {
-        fetch_after(b, rows);
-        UNROLL for (int s = 0; s < 4; s++) {
-            step_plain(acc, a + k + s, t->a_row, b + s * TN_PANEL, f16, rows, s % sets);
-        }
-    }
-    for (; k < t->k; k++, b += TN_PANEL) step_plain(acc, a + k, t->a_row, b, f16, rows, 0);
-    store_sums(t, acc, rows, sets);
-}
-
 #define STREAMS(X) X(1, 4) X(2, VF_WIDTH / 4)
 #define STREAM(m, sets)                     \
     static void stream_##m(const Tile *t) { \
-        stream(t, m, sets);                 \
+        stream(t, PAIRS, m, sets);          \
     }                                       \
     static void f16_##m(const Tile *t) {    \
-        stream_plain(t, true, m, sets);     \
+        stream(t, F16, m, sets);            \
     }                                       \
     static void bf16_##m(const Tile *t) {   \
-        stream_plain(t, false, m, sets);    \
+        stream(t, BF16, m, sets);           \
     }
 #define PAIRS_ENTRY(m, sets) [1][m] = stream_##m,
 #define F16_ENTRY(m, sets)   [1][m] = f16_##m,

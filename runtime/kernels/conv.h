@@ -93,8 +93,7 @@ typedef struct ConvWindow {
     int64_t first[2], end[2]; /* lines and columns that there are; others are padding */
 } ConvWindow;
 
-/* common/conv.c: how the results from (row, column) of the patch on end, of channels from `o` on.
- */
+/* common/conv.c: how results from (row, column) of the patch on end, of channels from `o` on. */
 TileEnd tn_conv_end_of(const ConvShape *s, const ConvPatch *p, int64_t row, int64_t column,
                        int64_t o);
 

@@ -61,7 +61,8 @@ typedef struct Tile {
     const int64_t *run; /* ... where each starts in A; NULL: one, at 0 */
     const void *a, *b;  /* float, or bf16 of pairs */
     float *c;
-    int64_t a_row, b_row, b_panel, c_row, c_panel;
+    int64_t a_row, b_row, b_panel, c_row;
+    int64_t c_panel;       /* from panel to panel of a stream's C; a tile's are side by side */
     const float *start;    /* sums begin with, NULL: 0; not for streams of bf16 or of records */
     bool c_bf16;           /* tiles of pairs only: C is */
     const TileEnd *end;    /* NULL, or one of tile_ends: its residual and ReLU come before C */

@@ -197,9 +197,10 @@ ALWAYS_INLINE void norm_rows(const Norm *z, const Row *first, const int64_t *ste
         r[k] = (Row){first->x + k * step[0], first->residual, first->y + k * step[2],
                      first->s + k * step[3]};
         if (r[k].residual) r[k].residual += k * step[1];
+    }
+    for (int k = 0; k < rows; k++)
         if (!r[k].residual && r[k].s != r[k].y && r[k].s != r[k].x)
             memcpy(r[k].s, r[k].x, (size_t)z->n * sizeof(float));
-    }
     vf mean = vf_zero();
     if (first->residual) {
         add_rows(r, z->n, sum, rows);

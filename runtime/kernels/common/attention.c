@@ -250,7 +250,7 @@ static void scores_of(Unit *u, const Block *block) {
     tn_attention_scores(u, block, block->t0, end);
     for (int64_t r = 0; r < block->rows && u->a->p.softcap != 0; r++) {
         float *scores = u->scores + r * u->a->stride;
-        /* not twice where the vectors of both runs would meet */
+        /* none twice: sinks are apart by more than a panel, which a vector may write beyond them */
         if (block->sinks) u->a->isa->attention->cap(u->a, scores, 0, block->sinks);
         u->a->isa->attention->cap(u->a, scores, block->t0, end);
     }

@@ -130,8 +130,7 @@ static void run_apart(const Gemm *g, TileFn *kernel, Tile *t, int64_t rows, int 
                       int64_t apart, int64_t column, const int64_t offset[MATRICES]) {
     _Alignas(64) float buffer[STREAM_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
     const int64_t last = column + (panels - 1) * apart * TN_PANEL;
-    bool plain = !g->bias && !g->bf16[C] && !g->base[RESIDUAL] &&
-                 g->end.activation == TN_ACT_NONE && last + TN_PANEL <= g->n && g->head == g->n;
+    const bool plain = g->bare && !g->bias && last + TN_PANEL <= g->n && g->head == g->n;
     t->start = NULL;
     t->c = plain ? (float *)matrix_at(g, C, offset[C] + column) : buffer;
     t->c_row = plain ? g->row[C] : panels * TN_PANEL;

@@ -29,7 +29,6 @@ bool tn_gemm_is_stream(const Gemm *g) {
     return g->rows.rank == 1 && g->m <= (g->in_pairs && most ? BF16_STREAM_ROWS : most);
 }
 
-/* Rows of A for streams of records. */
 bool tn_gemm_is_prepared(const Gemm *g) {
     return g->records && tn_gemm_is_stream(g);
 }
@@ -88,7 +87,6 @@ Gemm tn_gemm_of(const TnCall *call) {
     return g;
 }
 
-/* Kernels of streams. */
 const Streams *tn_gemm_streams(const Gemm *g) {
     return g->records              ? &g->records->stream
            : g->in_pairs           ? &g->isa->bf16->stream
@@ -104,7 +102,7 @@ static int panels_at_once(const Gemm *g) {
     return once && (*tn_gemm_streams(g))[TILE_MAX_PANELS][g->m] ? TILE_MAX_PANELS : 1;
 }
 
-/* From row to row of a copy of A: not a multiple of 2 KiB (tile_shape). */
+/* Not a multiple of 2 KiB, at which rows share few sets of L1. */
 int64_t tn_gemm_copied_row(const Gemm *g) {
     int64_t size = float_size(g->pairs);
     if (tn_gemm_is_prepared(g)) return g->records->row(g->k);
@@ -122,7 +120,6 @@ TileShape tn_gemm_tiles(const Gemm *g) {
     return shape;
 }
 
-/* Panels that the tiles can't take as they are. */
 bool tn_gemm_is_widened(const Gemm *g) {
     return (g->records || g->b_dtype != TN_F32) && !g->pairs && !tn_gemm_is_stream(g);
 }
