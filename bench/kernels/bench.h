@@ -7,7 +7,7 @@
  * (bench/roofline) and some runs of the kernel right after it, and prints a row with one figure:
  *
  *     roof    the least time that peak arithmetic and the memory's bandwidth allow, over the time
- *     cycles  per 16 elements; the clock is counted in the same rounds
+ *     cycles  per 16 elements, as measured; the clock is counted in the same rounds
  *     us      microseconds
  *
  * What the machine can do and what the kernel takes are both what the best tenth of the rounds
@@ -20,7 +20,11 @@
  * "cold" cases take their weights from 256 MB in turn, as a model does; "hot" ones use the same
  * again and again, and what bounds them is the bandwidth of where a working set of their size lies.
  * A case has a target where there is a figure that it should reach (on the widest instruction set,
- * but for products): a row that does not is marked. */
+ * but for products): a row that does not is marked. Targets in cycles belong to a width of core, so
+ * they are said in slots, 512-bit multiply-adds that 16 elements may take the time of: 12 of exp
+ * are 6 cycles where a core does two of them per cycle, and 12 cycles where its units are half as
+ * wide and it does one. Which of both this core is tell peak and clock of the same rounds; the row
+ * has the target that follows, and behind it the one of full width. */
 #ifndef TENON_BENCH_KERNELS_BENCH_H
 #define TENON_BENCH_KERNELS_BENCH_H
 
@@ -73,7 +77,8 @@ typedef struct Case {
     size_t cold_bytes;   /* from one of its places to the next */
     Figure figure;
     double elements;  /* for FIGURE_CYCLES */
-    double target[2]; /* with one thread, with more; 0: none */
+    double slots;     /* target of FIGURE_CYCLES, of 16 elements; 0: none */
+    double target[2]; /* of other figures: with one thread, with more; 0: none */
 } Case;
 
 /* Measures and prints the case if it is wanted. */

@@ -17,6 +17,18 @@ static double figure_of(const Case *c, const Measured *m) {
     return least / m->seconds;
 }
 
+/* 512-bit multiply-adds per cycle, 1 or 2: a core's units are half or whole vectors wide. Peaks
+ * fall short of either and never exceed it by half. */
+enum { FULL_WIDTH = 2, SLOT_FLOPS = 32 };
+static int slots_per_cycle(const Measured *m) {
+    return m->flops / m->clock < 1.5 * SLOT_FLOPS ? 1 : FULL_WIDTH;
+}
+
+static double target_of(const Bench *b, const Case *c, const Measured *m) {
+    if (c->figure == FIGURE_CYCLES) return c->slots / slots_per_cycle(m);
+    return c->target[b->threads > 1];
+}
+
 static bool is_met(const Case *c, double figure, double target) {
     return c->figure == FIGURE_ROOF ? figure >= target : figure <= target;
 }
@@ -34,6 +46,9 @@ static void print_json(Bench *b, const Case *c, const Measured *m, double figure
            m->bytes / 1e9, m->clock / 1e9, m->rounds, m->calm, unit(c->figure), figure);
     if (target > 0)
         printf(",\"target\":%g,\"met\":%s", target, is_met(c, figure, target) ? "true" : "false");
+    if (c->slots > 0)
+        printf(",\"slots_per_cycle\":%d,\"full_width_target\":%g", slots_per_cycle(m),
+               c->slots / FULL_WIDTH);
     printf("}");
     fflush(stdout);
 }
@@ -58,13 +73,14 @@ static void print_row(Bench *b, const Case *c, const Measured *m, double figure,
     snprintf(calm, sizeof calm, "%d/%d", m->calm, m->rounds);
     printf(" %9s %8.3f %-6s", m->rounds ? calm : "", figure, unit(c->figure));
     if (target > 0) printf(" %6.2f%s", target, is_met(c, figure, target) ? "" : "  below");
+    if (c->slots > 0) printf("  (%.2f at full width)", c->slots / FULL_WIDTH);
     printf("\n");
     fflush(stdout);
 }
 
 void bench_print(Bench *b, const Case *c, const Measured *m) {
-    double figure = figure_of(c, m), target = c->target[b->threads > 1];
     if (c->figure == FIGURE_CYCLES && m->clock <= 0) return;
+    double figure = figure_of(c, m), target = target_of(b, c, m);
     if (b->below && (target <= 0 || is_met(c, figure, target))) return;
     if (b->json)
         print_json(b, c, m, figure, target);

@@ -99,6 +99,11 @@ class Records(unittest.TestCase):
         rows = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout)
         self.assertEqual([r["name"] for r in rows], ["gemm 64x64x128 hot", "map exp in L1"])
         self.assertEqual([r["unit"] for r in rows], ["roof", "cycles"])
+        in_cycles = rows[1]
+        if in_cycles["isa"].startswith("avx512"):
+            self.assertEqual(in_cycles["target"] * in_cycles["slots_per_cycle"], 2 * in_cycles["full_width_target"])
+            slots = in_cycles["peak_gflops"] / in_cycles["clock_ghz"] / 32
+            self.assertAlmostEqual(in_cycles["slots_per_cycle"], min(max(slots, 1), 2), delta=0.51)
         for row in rows:
             self.assertGreater(row["figure"], 0)
             self.assertEqual(row["threads"], 1)
