@@ -1,4 +1,4 @@
-/* Symbolic expressions: hash-consing, symbols, atoms, and what an expression mentions.
+/* Symbolic expressions: hash-consing, symbols and atoms.
  *
  * Invariants: a Mono, Atom, Expr or Pred exists once per content, so pointers compare as values.
  * Ids count up in order of creation and are the only order used; addresses never decide anything.
@@ -146,12 +146,6 @@ const Expr *expr_intern(ExprCx *x, const Term *terms, int count) {
             traits_join(&e->has, &atom_node(terms[i].atoms[k])->has);
     table_set(&x->exprs, slot, hash, e);
     return &e->pub;
-}
-
-const Atom *single_atom(const Expr *e) {
-    if (e->count != 1 || e->terms[0].degree != 1) return NULL;
-    Rational c = e->terms[0].coef;
-    return c.num == 1 && c.den == 1 ? e->terms[0].atoms[0] : NULL;
 }
 
 /* --- atoms --- */
@@ -318,10 +312,6 @@ const Expr *ex_measured(ExprCx *x, const char *name, int64_t min, int64_t max) {
     return atom_expr(x, s->atom);
 }
 
-bool ex_mentions_measured(const Expr *e) {
-    return expr_node(e)->has.known_after > 0;
-}
-
 int ex_symbol_count(const ExprCx *x) {
     return (int)x->symbol_count;
 }
@@ -341,11 +331,6 @@ const Symbol *ex_find_symbol(const ExprCx *x, const char *name) {
     return NULL;
 }
 
-const Symbol *ex_as_symbol(const ExprCx *x, const Expr *e) {
-    const Atom *a = single_atom(e);
-    return a && a->kind == ATOM_SYMBOL ? &x->symbols[a->number]->pub : NULL;
-}
-
 const Expr *ex_coord(ExprCx *x, int axis, const Expr *extent) {
     extent = ex_norm(x, extent);
     if (extent == x->one) return x->zero;
@@ -359,55 +344,4 @@ const Expr *ex_load(ExprCx *x, const void *leaf, const Expr *const *index, int n
     for (int i = 0; i < n; i++) args[i] = ex_norm(x, index[i]);
     Atom key = {.kind = ATOM_LOAD, .args = args, .arity = n, .leaf = leaf};
     return atom_expr(x, atom_intern(x, &key));
-}
-
-/* --- structure --- */
-
-bool ex_const(const Expr *e, int64_t *v) {
-    if (e->count == 0) {
-        *v = 0;
-        return true;
-    }
-    if (e->count != 1 || e->terms[0].degree || e->terms[0].coef.den != 1) return false;
-    *v = e->terms[0].coef.num;
-    return true;
-}
-
-bool ex_is(const Expr *e, int64_t v) {
-    int64_t c;
-    return ex_const(e, &c) && c == v;
-}
-
-bool ex_is_integral(const Expr *e) {
-    for (int i = 0; i < e->count; i++)
-        if (e->terms[i].coef.den != 1) return false;
-    return true;
-}
-
-static bool mentions_axis(const Traits *t, int axis) {
-    return t->axes >> (axis < 63 ? axis : 63) & 1;
-}
-
-bool ex_mentions(const Expr *e, AtomKind kind) {
-    return expr_node(e)->has.kinds >> kind & 1;
-}
-
-bool ex_mentions_coord(const Expr *e, int axis) {
-    return mentions_axis(&expr_node(e)->has, axis);
-}
-
-bool pr_mentions(const Pred *p, AtomKind kind) {
-    return pred_node(p)->has.kinds >> kind & 1;
-}
-
-bool pr_mentions_coord(const Pred *p, int axis) {
-    return mentions_axis(&pred_node(p)->has, axis);
-}
-
-int ex_size(const Expr *e) {
-    return expr_node(e)->has.size;
-}
-
-int pr_size(const Pred *p) {
-    return pred_node(p)->has.size;
 }

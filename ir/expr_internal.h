@@ -1,6 +1,7 @@
 /* Shared by the files of the symbolic algebra (expr*.c); nobody else includes this.
  *
- *     expr.c          hash-consing, atoms, symbols, what an expression mentions
+ *     expr.c          hash-consing, atoms, symbols
+ *     expr_ask.c      what an expression is and mentions
  *     expr_poly.c     rationals and polynomials: add, multiply, divide exactly
  *     expr_div.c      floordiv, mod, floor, ceil, trunc
  *     expr_choice.c   min, max, abs, where, bit
@@ -8,7 +9,8 @@
  *     expr_bounds.c   constant bounds by interval arithmetic
  *     expr_prove.c    proofs and comparisons
  *     expr_walk.c     applying substitutions of atoms (norm) and of coordinates (at)
- *     expr_require.c  requirements, facts, ranges
+ *     expr_learn.c    replacements, ranges, facts
+ *     expr_require.c  requirements
  *     expr_text.c, expr_parse.c, expr_eval.c
  *
  * Conventions. Every public building function brings its operands up to date first (ex_norm, one
@@ -169,10 +171,12 @@ const Atom *atom_intern(ExprCx *x, const Atom *key);
 const Expr *atom_of(ExprCx *x, AtomKind kind, const Expr *const *args, int arity, const Pred *p);
 const Pred *pred_intern(ExprCx *x, PredKind kind, const Expr *e, const Pred *const *args,
                         int count);
-const Atom *single_atom(const Expr *e); /* the atom if e is 1 * atom, else NULL */
-void ex_too_large(ExprCx *x);           /* raises TN_E_LIMIT, or notes it in quiet mode */
+void ex_too_large(ExprCx *x); /* raises TN_E_LIMIT, or notes it in quiet mode */
 const Expr *cache_get(ExprCx *x, AtomKind op, const Expr *a, const Expr *b);
 const Expr *cache_put(ExprCx *x, AtomKind op, const Expr *a, const Expr *b, const Expr *result);
+
+/* --- expr_ask.c --- */
+const Atom *single_atom(const Expr *e); /* the atom if e is 1 * atom, else NULL */
 
 /* --- expr_poly.c --- */
 int64_t gcd_i64(int64_t a, int64_t b);       /* of the absolute values; saturates at INT64_MAX */
@@ -213,8 +217,12 @@ Interval atom_bounds(ExprCx *x, const Atom *a);
 /* --- expr_prove.c --- */
 bool proven(ExprCx *x, const Expr *e); /* ex_nonneg of a polynomial that is up to date */
 
-/* --- expr_require.c --- */
+/* --- expr_learn.c --- */
 void ex_new_generation(ExprCx *x);
+/* From now on d == 0, or d >= 0, or the symbol lies in this range. False if that cannot be. */
+bool learn_zero(ExprCx *x, const Expr *d);
+bool learn_nonneg(ExprCx *x, const Expr *d);
+bool learn_range(ExprCx *x, const Atom *symbol, int64_t min, int64_t max);
 
 /* --- expr_walk.c --- */
 const Expr *atom_rebuilt(ExprCx *x, const Atom *a); /* from its arguments, whatever replaces it */
