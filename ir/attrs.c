@@ -1,149 +1,26 @@
-/* Attributes: the text of a row ("axis:i=-1 keep:b") as a table, and typed access by name.
+/* Attributes: typed access by name, comparing, and what is missing.
  *
- * The table is made once per process under pthread_once and never written again. Words of ':s'
- * attributes are interned in it: an attribute set to "gelu" holds the table's "gelu".
- *
- * A required integer that was not set is INT64_MIN; every other required kind is NULL or TN_NONE,
- * which for a dtype may also be the default, `none`.
- *
- * The table's sizes follow from the rows: an attribute has four characters at least ("n:k" and what
- * ends it), a word one ('|' or what ends it), and every character is kept twice at most. */
-#include "ir/ir.h"
+ * Words of ':s' attributes are those of the table (attrs_table.c): an attribute set to "gelu" holds
+ * the table's "gelu". A required integer that was not set is ATTR_UNSET; every other required kind
+ * is NULL or TN_NONE, which for a dtype may also be the default, `none`. */
+#include "ir/attrs.h"
 
 #include <assert.h>
-#include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 #include "ir/infer.h"
 
-#define UNSET INT64_MIN
-
-enum {
-    TEXT = 0
-#define OP(name, min, max, outputs, types, attrs, shape, facts, flags, formula) +(int)sizeof(attrs)
-#include "ir/ops.def"
-#undef OP
-    , /* characters of all rows' attributes, with the NUL of each */
-    MAX_ATTRS = TEXT / 4
-};
-
-typedef struct Row {
-    int count;
-    AttrInfo *attrs;
-    const char *const **words; /* of ':s': its legal values, up to NULL */
-} Row;
-
-static struct {
-    pthread_once_t once;
-    Row rows[OP_COUNT];
-    AttrInfo attrs[MAX_ATTRS]; /* of all rows, one after another, and the words of each */
-    const char *const *words_of[MAX_ATTRS];
-    int attr_count;
-    char text[2 * TEXT]; /* names; words, each attribute's joined by '|' and then one by one */
-    size_t text_used;
-    const char *words[TEXT];
-    int word_count;
-    /* Defaults of ':d' attributes: constants that belong to no ExprCx; only ir_attr_equal and
-     * attrs_default look at them. */
-    Term terms[MAX_ATTRS];
-    Expr exprs[MAX_ATTRS];
-    int expr_count;
-} table = {.once = PTHREAD_ONCE_INIT};
-
-static const char *keep(const char *s, size_t n) {
-    char *copy = table.text + table.text_used;
-    memcpy(copy, s, n);
-    copy[n] = 0;
-    table.text_used += n + 1;
-    return copy;
-}
-
-/* "relu|gelu|silu": the first word is the default. */
-static void parse_words(Row *row, const char *s, size_t n) {
-    int i = row->count;
-    row->attrs[i].words = keep(s, n);
-    row->words[i] = table.words + table.word_count;
-    for (const char *end = s + n; s < end;) {
-        const char *bar = memchr(s, '|', (size_t)(end - s));
-        if (!bar) bar = end;
-        table.words[table.word_count++] = keep(s, (size_t)(bar - s));
-        s = bar + 1;
-    }
-    table.word_count++; /* stays NULL: the end of the list */
-    row->attrs[i].value.s = row->words[i][0];
-}
-
-static const Expr *default_dim(int64_t v) {
-    Term *t = &table.terms[table.expr_count];
-    Expr *e = &table.exprs[table.expr_count++];
-    *t = (Term){.coef = {v, 1}};
-    *e = (Expr){.count = v ? 1 : 0, .terms = t};
-    return e;
-}
-
-static Attr unset(char kind) {
-    if (kind == 'i') return (Attr){.i = UNSET};
-    return (Attr){0};
-}
-
-static void parse_default(Row *row, const char *s, size_t n) {
-    AttrInfo *a = &row->attrs[row->count];
-    a->has_default = true;
-    switch (a->kind) {
-    case 'i': a->value.i = strtoll(s, NULL, 10); break;
-    case 'f': a->value.f = strtod(s, NULL); break;
-    case 'b': a->value.b = *s == '1'; break;
-    case 'd': a->value.d = default_dim(strtoll(s, NULL, 10)); break;
-    case 's': parse_words(row, s, n); break;
-    case 't': a->value.t = TN_NONE; break; /* the only default there is */
-    default: assert(false);
-    }
-}
-
-/* One "name:kind" or "name:kind=default" of length n. */
-static void parse_attr(Row *row, const char *s, size_t n) {
-    const char *colon = memchr(s, ':', n);
-    assert(colon);
-    AttrInfo *a = &row->attrs[row->count];
-    size_t length = (size_t)(colon - s);
-    a->name = keep(s, length);
-    a->kind = colon[1];
-    a->value = unset(a->kind);
-    if (n > length + 2) parse_default(row, colon + 3, n - length - 3);
-    row->count++;
-    table.attr_count++;
-}
-
-static void parse_table(void) {
-    for (int op = 0; op < OP_COUNT; op++) {
-        const char *s = ir_op_info((OpKind)op)->attrs;
-        table.rows[op] = (Row){.attrs = table.attrs + table.attr_count,
-                               .words = table.words_of + table.attr_count};
-        while (*s) {
-            size_t n = strcspn(s, " ");
-            if (n) parse_attr(&table.rows[op], s, n);
-            s += n + strspn(s + n, " ");
-        }
-    }
-}
-
-static const Row *row_of(OpKind op) {
-    pthread_once(&table.once, parse_table);
-    return &table.rows[op];
-}
-
 int ir_attr_count(OpKind op) {
-    return row_of(op)->count;
+    return attrs_row(op)->count;
 }
 
 const AttrInfo *ir_attr_info(OpKind op, int i) {
-    const Row *row = row_of(op);
+    const AttrRow *row = attrs_row(op);
     assert(i >= 0 && i < row->count);
     return &row->attrs[i];
 }
 
 Attr *attrs_default(Module *m, OpKind op) {
-    const Row *row = row_of(op);
+    const AttrRow *row = attrs_row(op);
     if (!row->count) return NULL;
     Attr *attrs = ARENA_ARRAY(&m->cx->arena, Attr, (size_t)row->count);
     for (int i = 0; i < row->count; i++) {
@@ -156,12 +33,12 @@ Attr *attrs_default(Module *m, OpKind op) {
 }
 
 void attrs_check(const Node *n) {
-    const Row *row = row_of(n->op);
+    const AttrRow *row = attrs_row(n->op);
     for (int i = 0; i < row->count; i++) {
         const Attr *a = &n->attrs[i];
         bool missing = false;
         switch (row->attrs[i].kind) {
-        case 'i': missing = a->i == UNSET; break;
+        case 'i': missing = a->i == ATTR_UNSET; break;
         case 't': missing = a->t == TN_NONE && !row->attrs[i].has_default; break;
         case 's': missing = !a->s; break;
         case 'd': missing = !a->d; break;
@@ -229,7 +106,7 @@ bool ir_attr_equal(OpKind op, int i, const Attr *a, const Attr *b) {
 /* --- by name --- */
 
 static Attr *find(const Node *n, const char *name, char kind) {
-    const Row *row = row_of(n->op);
+    const AttrRow *row = attrs_row(n->op);
     int i = 0;
     while (i < row->count && strcmp(row->attrs[i].name, name) != 0) i++;
     assert(i < row->count && row->attrs[i].kind == kind);
@@ -265,11 +142,11 @@ void ir_set_dtype(Node *n, const char *attr, TnDType t) {
 
 void ir_set_string(Node *n, const char *attr, const char *s) {
     Attr *a = find(n, attr, 's');
-    const char *const *w = row_of(n->op)->words[a - n->attrs];
+    const char *const *w = attrs_row(n->op)->words[a - n->attrs];
     while (*w && strcmp(*w, s) != 0) w++;
     if (!*w)
         tn_fail(n->graph->module->cx, TN_E_MODEL, "attribute '%s' cannot be '%s'; it is one of %s",
-                attr, s, row_of(n->op)->attrs[a - n->attrs].words);
+                attr, s, attrs_row(n->op)->attrs[a - n->attrs].words);
     a->s = *w;
 }
 

@@ -1,31 +1,14 @@
-/* Checks the canonical form of docs/ir.md, one function per rule, named after it. A function
- * returns what is wrong with a node, or NULL.
+/* Checks the canonical form of docs/ir.md, one function per rule, named after it (C4's is in
+ * canonical_identity.c). A function returns what is wrong with a node, or NULL.
  *
  *     C5: a view of a view: %3: f32[6] = view %2 {dims=[6]} */
-#include "ir/ir.h"
-#include "runtime/base/checked.h"
+#include "ir/canonical.h"
 
 #include <string.h>
+#include "runtime/base/checked.h"
 
 #define SMALL 4096       /* elements that a constant made of nothing or of an expansion may have */
 #define GROWN (64 << 10) /* bytes that a constant may have if its operands have fewer */
-
-static Module *module_of(const Node *n) {
-    return n->graph->module;
-}
-
-static bool is_number(const Value *v, double x) {
-    double c;
-    return ir_constant_float(v, &c) && c == x;
-}
-
-static bool made_by(const Value *v, OpKind op) {
-    return v->node && v->node->op == op;
-}
-
-static bool has_result_dims(const Node *n, const Value *v) {
-    return ir_same_dims(&v->type, &n->outputs[0]->type);
-}
 
 /* --- C1, C2: the graph has nothing superfluous --- */
 
@@ -90,90 +73,6 @@ static const char *c3_constant(const Node *n) {
     if (count > TN_MAX_FOLD / (int64_t)size) return NULL;
     bool grows = (size_t)count * size > GROWN && (size_t)count * size > in;
     return grows || (n->op == OP_expand && count > SMALL) ? NULL : "all operands are constants";
-}
-
-/* --- C4: no identities --- */
-
-static bool pads_nothing(const Node *n) {
-    const DimList *before = attr_dims(n, "before"), *after = attr_dims(n, "after");
-    for (int i = 0; i < before->count; i++)
-        if (!ex_is(before->e[i], 0) || !ex_is(after->e[i], 0)) return false;
-    return true;
-}
-
-static bool has_empty_operand(const Node *n) {
-    int axis = ir_axis(module_of(n), attr_int(n, "axis"), n->inputs[0]->type.rank);
-    for (int i = 0; i < n->input_count; i++)
-        if (ex_is(n->inputs[i]->type.dims[axis], 0)) return true;
-    return false;
-}
-
-static bool rolls_nothing(const Node *n) {
-    const DimList *starts = attr_dims(n, "starts");
-    for (int i = 0; i < starts->count; i++)
-        if (!ex_is(starts->e[i], 0)) return false;
-    return true;
-}
-
-static bool reduces_nothing(const Node *n) {
-    const IntList *axes = attr_ints(n, "axes");
-    const Type *x = &n->inputs[0]->type;
-    for (int i = 0; i < axes->count; i++)
-        if (!ex_is(x->dims[ir_axis(module_of(n), axes->v[i], x->rank)], 1)) return false;
-    return true;
-}
-
-static const char *c4_move(const Node *n) {
-    switch (n->op) {
-    case OP_view:
-    case OP_expand: return has_result_dims(n, n->inputs[0]) ? "the dims stay" : NULL;
-    case OP_transpose: return ir_keeps_order(n) ? "nothing moves" : NULL;
-    case OP_slice:
-        return has_result_dims(n, n->inputs[0]) && attr_int(n, "step") == 1 ? "all is taken" : NULL;
-    case OP_concat:
-        if (n->input_count == 1) return "a single operand";
-        return has_empty_operand(n) ? "an empty operand" : NULL;
-    case OP_pad: return pads_nothing(n) ? "nothing is padded" : NULL;
-    case OP_roll: return rolls_nothing(n) ? "nothing is shifted" : NULL;
-    case OP_reduce_sum:
-    case OP_reduce_mean:
-    case OP_reduce_max:
-    case OP_reduce_min:
-    case OP_reduce_prod: return reduces_nothing(n) ? "nothing is reduced" : NULL;
-    default: return NULL;
-    }
-}
-
-/* Operand i is the number x and the other one is the result. */
-static bool neutral(const Node *n, int i, double x) {
-    return is_number(n->inputs[i], x) && has_result_dims(n, n->inputs[1 - i]);
-}
-
-static const char *c4_identity(const Node *n) {
-    double x;
-    switch (n->op) {
-    case OP_cast: return n->inputs[0]->type.dtype == n->outputs[0]->type.dtype ? "no cast" : NULL;
-    case OP_add: return neutral(n, 0, 0) || neutral(n, 1, 0) ? "adds 0" : NULL;
-    case OP_sub: return neutral(n, 1, 0) ? "subtracts 0" : NULL;
-    case OP_mul: return neutral(n, 0, 1) || neutral(n, 1, 1) ? "multiplies by 1" : NULL;
-    case OP_div:
-    case OP_pow: return neutral(n, 1, 1) ? "a 1 on the right" : NULL;
-    case OP_and:
-    case OP_or:
-    case OP_xor:
-        for (int i = 0; i < 2; i++)
-            if (ir_constant_float(n->inputs[i], &x) && has_result_dims(n, n->inputs[1 - i]))
-                return "a constant operand";
-        return NULL;
-    case OP_where:
-        if (n->inputs[1] == n->inputs[2] && has_result_dims(n, n->inputs[1]))
-            return "equal branches";
-        if (!ir_constant_float(n->inputs[0], &x)) return NULL;
-        return has_result_dims(n, n->inputs[x ? 1 : 2]) ? "a constant condition" : NULL;
-    case OP_neg:
-    case OP_not: return made_by(n->inputs[0], n->op) ? "twice" : NULL;
-    default: return c4_move(n);
-    }
 }
 
 /* --- C5: moves are merged --- */

@@ -151,79 +151,6 @@ static void parse_input(Parser *p) {
     define(p, at, key, ir_input(p->g, name, t.dtype, t.rank, t.dims, fill));
 }
 
-/* measured n.0, n.1 */
-static void parse_measured(Parser *p) {
-    do {
-        const char *at = p->l.token.at, *name = lex_word(&p->l, "symbol");
-        tn_enter(p->m->cx, "file", lex_place(&p->l, at));
-        ex_measured(p->m->ex, name, 0, INT64_MAX);
-        tn_leave(p->m->cx);
-    } while (lex_accept(&p->l, ','));
-}
-
-typedef struct Clause {
-    const char *at;
-    const Expr *left, *right;
-    char relation; /* '<', '>' (each or equal) or '=' */
-} Clause;
-
-/* A body has symbols of its callers, which come later. */
-static void check_symbols(Parser *p, const char *at) {
-    if (!p->g->internal && ex_symbol_count(p->m->ex) > p->symbols)
-        lex_fail(&p->l, at, "no input has the symbol %.100s, nor is it measured",
-                 ex_symbol_at(p->m->ex, p->symbols)->name);
-}
-
-static Clause parse_clause(Parser *p) {
-    Clause c = {.at = p->l.token.at, .left = parse_expr(&p->l, p->m->ex)};
-    if (!lex_is(&p->l, '<') && !lex_is(&p->l, '>') && !lex_is(&p->l, '='))
-        lex_fail(&p->l, p->l.token.at, "'<=', '>=' or '==' expected");
-    c.relation = p->l.token.mark;
-    lex_next(&p->l);
-    lex_expect(&p->l, '=');
-    c.right = parse_expr(&p->l, p->m->ex);
-    if (p->g) check_symbols(p, c.at);
-    return c;
-}
-
-static bool apply_clause(Parser *p, const Clause *c) {
-    ExprCx *x = p->m->ex;
-    const Symbol *s = ex_as_symbol(x, c->left);
-    int64_t bound;
-    if (c->relation == '=') return ex_require_eq(x, c->left, c->right, NULL);
-    bool replaced = s && ex_symbol(x, s->name) != c->left; /* its range says nothing any more */
-    if (!s || replaced || !ex_const(c->right, &bound))
-        return c->relation == '<' ? ex_require_le(x, c->left, c->right, NULL)
-                                  : ex_require_le(x, c->right, c->left, NULL);
-    if (c->relation == '<')
-        ex_set_range(x, s->name, 0, bound);
-    else
-        ex_set_range(x, s->name, bound, INT64_MAX);
-    return true;
-}
-
-/* All clauses are read before the first is applied, as they were found. */
-static void parse_require(Parser *p) {
-    Clause *clauses = NULL;
-    size_t capacity = 0, n = 0;
-    do {
-        clauses = arena_grow(arena_of(p), clauses, &capacity, n + 1, sizeof *clauses);
-        clauses[n++] = parse_clause(p);
-    } while (lex_accept(&p->l, ','));
-    for (size_t i = 0; i < n; i++) {
-        tn_enter(p->m->cx, "file", lex_place(&p->l, clauses[i].at));
-        if (!apply_clause(p, &clauses[i])) tn_fail(p->m->cx, TN_E_MODEL, "this cannot hold");
-        tn_leave(p->m->cx);
-    }
-}
-
-/* measured m.0 require m.0 <= 4: behind the inputs of the first graph, or before bodies */
-static void parse_contract(Parser *p) {
-    if (lex_accept_word(&p->l, "measured")) parse_measured(p);
-    p->symbols = ex_symbol_count(p->m->ex);
-    if (lex_accept_word(&p->l, "require")) parse_require(p);
-}
-
 /* --- nodes --- */
 
 typedef struct Result {
@@ -290,7 +217,7 @@ static void parse_node(Parser *p) {
     } while (lex_accept(&p->l, ','));
     lex_expect(&p->l, '=');
     Node *node = parse_operation(p);
-    check_symbols(p, at);
+    parse_check_symbols(&p->l, p->g, p->symbols, at);
     parse_origins(p, p->l.comment);
     tn_enter(p->m->cx, "file", lex_place(&p->l, at));
     ir_insert(node);
@@ -364,7 +291,7 @@ static void parse_graph(Parser *p, bool internal) {
             parse_input(p);
         while (lex_accept(&p->l, ','));
     lex_expect(&p->l, ')');
-    parse_contract(p);
+    p->symbols = parse_contract(&p->l, p->m, p->g);
     lex_expect(&p->l, '{');
     while (!lex_accept_word(&p->l, "return")) parse_node(p);
     p->g->origin_list_count = 0;
@@ -383,7 +310,7 @@ static void parse_module(Parser *p, const char *text) {
     while (lex_accept_word(&p->l, "meta")) parse_meta(p);
     while (lex_accept_word(&p->l, "const")) parse_constant(p);
     p->g = NULL;
-    if (lex_accept_word(&p->l, "contract")) parse_contract(p);
+    if (lex_accept_word(&p->l, "contract")) p->symbols = parse_contract(&p->l, p->m, NULL);
     while (lex_is_word(&p->l, "graph") || lex_is_word(&p->l, "body"))
         parse_graph(p, lex_accept_word(&p->l, "body") || !lex_accept_word(&p->l, "graph"));
     lex_expect(&p->l, '}');

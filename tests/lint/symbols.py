@@ -18,7 +18,7 @@ FORBIDDEN = {"abort", "exit", "_exit", "_Exit", "quick_exit", "printf", "fprintf
              "getenv", "secure_getenv", "setenv", "system", "signal", "sigaction", "stdout", "stderr",
              "__printf_chk", "__fprintf_chk", "__vprintf_chk", "__vfprintf_chk", "__assert_fail"}
 # Variables: a number for names of temporary files, OpenBLAS where it was found, a table made once.
-VARIABLES = {("writefile.c.o", "counter"), ("gemm_blas.c.o", "dgemm"), ("gemm_blas.c.o", "once"), ("attrs.c.o", "table")}
+VARIABLES = {("writefile.c.o", "counter"), ("gemm_blas.c.o", "dgemm"), ("gemm_blas.c.o", "once"), ("attrs_table.c.o", "table")}
 LIBRARIES = re.compile(r"^(libc|libm|libdl|libpthread|libpthreadpool|libxxhash|ld-linux-x86-64|ld-linux-aarch64|libgcc_s)\.so")
 FOREIGN = re.compile(r"^(pthreadpool_|XXH|_ITM_|__gmon_start__$|__cxa_finalize$)")
 
