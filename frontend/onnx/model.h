@@ -22,7 +22,7 @@
 #define ONNX_MIN_OPSET 1
 #define ONNX_MAX_OPSET 28
 
-typedef struct OnnxExternal OnnxExternal; /* mapped files of external tensors; tensor.c */
+typedef struct OnnxExternal OnnxExternal; /* mapped files of external tensors; external.c */
 
 /* An element that a graph has measured, as the expression it was, and what it is called since. */
 typedef struct OnnxMeasured {

@@ -1,10 +1,10 @@
 /* Reading tensors: shape and type, then the one place that holds the elements.
  *
  * Elements are in raw_data (a place in the file, see wire.h), in the typed field that belongs to
- * the type, or in another file of the model's folder. int32_data holds every type of at most 16
- * bits, one element per number, floats by their bits; uint64_data holds u32 and u64. Elements of 2
- * and 4 bits are packed, the first in the lowest bits of a byte (or of a number of int32_data), and
- * get a byte each. */
+ * the type, or in another file of the model's folder (external.c). int32_data holds every type of
+ * at most 16 bits, one element per number, floats by their bits; uint64_data holds u32 and u64.
+ * Elements of 2 and 4 bits are packed, the first in the lowest bits of a byte (or of a number of
+ * int32_data), and get a byte each. */
 #include "frontend/onnx/tensor.h"
 
 #include <assert.h>
@@ -13,17 +13,7 @@
 #include "frontend/weights.h"
 #include "runtime/base/checked.h"
 
-#define MAX_QUOTED   100
-#define MAX_EXTERNAL 4096 /* files of external data in one model */
-
 enum { LOCATION_EXTERNAL = 1 };
-
-struct OnnxExternal {
-    const char *location;
-    MapFile file;
-    size_t index;
-    OnnxExternal *next;
-};
 
 /* The typed fields of TensorProto. */
 typedef enum Field { NO_FIELD, FLOAT_DATA, INT32_DATA, INT64_DATA, DOUBLE_DATA, UINT64_DATA } Field;
@@ -83,7 +73,7 @@ int32_t onnx_dtype_number(const char *name) {
     return 0;
 }
 
-static const char *shape_text(Cx *cx, const OnnxTensor *out) {
+const char *onnx_shape_text(Cx *cx, const OnnxTensor *out) {
     return arena_printf(&cx->arena, "%s of %s", weights_shape_text(cx, out->rank, out->dims),
                         tn_dtype_name(out->dtype));
 }
@@ -113,7 +103,7 @@ static void read_type(Cx *cx, const Onnx__TensorProto *t, OnnxTensor *out, size_
     }
     if (!tn_product(out->dims, out->rank, &count) ||
         !tn_mul_i64(count, (int64_t)tn_dtype_size(out->dtype), &bytes))
-        tn_fail(cx, TN_E_MODEL, "the size of shape %s overflows", shape_text(cx, out));
+        tn_fail(cx, TN_E_MODEL, "the size of shape %s overflows", onnx_shape_text(cx, out));
     *elements = (size_t)count;
     out->bytes = (size_t)bytes;
 }
@@ -174,7 +164,7 @@ static WirePlace raw_place(const Onnx__TensorProto *t) {
 static void read_raw(OnnxModel *m, WirePlace place, OnnxTensor *out) {
     if (place.length != stored_bytes(out))
         tn_fail(m->cx, TN_E_MODEL, "raw_data has %llu bytes, shape %s wants %zu",
-                (unsigned long long)place.length, shape_text(m->cx, out), stored_bytes(out));
+                (unsigned long long)place.length, onnx_shape_text(m->cx, out), stored_bytes(out));
     borrow(m->cx, out, m->file.data + place.offset);
 }
 
@@ -222,7 +212,7 @@ static void read_packed(Cx *cx, const Onnx__TensorProto *t, OnnxTensor *out) {
     unsigned char *packed = arena_alloc(&cx->arena, bytes);
     if (t->n_int32_data != bytes)
         tn_fail(cx, TN_E_MODEL, "int32_data has %zu numbers, shape %s wants %zu", t->n_int32_data,
-                shape_text(cx, out), bytes);
+                onnx_shape_text(cx, out), bytes);
     for (size_t i = 0; i < bytes; i++) {
         int32_t v = t->int32_data[i];
         if (v < -128 || v > 255)
@@ -259,80 +249,16 @@ static void read_field(Cx *cx, const Onnx__TensorProto *t, Field found, OnnxTens
     }
     if (from.count != elements)
         tn_fail(cx, TN_E_MODEL, "%s has %zu elements, shape %s wants %zu", from.name, from.count,
-                shape_text(cx, out), elements);
+                onnx_shape_text(cx, out), elements);
     if (from.size == tn_dtype_size(out->dtype))
         out->data = from.data;
     else
         narrow(cx, out, from);
 }
 
-/* The value of an entry of external_data; NULL if there is none. */
-static const char *entry(Cx *cx, const Onnx__TensorProto *t, const char *key) {
-    const char *value = NULL;
-    for (size_t i = 0; i < t->n_external_data; i++) {
-        const Onnx__StringStringEntryProto *e = t->external_data[i];
-        if (!e->key || strcmp(e->key, key) != 0) continue;
-        if (value) tn_fail(cx, TN_E_MODEL, "external_data has two entries '%s'", key);
-        value = e->value ? e->value : "";
-    }
-    return value;
-}
-
-/* A decimal number; `fallback` if the entry is missing. */
-static uint64_t entry_number(Cx *cx, const Onnx__TensorProto *t, const char *key,
-                             uint64_t fallback) {
-    const char *text = entry(cx, t, key);
-    uint64_t value = 0;
-    if (!text) return fallback;
-    bool ok = *text != 0;
-    for (const char *p = text; ok && *p; p++)
-        ok = *p >= '0' && *p <= '9' && !__builtin_mul_overflow(value, 10, &value) &&
-             !__builtin_add_overflow(value, (uint64_t)(*p - '0'), &value);
-    if (!ok)
-        tn_fail(cx, TN_E_MODEL, "%s of external data is '%s', wanted a number of bytes", key,
-                tn_printable(cx, text, strlen(text), MAX_QUOTED));
-    return value;
-}
-
-static void close_external(void *arg) {
-    mapfile_close(&((OnnxExternal *)arg)->file);
-}
-
-/* The file at `location`, mapped the first time that a tensor asks for it. */
-static const MapFile *open_external(OnnxModel *m, const char *location) {
-    char why[256];
-    for (OnnxExternal *e = m->external; e; e = e->next)
-        if (strcmp(e->location, location) == 0) return &e->file;
-    size_t index = m->external ? m->external->index + 1 : 0;
-    if (index == MAX_EXTERNAL)
-        tn_fail(m->cx, TN_E_LIMIT, "external data in more than %d files", MAX_EXTERNAL);
-    OnnxExternal *e = ARENA_NEW(&m->cx->arena, OnnxExternal);
-    *e = (OnnxExternal){.location = location, .index = index, .next = m->external};
-    TnStatus status = mapfile_open_in(&e->file, m->folder, location, why, sizeof why);
-    if (status)
-        tn_fail(m->cx, status, "external data '%s': %s",
-                tn_printable(m->cx, location, strlen(location), MAX_QUOTED), why);
-    tn_defer(m->cx, close_external, e);
-    m->external = e;
-    return &e->file;
-}
-
 static void read_external(OnnxModel *m, const Onnx__TensorProto *t, OnnxTensor *out) {
-    Cx *cx = m->cx;
-    const char *location = entry(cx, t, "location");
-    if (!location) tn_fail(cx, TN_E_MODEL, "external data without a location");
-    uint64_t offset = entry_number(cx, t, "offset", 0);
-    uint64_t length = entry_number(cx, t, "length", stored_bytes(out));
-    if (length != stored_bytes(out))
-        tn_fail(cx, TN_E_MODEL, "length of external data is %llu, shape %s wants %zu bytes",
-                (unsigned long long)length, shape_text(cx, out), stored_bytes(out));
-    const MapFile *file = open_external(m, location);
-    if (!tn_range_ok(offset, length, file->size))
-        tn_fail(cx, TN_E_MODEL,
-                "external data '%s': offset %llu and length %llu in a file of %zu bytes",
-                tn_printable(cx, location, strlen(location), MAX_QUOTED),
-                (unsigned long long)offset, (unsigned long long)length, file->size);
-    if (out->bytes) borrow(cx, out, file->data + offset);
+    const unsigned char *data = onnx_external(m, t, out, stored_bytes(out));
+    if (out->bytes) borrow(m->cx, out, data);
 }
 
 /* The typed field in use; fails if two are, or one beside raw_data. */
@@ -367,7 +293,7 @@ static void read_elements(OnnxModel *m, const Onnx__TensorProto *t, OnnxTensor *
     else if (field != NO_FIELD)
         read_field(m->cx, t, field, out, elements);
     else if (elements != 0)
-        tn_fail(m->cx, TN_E_MODEL, "no data, shape %s wants %zu bytes", shape_text(m->cx, out),
+        tn_fail(m->cx, TN_E_MODEL, "no data, shape %s wants %zu bytes", onnx_shape_text(m->cx, out),
                 stored_bytes(out));
 }
 

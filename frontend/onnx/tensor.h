@@ -31,6 +31,12 @@ typedef struct OnnxTensor {
 /* Fails, naming the tensor, if it is malformed, or of an element type that Tenon does not have. */
 void onnx_tensor(OnnxModel *m, const Onnx__TensorProto *t, OnnxTensor *out);
 
+/* external.c: `bytes` bytes of another file, which are the elements of `out`. */
+const unsigned char *onnx_external(OnnxModel *m, const Onnx__TensorProto *t, const OnnxTensor *out,
+                                   size_t bytes);
+/* "[2, 3] of f32", for messages. */
+const char *onnx_shape_text(Cx *cx, const OnnxTensor *out);
+
 /* ONNX's number of an element type (TensorProto.data_type, elem_type) as Tenon's; TN_NONE for those
  * it does not have. */
 TnDType onnx_dtype(int32_t data_type);
