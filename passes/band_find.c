@@ -8,132 +8,9 @@
  *
  * where key i + c - w exists, and -inf elsewhere; likewise whether the result is the sum of
  * probabilities[b, i, h, c] v[b, i + c - w, h, :]. The question is put once for each region in
- * which one formula holds; together they are all places. The rows are taken chunk by chunk, i = w n
- * + r:
- *
- *                        first chunk              others                 last chunk
- *     columns up to w    c = w - 1 - u, u < r     c = u                  c = u
- *                        no key: c = u < w - r
- *     column w           c = w                    c = w                  c = w
- *     columns from w     c = w + 1 + u            c = w + 1 + u          c = w + 1 + u < 2 w - r
- *                                                                        no key: c = 2 w - u, u <=
- * r */
-#include "passes/band.h"
-
+ * which one formula holds (band_region.c). */
 #include <math.h>
-#include <string.h>
-#include "passes/origin.h"
-
-enum { BATCH, HEAD, CHUNK, ROW, COLUMN, DEPTH }; /* numbers of coordinates */
-
-/* Where a question is asked: row i = width * chunk + row, column c of the band, whose key is at
- * `key` if there is one. */
-typedef struct Region {
-    const Expr *b, *h, *row, *i, *c, *key;
-    bool inside;
-} Region;
-
-static const Expr *number(ExprCx *x, int64_t v) {
-    return ex_int(x, v);
-}
-
-typedef enum Chunk { FIRST_ROW, FIRST, MIDDLE, LAST } Chunk;
-typedef enum Part { BEFORE, NO_BEFORE, DIAGONAL, BEHIND, NO_BEHIND } Part;
-
-static const struct {
-    Chunk chunk;
-    Part part;
-} regions[] = {{MIDDLE, BEFORE},      {MIDDLE, DIAGONAL},  {MIDDLE, BEHIND}, {FIRST_ROW, NO_BEFORE},
-               {FIRST_ROW, DIAGONAL}, {FIRST_ROW, BEHIND}, {FIRST, BEFORE},  {FIRST, NO_BEFORE},
-               {FIRST, DIAGONAL},     {FIRST, BEHIND},     {LAST, BEFORE},   {LAST, DIAGONAL},
-               {LAST, BEHIND},        {LAST, NO_BEHIND}};
-
-enum { REGIONS = sizeof regions / sizeof *regions };
-
-static const Expr *chunks_of(ExprCx *x, const Band *a) {
-    return ex_floordiv(x, a->length, number(x, a->width));
-}
-
-/* False if there is no such place. */
-static bool region_of(ExprCx *x, const Band *a, int which, Region *g) {
-    Chunk chunk = regions[which].chunk;
-    Part part = regions[which].part;
-    int64_t w = a->width;
-    bool short_behind = chunk == LAST && part == BEHIND;
-    const Expr *rows = number(x, chunk == FIRST_ROW               ? 1
-                                 : chunk == FIRST || short_behind ? w - 1
-                                                                  : w);
-    const Expr *others = ex_sub(x, chunks_of(x, a), number(x, 2)), *n = number(x, 0);
-    const Expr *wide = number(x, w), *one = number(x, 1), *r = ex_coord(x, ROW, rows), *c = wide;
-    if (ex_is(rows, 0) || (chunk == MIDDLE && ex_is(others, 0))) return false;
-    if (chunk == FIRST) r = ex_add(x, r, one);
-    if (chunk == MIDDLE) n = ex_add(x, one, ex_coord(x, CHUNK, others));
-    if (chunk == LAST) n = ex_add(x, one, others);
-    if (chunk == FIRST && part == BEFORE)
-        c = ex_sub(x, number(x, w - 1), ex_coord(x, COLUMN, r));
-    else if (part == BEFORE)
-        c = ex_coord(x, COLUMN, wide);
-    else if (part == NO_BEFORE)
-        c = ex_coord(x, COLUMN, ex_sub(x, wide, r));
-    else if (part == NO_BEHIND)
-        c = ex_sub(x, number(x, 2 * w), ex_coord(x, COLUMN, ex_add(x, r, one)));
-    else if (part == BEHIND)
-        c = ex_add(x, number(x, w + 1),
-                   ex_coord(x, COLUMN, short_behind ? ex_sub(x, number(x, w - 1), r) : wide));
-    *g = (Region){.b = ex_coord(x, BATCH, a->batch), .h = ex_coord(x, HEAD, a->heads), .row = r};
-    g->inside = part != NO_BEFORE && part != NO_BEHIND;
-    g->i = ex_add(x, ex_mul(x, wide, n), r);
-    g->c = c;
-    g->key = ex_sub(x, ex_add(x, g->i, c), wide);
-    return true;
-}
-
-/* --- tensors --- */
-
-static const Expr *role_at(ExprCx *x, const Region *g, Role role, const Expr *place, const Expr *d,
-                           const Expr *depth) {
-    switch (role) {
-    case ROLE_NONE: return number(x, 0);
-    case ROLE_BATCH: return g->b;
-    case ROLE_PLACE: return place;
-    case ROLE_HEAD: return g->h;
-    case ROLE_DEPTH: return d;
-    case ROLE_MERGED: break;
-    }
-    return ex_add(x, ex_mul(x, g->h, depth), d);
-}
-
-static const Expr *role_dim(ExprCx *x, const Band *a, Role role, const Expr *length,
-                            const Expr *depth) {
-    const Expr *dims[] = {number(x, 1), a->batch, length, a->heads, depth};
-    return role == ROLE_MERGED ? ex_mul(x, a->heads, depth) : dims[role];
-}
-
-/* The tensor at this place, of this region's batch entry and head, and at depth d; `depth` is NULL
- * for masks, which have neither. The first time says what the axes are, other regions must agree.
- */
-static bool lies(ExprCx *x, const Band *a, Laid *l, const Origin *o, const Region *g,
-                 const Expr *place, const Expr *length, const Expr *depth) {
-    const Expr *d = depth ? ex_coord(x, DEPTH, depth) : NULL;
-    Role last = depth ? ROLE_MERGED : ROLE_PLACE;
-    if (!o->value) return false;
-    bool first = !l->value;
-    if (!first && l->value != o->value) return false;
-    for (int k = 0; k < o->value->type.rank; k++) {
-        const Expr *dim = o->value->type.dims[k];
-        for (Role role = first ? ROLE_NONE : l->role[k]; first; role++) {
-            if (role > last) return false;
-            if (o->at[k] != role_at(x, g, role, place, d, depth)) continue;
-            if (dim != role_dim(x, a, role, length, depth)) continue;
-            l->role[k] = role;
-            break;
-        }
-        if (o->at[k] != role_at(x, g, l->role[k], place, d, depth)) return false;
-    }
-    l->value = o->value;
-    l->length = length;
-    return true;
-}
+#include "passes/band_region.h"
 
 /* --- scores --- */
 
@@ -153,8 +30,8 @@ static bool take_score(ExprCx *x, Origin o, Score *s, int depth);
 
 /* A row of one column of ones times a mask. */
 static bool take_repeated(ExprCx *x, const Node *n, const Origin *o, Score *s, int depth) {
-    Origin a = origin_in_product(n, 0, o->at, number(x, 0));
-    Origin b = origin_in_product(n, 1, o->at, number(x, 0));
+    Origin a = origin_in_product(n, 0, o->at, ex_int(x, 0));
+    Origin b = origin_in_product(n, 1, o->at, ex_int(x, 0));
     if (!a.value && a.number == 1) return take_score(x, b, s, depth + 1);
     return !b.value && b.number == 1 && take_score(x, a, s, depth + 1);
 }
@@ -184,8 +61,8 @@ static bool take_score(ExprCx *x, Origin o, Score *s, int depth) {
 }
 
 static const char *check_score(ExprCx *x, Band *a, Value *band, int which) {
-    Region g;
-    if (!region_of(x, a, which, &g)) return NULL;
+    BandRegion g;
+    if (!band_region(x, a, which, &g)) return NULL;
     const Expr *at[] = {g.b, g.i, g.h, g.c};
     Score s = {0};
     if (!take_score(x, origin_of(band, at), &s, 0)) return "a score has no known origin";
@@ -198,14 +75,14 @@ static const char *check_score(ExprCx *x, Band *a, Value *band, int which) {
     Origin q = origin_in_product(s.product, 0, s.at.at, d),
            k = origin_in_product(s.product, 1, s.at.at, d);
     if (!a->depth) a->depth = depth;
-    if (a->depth != depth || !lies(x, a, &a->q, &q, &g, g.i, a->length, depth) ||
-        !lies(x, a, &a->k, &k, &g, g.key, a->length, depth))
+    if (a->depth != depth || !band_lies(x, a, &a->q, &q, &g, g.i, a->length, depth) ||
+        !band_lies(x, a, &a->k, &k, &g, g.key, a->length, depth))
         return "scores are of other queries and keys than those of a band";
     bool first = !a->begun;
     a->begun = true;
     if (!s.mask.value && !a->mask.value) return NULL;
     if (!s.mask.value || (!first && !a->mask.value) ||
-        !lies(x, a, &a->mask, &s.mask, &g, g.key, a->length, NULL))
+        !band_lies(x, a, &a->mask, &s.mask, &g, g.key, a->length, NULL))
         return "what is added to the scores is no mask of keys";
     return NULL;
 }
@@ -219,12 +96,6 @@ static const char *check_mask_values(Band *a) {
     return a->mask_value < -1e30 ? NULL : "the masked value is not below all scores";
 }
 
-/* Any row and sink: the region of the whole. */
-static Region anywhere(ExprCx *x, const Band *a) {
-    return (Region){ex_coord(x, BATCH, a->batch), ex_coord(x, HEAD, a->heads),
-                    .i = ex_coord(x, CHUNK, a->length), .c = ex_coord(x, COLUMN, a->sinks)};
-}
-
 static bool is_uniform(Value *v, double *value) {
     if (v->facts.choice && v->facts.choice->kind == PRED_TRUE) {
         *value = v->facts.yes;
@@ -235,7 +106,7 @@ static bool is_uniform(Value *v, double *value) {
 
 /* Keys that every query sees: where(mask[b, c], value, q . k'). */
 static const char *check_sink_scores(ExprCx *x, Band *a, Value *sinks) {
-    Region g = anywhere(x, a);
+    BandRegion g = band_anywhere(x, a);
     Origin o = origin_of(sinks, (const Expr *[]){g.b, g.i, g.h, g.c});
     Node *n = o.value ? o.value->node : NULL;
     if (n && n->op == OP_where) {
@@ -246,7 +117,7 @@ static const char *check_sink_scores(ExprCx *x, Band *a, Value *sinks) {
             return "the sinks are masked by no number";
         if (!a->mask.value) a->mask_value = value;
         Origin m = origin_of_operand(n->inputs[0], t, o.at);
-        if (value != a->mask_value || !lies(x, a, &a->sink_mask, &m, &g, g.c, a->sinks, NULL))
+        if (value != a->mask_value || !band_lies(x, a, &a->sink_mask, &m, &g, g.c, a->sinks, NULL))
             return "the sinks' mask is another";
         o = origin_of_operand(n->inputs[a->sink_mask_allows ? 1 : 2], t, o.at);
         n = o.value ? o.value->node : NULL;
@@ -255,8 +126,8 @@ static const char *check_sink_scores(ExprCx *x, Band *a, Value *sinks) {
         return "a sink's score is no product";
     const Expr *d = ex_coord(x, DEPTH, a->depth);
     Origin q = origin_in_product(n, 0, o.at, d), k = origin_in_product(n, 1, o.at, d);
-    if (!lies(x, a, &a->q, &q, &g, g.i, a->length, a->depth) ||
-        !lies(x, a, &a->sink_k, &k, &g, g.c, a->sinks, a->depth))
+    if (!band_lies(x, a, &a->q, &q, &g, g.i, a->length, a->depth) ||
+        !band_lies(x, a, &a->sink_k, &k, &g, g.c, a->sinks, a->depth))
         return "sinks have queries of their own";
     return NULL;
 }
@@ -269,12 +140,12 @@ static const char *take_rows(ExprCx *x, Band *a, Node *softmax) {
     Node *n = ir_single_use(p) ? p->uses[0].node : NULL;
     double zero;
     if (!n || n->op != OP_where || n->inputs[2] != p) return NULL;
-    Region g = anywhere(x, a);
+    BandRegion g = band_anywhere(x, a);
     const Expr *at[] = {g.b, g.i, g.h, ex_coord(x, COLUMN, p->type.dims[3])};
     Origin m = origin_of_operand(n->inputs[0], &p->type, at);
     if (!is_uniform(n->inputs[1], &zero) || zero != 0 ||
         !ir_same_dims(&p->type, &n->outputs[0]->type) ||
-        !lies(x, a, &a->row_mask, &m, &g, g.i, a->length, NULL))
+        !band_lies(x, a, &a->row_mask, &m, &g, g.i, a->length, NULL))
         return "the probabilities are changed";
     a->probabilities = n->outputs[0];
     return NULL;
@@ -309,7 +180,8 @@ static Value *result_of(const Band *a, Node *product, bool sum) {
 }
 
 /* The element of the probabilities at these coordinates. */
-static bool is_probability(const Band *a, const Origin *o, const Region *g, const Expr *column) {
+static bool is_probability(const Band *a, const Origin *o, const BandRegion *g,
+                           const Expr *column) {
     const Expr *at[] = {g->b, g->i, g->h, column};
     if (o->value != a->probabilities) return false;
     for (int i = 0; i < 4; i++)
@@ -319,7 +191,8 @@ static bool is_probability(const Band *a, const Origin *o, const Region *g, cons
 
 /* Where element (b, i, h, d) of the result comes from, as an element of the product; of both
  * products if there are sinks. */
-static bool result_at(ExprCx *x, const Band *a, const Node *product, const Region *g, Origin *o) {
+static bool result_at(ExprCx *x, const Band *a, const Node *product, const BandRegion *g,
+                      Origin *o) {
     const Expr *d = ex_coord(x, DEPTH, a->depth_v);
     const Expr *first[] = {g->b, g->h, g->i, d}, *later[] = {g->b, g->i, g->h, d};
     const Expr *const *at = a->heads_first ? first : later;
@@ -338,29 +211,29 @@ static bool result_at(ExprCx *x, const Band *a, const Node *product, const Regio
 
 /* In its chunk, row r weighs the values r .. r + 2 w of 3 w. */
 static bool check_values(ExprCx *x, Band *a, const Node *product, int which) {
-    Region g;
+    BandRegion g;
     Origin o;
-    if (!region_of(x, a, which, &g)) return true;
+    if (!band_region(x, a, which, &g)) return true;
     if (!result_at(x, a, product, &g, &o)) return false;
     const Expr *y = ex_add(x, g.row, g.c);
     Origin p = origin_in_product(product, 0, o.at, y), v = origin_in_product(product, 1, o.at, y);
     if (!is_probability(a, &p, &g, ex_add(x, a->sinks, g.c))) return false;
     if (!g.inside) return !v.value && isfinite(v.number);
-    return lies(x, a, &a->v, &v, &g, g.key, a->length, a->depth_v);
+    return band_lies(x, a, &a->v, &v, &g, g.key, a->length, a->depth_v);
 }
 
 /* The other values of the chunk count nothing. */
 static bool check_zeros(ExprCx *x, const Band *a, const Node *product) {
     int64_t w = a->width;
-    const Expr *one = number(x, 1), *y[2], *row[2], *rows = ex_coord(x, ROW, number(x, w - 1));
+    const Expr *one = ex_int(x, 1), *y[2], *row[2], *rows = ex_coord(x, ROW, ex_int(x, w - 1));
     row[0] = ex_add(x, one, rows);
     y[0] = ex_sub(x, rows, ex_coord(x, COLUMN, row[0])); /* rows = row[0] - 1 */
     row[1] = rows;
-    const Expr *rest = ex_sub(x, number(x, w - 1), rows);
-    y[1] = ex_add(x, ex_add(x, rows, number(x, 2 * w + 1)), ex_coord(x, COLUMN, rest));
+    const Expr *rest = ex_sub(x, ex_int(x, w - 1), rows);
+    y[1] = ex_add(x, ex_add(x, rows, ex_int(x, 2 * w + 1)), ex_coord(x, COLUMN, rest));
     for (int k = 0; k < 2 && w > 1; k++) {
-        Region g = anywhere(x, a);
-        const Expr *n = ex_coord(x, CHUNK, chunks_of(x, a));
+        BandRegion g = band_anywhere(x, a);
+        const Expr *n = ex_coord(x, CHUNK, band_chunks(x, a));
         g.i = ex_add(x, ex_scale(x, n, w, 1), row[k]);
         Origin o;
         if (!result_at(x, a, product, &g, &o)) return false;
@@ -371,13 +244,13 @@ static bool check_zeros(ExprCx *x, const Band *a, const Node *product) {
 }
 
 static bool check_sink_values(ExprCx *x, Band *a, const Node *product) {
-    Region g = anywhere(x, a);
+    BandRegion g = band_anywhere(x, a);
     Origin o;
     if (inner_extent(product) != a->sinks || !result_at(x, a, product, &g, &o)) return false;
     Origin p = origin_in_product(product, 0, o.at, g.c),
            v = origin_in_product(product, 1, o.at, g.c);
     return is_probability(a, &p, &g, g.c) &&
-           lies(x, a, &a->sink_v, &v, &g, g.c, a->sinks, a->depth_v);
+           band_lies(x, a, &a->sink_v, &v, &g, g.c, a->sinks, a->depth_v);
 }
 
 static const char *check_result(ExprCx *x, Band *a, const Node *band, const Node *sinks) {
@@ -386,7 +259,7 @@ static const char *check_result(ExprCx *x, Band *a, const Node *band, const Node
     if (t->rank != 4 || !ex_is(inner_extent(band), 3 * a->width)) return other;
     a->heads_first = t->dims[1] == a->heads && t->dims[2] == a->length;
     a->depth_v = t->dims[3];
-    for (int which = 0; which < REGIONS; which++)
+    for (int which = 0; which < BAND_REGIONS; which++)
         if (!check_values(x, a, band, which)) return other;
     if (!check_zeros(x, a, band)) return other;
     return sinks && !check_sink_values(x, a, sinks) ? "the sinks' probabilities weigh other values"
@@ -425,14 +298,14 @@ const char *band_find(Node *softmax, Band *a) {
     a->batch = band->type.dims[0];
     a->length = band->type.dims[1];
     a->heads = band->type.dims[2];
-    a->sinks = sinks ? sinks->type.dims[3] : number(x, 0);
+    a->sinks = sinks ? sinks->type.dims[3] : ex_int(x, 0);
     if (!ex_const(band->type.dims[3], &columns) || columns < 3 || columns % 2 == 0)
         return "the scores have no odd number of columns";
     a->width = columns / 2;
-    if (a->width > INT32_MAX / 4 || !ex_exact_div(x, a->length, number(x, a->width)) ||
-        !ex_provably_ge(x, chunks_of(x, a), number(x, 2)))
+    if (a->width > INT32_MAX / 4 || !ex_exact_div(x, a->length, ex_int(x, a->width)) ||
+        !ex_provably_ge(x, band_chunks(x, a), ex_int(x, 2)))
         return "the rows are no whole number of chunks";
-    for (int which = 0; which < REGIONS && !why; which++) why = check_score(x, a, band, which);
+    for (int which = 0; which < BAND_REGIONS && !why; which++) why = check_score(x, a, band, which);
     if (!why) why = check_mask_values(a);
     if (!why && sinks) why = check_sink_scores(x, a, sinks);
     if (!why) why = take_rows(x, a, softmax);
