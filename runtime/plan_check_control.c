@@ -15,6 +15,19 @@ static const char *name_of(const PlanInstruction *i) {
     return tn_instr(i->opcode)->name;
 }
 
+/* Internal functions of higher index, so that none runs itself. */
+static bool check_callee(PlanCheck *c, const PlanInstruction *i, uint32_t callee) {
+    const tenon_plan *p = c->plan;
+    uint32_t caller = (uint32_t)(c->function - p->functions);
+    if (callee >= p->functions_count || !(p->functions[callee].flags & TN_FUNCTION_INTERNAL))
+        return plan_invalid(c, "%s runs function %u, which is not internal", name_of(i), callee);
+    if (callee <= caller)
+        return plan_invalid(c, "%s runs function %u from function %u", name_of(i), callee, caller);
+    if (c->depth[callee] <= c->depth[caller]) c->depth[callee] = (uint8_t)(c->depth[caller] + 1);
+    return c->depth[callee] <= TN_MAX_CALL_DEPTH ||
+           plan_invalid(c, "more than %d functions run within one another", TN_MAX_CALL_DEPTH);
+}
+
 static const PlanView *port_view(const PlanCheck *c, const PlanFunction *f, uint32_t port) {
     return &c->plan->views[plan_port(c->plan, f, port)->view];
 }
@@ -64,6 +77,7 @@ static bool check_branch(PlanCheck *c, const PlanInstruction *i, uint32_t functi
 }
 
 static bool check_loop(PlanCheck *c, const PlanInstruction *i, const ParamsLoop *p) {
+    if (!check_callee(c, i, p->body)) return false;
     const PlanFunction *f = &c->plan->functions[p->body];
     int carried = p->carried <= i->outputs ? (int)p->carried : -1;
     if (carried < 0 || i->inputs < 2 + carried)
@@ -91,9 +105,11 @@ static bool check_loop(PlanCheck *c, const PlanInstruction *i, const ParamsLoop 
 bool plan_check_control(PlanCheck *c, const PlanInstruction *i, const void *record) {
     const ParamsIf *branches = record;
     if (i->opcode == TN_OP_measure) return is_scalar(c, i, 0, TN_I64);
-    bool ok = i->opcode == TN_OP_if
-                  ? is_scalar(c, i, 0, TN_BOOL) && check_branch(c, i, branches->then_function) &&
-                        check_branch(c, i, branches->else_function)
-                  : check_loop(c, i, record);
+    bool ok = i->opcode == TN_OP_if ? check_callee(c, i, branches->then_function) &&
+                                          check_callee(c, i, branches->else_function) &&
+                                          is_scalar(c, i, 0, TN_BOOL) &&
+                                          check_branch(c, i, branches->then_function) &&
+                                          check_branch(c, i, branches->else_function)
+                                    : check_loop(c, i, record);
     return ok && has_scalars(c, i);
 }

@@ -10,24 +10,15 @@ static int rank_of(const PlanCheck *c, const PlanInstruction *i, int operand) {
     return plan_operand(c->plan, i, operand)->rank;
 }
 
-static bool check_callee(PlanCheck *c, const PlanInstruction *i, uint32_t callee) {
-    const tenon_plan *p = c->plan;
-    uint32_t caller = (uint32_t)(c->function - p->functions);
-    if (callee >= p->functions_count || !(p->functions[callee].flags & TN_FUNCTION_INTERNAL))
-        return plan_invalid(c, "%s runs function %u, which is not internal",
-                            tn_instr(i->opcode)->name, callee);
-    if (callee <= caller)
-        return plan_invalid(c, "%s runs function %u from function %u", tn_instr(i->opcode)->name,
-                            callee, caller);
-    if (c->depth[callee] <= c->depth[caller]) c->depth[callee] = (uint8_t)(c->depth[caller] + 1);
-    return c->depth[callee] <= TN_MAX_CALL_DEPTH ||
-           plan_invalid(c, "more than %d functions run within one another", TN_MAX_CALL_DEPTH);
-}
-
 static bool check_ParamsNone(PlanCheck *c, const PlanInstruction *i, const void *record) {
     (void)c, (void)i, (void)record;
     return true;
 }
+
+#define check_ParamsFill check_ParamsNone /* any value */
+#define check_ParamsIf   check_ParamsNone /* and loop: plan_check_control.c */
+#define check_ParamsLoop check_ParamsNone
+#define check_ParamsMap  plan_check_map
 
 /* How a gemm or a convolution ends. */
 static bool check_end(PlanCheck *c, uint32_t activation, uint32_t flags, uint32_t known) {
@@ -104,22 +95,6 @@ static bool check_ParamsReduce(PlanCheck *c, const PlanInstruction *i, const voi
     if (p->kind >= TN_REDUCE_COUNT) return plan_invalid(c, "reduction %u", p->kind);
     return p->axes >> rank_of(c, i, 0) == 0 ||
            plan_invalid(c, "axes 0x%x of rank %d", p->axes, rank_of(c, i, 0));
-}
-
-/* Internal functions of higher index: plan_check_control.c compares their ports. */
-static bool check_ParamsIf(PlanCheck *c, const PlanInstruction *i, const void *record) {
-    const ParamsIf *p = record;
-    return check_callee(c, i, p->then_function) && check_callee(c, i, p->else_function);
-}
-
-static bool check_ParamsLoop(PlanCheck *c, const PlanInstruction *i, const void *record) {
-    const ParamsLoop *p = record;
-    return check_callee(c, i, p->body);
-}
-
-static bool check_ParamsFill(PlanCheck *c, const PlanInstruction *i, const void *record) {
-    (void)c, (void)i, (void)record;
-    return true; /* any value */
 }
 
 static bool check_ParamsGather(PlanCheck *c, const PlanInstruction *i, const void *record) {
@@ -344,56 +319,6 @@ static bool check_ParamsDft(PlanCheck *c, const PlanInstruction *i, const void *
     if (p->inverse > 1) return plan_invalid(c, "inverse %u", p->inverse);
     return (uint64_t)p->axis + 1 < (uint64_t)rank_of(c, i, 0) ||
            plan_invalid(c, "axis %u of rank %d", p->axis, rank_of(c, i, 0));
-}
-
-/* What the words for types in TN_MAP_OPS ask of a step. */
-#define TYPES_CONSTANT true
-#define TYPES_CAST     true
-#define TYPES_ANY      (from == to)
-#define TYPES_SELECT   (from == to)
-#define TYPES_FLOATS   (from == to && tn_is_float(from))
-#define TYPES_COMPARE  (to == TN_BOOL)
-#define TYPES_LOGIC    (from == TN_BOOL && to == TN_BOOL)
-#define TYPES_BITS     (from == to && tn_is_int(from))
-
-static bool map_types_ok(const TnMapStep *s) {
-    TnDType from = (TnDType)s->arg_dtype, to = (TnDType)s->dtype;
-    switch (s->op) {
-#define X(upper, lower, number, operands, types) \
-    case TN_MAP_##upper: return TYPES_##types;
-        TN_MAP_OPS(X)
-#undef X
-    default: return false;
-    }
-}
-
-static bool check_ParamsMap(PlanCheck *c, const PlanInstruction *i, const void *record) {
-    const ParamsMap *p = record; /* its length was checked */
-    uint8_t types[TN_MAX_MAP_INPUTS + TN_MAX_MAP_STEPS];
-    for (int k = 0; k < i->inputs; k++) types[k] = plan_operand(c->plan, i, k)->dtype;
-    for (uint32_t k = 0; k < p->steps; k++) {
-        const TnMapStep *s = &p->step[k];
-        uint32_t registers = i->inputs + k;
-        int arity = tn_map_operands(s->op);
-        if (arity < 0) return plan_invalid(c, "map: step %u: operation %d", k, s->op);
-        if (!tn_dtype_size((TnDType)s->dtype) || (arity && !tn_dtype_size((TnDType)s->arg_dtype)) ||
-            !map_types_ok(s))
-            return plan_invalid(c, "map: step %u: operation %d from type %d to %d", k, s->op,
-                                s->arg_dtype, s->dtype);
-        for (int a = 0; a < arity; a++) {
-            uint8_t wanted = s->op == TN_MAP_WHERE && a == 0 ? TN_BOOL : s->arg_dtype;
-            if (s->args[a] >= registers || types[s->args[a]] != wanted)
-                return plan_invalid(
-                    c, "map: step %u: operand %d is register %d, not defined or of another type", k,
-                    a, s->args[a]);
-        }
-        types[registers] = s->dtype;
-    }
-    uint8_t given = plan_operand(c->plan, i, i->inputs)->dtype,
-            result = types[i->inputs + p->steps - 1];
-    return given == result ||
-           plan_invalid(c, "map: the result is %s, its operand %s", tn_dtype_name((TnDType)result),
-                        tn_dtype_name((TnDType)given));
 }
 
 bool plan_check_params(PlanCheck *c, const PlanInstruction *instruction, const void *record) {

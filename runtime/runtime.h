@@ -4,6 +4,7 @@
  *   plan_check.c          verification of tables
  *   plan_check_instr.c    of instructions
  *   plan_check_params.c   of parameter records
+ *   plan_check_map.c      of programs of map
  *   plan_check_control.c  of instructions that measure or run other functions
  *   plan_check_state.c    of states
  *   plan_info.c           ports, metadata, dims as text
@@ -135,8 +136,10 @@ bool plan_expr_slice_ok(const tenon_plan *p, uint32_t first, uint32_t count);
 bool plan_check_states(PlanCheck *c);
 /* Verifies one parameter record against the instruction it belongs to. */
 bool plan_check_params(PlanCheck *c, const PlanInstruction *instruction, const void *record);
-/* Verifies scalars of an instruction without kernel, and its operands against the ports of the
- * functions that it runs. */
+/* A program of map. */
+bool plan_check_map(PlanCheck *c, const PlanInstruction *instruction, const void *record);
+/* Verifies which functions an instruction without kernel runs, its scalars, and its operands
+ * against the ports of these. */
 bool plan_check_control(PlanCheck *c, const PlanInstruction *instruction, const void *record);
 /* View of an operand, or NULL if absent; the ids were checked. */
 const PlanView *plan_operand(const tenon_plan *p, const PlanInstruction *instruction, int operand);

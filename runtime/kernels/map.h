@@ -22,6 +22,13 @@ static inline size_t map_register_bytes(TnDType t) {
     return MAP_BLOCK * (map_class(t) == MAP_FLOAT ? sizeof(float) : sizeof(int64_t));
 }
 
+/* The element type of register r: inputs come first, then the results of steps. */
+static inline TnDType map_register_dtype(const TnCall *call, int r) {
+    const ParamsMap *params = call->params;
+    return (TnDType)(r < call->inputs ? call->operands[r].dtype
+                                      : params->step[r - call->inputs].dtype);
+}
+
 /* y[i] = op(x[0][i], x[1][i], x[2][i]) for i < n; y may be one of x. */
 typedef void MapFn(void *y, const void *const *x, int64_t n);
 

@@ -21,7 +21,6 @@
 TN_COMMON_FAMILY(map);
 
 #define MAP_REGISTERS (TN_MAX_MAP_INPUTS + TN_MAX_MAP_STEPS)
-#define TASK_BLOCKS   32
 #define LONG_ROW      192 /* elements from which on blocks end with a row */
 #define WORTH_COPYING 32  /* bytes */
 
@@ -49,39 +48,6 @@ typedef struct Program {
     int64_t column;
 } Program;
 
-/* Rough picoseconds per element. */
-static int64_t step_cost(const TnMapStep *s) {
-    int vector = map_class((TnDType)s->arg_dtype) == MAP_FLOAT;
-    switch (s->op) {
-    case TN_MAP_CONST: return 0;
-    case TN_MAP_POW:
-    case TN_MAP_MOD:
-    case TN_MAP_FMOD:
-    case TN_MAP_SIN:
-    case TN_MAP_COS:
-    case TN_MAP_TAN:
-    case TN_MAP_ASIN:
-    case TN_MAP_ACOS:
-    case TN_MAP_ATAN:
-    case TN_MAP_SINH:
-    case TN_MAP_COSH:
-    case TN_MAP_ASINH:
-    case TN_MAP_ACOSH:
-    case TN_MAP_ATANH: return 10000;
-    case TN_MAP_DIV: return vector ? 100 : 3000;
-    case TN_MAP_EXP:
-    case TN_MAP_LOG:
-    case TN_MAP_ERF:
-    case TN_MAP_TANH:
-    case TN_MAP_SIGMOID:
-    case TN_MAP_GELU:
-    case TN_MAP_GELU_TANH:
-    case TN_MAP_GELU_QUICK:
-    case TN_MAP_SILU: return vector ? 250 : 10000;
-    default: return vector ? 40 : 150;
-    }
-}
-
 /* Whether memory holds elements of type t just as a register does. */
 static int same_as_register(int t) {
     return t == TN_F32 || t == TN_F64 || t == TN_I64 || t == TN_U64;
@@ -89,26 +55,6 @@ static int same_as_register(int t) {
 
 static size_t element_bytes(TnDType t) {
     return map_class(t) == MAP_FLOAT ? sizeof(float) : sizeof(int64_t);
-}
-
-static TnDType register_dtype(const TnCall *call, int r) {
-    const ParamsMap *params = call->params;
-    return (TnDType)(r < call->inputs ? call->operands[r].dtype
-                                      : params->step[r - call->inputs].dtype);
-}
-
-void map_plan_common(TnCall *call) {
-    const ParamsMap *params = call->params;
-    const TnTensor *y = &call->operands[call->inputs];
-    int64_t elements = tensor_elements(y), picoseconds = 50 * (call->inputs + 1);
-    for (uint32_t s = 0; s < params->steps; s++) picoseconds += step_cost(&params->step[s]);
-    int64_t blocks = picoseconds > 4000 ? TASK_BLOCKS / 8 : TASK_BLOCKS;
-    call->tile[0] = blocks * MAP_BLOCK;
-    call->tasks = TN_CEIL_DIV(elements, call->tile[0]);
-    call->work = elements * picoseconds / 1000;
-    call->scratch_bytes = 0;
-    for (int r = 0; r < call->inputs + (int)params->steps; r++)
-        call->scratch_bytes += map_register_bytes(register_dtype(call, r));
 }
 
 static void run_step(Program *p, int s, void *y, int64_t n) {
@@ -169,7 +115,7 @@ static void set_up(Program *p, const TnCall *call, unsigned char *scratch) {
     p->long_rows = p->by_rows && p->loop.dims[p->loop.rank - 1] >= LONG_ROW;
     for (uint32_t s = 0; s < p->params->steps; s++) p->fn[s] = function_of(p, &p->params->step[s]);
     for (int r = 0; r < p->registers; r++) {
-        TnDType t = register_dtype(call, r);
+        TnDType t = map_register_dtype(call, r);
         p->dtype[r] = (uint8_t)t;
         p->reg[r] = scratch;
         p->value[r] = scratch;
