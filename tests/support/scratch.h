@@ -49,10 +49,10 @@ static inline int scratch_leave(void **state) {
     return chdir("/") != 0 || rmdir(scratch_path) != 0;
 }
 
-static inline void write_file(const char *path, const void *data, size_t size) {
+static inline void write_file(const char *path, const void *data, size_t length) {
     FILE *f = fopen(path, "wb");
     assert_non_null(f);
-    assert_int_equal(fwrite(data, 1, size, f), size);
+    assert_int_equal(fwrite(data, 1, length, f), length);
     assert_int_equal(fclose(f), 0);
 }
 

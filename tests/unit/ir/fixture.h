@@ -119,6 +119,15 @@ static inline const char *requirement(void) {
                         r->kind == REL_EQ ? "==" : "<=", ex_text(fx.x, r->right), r->origin);
 }
 
+/* All requirements as "left <= right; ..." in order. */
+static inline const char *requirements(void) {
+    const char *s = "";
+    for (const Requirement *r = ex_requirements(fx.x); r; r = r->next)
+        s = arena_printf(&fx.cx.arena, "%s%s%s %s %s", s, *s ? "; " : "", ex_text(fx.x, r->left),
+                         r->kind == REL_EQ ? "==" : "<=", ex_text(fx.x, r->right));
+    return s;
+}
+
 static inline const char *leaf_name(void *user, const void *leaf) {
     (void)user;
     const Value *v = leaf;
