@@ -68,7 +68,7 @@ static bool is_document(const Dump *d) {
 
 /* The times in a file of `tenon bench --profile --json`, as a JSON array. */
 static const char *read_profile(Tool *t, const tenon_plan *p, const char *path) {
-    Json root = json_open(&t->cx, ".", path, (size_t)64 << 20), list = json_array(root, "profile");
+    Json root = json_open(&t->cx, path, (size_t)64 << 20), list = json_array(root, "profile");
     TextBuffer x = {.arena = &t->cx.arena};
     text_add(&x, "[");
     for (Json v = json_first(list); json_kind(v) != JSON_ABSENT; v = json_next(v)) {

@@ -51,7 +51,7 @@ static Config *new_config(Cx *cx, const char *path, Json root) {
 }
 
 Config *config_open(Cx *cx, const char *folder) {
-    Json root = json_open(cx, folder, "config.json", TN_MAX_CONFIG);
+    Json root = json_open(cx, arena_printf(&cx->arena, "%s/config.json", folder), TN_MAX_CONFIG);
     const char *path = arena_printf(&cx->arena, "%s/config.json", folder);
     if (json_kind(root) != JSON_OBJECT) json_fail_value(root, "an object");
     Config *c = new_config(cx, path, root);

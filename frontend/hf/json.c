@@ -145,8 +145,7 @@ static void close_file(void *file) {
     mapfile_close(file);
 }
 
-Json json_open(Cx *cx, const char *folder, const char *file, size_t max) {
-    const char *path = arena_printf(&cx->arena, "%s/%s", folder, file);
+Json json_open(Cx *cx, const char *path, size_t max) {
     char why[256];
     MapFile *f = ARENA_NEW(&cx->arena, MapFile);
     tn_enter(cx, "file", path);

@@ -43,8 +43,8 @@ typedef struct Json {
 /* `name` is the file's name in messages; it is kept, not copied. */
 Json json_parse(Cx *cx, const char *name, const char *text, size_t size);
 
-/* Reads a regular file of at most `max` bytes, following `file` in `folder`. */
-Json json_open(Cx *cx, const char *folder, const char *file, size_t max);
+/* Reads a regular file of at most `max` bytes; the path is kept, too. */
+Json json_open(Cx *cx, const char *path, size_t max);
 
 JsonKind json_kind(Json v);
 

@@ -40,7 +40,8 @@ static const char **file_names(Cx *cx, Json map, size_t *count) {
 }
 
 SafeTensors **shards_open(Cx *cx, const char *folder, size_t *count) {
-    Json root = json_open(cx, folder, SHARD_INDEX_FILE, TN_MAX_CONFIG);
+    Json root =
+        json_open(cx, arena_printf(&cx->arena, "%s/%s", folder, SHARD_INDEX_FILE), TN_MAX_CONFIG);
     Json map = json_object(root, "weight_map");
     const char **names = file_names(cx, map, count);
     if (*count == 0) json_fail_value(map, "at least one tensor");

@@ -121,6 +121,8 @@ class Structure(Viewer):
         document = self.check(self.page("x.plan", "--dim", "sequence=9", "--profile", "p.json"))
         self.assertEqual(document["functions"][0]["memory"]["dims"], {"batch": 1, "sequence": 9})
         self.assertEqual([p["instruction"] for p in document["profile"]], list(range(len(document["functions"][0]["instructions"]))))
+        absolute = self.check(self.page("x.plan", "--dim", "sequence=9", "--profile", str(self.folder.resolve() / "p.json")))
+        self.assertEqual(absolute["profile"], document["profile"])
 
     def test_wrong_profiles(self):
         self.tenon("compile", BERT, "-o", "x.plan")

@@ -271,7 +271,8 @@ static void check_passes(Trial *t) {
 
 /* Learned positions that fixture.json tells of; 0: as long as one likes. */
 static int64_t positions_of(Trial *t) {
-    Json about = json_open(&t->cx, t->folder, "fixture.json", 1 << 20);
+    Json about =
+        json_open(&t->cx, arena_printf(&t->cx.arena, "%s/fixture.json", t->folder), 1 << 20);
     return json_kind(json_find(about, "positions")) == JSON_ABSENT
                ? 0
                : json_int(about, "positions", 1, 1000);
