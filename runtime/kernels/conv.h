@@ -152,6 +152,9 @@ extern const ConvKernels TN_FN(conv_kernels);
 /* common/conv_shape.c: of a call that has results */
 void tn_conv_shape(const TnCall *call, ConvShape *s);
 
+/* HEIGHT and WIDTH change places. */
+void tn_conv_turn(ConvShape *s);
+
 /* common/conv_product.c, ..: the results of a patch for one of `splits` parts of its channels; a
  * window's copy lies in scratch behind what each asks for. */
 size_t tn_conv_product_scratch(const ConvShape *s);

@@ -15,7 +15,7 @@
  *     +------+ +---------+---------+     C[i, 16 j + n]  =  c[i * c_row + 16 j + n]
  *
  * A convolution's rows of A are windows of an image: several runs of k floats, each somewhere else,
- * A[i, r * k + j] = a[run[r] + i * a_row + j]; B goes on from run to run.
+ * A[i, r * k + j] = a[run[r].a + i * a_row + j], and so do those of B, from b + run[r].b on.
  *
  * Where the CPU multiplies bf16, A may be bf16 and B in panels of pairs (pack.h), K even; C is
  * floats or bf16. Steps are in bf16 then, b_row one from pair to pair of rows. Everywhere else bf16
@@ -55,10 +55,15 @@ typedef struct TileEnd {
     bool residual_bf16, c_bf16;
 } TileEnd;
 
+/* Where k columns of A and rows of B start, in elements. */
+typedef struct TileRun {
+    int64_t a, b;
+} TileRun;
+
 typedef struct Tile {
     int64_t k;
     int64_t runs;       /* of k each, ... */
-    const int64_t *run; /* ... where each starts in A; NULL: one, at 0 */
+    const TileRun *run; /* ... which these are; NULL: one, at 0 */
     const void *a, *b;  /* float, or bf16 of pairs */
     float *c;
     int64_t a_row, b_row, b_panel, c_row;

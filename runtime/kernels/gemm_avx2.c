@@ -52,7 +52,6 @@ ALWAYS_INLINE void finish(const TileEnd *e, __m256 acc[ROWS][2], int count, int6
 ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
     const int64_t a_row = t->a_row, b_row = t->b_row, depth = t->k;
     const int count = rows > 1 ? rows : panels;
-    const float *b = t->b;
     const char *next = t->prefetch;
     __m256 acc[ROWS][2];
     UNROLL for (int i = 0; i < count; i++) {
@@ -62,7 +61,8 @@ ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
     }
     int64_t r = 0;
     do {
-        const float *from = (const float *)t->a + (t->run ? t->run[r] : 0);
+        const TileRun at = t->run ? t->run[r] : (TileRun){0, 0};
+        const float *from = (const float *)t->a + at.a, *b = (const float *)t->b + at.b;
         const float *a[2] = {from, from + 3 * a_row};
         for (int64_t k = 0; k < depth; k++, b += b_row, next += t->prefetch_step) {
             _mm_prefetch(next, _MM_HINT_T1);

@@ -25,12 +25,12 @@ ALWAYS_INLINE void block(Quad acc[ROWS][QUADS], const Tile *t, const float *a, c
 }
 
 ALWAYS_INLINE void tile(const Tile *t, int rows) {
-    const float *b = t->b;
     Quad sum[ROWS][QUADS] = {{{0}}};
     for (int i = 0; i < rows && t->start; i++) memcpy(sum[i], t->start, sizeof sum[i]);
     int64_t r = 0;
     do {
-        const float *a = (const float *)t->a + (t->run ? t->run[r] : 0);
+        const TileRun at = t->run ? t->run[r] : (TileRun){0, 0};
+        const float *a = (const float *)t->a + at.a, *b = (const float *)t->b + at.b;
         for (int64_t k = 0; k < t->k; k += BLOCK) {
             int64_t count = k + BLOCK < t->k ? BLOCK : t->k - k;
             Quad acc[ROWS][QUADS] = {{{0}}};

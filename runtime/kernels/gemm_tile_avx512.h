@@ -71,7 +71,6 @@ ALWAYS_INLINE void finish(const TileEnd *e, __m512 acc[TILE_MAX_ROWS][TILE_MAX_P
 
 ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
     const int64_t a_row = t->a_row, b_row = t->b_row, b_panel = t->b_panel, depth = t->k;
-    const Element *b = t->b;
     const char *next = t->prefetch, *claimed = t->claim;
     /* Lines asked for into L1, too, are there in time more often (measured: 2 to 8 % with cold
      * weights). Not where rows are so few that memory is the bound, and loads would wait behind
@@ -90,7 +89,8 @@ ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
     }
     int64_t r = 0;
     do {
-        const Element *from = (const Element *)t->a + (t->run ? t->run[r] : 0);
+        const TileRun at = t->run ? t->run[r] : (TileRun){0, 0};
+        const Element *from = (const Element *)t->a + at.a, *b = (const Element *)t->b + at.b;
         const Element *a[4] = {from, from + 3 * a_row, from + 6 * a_row, from + 9 * a_row};
         for (int64_t k = 0; k < depth; k += STEP, b += b_row) {
             _mm_prefetch(near, _MM_HINT_T0);

@@ -270,6 +270,35 @@ static void whole_panels(void **state) {
     }
 }
 
+/* Products of an x that is read where it is though there is padding: parts of results with the same
+ * taps, some with none, along either axis; at strides and dilations, of groups, in bands of rows.
+ */
+static void padded(void **state) {
+    (void)state;
+    FOR_EACH_ISA(isa)
+    for (uint32_t seed = 0; seed < 120; seed++) {
+        uint32_t random = seed;
+        Case c = {.spatial = 1 + (pick(&random, 4) > 0),
+                  .batch = 1 + pick(&random, 2),
+                  .groups = 1 + (pick(&random, 4) == 0),
+                  .channels = 16 + pick(&random, 5),
+                  .outputs = 8 + pick(&random, 60)};
+        for (int i = 0; i < c.spatial; i++) {
+            c.kernel[i] = 1 + pick(&random, 4);
+            c.stride[i] = 1 + pick(&random, 2);
+            c.dilation[i] = 1 + pick(&random, 3);
+            c.pad_begin[i] = pick(&random, pick(&random, 3) ? 3 : 9);
+            c.pad_end[i] = pick(&random, pick(&random, 3) ? 3 : 9);
+            c.in[i] = (c.kernel[i] - 1) * c.dilation[i] + 1 + pick(&random, 34);
+        }
+        random_form(&c, &random);
+        c.wide = false;
+        c.x = CHANNELS_LAST;
+        if (pick(&random, 4)) c.y = CHANNELS_LAST;
+        check_case(isa, &c, seed);
+    }
+}
+
 /* No channels: the sums are empty. */
 static void no_channels(void **state) {
     (void)state;
@@ -301,7 +330,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_shapes), cmocka_unit_test(known_layers),
         cmocka_unit_test(empty_parts),   cmocka_unit_test(neighbours),
-        cmocka_unit_test(whole_panels),  cmocka_unit_test(no_channels),
+        cmocka_unit_test(whole_panels),  cmocka_unit_test(padded),
+        cmocka_unit_test(no_channels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,19 @@
 /* conv of many channels: rows of windows times a matrix of weights, by the micro-kernels of gemm.h.
  *
- *     y[p, o] = sum over runs r, j of window[run[r] + p's place + j] B[r k + j, o]
+ *     y[p, o] = sum over runs r, j of window[run[r].a + p's place + j] B[run[r].b + j, o]
  *
  * A tile is some neighbouring results of one row. What their taps find are runs of floats: all taps
  * along WIDTH at once where places are neighbours, else the channels of one tap. B is in panels.
+ * Where the window is x itself, taps that find padding are left out: a patch has parts, of results
+ * with the same taps. The columns at the edges of a 3 x 3 kernel's are one wide; their tiles are
+ * neighbours in one column.
+ *
+ *     +---+-----------+---+
+ *     +---+-----------+---+
+ *     |   |           |   |
+ *     +---+-----------+---+
+ *     +---+-----------+---+
+ *
  * Where a good part of them stays in the cache, a tile is done for all of that part before the next
  * one, so that x and y pass by in the order of memory: twice as fast as y in pieces of a group's
  * width. Large panels are used as gemm does it: a group stays in the cache while all rows of the
@@ -27,7 +37,18 @@ typedef struct Product {
     bool dense;        /* channels of y and of the residual lie side by side */
     int64_t row, line; /* steps from result to result */
     TileShape shape;
+    TileRun *run;  /* room for those of a part */
+    int64_t steps; /* of all tiles with a group of panels */
 } Product;
+
+/* Results with the same taps: [first, end) along HEIGHT and WIDTH. */
+typedef struct Part {
+    ConvPatch p;
+    int64_t first[2], end[2];
+    Product m; /* of these alone, for a `t`; */
+    ConvShape turned;
+    Tile t;
+} Part;
 
 static bool stored(const ConvShape *s) {
     return s->pairs || (s->w->layout == TN_LAYOUT_PANELS16 && s->w->dtype == TN_F32);
@@ -40,21 +61,88 @@ static int64_t rows_of_panel(const ConvShape *s) {
 
 size_t tn_conv_product_scratch(const ConvShape *s) {
     size_t floats = stored(s) ? 0 : (size_t)(rows_of_panel(s) * TN_PANEL * TILE_MAX_PANELS);
-    return (size_t)(s->taps + s->taps % 2) * sizeof(int64_t) + floats * sizeof(float);
+    return (size_t)s->taps * sizeof(TileRun) + floats * sizeof(float);
 }
 
-/* Where the runs start; returns how many there are and sets their length. */
-static int64_t list_runs(const ConvShape *s, const ConvWindow *window, int64_t *run,
-                         int64_t *length) {
-    bool joint = s->dilation[WIDTH] == 1 && window->column == s->channels;
-    int64_t count = 0, columns = joint ? 1 : s->kernel[WIDTH];
-    *length = joint ? s->kernel[WIDTH] * s->channels : s->channels;
+/* How many results along this axis, from number `at` on of `count`, have the same taps: until the
+ * one before them comes into x, or their last one leaves it. */
+static int64_t same_taps(const Product *m, Part *part, int i, int64_t at, int64_t count) {
+    const int64_t dilation = m->s->dilation[HEIGHT + i], stride = m->s->stride[HEIGHT + i];
+    const int64_t *x_first = &m->window.first[i], *x_end = &m->window.end[i];
+    int64_t before = *x_first - at * stride, within = *x_end - at * stride;
+    int64_t end = within > 0 ? TN_CEIL_DIV(within, dilation) : 0;
+    end = conv_smaller(end, m->s->kernel[HEIGHT + i]);
+    int64_t first = before > 0 ? conv_smaller(TN_CEIL_DIV(before, dilation), end) : 0;
+    part->first[i] = first;
+    part->end[i] = end;
+    if (first > 0)
+        count = conv_smaller(count, TN_CEIL_DIV(*x_first - (first - 1) * dilation, stride));
+    if (end > 0) count = conv_smaller(count, TN_CEIL_DIV(*x_end - (end - 1) * dilation, stride));
+    return count - at;
+}
+
+/* Where the runs of the part start. */
+static void list_runs(const Product *m, Part *part) {
+    const ConvShape *s = m->s;
+    const ConvWindow *window = &m->window;
+    const int64_t width = part->end[1] - part->first[1], along = s->kernel[WIDTH] * s->channels;
+    const int64_t line = s->pairs ? tn_pairs_rows(along) : along; /* rows of B */
+    const bool joint = s->dilation[WIDTH] == 1 && window->column == s->channels;
+    Tile *t = &part->t;
+    t->k = joint ? width * s->channels : s->channels;
+    if (s->pairs) t->k = tn_pairs_rows(t->k);
+    t->runs = 0;
     for (int64_t d = 0; d < s->kernel[DEPTH]; d++)
-        for (int64_t h = 0; h < s->kernel[HEIGHT]; h++)
-            for (int64_t w = 0; w < columns; w++)
-                run[count++] = d * window->plane + h * s->dilation[HEIGHT] * window->line +
-                               w * s->dilation[WIDTH] * window->column;
-    return count;
+        for (int64_t h = part->first[0]; h < part->end[0]; h++)
+            for (int64_t w = 0; w < width; w += joint ? width : 1) {
+                int64_t tap = part->first[1] + w;
+                m->run[t->runs++] =
+                    (TileRun){d * window->plane + h * s->dilation[HEIGHT] * window->line +
+                                  tap * s->dilation[WIDTH] * window->column,
+                              ((d * s->kernel[HEIGHT] + h) * line + tap * s->channels) * TN_PANEL};
+            }
+    if (t->runs > 0) return;
+    m->run[t->runs++] = (TileRun){0, 0}; /* padding only */
+    t->k = 0;
+}
+
+/* Its tiles had better be of one column each. */
+static void turn(Part *part) {
+    Product *m = &part->m;
+    ConvPatch *p = &part->p;
+    int64_t row = p->row, rows = p->rows, step = m->row;
+    part->turned = *m->s;
+    tn_conv_turn(&part->turned);
+    m->s = &part->turned;
+    p->row = p->column;
+    p->column = row;
+    p->rows = p->columns;
+    p->columns = rows;
+    m->row = m->line;
+    m->line = step;
+    if (!m->s->pairs) m->shape = tile_shape(m->s->isa->tiles, m->row);
+}
+
+/* The next part of the patch: row by row, from place *row and *column on. False: there is none. */
+static bool next_part(const Product *m, Part *part, int64_t *row, int64_t *column) {
+    if (*row == m->p->rows) return false;
+    part->p = *m->p;
+    part->p.row += *row;
+    part->p.column += *column;
+    part->p.rows = same_taps(m, part, 0, *row, m->p->rows);
+    part->p.columns = same_taps(m, part, 1, *column, m->p->columns);
+    part->m = *m;
+    part->m.p = &part->p;
+    part->m.window.at += *row * m->line + *column * m->row;
+    list_runs(m, part);
+    *column += part->p.columns;
+    if (*column == m->p->columns) {
+        *column = 0;
+        *row += part->p.rows;
+    }
+    if (part->p.columns < part->p.rows && 2 * part->p.columns <= m->shape.rows) turn(part);
+    part->t.a_row = part->m.row;
+    return true;
 }
 
 /* Columns o.. of B, which weights [O, C, kernel] hold, as a panel: tap by tap. */
@@ -102,8 +190,9 @@ static const void *panels_of(const Product *m, int64_t p, int count) {
     return m->panels;
 }
 
-static int64_t steps_of(const Product *m) {
-    return m->s->pairs ? m->k / 2 : m->k;
+/* Of a tile: over k, or pairs of k. */
+static int64_t steps_of(const Product *m, const Tile *t) {
+    return t->runs * (m->s->pairs ? t->k / 2 : t->k);
 }
 
 /* `rows` results of row i, from column `at` on, for the panels of t; column: the channel that is
@@ -127,31 +216,39 @@ static void run_tile(const Product *m, Tile *t, int panels, int64_t column, int6
     t->c_row = itself ? end.c_row : panels * TN_PANEL;
     t->claim = end.c;
     t->claim_row = end.c_row * float_size(end.c_bf16);
-    t->claim_every = itself ? TN_CEIL_DIV(steps_of(m), rows) : 0;
+    t->claim_every = itself ? TN_CEIL_DIV(steps_of(m, t), rows) : 0;
     t->a = float_at(m->window.x, pairs, m->window.at + i * m->line + at * m->row);
     (pairs ? isa->pairs->tile : isa->tiles->tile)[panels][rows](t);
-    t->prefetch += steps_of(m) * t->prefetch_step;
+    t->prefetch += steps_of(m, t) * t->prefetch_step;
     if (itself) return;
     if (whole) end.bias = NULL;
     tn_conv_end(s, &end, rows, cols, buffer + (from - column), t->c_row);
 }
 
+static int64_t tiles_across(const Product *m) {
+    return TN_CEIL_DIV(m->p->columns, m->shape.rows);
+}
+
 /* All results of the patch for the panels [p, end), a group after another. */
-static void run_by_group(const Product *m, Tile *t, int64_t p, int64_t end) {
-    int64_t tiles = TN_CEIL_DIV(m->p->columns, m->shape.rows);
+static void run_by_group(const Product *m, Part *part, int64_t p, int64_t end) {
+    Tile *t = &part->t;
     for (int panels; p < end; p += panels) {
         panels = tile_panels(m->shape, end - p, m->s->pairs);
-        int64_t most = panels > 1 ? 128 : 64, share = TN_CEIL_DIV(64 * panels, tiles * m->p->rows);
+        int64_t most = panels > 1 ? 128 : 64;
+        int64_t share = TN_CEIL_DIV(panels * m->k * 64 / (m->s->pairs ? 2 : 1), m->steps);
         t->b = panels_of(m, p, panels);
         t->prefetch = t->b;
         if (stored(m->s)) t->prefetch = float_at(t->b, m->s->pairs, panels * t->b_panel);
         t->prefetch_step = stored(m->s) ? conv_smaller(share, most) : 0;
-        for (int64_t i = 0; i < m->p->rows; i++)
-            for (int64_t j = 0; j < tiles; j++) {
-                int64_t at = deal(m->p->columns, tiles, j);
-                run_tile(m, t, panels, m->base + p * TN_PANEL, i, at,
-                         deal(m->p->columns, tiles, j + 1) - at);
-            }
+        for (int64_t row = 0, column = 0; next_part(m, part, &row, &column);) {
+            int64_t columns = part->p.columns, tiles = tiles_across(&part->m);
+            for (int64_t i = 0; i < part->p.rows; i++)
+                for (int64_t j = 0; j < tiles; j++) {
+                    int64_t at = deal(columns, tiles, j);
+                    run_tile(&part->m, t, panels, m->base + p * TN_PANEL, i, at,
+                             deal(columns, tiles, j + 1) - at);
+                }
+        }
     }
 }
 
@@ -172,8 +269,9 @@ static void run_panels(const Product *m, Tile *t, int64_t first, int64_t end, in
     const int64_t groups = TN_CEIL_DIV(end - first, m->shape.panels),
                   o = m->base + first * TN_PANEL;
     const int64_t y_size = float_size(s->y_bf16), residual_size = float_size(s->residual_bf16);
-    int64_t next = i * m->line + (at + rows) * m->row + t->run[t->runs - 1];
+    int64_t next = i * m->line + (at + rows) * m->row + t->run[t->runs - 1].a;
     int64_t bytes = rows * m->row * float_size(s->pairs), cols = (end - first) * TN_PANEL;
+    int64_t steps = steps_of(m, t) > 0 ? steps_of(m, t) : 1;
     const char *x = float_at(m->window.x, s->pairs, m->window.at + next);
     const char *y = conv_y_at(s, conv_place(s->y_strides, m->p, i, at + rows, o));
     const char *residual = s->residual;
@@ -183,7 +281,7 @@ static void run_panels(const Product *m, Tile *t, int64_t first, int64_t end, in
     const bool y_first = s->y_strides[2 + WIDTH] == cols && rows * cols * y_size > bytes;
     t->prefetch = y_first ? y : x;
     t->prefetch_step =
-        conv_smaller(64, TN_CEIL_DIV(y_first ? rows * cols * y_size : bytes, groups * steps_of(m)));
+        conv_smaller(64, TN_CEIL_DIV(y_first ? rows * cols * y_size : bytes, groups * steps));
     int panels;
     for (int64_t p = first, g = 0; p < end; p += panels, g++) {
         int64_t from = g < groups ? deal(rows, groups, g) : rows,
@@ -202,49 +300,52 @@ static void run_panels(const Product *m, Tile *t, int64_t first, int64_t end, in
 }
 
 /* The same, a tile after another for as many panels as stay in the cache. */
-static void run_by_tile(const Product *m, Tile *t, int64_t p, int64_t end, int64_t most) {
-    int64_t tiles = TN_CEIL_DIV(m->p->columns, m->shape.rows), some;
-    for (; p < end; p += some) {
+static void run_by_tile(const Product *m, Part *part, int64_t p, int64_t end, int64_t most) {
+    for (int64_t some; p < end; p += some) {
         some = conv_smaller(most, end - p);
-        for (int64_t i = 0; i < m->p->rows; i++)
-            for (int64_t j = 0; j < tiles; j++) {
-                int64_t at = deal(m->p->columns, tiles, j);
-                run_panels(m, t, p, p + some, i, at, deal(m->p->columns, tiles, j + 1) - at);
-            }
+        for (int64_t row = 0, column = 0; next_part(m, part, &row, &column);) {
+            int64_t columns = part->p.columns, tiles = tiles_across(&part->m);
+            for (int64_t i = 0; i < part->p.rows; i++)
+                for (int64_t j = 0; j < tiles; j++) {
+                    int64_t at = deal(columns, tiles, j);
+                    run_panels(&part->m, &part->t, p, p + some, i, at,
+                               deal(columns, tiles, j + 1) - at);
+                }
+        }
     }
 }
 
 /* Panels that run_by_tile takes at once: equal parts of all there are; 0: there had better be none,
  * as few tiles read large panels. */
-static int64_t panels_at_once(const Product *m, const Tile *t, int64_t panels) {
-    int64_t tiles = m->p->rows * TN_CEIL_DIV(m->p->columns, m->shape.rows);
-    if (!stored(m->s) || tiles < 8 || t->b_panel == 0) return 0;
-    int64_t most = PANELS_FLOATS / t->b_panel * (m->s->pairs ? 2 : 1), parts;
+static int64_t panels_at_once(const Product *m, int64_t panels) {
+    int64_t tiles = m->p->rows * tiles_across(m);
+    if (!stored(m->s) || tiles < 8 || m->k == 0) return 0;
+    int64_t most = PANELS_FLOATS / (m->k * TN_PANEL) * (m->s->pairs ? 2 : 1), parts;
     if (most < 2 * m->shape.panels) return 0;
     parts = TN_CEIL_DIV(panels, most / m->shape.panels * m->shape.panels);
     return TN_CEIL_DIV(panels, parts * m->shape.panels) * m->shape.panels;
 }
 
 void tn_conv_product(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch) {
-    int64_t *run = scratch;
+    Part part;
     Product m = {.s = s,
                  .p = p,
                  .k = rows_of_panel(s),
                  .first = p->set * s->outputs,
                  .last = (p->set + 1) * s->outputs,
-                 .panels = (float *)(run + s->taps + s->taps % 2),
+                 .run = scratch,
+                 .panels = (float *)((TileRun *)scratch + s->taps),
                  .dense = s->y_strides[1] == 1 && (!s->residual || s->residual_strides[1] == 1)};
     float *copy = (float *)((char *)scratch + tn_conv_product_scratch(s));
     m.window = s->in_place ? conv_in_place(s, p) : s->isa->conv->copy(s, p, copy);
     m.row = s->stride[WIDTH] * m.window.column;
     m.line = s->stride[HEIGHT] * m.window.line;
     m.shape = s->pairs ? s->isa->pairs->shape : tile_shape(s->isa->tiles, m.row);
-    Tile t = {.a_row = m.row,
-              .b_row = s->pairs ? 2 * TN_PANEL : TN_PANEL,
-              .b_panel = m.k * TN_PANEL,
-              .run = run};
-    t.runs = list_runs(s, &m.window, run, &t.k);
-    if (s->pairs) t.k = tn_pairs_rows(t.k);
+    part.t = (Tile){
+        .b_row = s->pairs ? 2 * TN_PANEL : TN_PANEL, .b_panel = m.k * TN_PANEL, .run = m.run};
+    for (int64_t row = 0, column = 0; next_part(&m, &part, &row, &column);)
+        m.steps += part.p.rows * tiles_across(&part.m) * steps_of(&m, &part.t);
+    if (m.steps == 0) m.steps = 1;
 
     bool packed = s->w->layout != TN_LAYOUT_STRIDED;
     m.base = packed ? 0 : m.first;
@@ -254,9 +355,9 @@ void tn_conv_product(const ConvShape *s, const ConvPatch *p, int64_t split, void
     int64_t end = p0 + deal(groups, s->splits, split + 1) * m.shape.panels;
     end = conv_smaller(end, p1);
     if (at >= end) return; /* there were fewer groups than parts */
-    int64_t some = panels_at_once(&m, &t, end - at);
+    int64_t some = panels_at_once(&m, end - at);
     if (some)
-        run_by_tile(&m, &t, at, end, some);
+        run_by_tile(&m, &part, at, end, some);
     else
-        run_by_group(&m, &t, at, end);
+        run_by_group(&m, &part, at, end);
 }

@@ -23,9 +23,7 @@ static void swap(int64_t *axis) {
     axis[WIDTH] = height;
 }
 
-/* Results are worked on along WIDTH: columns of images one place wide become rows. */
-static void turn_columns(ConvShape *s) {
-    if (s->out[WIDTH] > 1 || s->kernel[WIDTH] > 1) return;
+void tn_conv_turn(ConvShape *s) {
     int64_t *axes[] = {
         s->in,  s->out,           s->kernel,        s->stride,        s->dilation,
         s->pad, s->x_strides + 2, s->y_strides + 2, s->w_strides + 2, s->residual_strides + 2};
@@ -69,7 +67,8 @@ static void operands_of(const TnCall *call, ConvShape *out) {
         s.taps *= s.kernel[i];
     }
     s.run = s.channels * s.kernel[WIDTH];
-    turn_columns(&s);
+    /* results are worked on along WIDTH: columns of images one place wide become rows */
+    if (s.out[WIDTH] == 1 && s.kernel[WIDTH] == 1) tn_conv_turn(&s);
     *out = s;
 }
 
@@ -79,8 +78,26 @@ static bool unpadded(const ConvShape *s, int axis) {
     return s->pad[axis] == 0 && last < s->in[axis];
 }
 
-/* Windows of a product are read in x if nothing is padded and the channels of a place are side by
- * side, and if runs are long. Those of neighbouring groups may be padded but for DEPTH. */
+static bool inside(const ConvShape *s) {
+    return unpadded(s, HEIGHT) && unpadded(s, WIDTH);
+}
+
+/* Results fall into few parts by which of their taps lie in x, along this axis: tap t does for
+ * those from one place on, to another. */
+static bool in_few_parts(const ConvShape *s, int axis) {
+    if (unpadded(s, axis)) return true;
+    int64_t parts = 1, stride = s->stride[axis], out = s->out[axis];
+    for (int64_t t = 0; t < s->kernel[axis]; t++) {
+        int64_t before = s->pad[axis] - t * s->dilation[axis], inside = before + s->in[axis];
+        parts += before > 0 && TN_CEIL_DIV(before, stride) < out;
+        parts += inside > 0 && TN_CEIL_DIV(inside, stride) < out;
+    }
+    return 2 * parts <= out;
+}
+
+/* Windows of a product are read in x if the channels of a place are side by side, and if runs are
+ * long, though padding cuts some short; without padding but for one along HEIGHT and WIDTH, which
+ * is done in parts. Those of neighbouring groups may be padded but for DEPTH. */
 static bool readable(const ConvShape *s) {
     if (s->x_bf16 != s->pairs || (s->pairs && s->run % 2)) return false;
     if (s->channels % 2 && s->pairs && s->x_strides[2 + WIDTH] != s->channels) return false;
@@ -88,8 +105,10 @@ static bool readable(const ConvShape *s) {
     if (!unpadded(s, DEPTH)) return false;
     if (s->way == CONV_PRODUCT) {
         bool runs = s->kernel[WIDTH] == 1 || s->x_strides[2 + WIDTH] == s->channels;
-        return unpadded(s, HEIGHT) && unpadded(s, WIDTH) &&
-               (s->channels == 1 || s->x_strides[1] == 1) && (runs || s->channels >= CONV_LANES);
+        bool wide = s->channels >= CONV_LANES, even = s->channels % 2 == 0 || !s->pairs;
+        bool few = wide && even && in_few_parts(s, HEIGHT) && in_few_parts(s, WIDTH);
+        if (!inside(s) && !few) return false;
+        return (s->channels == 1 || s->x_strides[1] == 1) && (runs || wide);
     }
     return s->channels == 1 && s->outputs == 1 && s->x_strides[1] == 1 &&
            s->groups % CONV_LANES == 0 && (s->kernel[DEPTH] == 1 || unpadded(s, HEIGHT));
@@ -172,9 +191,19 @@ static void cut_places(ConvShape *s, int64_t want) {
     s->input_columns = s->width + (s->kernel[WIDTH] - 1) * s->dilation[WIDTH];
 }
 
+/* Patches of a product whose window is a padded x cost nothing to share: outputs are split first.
+ * Columns at an edge are tiles of as many results as there are rows. */
+static void cut_padded(ConvShape *s, int64_t groups, int64_t want) {
+    int64_t least = s->out[HEIGHT] > 1 ? 8 * s->out[WIDTH] : 0;
+    if (least < 256) least = 256;
+    s->splits = conv_smaller(groups, want);
+    shrink_patches(s, least > 1024 ? least : 1024, least, INT64_MAX, want);
+}
+
 /* Large patches read weights less often and copy fewer places twice. */
 static void choose_patches(ConvShape *s, int64_t want) {
-    int64_t groups = TN_CEIL_DIV(s->outputs, TN_PANEL * s->isa->tiles->tall.panels);
+    const TileShape shape = s->pairs ? s->isa->pairs->shape : s->isa->tiles->tall;
+    int64_t groups = TN_CEIL_DIV(s->outputs, TN_PANEL * shape.panels);
     s->splits = 1;
     s->sets = s->groups;
     s->pitch = s->channels;
@@ -184,6 +213,10 @@ static void choose_patches(ConvShape *s, int64_t want) {
     }
     if (s->way == CONV_PLACES) {
         cut_places(s, want);
+        return;
+    }
+    if (s->way == CONV_PRODUCT && s->in_place && !inside(s)) {
+        cut_padded(s, groups, want);
         return;
     }
     if (s->way == CONV_PRODUCT) {
