@@ -74,9 +74,10 @@ typedef struct Tile {
     const char *prefetch;  /* fetched into L2 meanwhile, for a later tile ... */
     int64_t prefetch_step; /* ... this many bytes per k (pair of k), at most 64 per panel and 128 in
                               all; streams go on with it at the first panel's end */
-    const char *claim;     /* where the result will be: a row of it is fetched for writing ... */
-    int64_t claim_every;   /* ... every so many k (pairs of k), 0: never; 64 bytes per panel (pair
-                              of panels). All at once they would keep A and B waiting. */
+    const char *claim;     /* where the result will be: a row of it is fetched for writing at first
+                              and ... */
+    int64_t claim_every;   /* ... every so many k (pairs of k), 0: never again; 64 bytes per panel
+                              (pair of panels). All at once they would keep A and B waiting. */
     int64_t claim_row;     /* bytes from one to the next */
 } Tile;
 

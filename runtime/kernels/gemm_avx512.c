@@ -87,12 +87,14 @@ ALWAYS_INLINE void stream(const Tile *t, int rows, int panels) {
         stream_rows(acc, t, 0, depth - depth % sets, ahead, rows, 1, sets);
         stream_rows(acc, t, depth - depth % sets, depth, ahead, rows, 1, 1);
     }
-    UNROLL for (int i = 0; i < rows; i++) {
+    float *c = t->c;
+    const int64_t c_row = t->c_row, c_panel = t->c_panel;
+    UNROLL for (int i = 0; i < rows; i++, c += c_row) {
         UNROLL for (int s = 1; s < sets; s++) {
             acc[i][0] = _mm512_add_ps(acc[i][0], acc[i][s]);
         }
         UNROLL for (int j = 0; j < panels; j++) {
-            _mm512_storeu_ps(t->c + i * t->c_row + j * t->c_panel, acc[i][j]);
+            _mm512_storeu_ps(c + j * c_panel, acc[i][j]);
         }
     }
 }

@@ -36,10 +36,11 @@ ALWAYS_INLINE void end(const Tile *t, __m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS]
         return;
     }
     uint16_t *c = (uint16_t *)(void *)t->c;
-    UNROLL for (int i = 0; i < rows; i++) {
+    const int64_t c_row = t->c_row;
+    UNROLL for (int i = 0; i < rows; i++, c += c_row) {
         UNROLL for (int j = 0; j < panels; j++) {
             __m256i rounded = (__m256i)_mm512_cvtneps_pbh(acc[i][j]);
-            _mm256_storeu_si256((__m256i *)(void *)(c + i * t->c_row + TN_PANEL * j), rounded);
+            _mm256_storeu_si256((__m256i *)(void *)(c + TN_PANEL * j), rounded);
         }
     }
 }

@@ -34,9 +34,11 @@ ALWAYS_INLINE void step(__m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS], const Elemen
 
 ALWAYS_INLINE void store_floats(const Tile *t, __m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS], int rows,
                                 int panels) {
-    UNROLL for (int i = 0; i < rows; i++) {
+    float *c = t->c;
+    const int64_t c_row = t->c_row;
+    UNROLL for (int i = 0; i < rows; i++, c += c_row) {
         UNROLL for (int j = 0; j < panels; j++) {
-            _mm512_storeu_ps(t->c + i * t->c_row + TN_PANEL * j, acc[i][j]);
+            _mm512_storeu_ps(c + TN_PANEL * j, acc[i][j]);
         }
     }
 }
@@ -53,10 +55,10 @@ ALWAYS_INLINE void finish(const TileEnd *e, __m512 acc[TILE_MAX_ROWS][TILE_MAX_P
                           int panels) {
     if (e->residual) {
         const Element *residual = e->residual;
-        UNROLL for (int i = 0; i < rows; i++) {
+        const int64_t row = e->residual_row;
+        UNROLL for (int i = 0; i < rows; i++, residual += row) {
             UNROLL for (int j = 0; j < panels; j++) {
-                acc[i][j] = _mm512_add_ps(
-                    acc[i][j], load_floats(residual + i * e->residual_row + TN_PANEL * j));
+                acc[i][j] = _mm512_add_ps(acc[i][j], load_floats(residual + TN_PANEL * j));
             }
         }
     }
@@ -70,7 +72,8 @@ ALWAYS_INLINE void finish(const TileEnd *e, __m512 acc[TILE_MAX_ROWS][TILE_MAX_P
 }
 
 ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
-    const int64_t a_row = t->a_row, b_row = t->b_row, b_panel = t->b_panel, depth = t->k;
+    const int64_t a_row = t->a_row, b_row = t->b_row, b_panel = t->b_panel, depth = t->k / STEP;
+    const int64_t step_bytes = t->prefetch_step;
     const char *next = t->prefetch, *claimed = t->claim;
     /* Lines asked for into L1, too, are there in time more often (measured: 2 to 8 % with cold
      * weights). Not where rows are so few that memory is the bound, and loads would wait behind
@@ -79,7 +82,8 @@ ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
     const bool in_time = t->prefetch_step >= 8 && 5 * t->prefetch_step < 16 * rows * panels;
     const char *near = in_time ? next : (const char *)t->b;
     const int64_t near_step = in_time ? t->prefetch_step : 0;
-    int64_t wait = t->claim_every;
+    /* A loop per claim: a count in the loop over k would cost it registers that it has not. */
+    const int64_t every = t->claim_every ? t->claim_every : depth;
     __m512 acc[TILE_MAX_ROWS][TILE_MAX_PANELS];
     UNROLL for (int j = 0; j < panels; j++) {
         acc[0][j] = start(t, j);
@@ -92,20 +96,19 @@ ALWAYS_INLINE void tile(const Tile *t, int rows, int panels) {
         const TileRun at = t->run ? t->run[r] : (TileRun){0, 0};
         const Element *from = (const Element *)t->a + at.a, *b = (const Element *)t->b + at.b;
         const Element *a[4] = {from, from + 3 * a_row, from + 6 * a_row, from + 9 * a_row};
-        for (int64_t k = 0; k < depth; k += STEP, b += b_row) {
-            _mm_prefetch(near, _MM_HINT_T0);
-            _mm_prefetch(next, _MM_HINT_T1);
-            _mm_prefetch(next + 64, _MM_HINT_T1);
-            near += near_step;
-            next += t->prefetch_step;
-            if (panels > 1 && --wait == 0) {
-                wait = t->claim_every;
-                UNROLL for (int j = 0; j < panels; j += STEP) {
-                    __builtin_prefetch(claimed + 64 * j / STEP, 1);
-                }
-                claimed += t->claim_row;
+        for (int64_t left = depth; left > 0; left -= every) {
+            UNROLL for (int j = 0; j < panels; j += STEP) {
+                __builtin_prefetch(claimed + 64 * j / STEP, 1);
             }
-            step(acc, a, a_row, b, b_panel, rows, panels);
+            claimed += t->claim_row;
+            for (int64_t k = left < every ? left : every; k > 0; k--, b += b_row) {
+                _mm_prefetch(near, _MM_HINT_T0);
+                _mm_prefetch(next, _MM_HINT_T1);
+                _mm_prefetch(next + 64, _MM_HINT_T1);
+                near += near_step;
+                next += step_bytes;
+                step(acc, a, a_row, b, b_panel, rows, panels);
+            }
         }
     } while (++r < t->runs);
     if (rows * panels >= END_VECTORS && t->end) finish(t->end, acc, rows, panels);

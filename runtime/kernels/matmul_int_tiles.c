@@ -160,36 +160,37 @@ ALWAYS_INLINE void tile_by_dots(QuadsTile *t, int rows) {
     }
     const int64_t a_row = t->a_row;
     const uint8_t *a[4] = {t->a, t->a + 3 * a_row, t->a + 6 * a_row, t->a + 9 * a_row};
-    const int8_t *b = t->b, *b_next = t->b_next;
-    const char *next = t->prefetch;
-    const char *claimed = t->claim;
+    const int8_t *b = t->b;
+    const int64_t b_panel = t->b_next - b;
     /* As tiles of floats do (gemm_tile_avx512.h). */
-    const bool near = t->prefetch_step >= 8 && 5 * t->prefetch_step <= 32 * rows;
-    int64_t wait = t->claim_every;
-    for (int64_t k = 0; k < t->quads; k++, b += 4 * TN_PANEL, b_next += 4 * TN_PANEL) {
-        if (near)
-            _mm_prefetch(next, _MM_HINT_T0);
-        else
+    const int64_t next_step = t->prefetch_step, every = t->claim_every;
+    const bool in_time = next_step >= 8 && 5 * next_step <= 32 * rows;
+    const char *next = t->prefetch, *near = in_time ? next : (const char *)b, *claimed = t->claim;
+    const int64_t near_step = in_time ? next_step : 0;
+    for (int64_t left = t->quads; left > 0; left -= every) {
+        __builtin_prefetch(claimed, 1);
+        __builtin_prefetch(claimed + 64, 1);
+        claimed += t->claim_row;
+        for (int64_t k = left < every ? left : every; k > 0; k--, b += 4 * TN_PANEL) {
+            _mm_prefetch(near, _MM_HINT_T0);
             _mm_prefetch(next, _MM_HINT_T1);
-        _mm_prefetch(next + 64, _MM_HINT_T1);
-        next += t->prefetch_step;
-        if (--wait == 0) {
-            wait = t->claim_every;
-            __builtin_prefetch(claimed, 1);
-            __builtin_prefetch(claimed + 64, 1);
-            claimed += t->claim_row;
+            _mm_prefetch(next + 64, _MM_HINT_T1);
+            near += near_step;
+            next += next_step;
+            const __m512i b0 = _mm512_loadu_si512(b), b1 = _mm512_loadu_si512(b + b_panel);
+            UNROLL for (int i = 0; i < rows; i++) {
+                const __m512i x = _mm512_set1_epi32(quad_at(a[i / 3] + i % 3 * a_row));
+                sum[i][0] = vi_add_dots(sum[i][0], x, b0);
+                sum[i][1] = vi_add_dots(sum[i][1], x, b1);
+            }
+            UNROLL for (int i = 0; i < 4; i++) a[i] += 4;
         }
-        const __m512i b0 = _mm512_loadu_si512(b), b1 = _mm512_loadu_si512(b_next);
-        UNROLL for (int i = 0; i < rows; i++) {
-            const __m512i x = _mm512_set1_epi32(quad_at(a[i / 3] + i % 3 * a_row));
-            sum[i][0] = vi_add_dots(sum[i][0], x, b0);
-            sum[i][1] = vi_add_dots(sum[i][1], x, b1);
-        }
-        UNROLL for (int i = 0; i < 4; i++) a[i] += 4;
     }
-    UNROLL for (int i = 0; i < rows; i++) {
-        _mm512_storeu_si512(t->c + i * t->c_row, sum[i][0]);
-        _mm512_storeu_si512(t->c + i * t->c_row + TN_PANEL, sum[i][1]);
+    int32_t *c = t->c;
+    const int64_t c_row = t->c_row;
+    UNROLL for (int i = 0; i < rows; i++, c += c_row) {
+        _mm512_storeu_si512(c, sum[i][0]);
+        _mm512_storeu_si512(c + TN_PANEL, sum[i][1]);
     }
     if (t->zero) add_rest(t, rows, 2 * TN_PANEL);
 }
