@@ -98,39 +98,45 @@ static void prepare(float *to, int64_t to_row, const float *from, int64_t from_r
     }
 }
 
-/* Fetches what follows a line, to L2 `ahead` bytes ahead; what one panel alone finds there comes to
- * L1 meanwhile. */
-ALWAYS_INLINE void fetch_after(const unsigned char *line, int64_t ahead, int panels) {
-    _mm_prefetch((const char *)line + ahead, _MM_HINT_T1);
-    if (panels == 1) _mm_prefetch((const char *)line + 1024, _MM_HINT_T0);
-}
-
 ALWAYS_INLINE __m512i limbs_at(const char *a) {
     int32_t quad;
     memcpy(&quad, a, sizeof quad);
     return _mm512_set1_epi32(quad);
 }
 
-/* Eight rows of a group in panels, and where those are. */
+/* Eight rows of a group in panels, and where those are: bytes from the first panel to the second
+ * and to the fourth. */
 typedef struct Panels {
-    const unsigned char *rows;
-    int64_t apart; /* bytes from panel to panel */
-    int64_t ahead; /* bytes to what is fetched meanwhile */
+    const unsigned char *rows, *ahead; /* and what is fetched to L2 meanwhile */
+    int64_t second, fourth;
 } Panels;
+
+/* Two registers and a place say where four panels are. */
+ALWAYS_INLINE int64_t to_panel(const Panels *b, int j) {
+    return j == 3 ? b->fourth : j * b->second;
+}
+
+/* Asks for what a line is followed by. What is in L2 already comes to L1 `near` bytes ahead, 0:
+ * when it is read. */
+ALWAYS_INLINE void fetch(const Panels *b, int j, int64_t line, int64_t near) {
+    _mm_prefetch((const char *)b->ahead + to_panel(b, j) + line, _MM_HINT_T1);
+    if (near) _mm_prefetch((const char *)b->rows + to_panel(b, j) + line + near, _MM_HINT_T0);
+}
 
 /* Quad q of eight rows of panel j, as unsigned bytes. */
 ALWAYS_INLINE __m512i quad_at(const Panels *b, int j, int q, const RecordForm *f) {
     const __m512i middle = _mm512_set1_epi8(-128);
-    __m512i w = _mm512_loadu_si512(b->rows + j * b->apart + q * f->second);
+    __m512i w = _mm512_loadu_si512(b->rows + to_panel(b, j) + q * f->second);
     if (!f->shift) return _mm512_xor_si512(w, middle);
     if (!q) w = _mm512_slli_epi32(w, 4);
     return _mm512_ternarylogic_epi32(w, _mm512_set1_epi32(f->mask), middle, 0x6a); /* & ^ */
 }
 
-/* sum[i][j] += row i of A times the group of panel j whose rows and scales are given. */
+/* sum[i][j] += row i of A times the group of panel j that begins at b.rows, its scales at
+ * `scales`. */
 ALWAYS_INLINE void add_group(__m512 sum[STREAM_MAX_ROWS][TILE_MAX_PANELS], const char *a,
                              const char *off, int64_t a_row, Panels b, const unsigned char *scales,
-                             const RecordForm *f, int rows, int panels) {
+                             const RecordForm *f, int64_t near, int rows, int panels) {
     __m512i high[STREAM_MAX_ROWS][TILE_MAX_PANELS], low[STREAM_MAX_ROWS][TILE_MAX_PANELS];
     UNROLL for (int i = 0; i < rows; i++) {
         UNROLL for (int j = 0; j < panels; j++) {
@@ -138,11 +144,10 @@ ALWAYS_INLINE void add_group(__m512 sum[STREAM_MAX_ROWS][TILE_MAX_PANELS], const
             low[i][j] = limbs_at(off + i * a_row);
         }
     }
-    for (const char *end = a + LINE; a < end; a += 16, b.rows += f->next) {
+    for (const char *end = a + LINE; a < end; a += 16, b.rows += f->next, b.ahead += f->next) {
         UNROLL for (int j = 0; j < panels; j++) {
-            const unsigned char *line = b.rows + j * b.apart;
-            fetch_after(line, b.ahead, panels);
-            if (f->second) fetch_after(line + f->second, b.ahead, panels);
+            fetch(&b, j, 0, near);
+            if (f->second) fetch(&b, j, f->second, near);
         }
         UNROLL for (int q = 0; q < 2; q++) {
             __m512i w[TILE_MAX_PANELS];
@@ -158,7 +163,8 @@ ALWAYS_INLINE void add_group(__m512 sum[STREAM_MAX_ROWS][TILE_MAX_PANELS], const
         }
     }
     UNROLL for (int j = 0; j < panels; j++) {
-        const __m512 scale = vf_load_bf16((const uint16_t *)(const void *)(scales + j * b.apart));
+        const __m512 scale =
+            vf_load_bf16((const uint16_t *)(const void *)(scales + to_panel(&b, j)));
         UNROLL for (int i = 0; i < rows; i++) {
             __m512i total = _mm512_add_epi32(_mm512_slli_epi32(high[i][j], 8), low[i][j]);
             sum[i][j] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total), scale, sum[i][j]);
@@ -166,25 +172,40 @@ ALWAYS_INLINE void add_group(__m512 sum[STREAM_MAX_ROWS][TILE_MAX_PANELS], const
     }
 }
 
+/* How far ahead of itself a stream is fetched to L2. Several wait for memory together: each has the
+ * less to fetch, the fewer operations its bytes cost. As measured. */
+ALWAYS_INLINE int64_t far_ahead(int rows, int panels, const RecordForm *f) {
+    const int64_t bytes = (f->second ? 1024 : 2048) * rows;
+    return panels == 1 ? 8192 : bytes < 4096 ? bytes : 4096;
+}
+
+/* The same to L1: not at all if bytes come so fast that they would keep others from there. */
+ALWAYS_INLINE int64_t near_ahead(int panels, const RecordForm *f) {
+    return panels == 1 ? 1024 : f->second ? 0 : 512;
+}
+
 /* One panel, or several; the last records fetch those of the panels that come next. */
 ALWAYS_INLINE void stream(const Tile *t, int rows, int panels, TnLayout layout) {
     const RecordForm form = record_form(layout);
-    const int64_t groups = groups_of(t->k), a_row = t->a_row * (int64_t)sizeof(float);
-    const int64_t ahead = panels > 1 ? 1024 : 8192;
+    const int64_t groups = groups_of(t->k), a_row = t->a_row * (int64_t)sizeof(float),
+                  apart = t->b_panel * (int64_t)sizeof(float);
+    const int64_t far = far_ahead(rows, panels, &form), near = near_ahead(panels, &form);
     const unsigned char *record = t->b, *panel_end = record + groups / 2 * form.bytes;
     const int64_t skipped = t->prefetch - (const char *)panel_end;
     const char *a = t->a, *off = a + groups * LINE;
-    Panels b = {.apart = t->b_panel * (int64_t)sizeof(float)};
+    Panels b = {.second = apart, .fourth = 3 * apart};
     __m512 sum[STREAM_MAX_ROWS][TILE_MAX_PANELS];
     UNROLL for (int i = 0; i < rows; i++) {
         UNROLL for (int j = 0; j < panels; j++) sum[i][j] = _mm512_setzero_ps();
     }
     for (; record < panel_end; record += form.bytes) {
-        b.ahead = panel_end - record > ahead ? ahead : ahead + skipped;
-        UNROLL for (int j = 0; j < panels; j++) fetch_after(record + j * b.apart, b.ahead, panels);
+        b.rows = record;
+        b.ahead = record + far + (panel_end - record > far ? 0 : skipped);
+        UNROLL for (int j = 0; j < panels; j++) fetch(&b, j, 0, near);
+        b.rows += LINE, b.ahead += LINE;
         for (int half = 0; half < 2; half++, a += LINE, off += 4) {
-            b.rows = record + LINE + half * 4 * form.next;
-            add_group(sum, a, off, a_row, b, record + half * (LINE / 2), &form, rows, panels);
+            add_group(sum, a, off, a_row, b, record + half * (LINE / 2), &form, near, rows, panels);
+            b.rows += 4 * form.next, b.ahead += 4 * form.next;
         }
     }
     UNROLL for (int i = 0; i < rows; i++) {
@@ -197,8 +218,9 @@ ALWAYS_INLINE void stream(const Tile *t, int rows, int panels, TnLayout layout) 
     }
 }
 
-/* More rows are bound by their multiplications. */
-#define STREAMS(X) X(1, 1) X(2, 1) X(4, 1) X(1, 4)
+/* Sums of more panels would not fit the registers; single rows do what is left of rows and panels.
+ */
+#define STREAMS(X) X(1, 1) X(1, 4) X(2, 4) X(4, 2)
 #define STREAM(m, p)                                  \
     static void stream_##m##x##p(const Tile *t) {     \
         if ((TnLayout)t->b_row == TN_LAYOUT_RECORDS8) \

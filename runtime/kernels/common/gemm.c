@@ -224,22 +224,26 @@ static void run_group(const Gemm *g, const Task *task, Tile *t, int64_t p, int p
 }
 
 /* Panels p, p + apart and so on. They are read again from the cache where there are more rows than
- * a kernel takes. */
+ * a kernel takes, one by one by rows that no kernel takes over so many panels. */
 static void stream_panels(const Gemm *g, const Task *task, Tile *t, int64_t p, int panels,
                           int64_t apart) {
-    TileFn *const *kernel = (*tn_gemm_streams(g))[panels];
-    t->b = panels_of(g, p, 1, task->panels);
+    const Streams *streams = tn_gemm_streams(g);
     t->b_panel = apart * g->panel_bytes / (int64_t)tn_dtype_size(g->b_dtype);
     for (int64_t r = task->r0, rows; r < task->r1; r += rows) {
         int64_t offset[MATRICES];
         for (int j = 0; j < MATRICES; j++) offset[j] = r * g->row[j];
         rows = task->r1 - r < STREAM_MAX_ROWS ? task->r1 - r : STREAM_MAX_ROWS;
-        while (!kernel[rows]) rows--;
+        while (rows > 1 && !(*streams)[panels][rows]) rows--;
+        const int some = (*streams)[panels][rows] ? panels : 1;
+        TileFn *kernel = (*streams)[some][rows];
         t->a = rows_at(g, task, r, offset[A]);
-        if (apart == 1)
-            run_tile(g, kernel[rows], t, rows, panels, p * TN_PANEL, offset);
-        else
-            run_apart(g, kernel[rows], t, rows, panels, apart, p * TN_PANEL, offset);
+        for (int64_t at = p; at < p + panels * apart; at += some * apart) {
+            t->b = panel_at(g, at);
+            if (some == 1 || apart == 1)
+                run_tile(g, kernel, t, rows, some, at * TN_PANEL, offset);
+            else
+                run_apart(g, kernel, t, rows, some, apart, at * TN_PANEL, offset);
+        }
     }
 }
 

@@ -95,11 +95,13 @@ const Streams *tn_gemm_streams(const Gemm *g) {
                                    : &g->isa->tiles->stream;
 }
 
-/* Streams that are read at once: one where panels are read again, else as many as there is a kernel
- * for. */
+/* Streams that are read at once: as many as any kernel takes of the most rows. */
 static int panels_at_once(const Gemm *g) {
-    const bool once = g->m <= STREAM_MAX_ROWS;
-    return once && (*tn_gemm_streams(g))[TILE_MAX_PANELS][g->m] ? TILE_MAX_PANELS : 1;
+    const Streams *streams = tn_gemm_streams(g);
+    for (int64_t rows = g->m < STREAM_MAX_ROWS ? g->m : STREAM_MAX_ROWS; rows > 0; rows--)
+        for (int panels = TILE_MAX_PANELS; panels > 0; panels--)
+            if ((*streams)[panels][rows]) return panels;
+    return 1;
 }
 
 /* Not a multiple of 2 KiB, at which rows share few sets of L1. */
