@@ -94,7 +94,7 @@ static void streams(void **state) {
     static const int64_t ns[] = {64, 72, 200, 500};
     FOR_EACH_ISA(isa)
     for (TnLayout layout = TN_LAYOUT_RECORDS8; layout <= TN_LAYOUT_RECORDS4; layout++)
-        for (int64_t m = 1; m <= 3; m++)
+        for (int64_t m = 1; m <= 7; m++)
             for (int i = 0; i < COUNT(ns); i++)
                 check(isa, &(Case){.layout = layout,
                                    .batch = 1,
