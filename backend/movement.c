@@ -17,6 +17,11 @@ static bool operand(const PlanTables *p, const int64_t *values, uint32_t view, T
     return true;
 }
 
+static bool scalar(const PlanTables *p, const int64_t *values, uint32_t id, int64_t *to) {
+    *to = values[p->ids[id]];
+    return *to != TN_UNKNOWN;
+}
+
 Movement movement_at(const Image *im, const int64_t *values) {
     Movement m = {0};
     PlanTables tables = sample_tables(im);
@@ -29,8 +34,12 @@ Movement movement_at(const Image *im, const int64_t *values) {
         bool ok = true;
         for (int k = 0; k < count; k++)
             ok &= operand(&tables, values, tables.ids[in->operands + (uint32_t)k], &operands[k]);
+        int64_t *scalars = ARENA_ARRAY(&im->cx->arena, int64_t, (size_t)in->scalar_count + 1);
+        for (int k = 0; k < in->scalar_count; k++)
+            ok &= scalar(&tables, values, in->scalars + (uint32_t)k, &scalars[k]);
         TnCall call = {.params = im->params.data + in->params,
                        .operands = operands,
+                       .scalars = scalars,
                        .inputs = in->inputs,
                        .outputs = in->outputs,
                        .opcode = in->opcode};
