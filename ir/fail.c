@@ -166,3 +166,7 @@ const char *tn_printable(Cx *cx, const char *s, size_t n, size_t max) {
     tn_append_escaped(text, worst + 1, s, n, worst);
     return text;
 }
+
+const char *tn_quoted(Cx *cx, const char *s) {
+    return tn_printable(cx, s, strlen(s), 100);
+}

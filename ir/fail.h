@@ -77,5 +77,7 @@ void tn_defer(Cx *cx, void (*fn)(void *arg), void *arg);
 
 /* `s` with control bytes and invalid UTF-8 escaped, cut to `max` bytes: safe in a message. */
 const char *tn_printable(Cx *cx, const char *s, size_t n, size_t max);
+/* The same of a name or word of a file, cut to 100 bytes. */
+const char *tn_quoted(Cx *cx, const char *s);
 
 #endif

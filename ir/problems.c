@@ -9,7 +9,6 @@
 #define MAX_PROBLEMS 1000 /* more are not looked for */
 #define MAX_NAMED    100  /* nodes of one problem */
 #define MAX_LISTED   3    /* nodes of an operator in a message */
-#define MAX_QUOTED   100
 
 typedef struct Collection {
     Problems list;
@@ -32,10 +31,6 @@ const Problems *problems_of(const Cx *cx) {
 
 static const char *text(const char *s) {
     return s ? s : "";
-}
-
-static const char *quoted(Cx *cx, const char *s) {
-    return tn_printable(cx, s, strlen(s), MAX_QUOTED);
 }
 
 static void append(Collection *c, Problem *p) {
@@ -85,12 +80,12 @@ void problems_skip(Cx *cx) {
 
 /* "unsupported operator Blur of opset 20 (4: 'a', 'c', 'd', ...)" */
 static void put_operator(Cx *cx, TextBuffer *t, const Problem *p) {
-    text_format(t, "unsupported operator %s%s%s", quoted(cx, p->domain), *p->domain ? "." : "",
-                quoted(cx, p->op));
+    text_format(t, "unsupported operator %s%s%s", tn_quoted(cx, p->domain), *p->domain ? "." : "",
+                tn_quoted(cx, p->op));
     if (p->opset) text_format(t, " of opset %lld", (long long)p->opset);
     text_format(t, " (%lld: ", (long long)p->count);
     for (int i = 0; i < p->named && i < MAX_LISTED; i++)
-        text_format(t, "%s'%s'", i ? ", " : "", quoted(cx, p->nodes[i]));
+        text_format(t, "%s'%s'", i ? ", " : "", tn_quoted(cx, p->nodes[i]));
     text_add(t, p->count > MAX_LISTED ? ", ...)" : ")");
 }
 
@@ -110,7 +105,7 @@ static const char *common_context(Cx *cx) {
     TextBuffer t = {.arena = &cx->arena};
     int depth = cx->depth < TN_CONTEXT_DEPTH ? cx->depth : TN_CONTEXT_DEPTH;
     for (int i = 0; i < depth && strcmp(cx->context[i].kind, "file") == 0; i++)
-        text_format(&t, "%s: ", quoted(cx, text(cx->context[i].name)));
+        text_format(&t, "%s: ", tn_quoted(cx, text(cx->context[i].name)));
     return text_end(&t);
 }
 

@@ -18,7 +18,6 @@
 #define MAX_VALUES   (1 << 22) /* bounds the tree: a value of 2 bytes becomes a node of 64 */
 #define MAX_DIGITS   60        /* cJSON reads at most 63 characters of a number */
 #define MAX_EXACT    9007199254740991.0 /* 2^53 - 1: larger integers may have been rounded */
-#define MAX_QUOTED   100                /* bytes of a key or string in a message */
 #define MAX_PATH_LEN 400
 
 struct JsonDoc {
@@ -28,10 +27,6 @@ struct JsonDoc {
     const cJSON **members;
     size_t count;
 };
-
-static const char *quoted(Cx *cx, const char *s) {
-    return tn_printable(cx, s, strlen(s), MAX_QUOTED);
-}
 
 /* Refuses what cJSON would take or lose. */
 static void check_text(Cx *cx, const char *text, size_t size) {
@@ -81,7 +76,7 @@ static const char *path_of(const JsonDoc *doc, const cJSON *node) {
     for (int i = 1; i <= depth; i++) {
         const cJSON *v = stack[i];
         if (v->string) {
-            append_path(path, &at, "%s%s", i > 1 ? "." : "", quoted(doc->cx, v->string));
+            append_path(path, &at, "%s%s", i > 1 ? "." : "", tn_quoted(doc->cx, v->string));
         } else {
             size_t index = 0;
             for (const cJSON *item = stack[i - 1]->child; item != v; item = item->next) index++;
@@ -214,7 +209,7 @@ static const char *value_text(Json v) {
         bool exact = strtod(text, NULL) == v.node->valuedouble;
         return exact ? text : arena_printf(arena, "%.17g", v.node->valuedouble);
     }
-    case JSON_STRING: return arena_printf(arena, "'%s'", quoted(v.doc->cx, v.node->valuestring));
+    case JSON_STRING: return arena_printf(arena, "'%s'", tn_quoted(v.doc->cx, v.node->valuestring));
     case JSON_ARRAY: return arena_printf(arena, "a list of %zu", json_count(v));
     case JSON_OBJECT: return arena_printf(arena, "an object of %zu keys", json_count(v));
     }
@@ -239,7 +234,7 @@ void json_fail_missing(Json object, const char *key, const char *wanted) {
     const char *path = path_of(object.doc, object.node);
     tn_enter(cx, "file", object.doc->name);
     tn_fail(cx, TN_E_MODEL, "key '%s%s%s' is missing, wanted %s", path, *path ? "." : "",
-            quoted(cx, key), wanted);
+            tn_quoted(cx, key), wanted);
 }
 
 _Noreturn static void fail_range(Json v, int64_t min, int64_t max) {

@@ -13,8 +13,7 @@
 #include "runtime/base/checked.h"
 #include "runtime/base/mapfile.h"
 
-#define PREFIX     8 /* bytes before the header */
-#define MAX_QUOTED 100
+#define PREFIX 8 /* bytes before the header */
 
 typedef struct Entry {
     StTensor tensor;
@@ -68,10 +67,6 @@ const char *st_type_name(TnDType t) {
     return NULL;
 }
 
-static const char *quoted(Cx *cx, const char *s) {
-    return tn_printable(cx, s, strlen(s), MAX_QUOTED);
-}
-
 /* ", the file looks like ..." if it is recognisably something else. */
 static const char *looks_like(const SafeTensors *st) {
     const char *kind = tn_file_kind(st->file.data, st->file.size);
@@ -122,7 +117,7 @@ static TnDType parse_dtype(JsonScan *s) {
             json_scan_fail(s, t.text, TN_E_UNSUPPORTED, "dtype %s is unsupported", name);
         return type_names[i].dtype;
     }
-    json_scan_fail(s, t.text, TN_E_MODEL, "dtype '%s' is unknown", quoted(s->cx, name));
+    json_scan_fail(s, t.text, TN_E_MODEL, "dtype '%s' is unknown", tn_quoted(s->cx, name));
 }
 
 static void parse_shape(JsonScan *s, StTensor *t) {
@@ -156,7 +151,7 @@ static void parse_fields(JsonScan *s, Entry *e) {
         int field = 0;
         while (field < 3 && strcmp(names[field], name) != 0) field++;
         if (field == 3)
-            json_scan_fail(s, t.text, TN_E_MODEL, "unknown field '%s'", quoted(s->cx, name));
+            json_scan_fail(s, t.text, TN_E_MODEL, "unknown field '%s'", tn_quoted(s->cx, name));
         if (seen[field]) json_scan_fail(s, t.text, TN_E_MODEL, "field '%s' appears twice", name);
         seen[field] = true;
         if (field == 0) e->tensor.dtype = parse_dtype(s);
@@ -237,7 +232,7 @@ static int by_offset(const void *a, const void *b) {
 }
 
 _Noreturn static void fail_twice(const SafeTensors *st, const char *name) {
-    tn_fail(st->cx, TN_E_MODEL, "tensor '%s' appears twice", quoted(st->cx, name));
+    tn_fail(st->cx, TN_E_MODEL, "tensor '%s' appears twice", tn_quoted(st->cx, name));
 }
 
 /* Sorted by offset, each tensor must begin where the one before ended, and the last end with the

@@ -9,12 +9,6 @@
 #include <string.h>
 #include "frontend/hf/json.h"
 
-#define MAX_QUOTED 100
-
-static const char *quoted(Cx *cx, const char *s) {
-    return tn_printable(cx, s, strlen(s), MAX_QUOTED);
-}
-
 static void check_name(Json v, const char *name) {
     bool plain = *name && *name != '.' && !strpbrk(name, "/\\") && strlen(name) < 256;
     if (!plain) json_fail_value(v, "the name of a file in the same folder");
@@ -56,7 +50,7 @@ SafeTensors **shards_open(Cx *cx, const char *folder, size_t *count) {
         const char **slot = bsearch(&file, names, *count, sizeof *names, by_text);
         if (!st_find(shards[slot - names], json_key(v)))
             tn_fail(cx, TN_E_MODEL, "%s/%s: tensor '%s' is not in '%s'", folder, SHARD_INDEX_FILE,
-                    quoted(cx, json_key(v)), quoted(cx, file));
+                    tn_quoted(cx, json_key(v)), tn_quoted(cx, file));
     }
     return shards;
 }

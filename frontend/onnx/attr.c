@@ -12,8 +12,6 @@
 #include <string.h>
 #include "frontend/onnx/import.h"
 
-#define MAX_QUOTED 100
-
 typedef struct Spec {
     char kind;
     bool required;
@@ -64,10 +62,6 @@ static Spec spec_of(const OnnxNode *n, const char *name) {
 
 /* --- checks --- */
 
-static const char *quoted(const OnnxNode *n, const char *s) {
-    return tn_printable(n->cx, s, strlen(s), MAX_QUOTED);
-}
-
 static const char *type_name(const OnnxNode *n, int32_t number) {
     for (size_t i = 0; i < TYPE_COUNT; i++)
         if (types[i].number == number) return types[i].name;
@@ -104,13 +98,13 @@ static int32_t stray_value(const Onnx__AttributeProto *a) {
 }
 
 static void check_attribute(const OnnxNode *n, const Onnx__AttributeProto *a) {
-    const char *name = quoted(n, a->name ? a->name : "");
+    const char *name = tn_quoted(n->cx, a->name ? a->name : "");
     Spec spec;
     if (!find_spec(n, a->name ? a->name : "", &spec))
         tn_fail(n->cx, TN_E_MODEL, "unknown attribute '%s'", name);
     if (a->ref_attr_name)
         tn_fail(n->cx, TN_E_MODEL, "attribute '%s' refers to '%s', but this is no function", name,
-                quoted(n, a->ref_attr_name));
+                tn_quoted(n->cx, a->ref_attr_name));
     if (!a->has_type) tn_fail(n->cx, TN_E_MODEL, "attribute '%s' has no type", name);
     if (a->type != type_of_kind(spec.kind))
         tn_fail(n->cx, TN_E_MODEL, "attribute '%s' is %s, not %s", name, type_name(n, a->type),
@@ -133,7 +127,7 @@ void onnx_check_attributes(const OnnxNode *n) {
         check_attribute(n, p->attribute[i]);
         if (onnx_attribute(n, p->attribute[i]->name) != p->attribute[i])
             tn_fail(n->cx, TN_E_MODEL, "attribute '%s' is there twice",
-                    quoted(n, p->attribute[i]->name));
+                    tn_quoted(n->cx, p->attribute[i]->name));
     }
     for (const char *s = n->row->attributes; *s; s = next_word(s)) {
         const char *name = arena_strndup(&n->cx->arena, s, strcspn(s, ":"));
@@ -193,7 +187,8 @@ int onnx_word(const OnnxNode *n, const char *name, const char *const *words) {
         if (strcmp(words[i], s) == 0) return i;
         list = arena_printf(&n->cx->arena, "%s%s%s", list, i ? ", " : "", words[i]);
     }
-    tn_fail(n->cx, TN_E_MODEL, "attribute '%s' is '%s', not one of %s", name, quoted(n, s), list);
+    tn_fail(n->cx, TN_E_MODEL, "attribute '%s' is '%s', not one of %s", name, tn_quoted(n->cx, s),
+            list);
 }
 
 int onnx_axis_of_rank(const OnnxNode *n, int rank) {

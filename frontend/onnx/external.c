@@ -6,7 +6,6 @@
 #include "frontend/onnx/tensor.h"
 #include "runtime/base/checked.h"
 
-#define MAX_QUOTED   100
 #define MAX_EXTERNAL 4096 /* files of external data in one model */
 
 struct OnnxExternal {
@@ -40,7 +39,7 @@ static uint64_t entry_number(Cx *cx, const Onnx__TensorProto *t, const char *key
              !__builtin_add_overflow(value, (uint64_t)(*p - '0'), &value);
     if (!ok)
         tn_fail(cx, TN_E_MODEL, "%s of external data is '%s', wanted a number of bytes", key,
-                tn_printable(cx, text, strlen(text), MAX_QUOTED));
+                tn_quoted(cx, text));
     return value;
 }
 
@@ -59,9 +58,7 @@ static const MapFile *open_external(OnnxModel *m, const char *location) {
     OnnxExternal *e = ARENA_NEW(&m->cx->arena, OnnxExternal);
     *e = (OnnxExternal){.location = location, .index = index, .next = m->external};
     TnStatus status = mapfile_open_in(&e->file, m->folder, location, why, sizeof why);
-    if (status)
-        tn_fail(m->cx, status, "external data '%s': %s",
-                tn_printable(m->cx, location, strlen(location), MAX_QUOTED), why);
+    if (status) tn_fail(m->cx, status, "external data '%s': %s", tn_quoted(m->cx, location), why);
     tn_defer(m->cx, close_external, e);
     m->external = e;
     return &e->file;
@@ -81,7 +78,7 @@ const unsigned char *onnx_external(OnnxModel *m, const Onnx__TensorProto *t, con
     if (!tn_range_ok(offset, length, file->size))
         tn_fail(cx, TN_E_MODEL,
                 "external data '%s': offset %llu and length %llu in a file of %zu bytes",
-                tn_printable(cx, location, strlen(location), MAX_QUOTED),
-                (unsigned long long)offset, (unsigned long long)length, file->size);
+                tn_quoted(cx, location), (unsigned long long)offset, (unsigned long long)length,
+                file->size);
     return file->data + offset;
 }

@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-#define MAX_QUOTED 100
-
 static const char *text(const char *s) {
     return s ? s : "";
 }
@@ -33,14 +31,13 @@ void wire_find_functions(Wirer *s) {
         f->proto = proto;
         f->key = function_key(s, proto->domain, proto->name, proto->overload);
         if (!names_add(&s->functions, f->key, f))
-            tn_fail(s->cx, TN_E_MODEL, "function '%s' is there twice",
-                    tn_printable(s->cx, f->key, strlen(f->key), MAX_QUOTED));
+            tn_fail(s->cx, TN_E_MODEL, "function '%s' is there twice", tn_quoted(s->cx, f->key));
     }
 }
 
 static void wire_body(Wirer *s, OnnxFunction *f) {
     int64_t around = s->nodes;
-    const char *name = tn_printable(s->cx, f->key, strlen(f->key), MAX_QUOTED);
+    const char *name = tn_quoted(s->cx, f->key);
     if (f->state == ON_PATH) tn_fail(s->cx, TN_E_MODEL, "function '%s' calls itself", name);
     f->state = ON_PATH;
     s->nodes = 0;

@@ -5,8 +5,6 @@
 #include "frontend/onnx/wire.h"
 #include "runtime/base/checked.h"
 
-#define MAX_QUOTED 100
-
 /* Copy and tree together take at most 4 bytes for each byte of the file and 64 MiB: protobuf-c
  * allocates from an arena of its own that refuses what goes beyond. */
 #define MEMORY_FACTOR 4
@@ -76,8 +74,7 @@ int64_t onnx_opset(const OnnxModel *m, const char *domain) {
 static void check_opsets(OnnxModel *m) {
     for (size_t i = 0; i < m->proto->n_opset_import; i++) {
         const Onnx__OperatorSetIdProto *opset = m->proto->opset_import[i];
-        const char *domain =
-            tn_printable(m->cx, domain_of(opset), strlen(domain_of(opset)), MAX_QUOTED);
+        const char *domain = tn_quoted(m->cx, domain_of(opset));
         int64_t first = onnx_opset(m, domain_of(opset));
         for (size_t j = 0; j < i; j++)
             if (strcmp(domain_of(m->proto->opset_import[j]), domain_of(opset)) == 0)

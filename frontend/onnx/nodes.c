@@ -2,12 +2,7 @@
 #include <string.h>
 #include "frontend/onnx/flow.h"
 
-#define MAX_QUOTED   100
 #define MAX_IMPORTED (TN_MAX_NODES << 2) /* in one round: bodies may be built several times */
-
-static const char *quoted(Cx *cx, const char *s) {
-    return tn_printable(cx, s, strlen(s), MAX_QUOTED);
-}
 
 /* --- attributes of functions --- */
 
@@ -29,7 +24,7 @@ static Onnx__AttributeProto *referred(Scope *s, const Onnx__AttributeProto *a) {
     if (given->g)
         tn_fail(s->im->cx, TN_E_UNSUPPORTED,
                 "a graph as attribute '%s' of a function is unsupported",
-                quoted(s->im->cx, a->ref_attr_name));
+                tn_quoted(s->im->cx, a->ref_attr_name));
     Onnx__AttributeProto *copy = arena_copy(&s->im->cx->arena, given, sizeof *given);
     copy->name = a->name;
     return copy;
@@ -119,7 +114,7 @@ static void keep_outputs(Scope *s, const WiredNode *w, const OnnxNode *n) {
         if (!to) continue;
         if (!v && !n->list_outputs[i] && to->used)
             tn_fail(n->cx, TN_E_UNSUPPORTED, "output %d, '%s', is unsupported", i,
-                    quoted(n->cx, to->name));
+                    tn_quoted(n->cx, to->name));
         to->value = v;
         to->list = n->list_outputs[i];
         if (!v || !v->node) continue;
@@ -239,7 +234,7 @@ void flow_need_counts(OnnxNode *n, const Wiring *w, int inputs, int min_outputs)
     for (size_t i = 0; i < w->input_count; i++)
         if (w->inputs[i]->initializer)
             tn_fail(n->cx, TN_E_MODEL, "input '%s' of its graph is an initializer too",
-                    quoted(n->cx, w->inputs[i]->name));
+                    tn_quoted(n->cx, w->inputs[i]->name));
 }
 
 void flow_try_graph(OnnxNode *n, Frame *f, Wiring *w, const char *suffix, const OnnxResult *in,
@@ -257,7 +252,7 @@ void flow_graph_results(OnnxNode *n, Frame *f, Wiring *w, OnnxResult *results) {
         results[i] = flow_result(&s, w->outputs[i]);
         if (!results[i].value && !results[i].list)
             tn_fail(n->cx, TN_E_MODEL, "output '%s' of its graph is left out",
-                    quoted(n->cx, w->outputs[i]->name));
+                    tn_quoted(n->cx, w->outputs[i]->name));
     }
 }
 
@@ -283,7 +278,7 @@ static void check_call(Scope *s, const WiredNode *w, const Onnx__NodeProto *call
         const char *name = call->attribute[i]->name ? call->attribute[i]->name : "";
         bool known = find_attribute(of->n_attribute_proto, of->attribute_proto, name) != NULL;
         for (size_t k = 0; k < of->n_attribute; k++) known |= !strcmp(of->attribute[k], name);
-        if (!known) tn_fail(cx, TN_E_MODEL, "unknown attribute '%s'", quoted(cx, name));
+        if (!known) tn_fail(cx, TN_E_MODEL, "unknown attribute '%s'", tn_quoted(cx, name));
     }
 }
 

@@ -2,7 +2,6 @@
 #include <string.h>
 #include "frontend/onnx/import.h"
 
-#define MAX_QUOTED    100
 #define ONNX_MAX_TYPE 28   /* FLOAT6E3M2, the last of TensorProto.DataType */
 #define MAX_LIST      1024 /* elements of an operand that import functions look into */
 #define DATA_HELP     "export with a constant here, or with a formula over lengths of inputs"
@@ -38,7 +37,7 @@ static const char *leaf_name(void *user, const void *leaf) {
 
 static const char *input_name(const OnnxNode *n, int i) {
     const char *name = n->proto->input[i];
-    return tn_printable(n->cx, name, strlen(name), MAX_QUOTED);
+    return tn_quoted(n->cx, name);
 }
 
 /* The number INT64_MIN cannot be negated; as a bound of a slice it means what the number above it
@@ -54,7 +53,7 @@ static const Expr *element(const OnnxNode *n, const Value *v, const char *what, 
     const char *text = ex_text_with(n->x, e, leaf_name, NULL);
     tn_hint(n->cx, "length", DATA_HELP);
     tn_fail(n->cx, TN_E_UNSUPPORTED, "%s depends on data, unsupported: element %d is %s", what, k,
-            tn_printable(n->cx, text, strlen(text), MAX_QUOTED));
+            tn_quoted(n->cx, text));
 }
 
 static void check_vector(const OnnxNode *n, int i, const char *what) {

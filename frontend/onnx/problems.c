@@ -7,12 +7,6 @@
 #include <string.h>
 #include "frontend/onnx/flow.h"
 
-#define MAX_QUOTED 100
-
-static const char *quoted(Cx *cx, const char *s) {
-    return tn_printable(cx, s, strlen(s), MAX_QUOTED);
-}
-
 static const char *domain_of(const WiredNode *n) {
     const char *domain = n->proto->domain;
     return domain && strcmp(domain, "ai.onnx") != 0 ? domain : "";
@@ -25,8 +19,8 @@ static const char *type_of(const WiredNode *n) {
 const char *flow_operator_key(Importer *im, const WiredNode *n) {
     if (n->row) return n->row->name;
     if (n->function) return n->function->key;
-    return arena_printf(&im->cx->arena, "%s%s%s", quoted(im->cx, domain_of(n)),
-                        *domain_of(n) ? "." : "", quoted(im->cx, type_of(n)));
+    return arena_printf(&im->cx->arena, "%s%s%s", tn_quoted(im->cx, domain_of(n)),
+                        *domain_of(n) ? "." : "", tn_quoted(im->cx, type_of(n)));
 }
 
 static Problem about_node(Importer *im, const WiredNode *n, int64_t opset) {

@@ -4,12 +4,6 @@
 
 #include <string.h>
 
-#define MAX_QUOTED 100
-
-static const char *quoted(Cx *cx, const char *s) {
-    return tn_printable(cx, s, strlen(s), MAX_QUOTED);
-}
-
 static const char *op_type(const WiredNode *n) {
     return n->proto->op_type ? n->proto->op_type : "";
 }
@@ -20,8 +14,8 @@ static const char *op_type(const WiredNode *n) {
 static const char *describe_source(Wirer *s, const WiredValue *v) {
     if (v->initializer) return "an initializer";
     if (!v->producer) return "an input";
-    return arena_printf(&s->cx->arena, "node '%s' (%s)", quoted(s->cx, v->producer->name),
-                        quoted(s->cx, op_type(v->producer)));
+    return arena_printf(&s->cx->arena, "node '%s' (%s)", tn_quoted(s->cx, v->producer->name),
+                        tn_quoted(s->cx, op_type(v->producer)));
 }
 
 /* A value of a graph around w that a node of w may read: one from before the node that w is a graph
@@ -40,8 +34,8 @@ static WiredValue *add_value(Wirer *s, Wiring *w, WiredValue v) {
     *slot = v;
     if (!other) other = find_outside(w, v.name);
     if (other)
-        tn_fail(s->cx, TN_E_MODEL, "'%s' is defined twice, by %s and by %s", quoted(s->cx, v.name),
-                describe_source(s, other), describe_source(s, slot));
+        tn_fail(s->cx, TN_E_MODEL, "'%s' is defined twice, by %s and by %s",
+                tn_quoted(s->cx, v.name), describe_source(s, other), describe_source(s, slot));
     names_add(&w->names, slot->name, slot);
     w->value_count++;
     return slot;
@@ -121,7 +115,7 @@ static void connect(Wirer *s, Wiring *w, WiredNode *n) {
         if (!n->inputs[i]) {
             tn_enter_node(s->cx, n->name, op_type(n));
             tn_fail(s->cx, TN_E_MODEL, "nothing defines its input '%s'",
-                    quoted(s->cx, p->input[i]));
+                    tn_quoted(s->cx, p->input[i]));
         }
     }
     connect_graphs(s, w, n);
@@ -132,9 +126,9 @@ static void connect(Wirer *s, Wiring *w, WiredNode *n) {
 static void connect_output(Wirer *s, Wiring *w, const char *name, NameMap *seen) {
     value_name(s, name, "an output");
     WiredValue *v = find_value(s, w, name);
-    if (!v) tn_fail(s->cx, TN_E_MODEL, "nothing defines the output '%s'", quoted(s->cx, name));
+    if (!v) tn_fail(s->cx, TN_E_MODEL, "nothing defines the output '%s'", tn_quoted(s->cx, name));
     if (seen && !names_add(seen, name, v))
-        tn_fail(s->cx, TN_E_MODEL, "the output '%s' is there twice", quoted(s->cx, name));
+        tn_fail(s->cx, TN_E_MODEL, "the output '%s' is there twice", tn_quoted(s->cx, name));
     w->outputs[w->output_count++] = v;
 }
 

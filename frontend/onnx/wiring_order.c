@@ -4,17 +4,12 @@
 
 #include <string.h>
 
-#define MAX_QUOTED      100
 #define MAX_CYCLE_SHOWN 8
 
 typedef struct Visit {
     WiredNode *node;
     size_t next; /* input to look at, then what is captured */
 } Visit;
-
-static const char *quoted(Cx *cx, const char *s) {
-    return tn_printable(cx, s, strlen(s), MAX_QUOTED);
-}
 
 _Noreturn static void fail_cycle(Wirer *s, const Visit *path, size_t depth,
                                  const WiredNode *again) {
@@ -23,7 +18,7 @@ _Noreturn static void fail_cycle(Wirer *s, const Visit *path, size_t depth,
     const char *text = "";
     for (size_t i = first; i < depth && shown < MAX_CYCLE_SHOWN; i++, shown++)
         text = arena_printf(&s->cx->arena, "%s%s'%s'", text, i > first ? ", " : "",
-                            quoted(s->cx, path[i].node->name));
+                            tn_quoted(s->cx, path[i].node->name));
     if (shown < depth - first)
         text = arena_printf(&s->cx->arena, "%s and %zu more", text, depth - first - shown);
     tn_fail(s->cx, TN_E_MODEL, "nodes that wait for each other: %s", text);
