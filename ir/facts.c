@@ -14,10 +14,6 @@
 
 #define MAX_EXPANDED 8 /* elements for which `values` are derived from an element function */
 
-static Module *module_of(const Node *n) {
-    return n->graph->module;
-}
-
 /* --- small questions --- */
 
 bool facts_known(const Value *v) {

@@ -4,10 +4,6 @@
 
 #include "ir/infer.h"
 
-static Module *module_of(const Node *n) {
-    return n->graph->module;
-}
-
 static Type *result(const Node *n) {
     return &n->outputs[0]->type;
 }

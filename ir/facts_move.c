@@ -14,10 +14,6 @@
 
 #define MAX_LOOK_THROUGH 4 /* views in a row */
 
-static Module *module_of(const Node *n) {
-    return n->graph->module;
-}
-
 static Type *result(const Node *n) {
     return &n->outputs[0]->type;
 }

@@ -14,10 +14,6 @@
 #include <string.h>
 #include "ir/infer.h"
 
-static Module *module_of(const Node *n) {
-    return n->graph->module;
-}
-
 /* v = num / den with a denominator that is a power of two. */
 static bool rational(double v, int64_t *num, int64_t *den) {
     const double max = (double)((int64_t)1 << 40);

@@ -19,6 +19,10 @@ void facts_of_source(Value *v); /* of a graph input or a constant */
 Attr *attrs_default(Module *m, OpKind op);
 void attrs_check(const Node *n); /* raises if a required one is missing */
 
+static inline Module *module_of(const Node *n) {
+    return n->graph->module;
+}
+
 /* --- for shape rules --- */
 /* Dims are brought to normal form; too many axes raise TN_E_LIMIT. */
 void infer_set_type(Module *m, Value *v, TnDType t, int rank, const Expr *const *dims);

@@ -8,10 +8,6 @@
 #include <string.h>
 #include "ir/infer.h"
 
-static Module *module_of(const Node *n) {
-    return n->graph->module;
-}
-
 /* --- shared --- */
 
 void infer_make_outputs(Node *n, int count) {

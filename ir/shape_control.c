@@ -8,10 +8,6 @@
 
 #include "ir/infer.h"
 
-static Module *module_of(const Node *n) {
-    return n->graph->module;
-}
-
 static void check_count(const Node *n, const char *what, int count, int wanted) {
     if (count != wanted)
         tn_fail(module_of(n)->cx, TN_E_MODEL, "a body of %s has %d %s, not %d",

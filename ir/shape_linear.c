@@ -5,10 +5,6 @@
 #include <string.h>
 #include "ir/infer.h"
 
-static Module *module_of(const Node *n) {
-    return n->graph->module;
-}
-
 static bool has(const Node *n, int i) {
     return i < n->input_count && n->inputs[i];
 }

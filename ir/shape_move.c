@@ -4,10 +4,6 @@
 #include <string.h>
 #include "ir/infer.h"
 
-static Module *module_of(const Node *n) {
-    return n->graph->module;
-}
-
 /* --- view --- */
 
 /* Leaves in `rest` the dims that have no equal partner in `others`. */

@@ -4,10 +4,6 @@
 #include <string.h>
 #include "ir/infer.h"
 
-static Module *module_of(const Node *n) {
-    return n->graph->module;
-}
-
 /* --- scatters: the result has the dims of operand 0 --- */
 
 void shape_scatter_elements(Node *n) {

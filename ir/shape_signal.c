@@ -6,10 +6,6 @@
 #include <string.h>
 #include "ir/infer.h"
 
-static Module *module_of(const Node *n) {
-    return n->graph->module;
-}
-
 /* --- resize --- */
 
 static void check_length(const Node *n, const Expr *length) {

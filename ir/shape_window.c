@@ -7,10 +7,6 @@
 
 #define SPATIAL 3
 
-static Module *module_of(const Node *n) {
-    return n->graph->module;
-}
-
 /* Entries must lie in [1, INT32_MAX], so that no sum of a few overflows. */
 static void check_list(const Node *n, const char *name, int count) {
     const IntList *list = attr_ints(n, name);
