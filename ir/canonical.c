@@ -13,10 +13,7 @@
 /* --- C1, C2: the graph has nothing superfluous --- */
 
 static const char *c1_dead(const Node *n) {
-    if (ir_never_dead(n)) return NULL;
-    for (int i = 0; i < n->output_count; i++)
-        if (n->outputs[i]->use_count || ir_is_output(n->outputs[i])) return NULL;
-    return "no result is used";
+    return ir_is_used(n) || ir_never_dead(n) ? NULL : "no result is used";
 }
 
 static bool same_operands(const Node *a, const Node *b) {
@@ -89,7 +86,7 @@ static const char *c5_merged(const Node *n) {
     const Node *x = n->inputs[0]->node;
     if (n->op == OP_concat) {
         for (int i = 0; i < n->input_count; i++)
-            if (made_by(n->inputs[i], OP_concat) && ir_single_use(n->inputs[i]) &&
+            if (ir_producer(n->inputs[i], OP_concat) && ir_single_use(n->inputs[i]) &&
                 attr_int(n->inputs[i]->node, "axis") == attr_int(n, "axis"))
                 return "a concat of a concat";
         return NULL;
@@ -122,7 +119,7 @@ static const char *c6_right(const Node *n) {
 }
 
 static bool swaps_last_two(const Value *v) {
-    if (!made_by(v, OP_transpose)) return false;
+    if (!ir_producer(v, OP_transpose)) return false;
     const IntList *perm = attr_ints(v->node, "perm");
     int n = perm->count;
     for (int i = 0; i < n - 2; i++)
@@ -132,7 +129,8 @@ static bool swaps_last_two(const Value *v) {
 
 static bool is_column_view(const Value *v) {
     const Type *t = &v->type;
-    return made_by(v, OP_view) && ex_is(t->dims[t->rank - 1], 1) && !ex_is(t->dims[t->rank - 2], 1);
+    return ir_producer(v, OP_view) && ex_is(t->dims[t->rank - 1], 1) &&
+           !ex_is(t->dims[t->rank - 2], 1);
 }
 
 static bool is_known_integer(const Value *v) {
@@ -145,7 +143,7 @@ static const char *c7_spelling(const Node *n) {
     const Value *b = n->input_count > 1 ? n->inputs[1] : NULL;
     switch (n->op) {
     case OP_sub: return b->constant ? "subtracts a constant" : NULL;
-    case OP_add: return made_by(a, OP_neg) || made_by(b, OP_neg) ? "adds a neg" : NULL;
+    case OP_add: return ir_producer(a, OP_neg) || ir_producer(b, OP_neg) ? "adds a neg" : NULL;
     case OP_pow:
         return floats && (is_number(b, 2) || is_number(b, 0.5) || is_number(b, -1) ||
                           is_number(b, -0.5))
@@ -171,8 +169,8 @@ static const char *c7_spelling(const Node *n) {
 /* The type of what an operand was expanded from. */
 static const Type *before_expansion(const Value *v) {
     static const Type scalar = {0};
-    if (made_by(v, OP_expand)) return &v->node->inputs[0]->type;
-    return made_by(v, OP_splat) ? &scalar : &v->type;
+    if (ir_producer(v, OP_expand)) return &v->node->inputs[0]->type;
+    return ir_producer(v, OP_splat) ? &scalar : &v->type;
 }
 
 /* Whether the result has its dims even if operand i is not expanded. */
@@ -207,7 +205,7 @@ static const char *c8_expanded(const Node *n) {
     if (!(ir_op_info(n->op)->flags & OPF_ELEMENTWISE) || n->input_count < 2) return NULL;
     for (int i = 0; i < n->input_count; i++) {
         const Value *v = n->inputs[i];
-        bool expanded = made_by(v, OP_expand) || made_by(v, OP_splat);
+        bool expanded = ir_producer(v, OP_expand) || ir_producer(v, OP_splat);
         if (repeats(v, v->type.rank - 1)) return "a constant repeats";
         if (expanded && expands_in_vain(n, i)) return "an operand is expanded in vain";
     }
@@ -226,7 +224,7 @@ static const char *c9_known(const Node *n) {
     }
     if (all_numbers) return "a constant";
     if (n->op == OP_scalars) return NULL;
-    return n->op == OP_view && made_by(n->inputs[0], OP_scalars) ? NULL : "known integers";
+    return n->op == OP_view && ir_producer(n->inputs[0], OP_scalars) ? NULL : "known integers";
 }
 
 static bool axes_are_normal(const Node *n, const AttrInfo *info, const Attr *a) {
@@ -248,7 +246,7 @@ static bool exprs_are_normal(ExprCx *x, const Expr *const *e, int count) {
 }
 
 static const char *c10_attrs(const Node *n) {
-    ExprCx *x = module_of(n)->ex;
+    ExprCx *x = n->graph->module->ex;
     for (int i = 0; i < ir_attr_count(n->op); i++) {
         const AttrInfo *info = ir_attr_info(n->op, i);
         const Attr *a = &n->attrs[i];
@@ -256,7 +254,7 @@ static const char *c10_attrs(const Node *n) {
         if (info->kind == 'd') ok = exprs_are_normal(x, &a->d, 1);
         if (info->kind == 'D') ok = exprs_are_normal(x, a->D->e, a->D->count);
         if (info->kind == 'E') ok = exprs_are_normal(x, a->E->e, a->E->count);
-        if (!ok) return arena_printf(&module_of(n)->cx->arena, "%s is not normal", info->name);
+        if (!ok) return arena_printf(&n->graph->module->cx->arena, "%s is not normal", info->name);
     }
     return NULL;
 }

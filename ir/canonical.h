@@ -8,17 +8,9 @@
 
 #include "ir/ir.h"
 
-static inline Module *module_of(const Node *n) {
-    return n->graph->module;
-}
-
 static inline bool is_number(const Value *v, double x) {
     double c;
     return ir_constant_float(v, &c) && c == x;
-}
-
-static inline bool made_by(const Value *v, OpKind op) {
-    return v->node && v->node->op == op;
 }
 
 static inline bool has_result_dims(const Node *n, const Value *v) {

@@ -11,7 +11,7 @@ static bool pads_nothing(const Node *n) {
 }
 
 static bool has_empty_operand(const Node *n) {
-    int axis = ir_axis(module_of(n), attr_int(n, "axis"), n->inputs[0]->type.rank);
+    int axis = ir_axis(n->graph->module, attr_int(n, "axis"), n->inputs[0]->type.rank);
     for (int i = 0; i < n->input_count; i++)
         if (ex_is(n->inputs[i]->type.dims[axis], 0)) return true;
     return false;
@@ -28,7 +28,7 @@ static bool reduces_nothing(const Node *n) {
     const IntList *axes = attr_ints(n, "axes");
     const Type *x = &n->inputs[0]->type;
     for (int i = 0; i < axes->count; i++)
-        if (!ex_is(x->dims[ir_axis(module_of(n), axes->v[i], x->rank)], 1)) return false;
+        if (!ex_is(x->dims[ir_axis(n->graph->module, axes->v[i], x->rank)], 1)) return false;
     return true;
 }
 
@@ -80,7 +80,7 @@ const char *c4_identity(const Node *n) {
         if (!ir_constant_float(n->inputs[0], &x)) return NULL;
         return has_result_dims(n, n->inputs[x ? 1 : 2]) ? "a constant condition" : NULL;
     case OP_neg:
-    case OP_not: return made_by(n->inputs[0], n->op) ? "twice" : NULL;
+    case OP_not: return ir_producer(n->inputs[0], n->op) ? "twice" : NULL;
     default: return c4_move(n);
     }
 }

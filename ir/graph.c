@@ -306,26 +306,11 @@ bool ir_single_use(const Value *v) {
     return v->use_count == 1 && v->output_uses == 0;
 }
 
+Node *ir_producer(const Value *v, OpKind op) {
+    return v->node && v->node->op == op ? v->node : NULL;
+}
+
 Value *ir_resolve(Value *v) {
     while (v->forward) v = v->forward;
     return v;
-}
-
-void ir_origins_from(Graph *g, Node *const *nodes, int n) {
-    size_t total = 0;
-    for (int i = 0; i < n; i++) total += (size_t)nodes[i]->origin_count;
-    g->origin_list_count = 0;
-    g->origin_list = NULL;
-    if (!total) return;
-    const char **list = ARENA_ARRAY(arena_of(g->module), const char *, total);
-    int count = 0;
-    for (int i = 0; i < n; i++)
-        for (int j = 0; j < nodes[i]->origin_count; j++) {
-            const char *s = nodes[i]->origins[j];
-            int k = 0;
-            while (k < count && list[k] != s && strcmp(list[k], s) != 0) k++;
-            if (k == count) list[count++] = s;
-        }
-    g->origin_list = list;
-    g->origin_list_count = count;
 }

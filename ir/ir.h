@@ -323,12 +323,20 @@ bool ir_is_attention(const Node *n);
 bool ir_awaits_linear(const Node *n);
 /* A transposition that moves no axes but such of length 1: a view. */
 bool ir_keeps_order(const Node *n);
-bool ir_is_output(const Value *v);  /* a result of its graph */
-bool ir_single_use(const Value *v); /* exactly one use, and no graph output */
-Value *ir_resolve(Value *v);        /* follows `forward` */
+bool ir_is_output(const Value *v);            /* a result of its graph */
+bool ir_single_use(const Value *v);           /* exactly one use, and no graph output */
+Value *ir_resolve(Value *v);                  /* follows `forward` */
+Node *ir_producer(const Value *v, OpKind op); /* what makes v if it is this operator, else NULL */
 /* New nodes until the next call take their origins from these nodes (a fused node keeps the set).
  * n = 0 ends it. */
 void ir_origins_from(Graph *g, Node *const *nodes, int n);
+/* Until ir_edit_end new nodes go before `at` and come from these nodes; then to the end again. */
+void ir_edit_begin(Graph *g, Node *at, Node *const *nodes, int n);
+void ir_edit_end(Graph *g);
+/* Some result is read, or one of the graph. */
+bool ir_is_used(const Node *n);
+/* Removes nodes whose results nobody uses, and then those that only they used. */
+bool ir_remove_dead(Graph *g);
 /* The name of what says which rows of the model's sequences are computed (pass unpad). */
 #define IR_KEPT_ROWS "(rows of sequences)"
 /* source.c: v is the model's value of this name, a result of this node. The names are kept. */

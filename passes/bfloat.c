@@ -79,8 +79,7 @@ static bool rewrite_node(Rewrite *w, Node *n) {
     Graph *g = n->graph;
     Value **in = ARENA_ARRAY(&g->module->cx->arena, Value *, (size_t)n->input_count);
     bool changed = false;
-    g->cursor = n;
-    ir_origins_from(g, &n, 1);
+    ir_edit_begin(g, n, &n, 1);
     for (int i = 0; i < n->input_count; i++) {
         in[i] = operand(w, n, i);
         changed |= in[i] != n->inputs[i];
@@ -93,8 +92,7 @@ static bool rewrite_node(Rewrite *w, Node *n) {
         ir_insert(by);
         for (int i = 0; i < n->output_count; i++) hand_on(w, n->outputs[i], by->outputs[i]);
     }
-    ir_origins_from(g, NULL, 0);
-    g->cursor = NULL;
+    ir_edit_end(g);
     return changed;
 }
 
@@ -106,22 +104,12 @@ static void report_node(const Rewrite *w, const Node *n, Report *r) {
     if (why) report_miss(r, "bf16", n, "%s", why);
 }
 
-static void remove_dead(Graph *g) {
-    for (Node *n = g->last, *prev; n; n = prev) {
-        bool used = ir_never_dead(n);
-        prev = n->prev;
-        for (int i = 0; i < n->output_count; i++)
-            used |= n->outputs[i]->use_count || ir_is_output(n->outputs[i]);
-        if (!used) ir_remove(n);
-    }
-}
-
 bool pass_bfloat(Graph *g, Report *r) {
     Rewrite w = {.b = bfloat_choose(g)};
     bool changed = false;
     w.now = ARENA_ARRAY(&g->module->cx->arena, Value *, w.b.count + 1);
     for (const Node *n = g->first; n; n = n->next) report_node(&w, n, r);
     IR_FOR_NODES(n, g) changed |= rewrite_node(&w, n);
-    remove_dead(g);
+    ir_remove_dead(g);
     return changed;
 }

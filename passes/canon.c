@@ -102,15 +102,13 @@ static bool order_operands(Node *n) {
 static bool canon_node(Node *n, Seen *seen) {
     Graph *g = n->graph;
     bool changed = order_operands(n);
-    g->cursor = n;
-    ir_origins_from(g, &n, 1);
+    ir_edit_begin(g, n, &n, 1);
     Value *v = canon_fold(n);
     if (!v) v = canon_simplify(n);
     if (!v) v = canon_simplify_expand(n);
     if (!v) v = canon_simplify_move(n);
     if (!v) v = canon_unfold(n);
-    ir_origins_from(g, NULL, 0);
-    g->cursor = NULL;
+    ir_edit_end(g);
     if (v && v != n->outputs[0]) {
         ir_replace(n->outputs[0], v);
         return true;
@@ -122,36 +120,18 @@ static bool canon_node(Node *n, Seen *seen) {
     return true;
 }
 
-static bool unused(const Node *n) {
-    if (ir_never_dead(n)) return false;
-    for (int o = 0; o < n->output_count; o++)
-        if (n->outputs[o]->use_count || ir_is_output(n->outputs[o])) return false;
-    return true;
-}
-
-static bool remove_dead(Graph *g) {
-    bool changed = false;
-    for (Node *n = g->last, *prev; n; n = prev) {
-        prev = n->prev;
-        if (!unused(n)) continue;
-        ir_remove(n);
-        changed = true;
-    }
-    return changed;
-}
-
 bool pass_canon(Graph *g, Report *r) {
     (void)r;
-    bool changed = remove_dead(g);
+    bool changed = ir_remove_dead(g);
     int64_t budget = (int64_t)STEPS_PER_NODE * g->node_count + 256;
     for (bool again = true; again && budget > 0;) {
         again = false;
         Seen seen = seen_new(g);
         IR_FOR_NODES(n, g) {
             if (budget-- <= 0) break;
-            if (!unused(n) && canon_node(n, &seen)) again = true;
+            if ((ir_is_used(n) || ir_never_dead(n)) && canon_node(n, &seen)) again = true;
         }
-        if (remove_dead(g)) again = true;
+        if (ir_remove_dead(g)) again = true;
         changed |= again;
     }
     return changed;

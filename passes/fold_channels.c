@@ -128,11 +128,9 @@ bool pass_fold_channels(Graph *g, Report *r) {
             continue;
         }
         Node *both[2] = {a.node, user};
-        g->cursor = user;
-        ir_origins_from(g, both, 2);
+        ir_edit_begin(g, user, both, 2);
         Value *y = rewrite(&a);
-        ir_origins_from(g, NULL, 0);
-        g->cursor = NULL;
+        ir_edit_end(g);
         ir_replace(user->outputs[0], y);
         ir_remove(user);
         ir_remove(a.node);

@@ -358,12 +358,10 @@ bool pass_fuse_attention(Graph *g, Report *r) {
         if (n->op != OP_softmax) continue;
         const char *why = attention_find(n, &a);
         if (!why) {
-            g->cursor = a.last;
-            ir_origins_from(g, a.nodes, a.node_count);
+            ir_edit_begin(g, a.last, a.nodes, a.node_count);
             why = rewrite_attention(g, &a);
             changed = true; /* a rewrite that is refused leaves nodes that nothing reads */
-            ir_origins_from(g, NULL, 0);
-            g->cursor = NULL;
+            ir_edit_end(g);
         }
         if (why)
             report_miss(r, "attention", n, "%s", why);

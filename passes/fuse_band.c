@@ -117,11 +117,9 @@ bool pass_fuse_band(Graph *g, Report *r) {
         if (why && a.begun) report_miss(r, "band", n, "%s", why);
         if (why) continue;
         Node *last = a.result->node;
-        g->cursor = last;
-        ir_origins_from(g, &last, 1);
+        ir_edit_begin(g, last, &last, 1);
         rewrite_band(g, &a);
-        ir_origins_from(g, NULL, 0);
-        g->cursor = NULL;
+        ir_edit_end(g);
         report_fired(r, "band");
         changed = true;
     }

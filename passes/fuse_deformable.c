@@ -256,11 +256,9 @@ bool pass_fuse_deformable(Graph *g, Report *r) {
         }
         Node *nodes[MAX_LEVELS + 2] = {f.product, f.sum};
         memcpy(nodes + 2, f.sample, (size_t)f.levels * sizeof *nodes);
-        g->cursor = n;
-        ir_origins_from(g, nodes, f.levels + 2);
+        ir_edit_begin(g, n, nodes, f.levels + 2);
         rewrite_deformable(g, &f);
-        ir_origins_from(g, NULL, 0);
-        g->cursor = NULL;
+        ir_edit_end(g);
         report_fired(r, "deformable_attention");
         changed = true;
     }

@@ -93,11 +93,9 @@ bool pass_fuse_group_norm(Graph *g, Report *r) {
         }
         f.gamma = follow(&f, OP_mul);
         f.beta = follow(&f, OP_add);
-        g->cursor = f.last;
-        ir_origins_from(g, (Node *[]){n, f.last}, 2);
+        ir_edit_begin(g, f.last, (Node *[]){n, f.last}, 2);
         Value *y = rewrite(g, &f, attr_float(n, "eps"));
-        ir_origins_from(g, NULL, 0);
-        g->cursor = NULL;
+        ir_edit_end(g);
         ir_replace(f.last->outputs[0], y);
         report_fired(r, "group_norm");
         changed = true;

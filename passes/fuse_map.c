@@ -134,15 +134,13 @@ static int write_steps(Chain *c, Node *n) {
 }
 
 static Value *write_map(Graph *g, Chain *c) {
-    g->cursor = c->root;
-    ir_origins_from(g, c->nodes, c->node_count);
+    ir_edit_begin(g, c->root, c->nodes, c->node_count);
     Node *map = ir_node(g, OP_map, c->input_count, c->inputs);
     MapBody body = {.count = c->step_count, .steps = c->steps};
     ir_set_dtype(map, "dtype", c->root->outputs[0]->type.dtype);
     ir_set_body(map, "body", &body);
     Value *v = ir_insert(map);
-    ir_origins_from(g, NULL, 0);
-    g->cursor = NULL;
+    ir_edit_end(g);
     return v;
 }
 

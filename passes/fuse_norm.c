@@ -57,14 +57,12 @@ bool pass_fuse_norm(Graph *g, Report *r) {
         Value *gamma = n->input_count > 1 ? n->inputs[1] : NULL,
               *beta = n->input_count > 2 ? n->inputs[2] : NULL;
         Value *in[4] = {add->inputs[0], add->inputs[1], gamma, beta};
-        g->cursor = add;
-        ir_origins_from(g, (Node *[]){add, n}, 2);
+        ir_edit_begin(g, add, (Node *[]){add, n}, 2);
         Node *fused = ir_node(g, OP_add_norm, beta ? 4 : gamma ? 3 : 2, in);
         ir_set_float(fused, "eps", attr_float(n, "eps"));
         ir_set_bool(fused, "rms", n->op == OP_rms_norm);
         ir_insert(fused);
-        ir_origins_from(g, NULL, 0);
-        g->cursor = NULL;
+        ir_edit_end(g);
         ir_replace(n->outputs[0], fused->outputs[0]);
         ir_remove(n);
         ir_replace(add->outputs[0], fused->outputs[1]);

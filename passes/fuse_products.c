@@ -161,11 +161,9 @@ bool pass_fuse_products(Graph *g, Report *r) {
             if (*why) report_miss(r, "fuse_products", n, "%s", why);
             continue;
         }
-        g->cursor = n;
-        ir_origins_from(g, (Node *[]){inner.node, n}, 2);
+        ir_edit_begin(g, n, (Node *[]){inner.node, n}, 2);
         Value *y = rewrite(&outer, &inner);
-        ir_origins_from(g, NULL, 0);
-        g->cursor = NULL;
+        ir_edit_end(g);
         ir_replace(n->outputs[0], y);
         ir_remove(n);
         report_fired(r, "fuse_products");

@@ -263,8 +263,7 @@ static void rewrite_qkv(Graph *g, const Qkv *f, const int64_t *widths) {
     for (int i = 0; i < parts; i++) in[++count] = bias_of(f->part[i].linear);
     Node *nodes[3] = {f->part[0].linear, f->part[1].linear,
                       f->count > 2 ? f->part[2].linear : NULL};
-    g->cursor = earliest(f);
-    ir_origins_from(g, nodes, parts);
+    ir_edit_begin(g, earliest(f), nodes, parts);
     Node *n = ir_node(g, OP_qkv, count + 1, in);
     ir_set_int(n, "parts", parts);
     ir_set_ints(n, "widths", f->count, widths);
@@ -277,8 +276,7 @@ static void rewrite_qkv(Graph *g, const Qkv *f, const int64_t *widths) {
         if (strcmp(act, "none")) new = ir_unary(g, ir_op_find(act), new); /* words are names */
         ir_replace(old, new);
     }
-    ir_origins_from(g, NULL, 0);
-    g->cursor = NULL;
+    ir_edit_end(g);
 }
 
 /* Where projections meet. */

@@ -57,15 +57,13 @@ static bool fuse_activation(Graph *g, Node *n, Report *r) {
         report_miss(r, "activation", n, "%s", why);
         return false;
     }
-    g->cursor = n;
-    ir_origins_from(g, (Node *[]){product, n}, 2);
+    ir_edit_begin(g, n, (Node *[]){product, n}, 2);
     Node *fused = ir_node(g, product->op, product->input_count, product->inputs);
     ir_copy_attrs(fused, product);
     ir_set_string(fused, "act", activation(n->op));
     ir_set_bool(fused, "residual_first", has_residual(product));
     ir_insert(fused);
-    ir_origins_from(g, NULL, 0);
-    g->cursor = NULL;
+    ir_edit_end(g);
     ir_replace(n->outputs[0], fused->outputs[0]);
     ir_remove(n);
     ir_remove(product);
@@ -185,11 +183,9 @@ static bool fuse_addition(Graph *g, Node *add, Report *r) {
         return false;
     }
     Node *both[2] = {f.product, add};
-    g->cursor = add;
-    ir_origins_from(g, both, 2);
+    ir_edit_begin(g, add, both, 2);
     Value *y = rewrite(&f);
-    ir_origins_from(g, NULL, 0);
-    g->cursor = NULL;
+    ir_edit_end(g);
     ir_replace(add->outputs[0], y);
     ir_remove(add);
     if (f.transpose) ir_remove(f.transpose);

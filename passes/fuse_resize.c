@@ -89,11 +89,9 @@ static Value *fuse(Graph *g, Node *n, Report *r) {
         if (*why) report_miss(r, "resize_plane", n, "%s", why);
         return NULL;
     }
-    g->cursor = n;
-    ir_origins_from(g, (Node *[]){n->inputs[resized < 0 ? X : resized]->node, n}, 2);
+    ir_edit_begin(g, n, (Node *[]){n->inputs[resized < 0 ? X : resized]->node, n}, 2);
     Value *y = resized < 0 ? plane(n) : with_addend(n, resized);
-    ir_origins_from(g, NULL, 0);
-    g->cursor = NULL;
+    ir_edit_end(g);
     return y;
 }
 

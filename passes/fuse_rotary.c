@@ -154,11 +154,9 @@ bool pass_fuse_rotary(Graph *g, Report *r) {
             report_miss(r, "rotary", n, "%s", why);
             continue;
         }
-        g->cursor = f.result->node;
-        ir_origins_from(g, f.nodes, f.node_count);
+        ir_edit_begin(g, f.result->node, f.nodes, f.node_count);
         Value *y = rewrite(g, &f, rotation_extent(&f.x));
-        ir_origins_from(g, NULL, 0);
-        g->cursor = NULL;
+        ir_edit_end(g);
         ir_replace(f.result, y);
         report_fired(r, "rotary");
         changed = true;

@@ -58,11 +58,9 @@ bool pass_index(Graph *g, Report *r) {
     bool changed = false;
     IR_FOR_NODES(n, g) {
         if (n->op != OP_gather) continue;
-        g->cursor = n;
-        ir_origins_from(g, &n, 1);
+        ir_edit_begin(g, n, &n, 1);
         Value *v = gather_as_slice(n);
-        ir_origins_from(g, NULL, 0);
-        g->cursor = NULL;
+        ir_edit_end(g);
         if (!v) continue;
         ir_replace(n->outputs[0], v);
         ir_remove(n);

@@ -130,16 +130,14 @@ static void narrow(Node *slice, int axis, const Cut *c) {
         int a = n->inputs[i] ? operand_axis(n, i, axis) : -1;
         in[i] = a >= 0 ? cut_value(g, n->inputs[i], a, c) : n->inputs[i];
     }
-    g->cursor = n;
-    ir_origins_from(g, &n, 1);
+    ir_edit_begin(g, n, &n, 1);
     Node *part = ir_node(g, n->op, n->input_count, in);
     ir_copy_attrs(part, n);
     if (n->op == OP_view)
         ir_set_dims(part, "dims", slice->outputs[0]->type.rank, slice->outputs[0]->type.dims);
     if (n->op == OP_attention) shift_queries(part, c);
     ir_insert(part);
-    ir_origins_from(g, NULL, 0);
-    g->cursor = NULL;
+    ir_edit_end(g);
     ir_replace(slice->outputs[0], part->outputs[0]);
     ir_remove(slice);
     ir_remove(n);

@@ -96,14 +96,12 @@ bool pass_pad_product(Graph *g, Report *r) {
         if (!product) continue;
         Value *b = product->inputs[1];
         bool tb = attr_bool(product, "tb");
-        g->cursor = n;
-        ir_origins_from(g, (Node *[]){product, n}, 2);
+        ir_edit_begin(g, n, (Node *[]){product, n}, 2);
         Value *wider = extended(g, b, b->type.rank - (tb ? 2 : 1));
         Value *y = ir_matmul(g, product->inputs[0], wider, attr_bool(product, "ta"), tb);
         const Type *t = &n->outputs[0]->type;
         ir_replace(n->outputs[0], ir_view(g, y, t->rank, t->dims));
-        ir_origins_from(g, NULL, 0);
-        g->cursor = NULL;
+        ir_edit_end(g);
         report_fired(r, "pad_product");
         changed = true;
     }

@@ -66,11 +66,9 @@ bool pass_pointwise(Graph *g, Report *r) {
             report_miss(r, "pointwise", n, "%s", why);
             continue;
         }
-        g->cursor = n;
-        ir_origins_from(g, &n, 1);
+        ir_edit_begin(g, n, &n, 1);
         Value *y = rewrite(g, n);
-        ir_origins_from(g, NULL, 0);
-        g->cursor = NULL;
+        ir_edit_end(g);
         ir_replace(n->outputs[0], y);
         ir_remove(n);
         report_fired(r, "pointwise");

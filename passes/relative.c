@@ -173,11 +173,9 @@ bool pass_relative(Graph *g, Report *r) {
     IR_FOR_NODES(n, g) {
         bool scores = is_scores(n);
         if (!scores && !is_pairs(n)) continue;
-        g->cursor = n;
-        ir_origins_from(g, &n, 1);
+        ir_edit_begin(g, n, &n, 1);
         const char *why = scores ? rewrite_scores(g, n) : rewrite_pairs(g, n);
-        ir_origins_from(g, NULL, 0);
-        g->cursor = NULL;
+        ir_edit_end(g);
         if (why)
             report_miss(r, "relative", n, "%s", why);
         else

@@ -17,8 +17,7 @@
 static bool rewrite_bias(Graph *g, Node *n, int i) {
     Value *bias = n->inputs[i];
     const Expr *dims[4] = {NULL, NULL, ex_int(g->module->ex, 1), NULL};
-    g->cursor = n;
-    ir_origins_from(g, &n, 1);
+    ir_edit_begin(g, n, &n, 1);
     Value *line = distance_line(g, bias, 2, 3);
     if (line) {
         for (int k = 0; k < 3; k++) {
@@ -27,8 +26,7 @@ static bool rewrite_bias(Graph *g, Node *n, int i) {
         }
         ir_set_operand(n, i, ir_view(g, line, 4, dims));
     }
-    ir_origins_from(g, NULL, 0);
-    g->cursor = NULL;
+    ir_edit_end(g);
     return line;
 }
 

@@ -54,11 +54,9 @@ bool pass_roll(Graph *g, Report *r) {
         if (why) report_miss(r, "roll", n, "%s", why);
         if (!x) continue;
         Node *const parts[] = {n, n->inputs[0]->node, n->inputs[1]->node};
-        g->cursor = n;
-        ir_origins_from(g, parts, 3);
+        ir_edit_begin(g, n, parts, 3);
         Value *y = rolled(g, x, (int)attr_int(n, "axis"), start);
-        ir_origins_from(g, NULL, 0);
-        g->cursor = NULL;
+        ir_edit_end(g);
         ir_replace(n->outputs[0], y);
         ir_remove(n);
         report_fired(r, "roll");

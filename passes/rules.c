@@ -82,9 +82,7 @@ static Value *build(Builder *b, const Pattern *p, TnDType dtype) {
 
 static void remove_dead(Value *v) {
     Node *n = v->node;
-    if (!n || n->removed) return;
-    for (int o = 0; o < n->output_count; o++)
-        if (n->outputs[o]->use_count || ir_is_output(n->outputs[o])) return;
+    if (!n || n->removed || ir_is_used(n)) return;
     Value *inputs[PATTERN_ARGS + 2];
     int count = 0;
     for (int i = 0; i < n->input_count && count < PATTERN_ARGS + 2; i++)

@@ -78,11 +78,9 @@ static bool used(const Value *v) {
 static void read_transposed(Graph *g, Value *from, Value *to) {
     while (from->use_count) {
         Node *n = from->uses[0].node;
-        g->cursor = n;
-        ir_origins_from(g, &n, 1);
+        ir_edit_begin(g, n, &n, 1);
         Value *y = ir_matmul(g, n->inputs[0], to, attr_bool(n, "ta"), !attr_bool(n, "tb"));
-        ir_origins_from(g, NULL, 0);
-        g->cursor = NULL;
+        ir_edit_end(g);
         ir_replace(n->outputs[0], y);
         ir_remove(n);
     }

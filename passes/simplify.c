@@ -29,14 +29,10 @@ static Value *number_like(Node *n, double v) {
     return ir_scalar(n->graph, n->outputs[0]->type.dtype, v);
 }
 
-static Node *producer(const Value *v, OpKind op) {
-    return v->node && v->node->op == op ? v->node : NULL;
-}
-
 static Value *simplify_add(Node *n) {
     if (is_number(n->inputs[1], 0)) return as_result(n, n->inputs[0]);
     for (int i = 0; i < 2; i++) {
-        Node *neg = producer(n->inputs[i], OP_neg);
+        Node *neg = ir_producer(n->inputs[i], OP_neg);
         if (neg) return ir_binary(n->graph, OP_sub, n->inputs[1 - i], neg->inputs[0]);
     }
     return NULL;
@@ -99,7 +95,7 @@ static Value *simplify_cast(Node *n) {
     Value *x = n->inputs[0];
     TnDType to = n->outputs[0]->type.dtype;
     if (x->type.dtype == to) return x;
-    Node *inner = producer(x, OP_cast);
+    Node *inner = ir_producer(x, OP_cast);
     if (!inner || !tn_dtype_holds(x->type.dtype, inner->inputs[0]->type.dtype)) return NULL;
     return ir_cast(n->graph, inner->inputs[0], to);
 }
@@ -136,7 +132,7 @@ static Value *simplify_xor(Node *n) {
 
 /* f(f(x)) is x */
 static Value *simplify_twice(Node *n) {
-    Node *inner = producer(n->inputs[0], n->op);
+    Node *inner = ir_producer(n->inputs[0], n->op);
     return inner ? inner->inputs[0] : NULL;
 }
 

@@ -7,12 +7,8 @@
  */
 #include "passes/canon.h"
 
-static Node *producer(const Value *v, OpKind op) {
-    return v->node && v->node->op == op ? v->node : NULL;
-}
-
 static Node *inner_concat(const Value *v, int axis) {
-    Node *n = producer(v, OP_concat);
+    Node *n = ir_producer(v, OP_concat);
     return n && ir_single_use(v) && attr_int(n, "axis") == axis ? n : NULL;
 }
 
@@ -38,7 +34,7 @@ Value *canon_concat(Node *n) {
 Value *canon_slice_of_concat(Node *n) {
     int axis = (int)attr_int(n, "axis");
     ExprCx *x = n->graph->module->ex;
-    const Node *concat = producer(n->inputs[0], OP_concat);
+    const Node *concat = ir_producer(n->inputs[0], OP_concat);
     const Expr *start = ex_norm(x, attr_dim(n, "start")),
                *length = ex_norm(x, attr_dim(n, "length"));
     const Expr *end = ex_add(x, start, length), *at = ex_int(x, 0);
@@ -66,12 +62,12 @@ Value *canon_slice_of_concat(Node *n) {
 
 /* Operands that are transposes lose them, or have them changed. */
 Value *canon_transpose_of_concat(Node *n) {
-    const Node *concat = producer(n->inputs[0], OP_concat);
+    const Node *concat = ir_producer(n->inputs[0], OP_concat);
     const IntList *order = attr_ints(n, "perm");
     int perm[TN_MAX_RANK], axis = 0;
     if (!concat || !ir_single_use(n->inputs[0])) return NULL;
     for (int i = 0; i < concat->input_count; i++)
-        if (!producer(concat->inputs[i], OP_transpose)) return NULL;
+        if (!ir_producer(concat->inputs[i], OP_transpose)) return NULL;
     for (int i = 0; i < order->count; i++) {
         perm[i] = (int)order->v[i];
         if (perm[i] == attr_int(concat, "axis")) axis = i;

@@ -9,10 +9,6 @@
  */
 #include "passes/canon.h"
 
-static Node *producer(const Value *v, OpKind op) {
-    return v->node && v->node->op == op ? v->node : NULL;
-}
-
 static bool swaps_last(const Node *n) {
     const IntList *perm = attr_ints(n, "perm");
     int r = perm->count;
@@ -24,8 +20,8 @@ static bool swaps_last(const Node *n) {
 /* [b, h, n, d] -> [b h, n, d] -> [b h, d, n] -> [b, h, d, n]: heads that are merged only to swap
  * the last two axes and split again, maybe otherwise, are swapped as they are; or NULL. */
 static Value *merged_for_swap(const Node *split) {
-    Node *swap = producer(split->inputs[0], OP_transpose);
-    Node *merge = swap && swaps_last(swap) ? producer(swap->inputs[0], OP_view) : NULL;
+    Node *swap = ir_producer(split->inputs[0], OP_transpose);
+    Node *merge = swap && swaps_last(swap) ? ir_producer(swap->inputs[0], OP_view) : NULL;
     if (!merge) return NULL;
     const Type *mid = &merge->outputs[0]->type, *to = &split->outputs[0]->type;
     const Expr *dims[TN_MAX_RANK];
@@ -44,8 +40,8 @@ static Value *merged_for_swap(const Node *split) {
  * product of the rows as they are. Merged, rows in another order would have to be moved. */
 static Value *rows_merged_for_product(const Node *split) {
     Graph *g = split->graph;
-    const Node *product = producer(split->inputs[0], OP_matmul);
-    const Node *merge = product ? producer(product->inputs[0], OP_view) : NULL;
+    const Node *product = ir_producer(split->inputs[0], OP_matmul);
+    const Node *merge = product ? ir_producer(product->inputs[0], OP_view) : NULL;
     const Type *t = &split->outputs[0]->type;
     if (!merge || attr_bool(product, "ta") || !ir_single_use(split->inputs[0])) return NULL;
     const Value *w = product->inputs[1];
@@ -66,7 +62,7 @@ static Value *simplify_view(Node *n) {
     if (ir_same_dims(&x->type, t)) return x;
     Value *product = rows_merged_for_product(n);
     if (product) return product;
-    Node *inner = producer(x, OP_view);
+    Node *inner = ir_producer(x, OP_view);
     if (inner) return ir_view(n->graph, inner->inputs[0], t->rank, t->dims);
     return merged_for_swap(n);
 }
@@ -95,7 +91,7 @@ typedef struct Merged {
 } Merged;
 
 static bool merge_before_transpose(const Node *view, const int64_t *last, Merged *m) {
-    const Node *first = producer(view->inputs[0], OP_transpose);
+    const Node *first = ir_producer(view->inputs[0], OP_transpose);
     if (!first) return false;
     const Type *merged = &view->outputs[0]->type;
     const IntList *perm = attr_ints(first, "perm");
@@ -144,7 +140,7 @@ static Value *order_before(Node *n, Node *f) {
     if (f->input_count < 2 || f->input_count > 3 || !ir_single_use(f->outputs[0])) return NULL;
     for (int i = 0; i < f->input_count; i++) {
         Value *v = inputs[i] = f->inputs[i];
-        Node *t = producer(v, OP_transpose);
+        Node *t = ir_producer(v, OP_transpose);
         if (t && !inner && ir_single_use(v) && ir_same_dims(&v->type, &f->outputs[0]->type))
             inner = t;
         else if (!is_smaller(&v->type, &f->outputs[0]->type))
@@ -164,7 +160,7 @@ static Value *simplify_transpose(Node *n) {
     if (ir_keeps_order(n)) return ir_view(n->graph, x, t->rank, t->dims);
     if (x->node && (ir_op_info(x->node->op)->flags & OPF_ELEMENTWISE))
         return order_before(n, x->node);
-    Node *view = producer(x, OP_view), *inner = producer(x, OP_transpose);
+    Node *view = ir_producer(x, OP_view), *inner = ir_producer(x, OP_transpose);
     Merged m;
     if (view && merge_before_transpose(view, perm->v, &m))
         return ir_transpose(n->graph, ir_view(n->graph, m.x, m.rank, m.dims), m.both);
@@ -179,7 +175,7 @@ static Value *simplify_expand(Node *n) {
     Value *x = n->inputs[0];
     const Type *t = &n->outputs[0]->type;
     if (ir_same_dims(&x->type, t)) return x;
-    Node *inner = producer(x, OP_expand);
+    Node *inner = ir_producer(x, OP_expand);
     return inner ? ir_expand(n->graph, inner->inputs[0], t->rank, t->dims) : NULL;
 }
 
@@ -190,7 +186,7 @@ static Value *simplify_slice(Node *n) {
     const Expr *start = attr_dim(n, "start"), *length = attr_dim(n, "length");
     int64_t step = attr_int(n, "step");
     if (step == 1 && ex_norm(m->ex, length) == x->type.dims[axis]) return x;
-    Node *inner = producer(x, OP_slice);
+    Node *inner = ir_producer(x, OP_slice);
     if (!inner || attr_int(inner, "axis") != axis) return canon_slice_of_concat(n);
     int64_t inner_step = attr_int(inner, "step"), total;
     /* nothing of every second one may begin further behind than the axis is long */
@@ -214,7 +210,7 @@ static Value *simplify_roll(Node *n) {
     bool nothing = true;
     for (int i = 0; i < starts->count; i++) nothing &= ex_is(starts->e[i], 0);
     if (nothing) return n->inputs[0];
-    Node *inner = producer(n->inputs[0], OP_roll);
+    Node *inner = ir_producer(n->inputs[0], OP_roll);
     const Expr *both[TN_MAX_RANK];
     for (int i = 0; inner && i < starts->count; i++) {
         const Expr *first = attr_dims(inner, "starts")->e[i];
@@ -262,7 +258,7 @@ static Value *simplify_gather(Node *n) {
 /* v with its last two axes swapped, if that is only a view of what v is a view of a transpose of.
  */
 static Value *swapped_is_view(Value *v) {
-    Node *view = producer(v, OP_view);
+    Node *view = ir_producer(v, OP_view);
     int64_t swap[TN_MAX_RANK];
     int r = v->type.rank;
     Merged m;
@@ -278,7 +274,7 @@ static Value *column_as_row(Value *v) {
     const Type *t = &v->type;
     const Expr *dims[TN_MAX_RANK];
     int r = t->rank;
-    if (!producer(v, OP_view) || r < 2 || !ex_is(t->dims[r - 1], 1) || ex_is(t->dims[r - 2], 1))
+    if (!ir_producer(v, OP_view) || r < 2 || !ex_is(t->dims[r - 1], 1) || ex_is(t->dims[r - 2], 1))
         return NULL;
     for (int i = 0; i < r; i++) dims[i] = t->dims[i < r - 2 ? i : 2 * r - 3 - i];
     return ir_view(v->graph, v, r, dims);
@@ -296,7 +292,7 @@ static Value *simplify_matmul(Node *n) {
     Value *operand[2] = {n->inputs[0], n->inputs[1]};
     bool flag[2] = {attr_bool(n, "ta"), attr_bool(n, "tb")}, changed = false;
     for (int i = 0; i < 2; i++) {
-        Node *t = producer(operand[i], OP_transpose);
+        Node *t = ir_producer(operand[i], OP_transpose);
         Value *v = t && swaps_last(t) ? t->inputs[0] : flag[i] ? swapped_is_view(operand[i]) : NULL;
         if (!v && i == 1 && !flag[i]) v = column_as_row(operand[i]);
         if (!v || keeps_transpose(n, i)) continue;
@@ -305,7 +301,7 @@ static Value *simplify_matmul(Node *n) {
         changed = true;
     }
     if (changed) return ir_matmul(g, operand[0], operand[1], flag[0], flag[1]);
-    Node *view = producer(operand[0], OP_view);
+    Node *view = ir_producer(operand[0], OP_view);
     if (!view || flag[0] || operand[1]->type.rank != 2 || !operand[1]->constant ||
         !canon_keeps_rows(view))
         return NULL;

@@ -9,10 +9,6 @@
  */
 #include "passes/canon.h"
 
-static Node *producer(const Value *v, OpKind op) {
-    return v->node && v->node->op == op ? v->node : NULL;
-}
-
 /* Equal dims but for axes of length 1. */
 static bool same_but_ones(const Type *a, int rank, const Expr *const *dims) {
     int i = 0, j = 0;
@@ -48,7 +44,7 @@ typedef struct Unfolded {
 /* False if v is no view that folds as `view` does, broadcast or not; from as in canon_merges. */
 static bool unfold(const Node *view, const int *from, Value *v, Unfolded *u) {
     const Type *wide = &view->inputs[0]->type, *folded = &view->outputs[0]->type;
-    Node *own = producer(v, OP_view);
+    Node *own = ir_producer(v, OP_view);
     if (!own || v->type.rank != folded->rank) return false;
     *u = (Unfolded){.value = own->inputs[0], .rank = wide->rank};
     for (int i = 0; i < folded->rank; i++) {
@@ -82,7 +78,7 @@ static Value *sink_view(Node *n) {
     Node *view = NULL;
     for (int i = 0; i < n->input_count; i++) {
         Value *v = n->inputs[i];
-        Node *own = v ? producer(v, OP_view) : NULL;
+        Node *own = v ? ir_producer(v, OP_view) : NULL;
         u[i] = (Unfolded){.value = v};
         if (own && !view && canon_keeps_rows(own) && (merges(own) || shows_product(own))) {
             view = own;
@@ -108,7 +104,7 @@ static Value *reduce_before(Node *n, Value *x, const int64_t *axes) {
 }
 
 static Value *reduce_unfolded(Node *n) {
-    Node *view = producer(n->inputs[0], OP_view);
+    Node *view = ir_producer(n->inputs[0], OP_view);
     const IntList *axes = attr_ints(n, "axes");
     int from[TN_MAX_RANK + 1];
     int64_t before[TN_MAX_RANK];
@@ -124,7 +120,7 @@ static Value *reduce_unfolded(Node *n) {
 }
 
 static Value *reduce_unexpanded(Node *n) {
-    Node *e = producer(n->inputs[0], OP_expand);
+    Node *e = ir_producer(n->inputs[0], OP_expand);
     const IntList *axes = attr_ints(n, "axes");
     int64_t before[TN_MAX_RANK];
     if (!e) return NULL;
@@ -140,7 +136,7 @@ static Value *reduce_unexpanded(Node *n) {
 /* --- views of repeated elements --- */
 
 static Value *view_unexpanded(Node *n) {
-    Node *e = producer(n->inputs[0], OP_expand);
+    Node *e = ir_producer(n->inputs[0], OP_expand);
     if (!e) return NULL;
     const Type *x = &e->inputs[0]->type, *wide = &e->outputs[0]->type, *to = &n->outputs[0]->type;
     const Expr *dims[TN_MAX_RANK];

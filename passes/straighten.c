@@ -72,8 +72,7 @@ bool pass_straighten(Graph *g, Report *r) {
             report_fired(r, "straighten");
             changed = true;
         }
-        ir_origins_from(g, NULL, 0);
-        g->cursor = NULL;
+        ir_edit_end(g);
     }
     return changed;
 }

@@ -124,11 +124,9 @@ bool pass_unshuffle(Graph *g, Report *r) {
             if (*why) report_miss(r, "unshuffle", n, "%s", why);
             continue;
         }
-        g->cursor = n;
-        ir_origins_from(g, &n, 1);
+        ir_edit_begin(g, n, &n, 1);
         Value *y = rewrite(g, n, &s);
-        ir_origins_from(g, NULL, 0);
-        g->cursor = NULL;
+        ir_edit_end(g);
         ir_replace(n->outputs[0], y);
         ir_remove(n);
         report_fired(r, "unshuffle");

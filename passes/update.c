@@ -25,10 +25,6 @@
 #include "passes/index.h"
 #include "passes/pass.h"
 
-static Node *producer(const Value *v, OpKind op) {
-    return v->node && v->node->op == op ? v->node : NULL;
-}
-
 /* --- positions --- */
 
 /* Positions [start, start + length) along each axis of x. */
@@ -76,7 +72,7 @@ static const Value *coordinates_of(const Node *n, int k) {
     const Atom *a = e->terms[0].atoms[0];
     if (a->kind != ATOM_LOAD || !ex_is(a->args[0], k) || a->args[1] != first) return NULL;
     const Value *source = a->leaf;
-    return producer(source, OP_nonzero) && a->arity == 2 ? source : NULL;
+    return ir_producer(source, OP_nonzero) && a->arity == 2 ? source : NULL;
 }
 
 /* The mask whose true elements' coordinates, for one of its elements after another, begin the
@@ -109,7 +105,7 @@ static Value *same_row(Graph *g, Value *u, int rank) {
         return ir_scalar(g, u->type.dtype, f->yes);
     if (tn_is_int(u->type.dtype) && f->elem && ex_const(f->elem, &v))
         return ir_scalar_int(g, u->type.dtype, v);
-    const Node *n = producer(u, OP_expand);
+    const Node *n = ir_producer(u, OP_expand);
     if (!n) return NULL;
     Value *row = n->inputs[0];
     if (row->type.rank <= rank) return row;
@@ -118,7 +114,7 @@ static Value *same_row(Graph *g, Value *u, int rank) {
 
 /* What the update was read from, if that has x's dims and was read at the same places. */
 static Value *same_places(const Node *n) {
-    const Node *gather = producer(n->inputs[2], OP_gather_nd);
+    const Node *gather = ir_producer(n->inputs[2], OP_gather_nd);
     if (!gather || gather->inputs[1] != n->inputs[1] || attr_int(gather, "batch") != 0) return NULL;
     return ir_same_dims(&gather->inputs[0]->type, &n->inputs[0]->type) ? gather->inputs[0] : NULL;
 }
@@ -227,8 +223,8 @@ static bool only_measured(const Node *measure, int symbol) {
 /* A sum of booleans: whatever it is, it is a length. */
 static bool is_count(const Value *v) {
     while (v->node && v->node->op == OP_view) v = v->node->inputs[0];
-    const Node *sum = producer(v, OP_reduce_sum);
-    const Node *cast = sum ? producer(sum->inputs[0], OP_cast) : NULL;
+    const Node *sum = ir_producer(v, OP_reduce_sum);
+    const Node *cast = sum ? ir_producer(sum->inputs[0], OP_cast) : NULL;
     return cast && cast->inputs[0]->type.dtype == TN_BOOL;
 }
 
@@ -243,10 +239,8 @@ static bool is_unused_count(const Node *n) {
 static void remove_unused(Graph *g) {
     for (Node *n = g->last, *prev; n; n = prev) {
         prev = n->prev;
-        bool used = ir_never_dead(n) && !(n->op == OP_measure && is_unused_count(n));
-        for (int o = 0; o < n->output_count; o++)
-            used = used || n->outputs[o]->use_count || ir_is_output(n->outputs[o]);
-        if (!used) ir_remove(n);
+        bool stays = ir_never_dead(n) && !(n->op == OP_measure && is_unused_count(n));
+        if (!stays && !ir_is_used(n)) ir_remove(n);
     }
 }
 
@@ -254,12 +248,10 @@ bool pass_update(Graph *g, Report *r) {
     bool changed = false;
     IR_FOR_NODES(n, g) {
         if (n->op != OP_scatter_nd || attr_string(n, "reduction")[0] != 'n') continue;
-        g->cursor = n;
-        ir_origins_from(g, &n, 1);
+        ir_edit_begin(g, n, &n, 1);
         Value *v = masked_update(n, r);
         if (!v) v = block_update(n);
-        ir_origins_from(g, NULL, 0);
-        g->cursor = NULL;
+        ir_edit_end(g);
         if (!v) continue;
         ir_replace(n->outputs[0], v);
         ir_remove(n);

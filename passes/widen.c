@@ -161,14 +161,12 @@ bool pass_widen(Graph *g, Report *r) {
         TnDType t = n->input_count && n->inputs[0] ? n->inputs[0]->type.dtype : TN_NONE;
         bool half = is_to_widen(n, first), norm = t == TN_F64 && is_norm(n->op);
         if (!half && !norm) continue;
-        g->cursor = n;
-        ir_origins_from(g, &n, 1);
+        ir_edit_begin(g, n, &n, 1);
         if (half)
             widen(n);
         else
             take_norm_apart(n);
-        ir_origins_from(g, NULL, 0);
-        g->cursor = NULL;
+        ir_edit_end(g);
         ir_remove(n);
         changed = true;
     }
