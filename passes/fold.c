@@ -1,14 +1,15 @@
 /* Values known at compile time: constants computed by the reference kernels, and elements known
  * from facts.
  *
- * A node over constants is evaluated if its result is small or no larger than what goes in, and not
- * too much work. A tensor whose elements are known without data (facts) becomes a constant,
- * `scalars`, `splat` or `iota`. */
+ * A node over constants is evaluated if its result is small, against the weights or altogether, or
+ * no larger than what goes in, and not too much work. A tensor whose elements are known without
+ * data (facts) becomes a constant, `scalars`, `splat` or `iota`. */
 #include "passes/canon.h"
 
 #include "runtime/base/checked.h"
 
 #define SMALL_BYTES (64 << 10)
+#define GROWN_PART  64         /* of the weights: larger results than their operands, each */
 #define SMALL_COUNT 4096       /* elements of a splat, iota or expansion that is a constant */
 #define MAX_WORK    (64 << 20) /* steps or elements computed at compile time, per node */
 #define MAX_PRODUCT (1 << 30)  /* of a matrix product: multiply-adds, which are cheaper */
@@ -43,6 +44,18 @@ static int64_t work(const Node *n, int64_t elements) {
     return elements;
 }
 
+/* A result that is larger than what it is computed from: masks of shifted windows, positions'
+ * sines, biases by distance that layers of their own compute. It makes the plan grow, by little:
+ * tables as long as this part of the weights are less than what each layer has. All that is so
+ * computed, also what only the next step reads, takes no more memory than the weights do. */
+static bool may_grow(Module *m, int64_t bytes) {
+    if (!m->weights)
+        for (const Constant *c = m->constants; c; c = c->next) m->weights += (int64_t)c->bytes;
+    if (bytes > m->weights / GROWN_PART || bytes > m->weights - m->grown) return false;
+    m->grown += bytes;
+    return true;
+}
+
 static bool worth_folding(const Node *n, int64_t elements, int64_t bytes) {
     int64_t in = 0;
     if (ir_is_attention(n)) return false;
@@ -54,9 +67,10 @@ static bool worth_folding(const Node *n, int64_t elements, int64_t bytes) {
     }
     if (ir_awaits_linear(n)) return false;
     if (bytes > TN_MAX_FOLD || (n->op == OP_expand && elements > SMALL_COUNT)) return false;
-    if (bytes > SMALL_BYTES && bytes > in) return false;
-    return (ir_op_info(n->op)->flags & OPF_MOVE) ||
-           work(n, elements) < (is_product(n) ? MAX_PRODUCT : MAX_WORK);
+    if (!(ir_op_info(n->op)->flags & OPF_MOVE) &&
+        work(n, elements) >= (is_product(n) ? MAX_PRODUCT : MAX_WORK))
+        return false;
+    return bytes <= SMALL_BYTES || bytes <= in || may_grow(n->graph->module, bytes);
 }
 
 static Value *fold_constants(Node *n) {
