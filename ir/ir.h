@@ -220,7 +220,7 @@ struct Module {
     ExprCx *ex;
     Constant *constants, *last_constant;
     uint32_t constant_count, value_count, node_id;
-    int64_t weights, grown; /* bytes: constants as read, and what folding made larger; fold.c */
+    int64_t weights, grown; /* bytes of constants: as read, and added by folding; fold.c */
     Graph *graphs, *last_graph;
     const char *origin; /* source of the node being inserted: names its requirements */
     Meta *meta;

@@ -8,11 +8,12 @@
 
 #include "runtime/base/checked.h"
 
-#define SMALL_BYTES (64 << 10)
-#define GROWN_PART  64         /* of the weights: larger results than their operands, each */
-#define SMALL_COUNT 4096       /* elements of a splat, iota or expansion that is a constant */
-#define MAX_WORK    (64 << 20) /* steps or elements computed at compile time, per node */
-#define MAX_PRODUCT (1 << 30)  /* of a matrix product: multiply-adds, which are cheaper */
+#define SMALL_BYTES  (64 << 10)
+#define GROWN_PART   64         /* of the weights: a result that is larger than its operands */
+#define SMALL_COUNT  4096       /* elements of a splat, iota or expansion that is a constant */
+#define MAX_WORK     (64 << 20) /* steps or elements computed at compile time, per node */
+#define FOLDED_TIMES 16         /* the weights, beside TN_MAX_FOLD: all results together */
+#define MAX_PRODUCT  (1 << 30)  /* of a matrix product: multiply-adds, which are cheaper */
 
 /* elements x factor, at most MAX_PRODUCT */
 static int64_t times(int64_t elements, int64_t factor) {
@@ -44,14 +45,15 @@ static int64_t work(const Node *n, int64_t elements) {
     return elements;
 }
 
-/* A result that is larger than what it is computed from: masks of shifted windows, positions'
- * sines, biases by distance that layers of their own compute. It makes the plan grow, by little:
- * tables as long as this part of the weights are less than what each layer has. All that is so
- * computed, also what only the next step reads, takes no more memory than the weights do. */
-static bool may_grow(Module *m, int64_t bytes) {
+/* Whether a result may become a constant, and if so counts it. One that is larger than what it is
+ * computed from makes the plan grow: masks of shifted windows, positions' sines, biases by distance
+ * that layers of their own compute. They may, being little beside the weights. All that is computed
+ * here is bounded as well, since a file may have any number of nodes over one large constant. */
+static bool may_take(Module *m, int64_t bytes, int64_t in) {
     if (!m->weights)
         for (const Constant *c = m->constants; c; c = c->next) m->weights += (int64_t)c->bytes;
-    if (bytes > m->weights / GROWN_PART || bytes > m->weights - m->grown) return false;
+    if (bytes > SMALL_BYTES && bytes > in && bytes > m->weights / GROWN_PART) return false;
+    if (bytes > FOLDED_TIMES * m->weights + TN_MAX_FOLD - m->grown) return false;
     m->grown += bytes;
     return true;
 }
@@ -70,7 +72,7 @@ static bool worth_folding(const Node *n, int64_t elements, int64_t bytes) {
     if (!(ir_op_info(n->op)->flags & OPF_MOVE) &&
         work(n, elements) >= (is_product(n) ? MAX_PRODUCT : MAX_WORK))
         return false;
-    return bytes <= SMALL_BYTES || bytes <= in || may_grow(n->graph->module, bytes);
+    return may_take(n->graph->module, bytes, in);
 }
 
 static Value *fold_constants(Node *n) {
