@@ -8,12 +8,13 @@
 
 #include "runtime/base/checked.h"
 
-#define SMALL_BYTES  (64 << 10)
-#define GROWN_PART   64         /* of the weights: a result that is larger than its operands */
-#define SMALL_COUNT  4096       /* elements of a splat, iota or expansion that is a constant */
-#define MAX_WORK     (64 << 20) /* steps or elements computed at compile time, per node */
-#define FOLDED_TIMES 16         /* the weights, beside TN_MAX_FOLD: all results together */
-#define MAX_PRODUCT  (1 << 30)  /* of a matrix product: multiply-adds, which are cheaper */
+#define SMALL_BYTES    (64 << 10)
+#define GROWN_PART     64         /* of the weights: a result that is larger than its operands */
+#define SMALL_COUNT    4096       /* elements of a splat, iota or expansion that is a constant */
+#define MAX_WORK       (64 << 20) /* steps or elements computed at compile time, per node */
+#define FOLDED_TIMES   16         /* the weights, beside TN_MAX_FOLD: all results together */
+#define STEPS_PER_BYTE 16         /* computed or bytes read: time counts with the results */
+#define MAX_PRODUCT    (1 << 30)  /* of a matrix product: multiply-adds, which are cheaper */
 
 /* elements x factor, at most MAX_PRODUCT */
 static int64_t times(int64_t elements, int64_t factor) {
@@ -48,11 +49,13 @@ static int64_t work(const Node *n, int64_t elements) {
 /* Whether a result may become a constant, and if so counts it. One that is larger than what it is
  * computed from makes the plan grow: masks of shifted windows, positions' sines, biases by distance
  * that layers of their own compute. They may, being little beside the weights. All that is computed
- * here is bounded as well, since a file may have any number of nodes over one large constant. */
-static bool may_take(Module *m, int64_t bytes, int64_t in) {
+ * here is bounded as well, and the time it takes, since a file may have any number of nodes over
+ * one large constant. */
+static bool may_take(Module *m, int64_t bytes, int64_t in, int64_t steps) {
     if (!m->weights)
         for (const Constant *c = m->constants; c; c = c->next) m->weights += (int64_t)c->bytes;
     if (bytes > SMALL_BYTES && bytes > in && bytes > m->weights / GROWN_PART) return false;
+    bytes += (in + steps) / STEPS_PER_BYTE;
     if (bytes > FOLDED_TIMES * m->weights + TN_MAX_FOLD - m->grown) return false;
     m->grown += bytes;
     return true;
@@ -69,10 +72,9 @@ static bool worth_folding(const Node *n, int64_t elements, int64_t bytes) {
     }
     if (ir_awaits_linear(n)) return false;
     if (bytes > TN_MAX_FOLD || (n->op == OP_expand && elements > SMALL_COUNT)) return false;
-    if (!(ir_op_info(n->op)->flags & OPF_MOVE) &&
-        work(n, elements) >= (is_product(n) ? MAX_PRODUCT : MAX_WORK))
-        return false;
-    return may_take(n->graph->module, bytes, in);
+    int64_t steps = (ir_op_info(n->op)->flags & OPF_MOVE) ? 0 : work(n, elements);
+    if (steps >= (is_product(n) ? MAX_PRODUCT : MAX_WORK)) return false;
+    return may_take(n->graph->module, bytes, in, steps);
 }
 
 static Value *fold_constants(Node *n) {
