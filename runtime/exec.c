@@ -22,7 +22,9 @@ static void run_task(void *user, int64_t task, int lane) {
 static void run_call(const tenon_session *s, const TnCall *call) {
     const Stage *stage = &s->stages[s->stage];
     unsigned char *scratch = stage->block.data ? stage->block.data + stage->scratch_offset : NULL;
-    if (session_is_parallel(s, call)) {
+    const bool parallel = session_is_parallel(s, call);
+    tn_scratch_begin(call, scratch, stage->lane_scratch, parallel ? tn_pool_threads(s->pool) : 1);
+    if (parallel) {
         Region region = {call, scratch, stage->lane_scratch};
         tn_pool_run(s->pool, call->tasks, run_task, &region, call->index == stage->last_parallel);
         return;

@@ -16,6 +16,7 @@
 #define TENON_RUNTIME_KERNELS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "runtime/base/cpu.h"
@@ -44,7 +45,7 @@ typedef void TnPlanFn(TnCall *call);
 
 /* One family on one ISA. */
 typedef struct TnKernel {
-    TnPlanFn *plan; /* sets call->tasks, scratch_bytes, work, tile; deterministic */
+    TnPlanFn *plan; /* sets call->tasks, scratch_bytes, work, keeps, tile; deterministic */
     TnRunFn *run;
 } TnKernel;
 
@@ -62,8 +63,16 @@ struct TnCall {
     int64_t tasks; /* >= 0 */
     int64_t work;  /* rough cost in nanoseconds of one core: small calls stay on the caller */
     size_t scratch_bytes; /* per lane, 64-byte aligned */
+    bool keeps;           /* a task leaves in scratch what the lane's next one may need */
     int64_t tile[8];      /* the family's own choices */
 };
+
+/* Before the tasks of a call, of lanes whose scratch is `stride` bytes apart: where tasks keep
+ * something, the first int64_t of a lane's scratch is 0 until one of them has. */
+static inline void tn_scratch_begin(const TnCall *call, void *scratch, size_t stride, int lanes) {
+    for (int i = 0; call->keeps && i < lanes; i++)
+        *(int64_t *)(void *)((char *)scratch + (size_t)i * stride) = 0;
+}
 
 /* Records that `index` is outside [0, bound); the interpreter makes TENON_E_RANGE of it. */
 void tn_fault(const TnCall *call, int64_t index, int64_t bound);

@@ -220,6 +220,7 @@ static tenon_status prepare_call(tenon_session *s, TnCall *c, tenon_error *err) 
     if (status) return status;
     c->tasks = c->work = 0;
     c->scratch_bytes = 0;
+    c->keeps = false;
     tn_kernel(s->plan->isa, c->opcode)->plan(c);
     return TENON_OK;
 }

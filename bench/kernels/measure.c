@@ -69,6 +69,7 @@ static bool region_open(Region *r, const Bench *b, Case *c) {
 }
 
 static void run_region(Region *r) {
+    tn_scratch_begin(&r->call, r->scratch, r->stride, r->pool ? tn_pool_threads(r->pool) : 1);
     if (r->pool)
         tn_pool_run(r->pool, r->call.tasks, run_task, r, false);
     else

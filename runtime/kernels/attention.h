@@ -1,5 +1,6 @@
-/* Shared by common/attention.c (tasks and blocks), common/attention_products.c (packing and
- * products), attention_rows.c (rows of products) and attention_softmax.c (masks, rows); and, for
+/* Shared by common/attention.c (tasks), common/attention_blocks.c (blocks of rows),
+ * common/attention_masks.c (which keys a row sees), common/attention_products.c (packing and
+ * products), attention_rows.c (rows of products) and attention_softmax.c (rows of scores); and, for
  * few keys, by common/attention_lanes.c (panels of queries) and attention_lanes.c (their softmax
  * and sums). */
 #ifndef TENON_RUNTIME_KERNELS_ATTENTION_H
@@ -70,10 +71,24 @@ typedef struct Row {
     bool blind;         /* the query mask or an empty range masks them all */
 } Row;
 
+static inline int64_t attention_clamp(int64_t x, int64_t low, int64_t high) {
+    return x < low ? low : x > high ? high : x;
+}
+
+/* common/attention_masks.c. `allowed` is room for a->stride floats. */
+Keys tn_attention_keys(const Attention *a, int64_t b, float *allowed);
+Row tn_attention_row(const Attention *a, const Keys *keys, int64_t b, int64_t h, int64_t i);
+
 /* Whether some key that exists for the row is. */
 static inline bool attention_is_masked(const Keys *keys, const Row *row) {
     return row->first > row->from || row->end < row->to || keys->gaps || row->blind;
 }
+
+/* At the start of scratch, from one task to the next: whose panels lie there. */
+typedef struct Kept {
+    int64_t unit; /* counted from 1 */
+    int64_t packed[2];
+} Kept;
 
 /* A task: one kv head of one batch entry. */
 typedef struct Unit {
@@ -86,6 +101,7 @@ typedef struct Unit {
     float *rows;                /* room for 16 keys or values, and the block's queries, as floats */
     float *scores, *bias, *inverse, *allowed;
     Keys keys; /* of entry b */
+    Kept *kept;
 } Unit;
 
 /* A block of rows with one stride: queries of one head, or the heads of a single query. */
@@ -97,6 +113,9 @@ typedef struct Block {
     int64_t t0, t1; /* keys in use, whole pairs if v is in pairs, ... */
     int64_t sinks;  /* and these before them */
 } Block;
+
+/* common/attention_blocks.c. Without t0, t1 and sinks, which are found. */
+void tn_attention_block(Unit *u, Block *block);
 
 /* common/attention_products.c. What is not yet packed of keys [t0, t1); of all blocks, in any
  * order. */
@@ -151,8 +170,6 @@ typedef struct AttentionKernels {
     const AttentionRows *rows; /* attention_rows.c */
     const AttentionLanes *lanes;
     /* attention_softmax.c */
-    Keys (*keys)(const Attention *a, int64_t b, float *allowed);
-    Row (*row)(const Attention *a, const Keys *keys, int64_t b, int64_t h, int64_t i);
     void (*cap)(const Attention *a, float *scores, int64_t t0, int64_t t1);
     /* Turns scores q k' of the sinks and of keys [t0, t1) into exp(score - maximum) and returns
      * 1 / sum through `inverse`. With `full`, masks are applied as written, and [t0, t1) has all

@@ -1,4 +1,4 @@
-/* Masks and softmax of attention, one row of scores at a time, in cache.
+/* Softmax of attention and what masks do to it, one row of scores at a time, in cache.
  *
  *     x[t] = cap tanh(scale score[t] / cap) + bias[t]          (without a cap: scale score[t])
  *            bias[t] = bias_scale[0] bias0[t] + bias_scale[1] bias1[t]
@@ -28,66 +28,10 @@ enum {
     L1_SCORES = 2048                /* floats of rows that stay in cache */
 };
 
-static int64_t clamp(int64_t x, int64_t low, int64_t high) {
-    return x < low ? low : x > high ? high : x;
-}
-
-/* Whether some of n bytes is zero: eight at a time, unless they are apart. */
-static bool some_is_zero(const uint8_t *p, int64_t stride, int64_t n) {
-    const uint64_t ones = UINT64_MAX / 255;
-    int64_t i = 0;
-    for (uint64_t word; stride == 1 && i + 8 <= n; i += 8) {
-        memcpy(&word, p + i, sizeof word);
-        if ((word - ones) & ~word & ones << 7) return true;
-    }
-    while (i < n && p[i * stride]) i++;
-    return i < n;
-}
-
-/* Masks as a rule are one run of allowed keys. */
-static Keys keys_of(const Attention *a, int64_t b, float *allowed) {
-    Keys keys = {.end = a->keys};
-    if (!a->in[KEY_MASK].data) return keys;
-    const int64_t *stride = a->in[KEY_MASK].strides;
-    const uint8_t *mask = (const uint8_t *)a->in[KEY_MASK].data + b * stride[0];
-    keys.allowed = allowed;
-    while (keys.first < a->keys && !mask[keys.first * stride[1]]) allowed[keys.first++] = 0;
-    while (keys.end > keys.first && !mask[(keys.end - 1) * stride[1]]) keys.end--;
-    keys.gaps = some_is_zero(mask + keys.first * stride[1], stride[1], keys.end - keys.first);
-    for (int64_t t = keys.first; t < keys.end; t += VF_WIDTH) vf_store(allowed + t, vf_set1(1));
-    for (int64_t t = keys.end; t < a->keys + VF_WIDTH; t++) allowed[t] = 0;
-    for (int64_t t = keys.first; keys.gaps && t < keys.end; t++)
-        allowed[t] = mask[t * stride[1]] ? 1 : 0;
-    return keys;
-}
-
-static Row row_of(const Attention *a, const Keys *keys, int64_t b, int64_t h, int64_t i) {
-    Row row = {.b = b, .h = h, .i = i, .to = a->keys, .end = a->keys};
-    if (a->ranged) {
-        int64_t p = i + a->offset;
-        if (a->p.flags & TN_ATTENTION_CAUSAL) row.end = p + 1;
-        if (a->p.window_right >= 0 && row.end > p + a->p.window_right + 1)
-            row.end = p + a->p.window_right + 1;
-        if (a->p.window_left >= 0) row.first = p - a->p.window_left;
-    }
-    if (a->band) {
-        row.from = clamp(row.first, a->sinks, a->keys);
-        row.to = clamp(row.end, row.from, a->keys);
-    }
-    row.first = clamp(row.first, keys->first < row.from ? row.from : keys->first, a->keys);
-    row.end = clamp(row.end, 0, keys->end);
-    if (row.end < row.first && a->sinks) row.first = row.end = row.from;
-    row.blind = row.first >= row.end && !a->sinks;
-    const TnTensor *mask = &a->in[QUERY_MASK];
-    if (mask->data)
-        row.blind |= !((const uint8_t *)mask->data)[b * mask->strides[0] + i * mask->strides[1]];
-    return row;
-}
-
 /* Lanes first-t .. end-t-1 of the vector at key t. */
 static inline vm lanes_between(int64_t t, int64_t first, int64_t end) {
-    return vm_and(vm_first(clamp(end - t, 0, VF_WIDTH)),
-                  vm_not(vm_first(clamp(first - t, 0, VF_WIDTH))));
+    return vm_and(vm_first(attention_clamp(end - t, 0, VF_WIDTH)),
+                  vm_not(vm_first(attention_clamp(first - t, 0, VF_WIDTH))));
 }
 
 /* scores[t] := cap tanh(scale score[t] / cap). */
@@ -386,8 +330,6 @@ static bool softmax_runs(const Attention *a, const Keys *keys, const Row *row, i
 const AttentionKernels TN_FN(attention_kernels) = {
     .rows = &TN_FN(attention_rows),
     .lanes = &TN_FN(attention_lanes),
-    .keys = keys_of,
-    .row = row_of,
     .cap = cap_scores,
     .softmax = softmax,
     .are_runs = are_runs,

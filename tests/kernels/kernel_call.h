@@ -66,6 +66,7 @@ static inline void call_kernel(TnIsa isa, int opcode, const void *params, TnTens
     size_t bytes = (call.scratch_bytes + 63) / 64 * 64, all = bytes + BEHIND_SCRATCH;
     unsigned char *scratch = all ? aligned_alloc(64, all) : NULL;
     if (all) memset(scratch, 0xff, all); /* NaN: reading what was never written shows */
+    tn_scratch_begin(&call, scratch, bytes, 1);
     for (int64_t task = call.tasks - 1; task >= 0; task--) call.run(&call, task, scratch);
     for (size_t i = bytes; i < all; i++)
         if (scratch[i] != 0xff) fail_msg("wrote behind scratch of %zu bytes", call.scratch_bytes);

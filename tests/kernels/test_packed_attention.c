@@ -224,6 +224,7 @@ static void bad_starts(void **state) {
                            .opcode = OP_attention};
             kernel->plan(&call);
             void *scratch = malloc(call.scratch_bytes);
+            tn_scratch_begin(&call, scratch, 0, 1);
             for (int64_t task = 0; task < call.tasks; task++) kernel->run(&call, task, scratch);
             assert_int_equal(fault.raised, 1);
             free(scratch);

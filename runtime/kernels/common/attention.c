@@ -10,8 +10,8 @@
  *         softmax, row by row           in cache
  *         o = scores v / sum            wide tiles: few rows, all of e
  *
- *     scratch = panels of k | of v | rows as floats | scores of a block | rows of the biases |
- *               allowed keys | 1 / sums
+ *     scratch = whose panels these are | panels of k | of v | rows as floats | scores of a block |
+ * rows of the biases | allowed keys | 1 / sums
  *
  * q, k and v are f32 or all bf16 (attention_products.c), o is either. The softmax is one of floats;
  * where v is in pairs, what comes out of it is bf16.
@@ -37,7 +37,7 @@ enum {
     SHORT = 32,        /* dot products that cost less than the sum over lanes that ends them */
     KEYS_PER_ROW = 24, /* of a block, beside which it hardly counts that its rows differ by one */
     MIN_ROWS = 12,
-    SCORES = 32 * 1024 /* floats of a block, about */
+    SCORES = 36 * 1024 /* floats of a block, about */
 };
 
 /* Floats of a row of scores: a gap for vectors that run over the end. */
@@ -143,11 +143,11 @@ static int64_t rows_of(const Attention *a) {
 
 /* Where things are in scratch, in floats. */
 typedef struct Parts {
-    int64_t k, v, rows, scores, bias, allowed, inverse, end;
+    int64_t kept, k, v, rows, scores, bias, allowed, inverse, end;
 } Parts;
 
 static Parts parts_of(const Attention *a, const TnCall *call) {
-    Parts p = {0};
+    Parts p = {.kept = 0, .k = TN_PANEL};
     int64_t k = attention_round_up(a->keys) * a->depth,
             v = attention_v_rows(a) * attention_round_up(a->width);
     p.v = p.k + (call->tile[PACK_K] ? k / (a->k_pairs ? 2 : 1) : 0);
@@ -222,6 +222,7 @@ void attention_plan_common(TnCall *call) {
     }
     if (most < 1 || call->tile[LANES]) most = 1;
     call->tile[SPLITS] = splits < most ? splits : most;
+    call->keeps = call->tile[SPLITS] > 1;
     bool whole = call->tile[LANES] || (call->tile[SPLITS] == 1 && !a.in[STARTS].data);
     int64_t most_units = (int64_t)(TASK_NS * (double)units / ns);
     call->tile[UNITS] = whole && most_units > 1 ? most_units : 1;
@@ -230,96 +231,6 @@ void attention_plan_common(TnCall *call) {
     a = attention_of(call);
     int64_t floats = call->tile[LANES] ? tn_attention_lanes_room(&a) : parts_of(&a, call).end;
     call->scratch_bytes = (size_t)floats * sizeof(float);
-}
-
-static Row row_of(const Unit *u, const Block *block, int64_t r) {
-    bool by_head = u->a->queries == 1;
-    return u->a->isa->attention->row(u->a, &u->keys, u->b, block->h + (by_head ? r : 0),
-                                     block->i + (by_head ? 0 : r));
-}
-
-/* As many rows as may differ in the keys that they see. */
-static int64_t kinds_of_rows(const Unit *u, const Block *block) {
-    return u->a->alike ? 1 : block->rows;
-}
-
-static void scores_of(Unit *u, const Block *block) {
-    const int64_t end = block->t1 < u->a->keys ? block->t1 : u->a->keys;
-    tn_attention_pack(u, block->t0, block->t1);
-    if (block->sinks) tn_attention_scores(u, block, 0, block->sinks);
-    tn_attention_scores(u, block, block->t0, end);
-    for (int64_t r = 0; r < block->rows && u->a->p.softcap != 0; r++) {
-        float *scores = u->scores + r * u->a->stride;
-        /* none twice: sinks are apart by more than a panel, which a vector may write beyond them */
-        if (block->sinks) u->a->isa->attention->cap(u->a, scores, 0, block->sinks);
-        u->a->isa->attention->cap(u->a, scores, block->t0, end);
-    }
-}
-
-/* Scores and their softmax over the keys in use; false if some row needs all that exist. */
-static bool probabilities(Unit *u, const Block *block, Row *rows, bool full) {
-    const AttentionKernels *kernels = u->a->isa->attention;
-    scores_of(u, block);
-    int64_t r = 0;
-    if (kernels->are_runs(u->a, &u->keys, full)) {
-        rows->h = block->h;
-        rows->i = block->i;
-        r = block->rows / 4 * 4;
-        if (r && !kernels->softmax_runs(u->a, &u->keys, rows, r, u->scores, block->t0, block->t1,
-                                        u->inverse))
-            return false;
-    }
-    const bool alike = u->a->alike, by_head = u->a->queries == 1;
-    for (; r < block->rows; r++) {
-        Row *row = rows + (alike ? 0 : r);
-        row->h = block->h + (by_head ? r : 0);
-        row->i = block->i + (by_head ? 0 : r);
-        if (!kernels->softmax(u->a, &u->keys, row, u->scores + r * u->a->stride, block->t0,
-                              block->t1, full, u->bias, &u->inverse[r]))
-            return false;
-    }
-    return true;
-}
-
-/* The keys in use: all that exist for some row, or all that some row may see. */
-static void choose_keys(const Unit *u, Block *block, const Row *rows, bool full) {
-    block->t0 = u->a->keys;
-    block->t1 = 0;
-    for (int64_t r = 0; r < kinds_of_rows(u, block); r++) {
-        int64_t first = full ? rows[r].from : rows[r].first, end = full ? rows[r].to : rows[r].end;
-        if (first < block->t0) block->t0 = first;
-        if (end > block->t1) block->t1 = end;
-    }
-    block->sinks = u->a->sinks;
-    if (block->t0 <= block->sinks + TN_PANEL) block->t0 = block->sinks = 0;
-    if (block->t1 < block->t0) block->t1 = block->t0;
-    if (u->a->v_pairs) {
-        block->t0 -= block->t0 % 2;
-        block->t1 += block->t1 % 2;
-    }
-}
-
-static void run_block(Unit *u, Block *block) {
-    const int64_t unit = u->a->v_pairs ? 2 : 1; /* of keys that are summed */
-    Row rows[ATTENTION_MAX_ROWS];
-    bool full = false;
-    for (int64_t r = 0; r < kinds_of_rows(u, block); r++) {
-        Row *row = &rows[r];
-        *row = row_of(u, block, r);
-        full |= row->blind || (attention_is_masked(&u->keys, row) && !u->a->skippable);
-    }
-    choose_keys(u, block, rows, full);
-    if (!probabilities(u, block, rows, full)) {
-        choose_keys(u, block, rows, true);
-        probabilities(u, block, rows, true);
-    }
-    tn_attention_values(u, block, TN_CEIL_DIV(block->sinks, unit) * unit, block->t0, block->t1);
-}
-
-/* Without keys there is nothing to sum. */
-static void clear_rows(const Block *block, bool bf16, int64_t width) {
-    for (int64_t r = 0; r < block->rows; r++)
-        memset(float_at(block->o, bf16, r * block->o_row), 0, (size_t)(width * float_size(bf16)));
 }
 
 static const void *operand_at(const Attention *a, int operand, int64_t b, int64_t i, int64_t h) {
@@ -343,6 +254,7 @@ static Unit room_of(const TnCall *call, const Attention *a, float *scratch) {
     return (Unit){.a = a,
                   .call = call,
                   .b = -1,
+                  .kept = (Kept *)(void *)(scratch + parts.kept),
                   .k_panels = call->tile[PACK_K] ? scratch + parts.k : NULL,
                   .v_panels = call->tile[PACK_V] ? scratch + parts.v : NULL,
                   .rows = scratch + parts.rows,
@@ -352,14 +264,27 @@ static Unit room_of(const TnCall *call, const Attention *a, float *scratch) {
                   .allowed = scratch + parts.allowed};
 }
 
-/* Goes on to kv head `g` of entry `b`, whose keys are known if it was that before. */
+/* Goes on to kv head `g` of entry `b`, whose keys are known if it was that before, and whose panels
+ * are there if the lane's last task was another part of it. */
 static void begin_unit(Unit *u, int64_t b, int64_t g) {
-    if (b != u->b) u->keys = u->a->isa->attention->keys(u->a, b, u->allowed);
+    if (b != u->b) u->keys = tn_attention_keys(u->a, b, u->allowed);
     u->b = b;
     u->k = operand_at(u->a, K, b, 0, g);
     u->v = operand_at(u->a, V, b, 0, g);
     u->packed[0] = u->packed[1] = 0;
-    if (u->a->sinks) tn_attention_pack_sinks(u);
+    const int64_t unit = b * u->a->kv_heads + g + 1;
+    if (u->call->keeps && u->kept->unit == unit)
+        memcpy(u->packed, u->kept->packed, sizeof u->packed);
+    else if (u->a->sinks)
+        tn_attention_pack_sinks(u);
+    u->kept->unit = unit;
+}
+
+/* Even blocks, but of whole tiles. */
+static int64_t rows_of_block(int64_t left, int64_t most) {
+    int64_t even = TN_CEIL_DIV(left, TN_CEIL_DIV(left, most)),
+            whole = TN_CEIL_DIV(even, MIN_ROWS) * MIN_ROWS;
+    return whole <= most ? whole : even;
 }
 
 /* The rows of a kv head of a batch entry that are part `split` of it. */
@@ -369,9 +294,9 @@ static void run_unit(Unit *u, int64_t b, int64_t g, int64_t split) {
     begin_unit(u, b, g);
     const int64_t *qs = a->in[Q].strides, *os = a->out.strides;
     bool by_head = a->queries == 1;
-    int64_t rows = rows_of(a), groups = TN_CEIL_DIV(rows, ATTENTION_FLAT_ROWS),
-            r = ATTENTION_FLAT_ROWS * deal(groups, splits, split),
-            end = ATTENTION_FLAT_ROWS * deal(groups, splits, split + 1);
+    const int64_t whole = u->k_panels ? MIN_ROWS : ATTENTION_FLAT_ROWS; /* rows of tiles */
+    int64_t rows = rows_of(a), groups = TN_CEIL_DIV(rows, whole),
+            r = whole * deal(groups, splits, split), end = whole * deal(groups, splits, split + 1);
     if (end > rows) end = rows;
     Block block = {.h = g * a->share, .o_row = os[by_head ? 2 : 1]};
     if (r > 0) {
@@ -379,18 +304,15 @@ static void run_unit(Unit *u, int64_t b, int64_t g, int64_t split) {
         block.i = r % a->queries;
     }
     while (r < end) {
-        /* As many rows as follow in this head, in even blocks. */
+        /* As many rows as follow in this head. */
         int64_t left = by_head ? end - r : a->queries - block.i;
         if (left > end - r) left = end - r;
-        block.rows = left <= most ? left : TN_CEIL_DIV(left, TN_CEIL_DIV(left, most));
+        block.rows = left <= most ? left : rows_of_block(left, most);
         block.q = operand_at(a, Q, b, block.i, block.h);
         block.q_row = qs[by_head ? 2 : 1];
         if (a->bf16 && !a->k_pairs) widen_queries(u, &block);
         block.o = float_at(a->out.data, a->out_bf16, b * os[0] + block.i * os[1] + block.h * os[2]);
-        if (a->keys == 0)
-            clear_rows(&block, a->out_bf16, a->width);
-        else
-            run_block(u, &block);
+        tn_attention_block(u, &block);
         r += block.rows;
         block.i += block.rows;
         if (by_head)
@@ -398,6 +320,7 @@ static void run_unit(Unit *u, int64_t b, int64_t g, int64_t split) {
         else if (block.i == a->queries)
             block.h++, block.i = 0;
     }
+    memcpy(u->kept->packed, u->packed, sizeof u->packed);
 }
 
 /* Units [unit, end) of few keys, as many heads of an entry at a time as there are. */

@@ -60,12 +60,12 @@ int64_t tn_attention_lanes_room(const Attention *a) {
  * something. */
 static void find_seen(Lanes *z, const Keys *keys, float *seen, int64_t b, int64_t i, int64_t n) {
     const Attention *a = z->a;
-    Row row = a->isa->attention->row(a, keys, b, 0, i);
+    Row row = tn_attention_row(a, keys, b, 0, i);
     int64_t first = row.first, end = row.end, latest = first, earliest = end;
     bool blind = row.blind;
     for (int64_t r = 0; r < TN_PANEL; r++) {
         if (r > 0 && r < n && !a->alike) {
-            row = a->isa->attention->row(a, keys, b, 0, i + r);
+            row = tn_attention_row(a, keys, b, 0, i + r);
             if (row.first < first) first = row.first;
             if (row.first > latest) latest = row.first;
             if (row.end > end) end = row.end;
@@ -140,7 +140,7 @@ static void run_head(const Lanes *seen, const Parts *parts, float *scratch, cons
 
 void tn_attention_lanes(const Attention *a, int64_t b, int64_t h, int64_t end, float *scratch) {
     const Parts parts = parts_of(a);
-    const Keys keys = a->isa->attention->keys(a, b, scratch + parts.allowed);
+    const Keys keys = tn_attention_keys(a, b, scratch + parts.allowed);
     const int64_t most = heads_together(a), first = h;
     float *const q = scratch + parts.q, *const o = scratch + parts.o;
     Lanes z = {.a = a, .scores = scratch + parts.scores, .inverse = scratch + parts.inverse};
