@@ -227,12 +227,56 @@ static void narrow_heads(void **state) {
             }
 }
 
+/* Tasks of a head leave its panels to the next one, but none to a later call in the same scratch,
+ * whose keys and values are others. The heads take turns. */
+static void kept_panels(void **state) {
+    (void)state;
+    enum { ROWS = 512, HEADS = 2, WIDTH = 32, ROW = HEADS * WIDTH, BYTES = ROWS * ROW * 4 };
+    FOR_EACH_ISA(isa) {
+        float *x[4]; /* q, the keys and values of two calls, those of the call */
+        for (int i = 0; i < 3; i++) x[i] = noise_array(ROWS * ROW, (uint32_t)i + 1);
+        x[3] = malloc(BYTES);
+        float *again = malloc(BYTES), *fresh = malloc(BYTES);
+        ParamsAttention p = PLAIN;
+        const int64_t dims[] = {1, ROWS, HEADS, WIDTH}, offset = 0;
+        TnTensor t[] = {[0] = dense(x[0], TN_F32, 4, dims),
+                        [1] = dense(x[3], TN_F32, 4, dims),
+                        [2] = dense(x[3], TN_F32, 4, dims),
+                        [7] = dense(again, TN_F32, 4, dims)};
+        TnCall call = {.params = &p,
+                       .operands = t,
+                       .scalars = &offset,
+                       .inputs = 7,
+                       .outputs = 1,
+                       .scalar_count = 1,
+                       .opcode = OP_attention,
+                       .isa = isa};
+        const TnKernel *kernel = tn_kernel(isa, OP_attention);
+        kernel->plan(&call);
+        assert_true(call.keeps && call.tasks > HEADS && call.tasks % HEADS == 0);
+        void *scratch = aligned_alloc(64, (call.scratch_bytes + 63) / 64 * 64);
+        for (int run = 0; run < 2; run++) {
+            memcpy(x[3], x[1 + run], BYTES);
+            tn_scratch_begin(&call, scratch, 0, 1);
+            for (int64_t i = 0, each = call.tasks / HEADS; i < call.tasks; i++) {
+                const int64_t turn = run ? call.tasks - 1 - i : i; /* begins where the first ends */
+                kernel->run(&call, turn % HEADS * each + turn / HEADS, scratch);
+            }
+        }
+        t[7].data = fresh;
+        call_kernel(isa, OP_attention, &p, t, 7, 1, &offset, 1);
+        assert_memory_equal(again, fresh, BYTES);
+        for (int i = 0; i < 4; i++) free(x[i]);
+        free(again), free(fresh), free(scratch);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(narrow_heads), cmocka_unit_test(head_sizes),
         cmocka_unit_test(lengths),      cmocka_unit_test(shared_kv_heads),
         cmocka_unit_test(few_rows),     cmocka_unit_test(scores),
         cmocka_unit_test(long_rows),    cmocka_unit_test(weights),
-        cmocka_unit_test(no_weight)};
+        cmocka_unit_test(no_weight),    cmocka_unit_test(kept_panels)};
     return cmocka_run_group_tests_name("attention", tests, NULL, NULL);
 }
