@@ -14,6 +14,7 @@ enum {
     CONV_BLOCK = 256,  /* outputs in a block, at most */
     CONV_TAPS = 4096,  /* weights of a block, about: they stay in the first cache */
     CONV_COLUMNS = 64, /* channels that conv_end takes, at most */
+    CONV_NARROW = 6,   /* columns of a part that is turned, at most */
     CONV_RESULTS = 8,  /* neighbouring results at once, at most */
     CONV_LANES = 16,   /* a block is a multiple, on every ISA */
     CONV_SIDE = 6,     /* places of a side that a Winograd filter's tiles read, at most, ... */
@@ -148,6 +149,21 @@ typedef struct ConvKernels {
 } ConvKernels;
 
 extern const ConvKernels TN_FN(conv_kernels);
+
+/* Results of a patch with the same taps, which are [first, end) along HEIGHT and WIDTH. */
+typedef struct ConvPart {
+    const ConvShape *s; /* which is turned if tiles had better be parts of a column, ... */
+    ConvPatch p;        /* ... as these are */
+    int64_t first[2], end[2];
+    int64_t at, row, line; /* of the first in the window; steps from there to the next */
+    int64_t next[2];       /* where the next part begins; zeros before the first */
+    ConvShape turned;
+} ConvPart;
+
+/* common/conv_part.c: the next one, from left to right and down; false: there is none, and the
+ * first will be next. */
+bool tn_conv_next_part(const ConvShape *s, const ConvPatch *p, const ConvWindow *window,
+                       ConvPart *part);
 
 /* common/conv_shape.c: of a call that has results */
 void tn_conv_shape(const TnCall *call, ConvShape *s);

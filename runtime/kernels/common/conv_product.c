@@ -4,15 +4,7 @@
  *
  * A tile is some neighbouring results of one row. What their taps find are runs of floats: all taps
  * along WIDTH at once where places are neighbours, else the channels of one tap. B is in panels.
- * Where the window is x itself, taps that find padding are left out: a patch has parts, of results
- * with the same taps. The columns at the edges of a 3 x 3 kernel's are one wide; their tiles are
- * neighbours in one column.
- *
- *     +---+-----------+---+
- *     +---+-----------+---+
- *     |   |           |   |
- *     +---+-----------+---+
- *     +---+-----------+---+
+ * A patch is done in parts, of results with the same taps (conv_part.c).
  *
  * Where a good part of them stays in the cache, a tile is done for all of that part before the next
  * one, so that x and y pass by in the order of memory: twice as fast as y in pieces of a group's
@@ -34,21 +26,13 @@ typedef struct Product {
     int64_t base;        /* the channel of panel 0 */
     float *panels;       /* where panels are made if they are not stored as tiles take them */
     ConvWindow window;
-    bool dense;        /* channels of y and of the residual lie side by side */
-    int64_t row, line; /* steps from result to result */
-    TileShape shape;
+    ConvPart part; /* the present one, and what its tiles have in common */
+    Tile t;
     TileRun *run;  /* room for those of a part */
     int64_t steps; /* of all tiles with a group of panels */
+    bool dense;    /* channels of y and of the residual lie side by side */
+    TileShape shape;
 } Product;
-
-/* Results with the same taps: [first, end) along HEIGHT and WIDTH. */
-typedef struct Part {
-    ConvPatch p;
-    int64_t first[2], end[2];
-    Product m; /* of these alone, for a `t`; */
-    ConvShape turned;
-    Tile t;
-} Part;
 
 static bool stored(const ConvShape *s) {
     return s->pairs || (s->w->layout == TN_LAYOUT_PANELS16 && s->w->dtype == TN_F32);
@@ -64,85 +48,46 @@ size_t tn_conv_product_scratch(const ConvShape *s) {
     return (size_t)s->taps * sizeof(TileRun) + floats * sizeof(float);
 }
 
-/* How many results along this axis, from number `at` on of `count`, have the same taps: until the
- * one before them comes into x, or their last one leaves it. */
-static int64_t same_taps(const Product *m, Part *part, int i, int64_t at, int64_t count) {
-    const int64_t dilation = m->s->dilation[HEIGHT + i], stride = m->s->stride[HEIGHT + i];
-    const int64_t *x_first = &m->window.first[i], *x_end = &m->window.end[i];
-    int64_t before = *x_first - at * stride, within = *x_end - at * stride;
-    int64_t end = within > 0 ? TN_CEIL_DIV(within, dilation) : 0;
-    end = conv_smaller(end, m->s->kernel[HEIGHT + i]);
-    int64_t first = before > 0 ? conv_smaller(TN_CEIL_DIV(before, dilation), end) : 0;
-    part->first[i] = first;
-    part->end[i] = end;
-    if (first > 0)
-        count = conv_smaller(count, TN_CEIL_DIV(*x_first - (first - 1) * dilation, stride));
-    if (end > 0) count = conv_smaller(count, TN_CEIL_DIV(*x_end - (end - 1) * dilation, stride));
-    return count - at;
-}
-
 /* Where the runs of the part start. */
-static void list_runs(const Product *m, Part *part) {
+static void list_runs(Product *m) {
     const ConvShape *s = m->s;
     const ConvWindow *window = &m->window;
-    const int64_t width = part->end[1] - part->first[1], along = s->kernel[WIDTH] * s->channels;
+    const int64_t *first = m->part.first, *end = m->part.end;
+    const int64_t width = end[1] - first[1], along = s->kernel[WIDTH] * s->channels;
     const int64_t line = s->pairs ? tn_pairs_rows(along) : along; /* rows of B */
     const bool joint = s->dilation[WIDTH] == 1 && window->column == s->channels;
-    Tile *t = &part->t;
+    Tile *t = &m->t;
     t->k = joint ? width * s->channels : s->channels;
     if (s->pairs) t->k = tn_pairs_rows(t->k);
     t->runs = 0;
     for (int64_t d = 0; d < s->kernel[DEPTH]; d++)
-        for (int64_t h = part->first[0]; h < part->end[0]; h++)
-            for (int64_t w = 0; w < width; w += joint ? width : 1) {
-                int64_t tap = part->first[1] + w;
+        for (int64_t h = first[0]; h < end[0]; h++)
+            for (int64_t w = first[1]; w < end[1]; w += joint ? width : 1)
                 m->run[t->runs++] =
                     (TileRun){d * window->plane + h * s->dilation[HEIGHT] * window->line +
-                                  tap * s->dilation[WIDTH] * window->column,
-                              ((d * s->kernel[HEIGHT] + h) * line + tap * s->channels) * TN_PANEL};
-            }
+                                  w * s->dilation[WIDTH] * window->column,
+                              ((d * s->kernel[HEIGHT] + h) * line + w * s->channels) * TN_PANEL};
     if (t->runs > 0) return;
     m->run[t->runs++] = (TileRun){0, 0}; /* padding only */
     t->k = 0;
 }
 
-/* Its tiles had better be of one column each. */
-static void turn(Part *part) {
-    Product *m = &part->m;
-    ConvPatch *p = &part->p;
-    int64_t row = p->row, rows = p->rows, step = m->row;
-    part->turned = *m->s;
-    tn_conv_turn(&part->turned);
-    m->s = &part->turned;
-    p->row = p->column;
-    p->column = row;
-    p->rows = p->columns;
-    p->columns = rows;
-    m->row = m->line;
-    m->line = step;
-    if (!m->s->pairs) m->shape = tile_shape(m->s->isa->tiles, m->row);
+/* The next part of the patch; false: there is none. */
+static bool next_part(Product *m) {
+    if (!tn_conv_next_part(m->s, m->p, &m->window, &m->part)) return false;
+    list_runs(m);
+    m->t.a_row = m->part.row;
+    m->shape = m->s->pairs ? m->s->isa->pairs->shape : tile_shape(m->s->isa->tiles, m->part.row);
+    return true;
 }
 
-/* The next part of the patch: row by row, from place *row and *column on. False: there is none. */
-static bool next_part(const Product *m, Part *part, int64_t *row, int64_t *column) {
-    if (*row == m->p->rows) return false;
-    part->p = *m->p;
-    part->p.row += *row;
-    part->p.column += *column;
-    part->p.rows = same_taps(m, part, 0, *row, m->p->rows);
-    part->p.columns = same_taps(m, part, 1, *column, m->p->columns);
-    part->m = *m;
-    part->m.p = &part->p;
-    part->m.window.at += *row * m->line + *column * m->row;
-    list_runs(m, part);
-    *column += part->p.columns;
-    if (*column == m->p->columns) {
-        *column = 0;
-        *row += part->p.rows;
-    }
-    if (part->p.columns < part->p.rows && 2 * part->p.columns <= m->shape.rows) turn(part);
-    part->t.a_row = part->m.row;
-    return true;
+static int64_t tiles_across(const Product *m) {
+    return TN_CEIL_DIV(m->part.p.columns, m->shape.rows);
+}
+
+/* Of a tile: over k, or pairs of k. */
+static int64_t steps_of(const Product *m) {
+    return m->t.runs * (m->s->pairs ? m->t.k / 2 : m->t.k);
 }
 
 /* Columns o.. of B, which weights [O, C, kernel] hold, as a panel: tap by tap. */
@@ -190,22 +135,17 @@ static const void *panels_of(const Product *m, int64_t p, int count) {
     return m->panels;
 }
 
-/* Of a tile: over k, or pairs of k. */
-static int64_t steps_of(const Product *m, const Tile *t) {
-    return t->runs * (m->s->pairs ? t->k / 2 : t->k);
-}
-
 /* `rows` results of row i, from column `at` on, for the panels of t; column: the channel that is
  * the first panel's first column. */
-static void run_tile(const Product *m, Tile *t, int panels, int64_t column, int64_t i, int64_t at,
-                     int64_t rows) {
+static void run_tile(Product *m, int panels, int64_t column, int64_t i, int64_t at, int64_t rows) {
     _Alignas(64) float buffer[TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL];
-    const ConvShape *s = m->s;
+    const ConvShape *s = m->part.s;
+    Tile *t = &m->t;
     const bool pairs = s->pairs;
     const TnIsaKernels *isa = s->isa;
     const int64_t from = column < m->first ? m->first : column;
     const int64_t cols = conv_smaller(m->last, column + panels * TN_PANEL) - from;
-    TileEnd end = tn_conv_end_of(s, m->p, i, at, from);
+    TileEnd end = tn_conv_end_of(s, &m->part.p, i, at, from);
     const bool whole = cols == panels * TN_PANEL;
     const bool itself =
         whole && m->dense && tile_ends(&end, pairs) && rows * panels >= isa->tiles->end_vectors;
@@ -216,40 +156,13 @@ static void run_tile(const Product *m, Tile *t, int panels, int64_t column, int6
     t->c_row = itself ? end.c_row : panels * TN_PANEL;
     t->claim = end.c;
     t->claim_row = end.c_row * float_size(end.c_bf16);
-    t->claim_every = itself ? TN_CEIL_DIV(steps_of(m, t), rows) : 0;
-    t->a = float_at(m->window.x, pairs, m->window.at + i * m->line + at * m->row);
+    t->claim_every = itself ? TN_CEIL_DIV(steps_of(m), rows) : 0;
+    t->a = float_at(m->window.x, pairs, m->part.at + i * m->part.line + at * m->part.row);
     (pairs ? isa->pairs->tile : isa->tiles->tile)[panels][rows](t);
-    t->prefetch += steps_of(m, t) * t->prefetch_step;
+    t->prefetch += steps_of(m) * t->prefetch_step;
     if (itself) return;
     if (whole) end.bias = NULL;
     tn_conv_end(s, &end, rows, cols, buffer + (from - column), t->c_row);
-}
-
-static int64_t tiles_across(const Product *m) {
-    return TN_CEIL_DIV(m->p->columns, m->shape.rows);
-}
-
-/* All results of the patch for the panels [p, end), a group after another. */
-static void run_by_group(const Product *m, Part *part, int64_t p, int64_t end) {
-    Tile *t = &part->t;
-    for (int panels; p < end; p += panels) {
-        panels = tile_panels(m->shape, end - p, m->s->pairs);
-        int64_t most = panels > 1 ? 128 : 64;
-        int64_t share = TN_CEIL_DIV(panels * m->k * 64 / (m->s->pairs ? 2 : 1), m->steps);
-        t->b = panels_of(m, p, panels);
-        t->prefetch = t->b;
-        if (stored(m->s)) t->prefetch = float_at(t->b, m->s->pairs, panels * t->b_panel);
-        t->prefetch_step = stored(m->s) ? conv_smaller(share, most) : 0;
-        for (int64_t row = 0, column = 0; next_part(m, part, &row, &column);) {
-            int64_t columns = part->p.columns, tiles = tiles_across(&part->m);
-            for (int64_t i = 0; i < part->p.rows; i++)
-                for (int64_t j = 0; j < tiles; j++) {
-                    int64_t at = deal(columns, tiles, j);
-                    run_tile(&part->m, t, panels, m->base + p * TN_PANEL, i, at,
-                             deal(columns, tiles, j + 1) - at);
-                }
-        }
-    }
 }
 
 /* Fetches rows [row, end) of a tensor, `bytes` each. (gcc drops calls of functions that do
@@ -263,20 +176,22 @@ ALWAYS_INLINE void fetch_rows(const char *at, int64_t stride, int64_t row, int64
 /* One tile for the panels [first, end), which stay in the cache: x and y pass by in the order of
  * memory. What the next tile reads and where it ends up is fetched meanwhile, a part per group of
  * panels; it lies behind this one, or doesn't matter. */
-static void run_panels(const Product *m, Tile *t, int64_t first, int64_t end, int64_t i, int64_t at,
+static void run_panels(Product *m, int64_t first, int64_t end, int64_t i, int64_t at,
                        int64_t rows) {
-    const ConvShape *s = m->s;
+    const ConvPart *part = &m->part;
+    const ConvShape *s = part->s;
+    Tile *t = &m->t;
     const int64_t groups = TN_CEIL_DIV(end - first, m->shape.panels),
                   o = m->base + first * TN_PANEL;
     const int64_t y_size = float_size(s->y_bf16), residual_size = float_size(s->residual_bf16);
-    int64_t next = i * m->line + (at + rows) * m->row + t->run[t->runs - 1].a;
-    int64_t bytes = rows * m->row * float_size(s->pairs), cols = (end - first) * TN_PANEL;
-    int64_t steps = steps_of(m, t) > 0 ? steps_of(m, t) : 1;
-    const char *x = float_at(m->window.x, s->pairs, m->window.at + next);
-    const char *y = conv_y_at(s, conv_place(s->y_strides, m->p, i, at + rows, o));
+    int64_t next = i * part->line + (at + rows) * part->row + t->run[t->runs - 1].a;
+    int64_t bytes = rows * part->row * float_size(s->pairs), cols = (end - first) * TN_PANEL;
+    int64_t steps = steps_of(m) > 0 ? steps_of(m) : 1;
+    const char *x = float_at(m->window.x, s->pairs, part->at + next);
+    const char *y = conv_y_at(s, conv_place(s->y_strides, &part->p, i, at + rows, o));
     const char *residual = s->residual;
     if (residual)
-        residual = conv_residual_at(s, conv_place(s->residual_strides, m->p, i, at + rows, o));
+        residual = conv_residual_at(s, conv_place(s->residual_strides, &part->p, i, at + rows, o));
     /* the tile itself fetches the larger of x and y, if that is without gaps */
     const bool y_first = s->y_strides[2 + WIDTH] == cols && rows * cols * y_size > bytes;
     t->prefetch = y_first ? y : x;
@@ -288,37 +203,61 @@ static void run_panels(const Product *m, Tile *t, int64_t first, int64_t end, in
                 to = g < groups ? deal(rows, groups, g + 1) : rows;
         panels = tile_panels(m->shape, end - p, s->pairs);
         if (y_first)
-            fetch_rows(x, m->row * float_size(s->pairs), from, to, m->row * float_size(s->pairs));
+            fetch_rows(x, part->row * float_size(s->pairs), from, to,
+                       part->row * float_size(s->pairs));
         else if (s->y_strides[1] == 1)
             fetch_rows(y, s->y_strides[2 + WIDTH] * y_size, from, to, cols * y_size);
         if (residual && s->residual_strides[1] == 1)
             fetch_rows(residual, s->residual_strides[2 + WIDTH] * residual_size, from, to,
                        cols * residual_size);
         t->b = panels_of(m, p, panels);
-        run_tile(m, t, panels, m->base + p * TN_PANEL, i, at, rows);
+        run_tile(m, panels, m->base + p * TN_PANEL, i, at, rows);
     }
 }
 
-/* The same, a tile after another for as many panels as stay in the cache. */
-static void run_by_tile(const Product *m, Part *part, int64_t p, int64_t end, int64_t most) {
+/* All results of the patch for the panels [p, end): one group of them, or `by_tile`. */
+static void run_tiles(Product *m, int64_t p, int64_t end, bool by_tile) {
+    while (next_part(m)) {
+        const ConvPatch *of = &m->part.p;
+        int64_t tiles = tiles_across(m);
+        for (int64_t t = 0; t < of->rows * tiles; t++) {
+            int64_t i = t / tiles, at = deal(of->columns, tiles, t % tiles);
+            int64_t rows = deal(of->columns, tiles, t % tiles + 1) - at;
+            if (by_tile)
+                run_panels(m, p, end, i, at, rows);
+            else
+                run_tile(m, (int)(end - p), m->base + p * TN_PANEL, i, at, rows);
+        }
+    }
+}
+
+/* A group after another. */
+static void run_by_group(Product *m, int64_t p, int64_t end) {
+    Tile *t = &m->t;
+    for (int panels; p < end; p += panels) {
+        panels = tile_panels(m->shape, end - p, m->s->pairs);
+        int64_t most = panels > 1 ? 128 : 64;
+        int64_t share = TN_CEIL_DIV(panels * m->k * 64 / (m->s->pairs ? 2 : 1), m->steps);
+        t->b = panels_of(m, p, panels);
+        t->prefetch = t->b;
+        if (stored(m->s)) t->prefetch = float_at(t->b, m->s->pairs, panels * t->b_panel);
+        t->prefetch_step = stored(m->s) ? conv_smaller(share, most) : 0;
+        run_tiles(m, p, p + panels, false);
+    }
+}
+
+/* A tile after another for as many panels as stay in the cache. */
+static void run_by_tile(Product *m, int64_t p, int64_t end, int64_t most) {
     for (int64_t some; p < end; p += some) {
         some = conv_smaller(most, end - p);
-        for (int64_t row = 0, column = 0; next_part(m, part, &row, &column);) {
-            int64_t columns = part->p.columns, tiles = tiles_across(&part->m);
-            for (int64_t i = 0; i < part->p.rows; i++)
-                for (int64_t j = 0; j < tiles; j++) {
-                    int64_t at = deal(columns, tiles, j);
-                    run_panels(&part->m, &part->t, p, p + some, i, at,
-                               deal(columns, tiles, j + 1) - at);
-                }
-        }
+        run_tiles(m, p, p + some, true);
     }
 }
 
 /* Panels that run_by_tile takes at once: equal parts of all there are; 0: there had better be none,
  * as few tiles read large panels. */
 static int64_t panels_at_once(const Product *m, int64_t panels) {
-    int64_t tiles = m->p->rows * tiles_across(m);
+    int64_t tiles = m->p->rows * TN_CEIL_DIV(m->p->columns, m->shape.rows);
     if (!stored(m->s) || tiles < 8 || m->k == 0) return 0;
     int64_t most = PANELS_FLOATS / (m->k * TN_PANEL) * (m->s->pairs ? 2 : 1), parts;
     if (most < 2 * m->shape.panels) return 0;
@@ -327,7 +266,6 @@ static int64_t panels_at_once(const Product *m, int64_t panels) {
 }
 
 void tn_conv_product(const ConvShape *s, const ConvPatch *p, int64_t split, void *scratch) {
-    Part part;
     Product m = {.s = s,
                  .p = p,
                  .k = rows_of_panel(s),
@@ -338,13 +276,9 @@ void tn_conv_product(const ConvShape *s, const ConvPatch *p, int64_t split, void
                  .dense = s->y_strides[1] == 1 && (!s->residual || s->residual_strides[1] == 1)};
     float *copy = (float *)((char *)scratch + tn_conv_product_scratch(s));
     m.window = s->in_place ? conv_in_place(s, p) : s->isa->conv->copy(s, p, copy);
-    m.row = s->stride[WIDTH] * m.window.column;
-    m.line = s->stride[HEIGHT] * m.window.line;
-    m.shape = s->pairs ? s->isa->pairs->shape : tile_shape(s->isa->tiles, m.row);
-    part.t = (Tile){
+    m.t = (Tile){
         .b_row = s->pairs ? 2 * TN_PANEL : TN_PANEL, .b_panel = m.k * TN_PANEL, .run = m.run};
-    for (int64_t row = 0, column = 0; next_part(&m, &part, &row, &column);)
-        m.steps += part.p.rows * tiles_across(&part.m) * steps_of(&m, &part.t);
+    while (next_part(&m)) m.steps += m.part.p.rows * tiles_across(&m) * steps_of(&m);
     if (m.steps == 0) m.steps = 1;
 
     bool packed = s->w->layout != TN_LAYOUT_STRIDED;
@@ -357,7 +291,7 @@ void tn_conv_product(const ConvShape *s, const ConvPatch *p, int64_t split, void
     if (at >= end) return; /* there were fewer groups than parts */
     int64_t some = panels_at_once(&m, end - at);
     if (some)
-        run_by_tile(&m, &part, at, end, some);
+        run_by_tile(&m, at, end, some);
     else
-        run_by_group(&m, &part, at, end);
+        run_by_group(&m, at, end);
 }

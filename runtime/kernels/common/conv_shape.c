@@ -87,7 +87,7 @@ static bool inside(const ConvShape *s) {
 static bool in_few_parts(const ConvShape *s, int axis) {
     if (unpadded(s, axis)) return true;
     int64_t parts = 1, stride = s->stride[axis], out = s->out[axis];
-    for (int64_t t = 0; t < s->kernel[axis]; t++) {
+    for (int64_t t = 0; t < s->kernel[axis] && 2 * parts <= out; t++) {
         int64_t before = s->pad[axis] - t * s->dilation[axis], inside = before + s->in[axis];
         parts += before > 0 && TN_CEIL_DIV(before, stride) < out;
         parts += inside > 0 && TN_CEIL_DIV(inside, stride) < out;
@@ -95,9 +95,9 @@ static bool in_few_parts(const ConvShape *s, int axis) {
     return 2 * parts <= out;
 }
 
-/* Windows of a product are read in x if the channels of a place are side by side, and if runs are
- * long, though padding cuts some short; without padding but for one along HEIGHT and WIDTH, which
- * is done in parts. Those of neighbouring groups may be padded but for DEPTH. */
+/* Windows of a product are read in x if the channels of a place are side by side, if runs are long,
+ * and if padding, which is none along DEPTH, leaves few parts. Those of neighbouring groups may be
+ * padded but for DEPTH. */
 static bool readable(const ConvShape *s) {
     if (s->x_bf16 != s->pairs || (s->pairs && s->run % 2)) return false;
     if (s->channels % 2 && s->pairs && s->x_strides[2 + WIDTH] != s->channels) return false;
