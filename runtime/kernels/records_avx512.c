@@ -22,20 +22,26 @@ static int64_t row(int64_t k) {
     return TN_CEIL_DIV(groups_of(k) * (TN_PANEL + 1) + 1, TN_PANEL) * TN_PANEL;
 }
 
-static __mmask16 lanes(int64_t n) {
-    return n >= TN_PANEL ? 0xffff : n > 0 ? (__mmask16)((1u << n) - 1) : 0;
+/* What is read of a row, TN_RECORD elements at a time: the last ones have zeros after them. */
+typedef struct Row {
+    const float *from, *end; /* of whole runs */
+    float last[TN_RECORD];
+} Row;
+
+ALWAYS_INLINE const float *run_at(const Row *row, int64_t i) {
+    return row->from + i < row->end ? row->from + i : row->last;
 }
 
 /* What 1 of the integers of a row is; NaN if the row has an element that is not finite. Without
  * their signs floats are ordered as integers, what is not finite above all others. */
-static float scale_of(const float *from, int64_t k) {
+static float scale_of(const Row *row, int64_t k) {
     const __m512i sign = _mm512_set1_epi32(INT32_MIN);
     __m512i most[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
-    for (int64_t i = 0; i < k; i += 2 * TN_PANEL) {
-        UNROLL for (int j = 0; j < 2; j++) {
-            __m512i x =
-                _mm512_maskz_loadu_epi32(lanes(k - i - j * TN_PANEL), from + i + j * TN_PANEL);
-            most[j] = _mm512_max_epi32(most[j], _mm512_andnot_si512(sign, x));
+    for (int64_t i = 0; i < k; i += TN_RECORD) {
+        const float *from = run_at(row, i);
+        UNROLL for (int j = 0; j < TN_RECORD / TN_PANEL; j++) {
+            __m512i x = _mm512_loadu_si512(from + j * TN_PANEL);
+            most[j % 2] = _mm512_max_epi32(most[j % 2], _mm512_andnot_si512(sign, x));
         }
     }
     const int32_t bits = _mm512_reduce_max_epi32(_mm512_max_epi32(most[0], most[1]));
@@ -44,12 +50,12 @@ static float scale_of(const float *from, int64_t k) {
     return largest / LARGEST + largest * 0;
 }
 
-/* 32 integers of a group, as int16 in the order that packing leaves. */
-ALWAYS_INLINE __m512i integers_at(const float *from, int64_t count, __m512 per) {
+/* 32 integers of a group, as int16 in the order that packing leaves; zeros unless `all`. */
+ALWAYS_INLINE __m512i integers_at(const float *from, __mmask16 all, __m512 per) {
     __m512i y[2];
     UNROLL for (int j = 0; j < 2; j++) {
-        __m512 x = _mm512_maskz_loadu_ps(lanes(count - j * TN_PANEL), from + j * TN_PANEL);
-        y[j] = _mm512_cvtps_epi32(_mm512_mul_ps(x, per));
+        y[j] =
+            _mm512_maskz_cvtps_epi32(all, _mm512_mul_ps(_mm512_loadu_ps(from + j * TN_PANEL), per));
     }
     return _mm512_packs_epi32(y[0], y[1]);
 }
@@ -64,10 +70,10 @@ ALWAYS_INLINE __m512i limbs_of(__m512i y) {
     return _mm512_permutexvar_epi32(order, _mm512_shuffle_epi8(bytes, apart));
 }
 
-/* The sums of two groups, in the lower half. */
-ALWAYS_INLINE __m128i sums_of(__m512i y0, __m512i y1) {
-    const __m512i ones = _mm512_set1_epi16(1);
-    __m512i x0 = _mm512_madd_epi16(y0, ones), x1 = _mm512_madd_epi16(y1, ones);
+/* What is taken off for two groups, in the lower half. */
+ALWAYS_INLINE __m128i off_of(__m512i y0, __m512i y1) {
+    const __m512i each = _mm512_set1_epi16(-128);
+    __m512i x0 = _mm512_madd_epi16(y0, each), x1 = _mm512_madd_epi16(y1, each);
     __m512i x = _mm512_add_epi32(_mm512_unpacklo_epi32(x0, x1), _mm512_unpackhi_epi32(x0, x1));
     __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(x), _mm512_extracti64x4_epi64(x, 1));
     __m128i quarter =
@@ -75,26 +81,31 @@ ALWAYS_INLINE __m128i sums_of(__m512i y0, __m512i y1) {
     return _mm_add_epi32(quarter, _mm_unpackhi_epi64(quarter, quarter));
 }
 
+static void prepare_row(float *to, const Row *row, int64_t k) {
+    const float scale = scale_of(row, k), inverse = 1 / scale;
+    const bool counts = inverse <= FLT_MAX; /* else zeros: it is infinite or NaN */
+    const __mmask16 all = counts ? 0xffff : 0;
+    const __m512 per = _mm512_set1_ps(inverse);
+    float *off = to + groups_of(k) * TN_PANEL;
+    for (int64_t i = 0; i < k; i += TN_RECORD, to += 2 * TN_PANEL, off += 2) {
+        const float *from = run_at(row, i);
+        __m512i y0 = integers_at(from, all, per), y1 = integers_at(from + TN_GROUP, all, per);
+        _mm512_storeu_si512(to, limbs_of(y0));
+        _mm512_storeu_si512(to + TN_PANEL, limbs_of(y1));
+        _mm_storel_epi64((__m128i *)(void *)off, off_of(y0, y1));
+    }
+    memcpy(off, &scale, sizeof scale);
+}
+
 static void prepare(float *to, int64_t to_row, const float *from, int64_t from_row, int64_t rows,
                     int64_t k) {
-    const int64_t groups = groups_of(k);
+    const int64_t whole = k / TN_RECORD * TN_RECORD;
+    Row row = {.last = {0}};
     for (; rows > 0; rows--, to += to_row, from += from_row) {
-        const float scale = scale_of(from, k), inverse = 1 / scale;
-        const bool counts = inverse <= FLT_MAX; /* else zeros: it is infinite or NaN */
-        const __m512 per = _mm512_set1_ps(counts ? inverse : 0);
-        const int64_t end = counts ? k : 0;
-        float *limbs = to, *off = to + groups * TN_PANEL;
-        for (int64_t g = 0; g < groups; g += 2, limbs += 2 * TN_PANEL) {
-            const float *x = from + g * TN_GROUP;
-            __m512i y0 = integers_at(x, end - g * TN_GROUP, per),
-                    y1 = integers_at(x + TN_GROUP, end - (g + 1) * TN_GROUP, per);
-            _mm512_storeu_si512(limbs, limbs_of(y0));
-            _mm512_storeu_si512(limbs + TN_PANEL, limbs_of(y1));
-            __m128i sums = _mm_slli_epi32(sums_of(y0, y1), 7);
-            _mm_storel_epi64((__m128i *)(void *)(off + g),
-                             _mm_sub_epi32(_mm_setzero_si128(), sums));
-        }
-        memcpy(off + groups, &scale, sizeof scale);
+        row.from = from;
+        row.end = from + whole;
+        if (k > whole) memcpy(row.last, row.end, (size_t)(k - whole) * sizeof *from);
+        prepare_row(to, &row, k);
     }
 }
 

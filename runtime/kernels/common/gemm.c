@@ -28,6 +28,7 @@
 TN_COMMON_FAMILY(gemm);
 
 enum { ROW_BLOCKS, PANEL_BLOCKS }; /* call->tile[] */
+enum { START_BYTES = 2048 };       /* of a stream */
 
 /* Of the rows of A of a task, a multiple of 64. */
 static size_t copied_bytes(const Gemm *g, int64_t row_blocks) {
@@ -261,6 +262,15 @@ static void run_streams(const Gemm *g, const Task *task, Tile *t, int64_t p, int
     }
 }
 
+/* Asks memory for what the streams of panels [p, end) begin with. */
+static void fetch_streams(const Gemm *g, int64_t p, int64_t end) {
+    const int panels = tn_gemm_tiles(g).panels;
+    const int64_t apart = (end - p) / panels * g->panel_bytes;
+    for (int64_t at = 0; at < START_BYTES; at += 64)
+        for (int j = 0; j < panels; j++)
+            __builtin_prefetch((const char *)panel_at(g, p) + j * apart + at, 0, 2);
+}
+
 void gemm_run_common(const TnCall *call, int64_t number, void *scratch) {
     Gemm g = tn_gemm_of(call);
     const TileShape shape = tn_gemm_tiles(&g);
@@ -279,6 +289,7 @@ void gemm_run_common(const TnCall *call, int64_t number, void *scratch) {
               .a_row = g.copied ? tn_gemm_copied_row(&g) : g.row[A],
               .b_row = g.pairs ? 2 * TN_PANEL : TN_PANEL,
               .b_panel = g.depth * TN_PANEL};
+    if (tn_gemm_is_stream(&g)) fetch_streams(&g, p, end);
     if (g.copied) copy_rows(&g, &task);
 
     if (tn_gemm_is_stream(&g)) {
