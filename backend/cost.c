@@ -22,7 +22,8 @@
  *     det                        2/3 n^3 per matrix
  *     all others                 0
  *
- * Bytes: operands once each; of what a gather reads only as much as it writes. */
+ * Bytes: operands once each; of what a gather reads only as much as it writes, and nothing of what
+ * attention may read in place of rows of k and v. */
 #include "backend/cost.h"
 
 #include <math.h>
@@ -196,6 +197,7 @@ Cost cost_of(const TnCall *c) {
     if (!counts(c->opcode)) return cost;
     if (rows[c->opcode].flops) cost.flops = rows[c->opcode].flops(c);
     for (int i = 0; i < c->inputs + c->outputs; i++) {
+        if (c->opcode == TN_OP_attention && i >= 8 && i < c->inputs) continue;
         bool table = i == 0 && looks_up(c->opcode);
         const TnTensor *t = table ? output(c) : &c->operands[i];
         if (t->dtype != TN_NONE) cost.bytes += bytes_of(t);

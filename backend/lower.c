@@ -94,14 +94,14 @@ LInstr *lower_emit(Lower *lo, TnOpcode kind, int inputs, const View *in, int out
 
 /* Axes in the order of the result's memory: what the kernel writes comes one after another. */
 void lower_emit_copy(Lower *lo, const View *from, const View *to) {
-    ParamsNone none = {0};
+    const ParamsCopy plain = {0};
     IntList order;
     View x = *from, y = *to;
     if (view_order(lo, to, &order)) {
         x = view_permute(from, &order);
         y = view_permute(to, &order);
     }
-    lower_emit_boxes(lo, TN_OP_copy, 1, &x, 1, &y, 3, &none, sizeof none);
+    lower_emit_boxes(lo, TN_OP_copy, 1, &x, 1, &y, 3, &plain, sizeof plain);
 }
 
 static void copy_outputs(Lower *lo) {
@@ -269,6 +269,7 @@ void lower_graph(Image *im, Graph *g, ConstantLayout *layouts) {
     if (problems_of(im->cx)->first) return; /* to be raised when all graphs have been tried */
     copy_outputs(&lo);
     order_in_place(&lo);
+    order_streams(&lo);
     PlanFunction f;
     memset(&f, 0, sizeof f);
     f.name = image_string(im, g->name);

@@ -193,7 +193,12 @@ const View *lower_made(const Lower *lo, const Value *v); /* the same if it is ma
 void lower_write_states(Lower *lo, const Value *v);
 void lower_record_states(Lower *lo, uint32_t function, const uint32_t *buffer_ids);
 
-/* order.c: in-place marks over the finished list. */
+/* past.c: what keys or values of attention, lowered as `view`, begin with, if they are a past with
+ * rows behind it that is returned; absent if they are not. */
+View lower_past(Lower *lo, const Value *v, const View *view);
+
+/* order.c: marks over the finished list: of what is in place, and of copies that nobody reads. */
 void order_in_place(Lower *lo);
+void order_streams(Lower *lo);
 
 #endif

@@ -305,14 +305,17 @@ void lower_attention(Lower *lo, Node *n) {
         scores[0] = ex_sub(lo->x, starts->type.dims[0], ex_int(lo->x, 1));
         scores[2] = longest;
     }
-    View in[8] = {q,
-                  k,
-                  v,
-                  attention_operand(lo, operand(n, 3), 2, k.dims),
-                  attention_operand(lo, operand(n, 4), 2, q.dims),
-                  attention_bias(lo, operand(n, 5), scores),
-                  attention_bias(lo, operand(n, 6), scores),
-                  lower_operand(lo, starts)};
+    View in[10] = {q,
+                   k,
+                   v,
+                   attention_operand(lo, operand(n, 3), 2, k.dims),
+                   attention_operand(lo, operand(n, 4), 2, q.dims),
+                   attention_bias(lo, operand(n, 5), scores),
+                   attention_bias(lo, operand(n, 6), scores),
+                   lower_operand(lo, starts),
+                   lower_past(lo, n->inputs[1], &k),
+                   lower_past(lo, n->inputs[2], &v)};
+    if (in[8].buffer == TN_NO_ID || in[8].dims[1] != in[9].dims[1]) in[8] = in[9] = view_absent();
     View out = lower_result(lo, n->outputs[0]);
     ParamsAttention p = {.scale = (float)attr_float(n, "scale"),
                          .mask_value = (float)attr_float(n, "mask_value"),
@@ -330,7 +333,7 @@ void lower_attention(Lower *lo, Node *n) {
     if (attr_bool(n, "band")) p.flags |= TN_ATTENTION_BAND;
     if (packed) p.flags |= TN_ATTENTION_PACKED;
     if (!strcmp(attr_string(n, "mode"), "select")) p.flags |= TN_ATTENTION_SELECT;
-    int inputs = 8;
+    int inputs = 10;
     while (inputs > 3 && in[inputs - 1].buffer == TN_NO_ID) inputs--;
     const Expr *scalars[] = {attr_dim(n, "offset"), starts ? longest : attr_dim(n, "sinks")};
     LInstr *i = lower_emit(lo, TN_OP_attention, inputs, in, 1, &out, &p, sizeof p);

@@ -1,9 +1,14 @@
-/* In-place marks: a result takes over the buffer of an operand that nobody reads afterwards.
+/* Marks over the finished list of instructions.
+ *
+ * In-place: a result takes over the buffer of an operand that nobody reads afterwards.
  *
  * Only where the instruction's row in instrs.def allows it for that operand, both views show the
  * same elements of a whole buffer, in whichever memory order, and the buffer is the arena's own.
  * The two buffers become one; every view of either is a view of that one. A buffer that earlier
- * instructions write too (of a concat, in parts) is none that a result can move out of. */
+ * instructions write too (of a concat, in parts) is none that a result can move out of.
+ *
+ * Streams: a copy into a result of the function that no instruction reads, but for attention that
+ * is told of what was copied (past.c), need not stay in cache. */
 #include "backend/lower.h"
 
 static uint32_t root(const Lower *lo, uint32_t b) {
@@ -76,5 +81,35 @@ void order_in_place(Lower *lo) {
             lives[b].last = lives[out->buffer].last;
             break;
         }
+    }
+}
+
+/* Whether attention reads what operand k has a copy of where it was copied from. */
+static bool is_past(const LInstr *in, int k) {
+    return in->kind == TN_OP_attention && (k == 1 || k == 2) && in->inputs > 8;
+}
+
+void order_streams(Lower *lo) {
+    bool *read = ARENA_ARRAY(&lo->cx->arena, bool, lo->buffer_count + 1);
+    uint32_t *past = ARENA_ARRAY(&lo->cx->arena, uint32_t, lo->buffer_count + 1); /* plus 1 */
+    for (size_t i = 0; i < lo->instr_count; i++) {
+        const LInstr *in = &lo->instrs[i];
+        for (int k = 0; k < in->inputs; k++) {
+            if (in->operand[k].buffer == TN_NO_ID) continue;
+            const uint32_t b = root(lo, in->operand[k].buffer);
+            if (is_past(in, k))
+                past[b] = root(lo, in->operand[k + 7].buffer) + 1;
+            else
+                read[b] = true;
+        }
+    }
+    static const ParamsCopy stream = {.stream = 1};
+    for (size_t i = 0; i < lo->instr_count; i++) {
+        LInstr *in = &lo->instrs[i];
+        if (in->kind != TN_OP_copy) continue;
+        const uint32_t to = root(lo, in->operand[1].buffer);
+        if (lo->buffers[to].kind == TN_BUFFER_OUTPUT && !read[to] &&
+            (!past[to] || past[to] == root(lo, in->operand[0].buffer) + 1))
+            in->params = &stream;
     }
 }

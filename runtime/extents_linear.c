@@ -89,6 +89,20 @@ static bool packed_keys(const Why *w, const TnCall *c, int64_t *scores) {
            misfit(w, "queries of %" PRId64 " entries, keys of %" PRId64, q->dims[0], scores[0]);
 }
 
+/* What keys and values begin with, if that is given. */
+static bool begins_with(const Why *w, const TnCall *c, int64_t entries) {
+    const TnTensor *k = input(c, 1), *v = input(c, 2), *past_k = input(c, 8), *past_v = input(c, 9);
+    if (!past_k && !past_v) return true;
+    if (!past_k || !past_v) return misfit(w, "k0 without v0, or v0 without k0");
+    const int64_t past = past_k->rank == 4 ? past_k->dims[1] : 0, g = k->dims[2];
+    return has_dims(w, past_k, 4, (int64_t[]){entries, past, g, k->dims[3]},
+                    "k0 and [b, p, g, d]") &&
+           has_dims(w, past_v, 4, (int64_t[]){entries, past, g, v->dims[3]},
+                    "v0 and [b, p, g, e]") &&
+           (past <= k->dims[1] || misfit_pair(w, "k0 and k", past_k, k)) &&
+           last_axis_dense(w, past_k, "k0") && last_axis_dense(w, past_v, "v0");
+}
+
 bool extent_attention(const TnCall *c, char *why, size_t why_size) {
     Why w = {why, why_size};
     const TnTensor *q = input(c, 0), *k = input(c, 1), *v = input(c, 2), *o = output(c, 0);
@@ -101,7 +115,7 @@ bool extent_attention(const TnCall *c, char *why, size_t why_size) {
     if (!has_dims(&w, k, 4, (int64_t[]){entries, t, g, d}, "k and [b, t, g, d]") ||
         !has_dims(&w, v, 4, (int64_t[]){entries, t, g, e}, "v and [b, t, g, e]") ||
         !has_dims(&w, o, 4, (int64_t[]){b, s, h, e}, "o and [b, s, h, e]") ||
-        !packed_keys(&w, c, scores))
+        !begins_with(&w, c, entries) || !packed_keys(&w, c, scores))
         return false;
     if (h > 0 && (g == 0 || h % g))
         return misfit(&w, "%" PRId64 " key heads do not divide %" PRId64 " heads", g, h);

@@ -33,6 +33,10 @@ typedef struct ParamsNone {
     uint32_t reserved;
 } ParamsNone;
 
+typedef struct ParamsCopy {
+    uint32_t stream; /* 1: nobody reads the result soon, so that it needs no room in caches */
+} ParamsCopy;
+
 /* C[.., N] = act(A[.., K] B + bias) + residual */
 #define TN_RESIDUAL_FIRST 1u /* act(A B + bias + residual) */
 typedef struct ParamsGemm {

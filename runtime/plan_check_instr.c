@@ -35,7 +35,7 @@
 static const char *const type_rules[TN_OP_COUNT] = {
     [TN_OP_gemm] = "hPfh>h",
     [TN_OP_matmul] = "NN>n",
-    [TN_OP_attention] = "HHHbbffl>h",
+    [TN_OP_attention] = "HHHbbfflHH>h",
     [TN_OP_softmax] = "F>F",
     [TN_OP_norm] = "hhff>hh",
     [TN_OP_group_norm] = "fff>f",

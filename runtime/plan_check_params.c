@@ -20,6 +20,12 @@ static bool check_ParamsNone(PlanCheck *c, const PlanInstruction *i, const void 
 #define check_ParamsLoop check_ParamsNone
 #define check_ParamsMap  plan_check_map
 
+static bool check_ParamsCopy(PlanCheck *c, const PlanInstruction *i, const void *record) {
+    const ParamsCopy *p = record;
+    (void)i;
+    return p->stream <= 1 || plan_invalid(c, "stream %u", p->stream);
+}
+
 /* How a gemm or a convolution ends. */
 static bool check_end(PlanCheck *c, uint32_t activation, uint32_t flags, uint32_t known) {
     return (activation < TN_ACT_COUNT && !(flags & ~(known | TN_RESIDUAL_FIRST))) ||

@@ -47,7 +47,7 @@ static const Transposition transpositions[] = {
 };
 
 static void copy(Bench *b, const Transposition *t) {
-    ParamsNone params = {0};
+    ParamsCopy params = {0};
     int64_t source[4] = {1, 1, 1, 1}, strides[4], n = 1;
     Case c = {.opcode = TN_OP_copy, .params = &params, .inputs = 1, .outputs = 1};
     snprintf(c.name, sizeof c.name, "copy %s", t->name);

@@ -12,7 +12,7 @@
 #include "runtime/params.h"
 
 enum { SPLITS, UNITS, BLOCK_ROWS, PACK_K, PACK_V, LANES }; /* call->tile[] */
-enum { Q, K, V, KEY_MASK, QUERY_MASK, BIAS, MORE_BIAS, STARTS, INPUTS };
+enum { Q, K, V, KEY_MASK, QUERY_MASK, BIAS, MORE_BIAS, STARTS, PAST_K, PAST_V, INPUTS };
 
 /* A mask_value this small beside an allowed x this large
  * leaves a masked key a probability of exactly 0. */
@@ -24,6 +24,7 @@ typedef struct Attention {
     int64_t batch, queries, heads, depth; /* b, s, h, d */
     int64_t keys, kv_heads, width;        /* t, g, e */
     int64_t share;                        /* heads of a kv head */
+    int64_t past;             /* whole panels of keys that are read where k and v have them from */
     TnTensor in[INPUTS], out; /* strides are 0 along axes of extent 1; absent ones have no data */
     ParamsAttention p;
     int64_t offset, sinks;
@@ -90,12 +91,18 @@ typedef struct Kept {
     int64_t packed[2];
 } Kept;
 
+/* Rows of k or v, of one kv head: floats or bf16. */
+typedef struct Rows {
+    const void *at; /* of key 0 */
+    int64_t row;
+} Rows;
+
 /* A task: one kv head of one batch entry. */
 typedef struct Unit {
     const Attention *a;
     const TnCall *call;
     int64_t b;
-    const void *k, *v;          /* of this kv head */
+    Rows rows_of[2][2];         /* k and v of this kv head; both of its past */
     int64_t packed[2];          /* keys that are packed, multiples of 16: [begin, end) */
     float *k_panels, *v_panels; /* of floats or of pairs; NULL: in place */
     float *rows;                /* room for 16 keys or values, and the block's queries, as floats */
@@ -103,6 +110,11 @@ typedef struct Unit {
     Keys keys; /* of entry b */
     Kept *kept;
 } Unit;
+
+/* Of K or V the rows of keys from `t` on, as far as those of the past or to the end. */
+static inline Rows attention_rows_of(const Unit *u, int operand, int64_t t) {
+    return u->rows_of[t < u->a->past][operand - K];
+}
 
 /* A block of rows with one stride: queries of one head, or the heads of a single query. */
 typedef struct Block {

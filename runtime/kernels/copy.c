@@ -2,7 +2,7 @@
  *
  * After collapsing axes one of three ways applies:
  *
- *     runs     both innermost strides are 1: memcpy of whole runs
+ *     runs     both innermost strides are 1: memcpy of whole runs, or past the caches
  *     tiles    y is dense along its last axis, x along another (a transposition of these two):
  *              bands of TILE rows in squares, so that the cache lines of both are used whole, those
  *              of 4 bytes by vector
@@ -14,6 +14,7 @@
 #include "runtime/kernels/family.h"
 #include "runtime/kernels/gemm.h"
 #include "runtime/kernels/loop.h"
+#include "runtime/kernels/simd.h"
 
 TN_FAMILY(copy);
 
@@ -21,6 +22,12 @@ TN_FAMILY(copy);
 #define SQUARE     16
 #define TASK_BYTES 65536
 #define COLUMNS    16384
+
+enum { UNITS, STREAM }; /* call->tile[] */
+enum {
+    STREAM_BYTES = 1 << 20, /* of a copy that would leave little else in cache */
+    STREAM_RUN = 1024       /* bytes of its runs, whose ends are written like any others */
+};
 
 typedef struct CopyLoop {
     Loop loop; /* operand 0: x, operand 1: y; when tiled, without the two axes of the tiles */
@@ -71,8 +78,11 @@ void TN_FN(copy_plan)(TnCall *call) {
     CopyLoop c = copy_loop(x, y);
     int64_t units = loop_points(&c.loop, c.loop.rank) * c.pieces;
     int64_t unit_bytes = bytes / units > 0 ? bytes / units : 1;
-    call->tile[0] = unit_bytes < TASK_BYTES ? TASK_BYTES / unit_bytes : 1;
-    call->tasks = TN_CEIL_DIV(units, call->tile[0]);
+    call->tile[UNITS] = unit_bytes < TASK_BYTES ? TASK_BYTES / unit_bytes : 1;
+    call->tile[STREAM] = ((const ParamsCopy *)call->params)->stream && c.x_col == 1 &&
+                         c.y_col == 1 && VF_WIDTH > 1 && bytes >= STREAM_BYTES &&
+                         unit_bytes >= STREAM_RUN;
+    call->tasks = TN_CEIL_DIV(units, call->tile[UNITS]);
     call->work = c.tiled ? bytes / 8 : bytes / 16;
 }
 
@@ -112,6 +122,19 @@ static void band_by_vector(float *y, int64_t sy, const float *x, int64_t sx, int
     }
 }
 
+/* Whole vectors of y past the caches: what is there is not read before it is written. */
+static void stream(void *y, const void *x, size_t bytes) {
+    const size_t vector = sizeof(vf), before = -(uintptr_t)y % vector;
+    char *to = y;
+    const char *from = x;
+    memcpy(to, from, before);
+    size_t i = before;
+    for (; i + vector <= bytes; i += vector)
+        vf_stream((float *)(void *)(to + i), vf_load((const float *)(const void *)(from + i)));
+    vf_stream_end();
+    memcpy(to + i, from + i, bytes - i);
+}
+
 static void copy_columns(const CopyLoop *c, void *y, const void *x, int64_t n, size_t size) {
     if (c->x_col == 1 && c->y_col == 1) {
         memcpy(y, x, (size_t)n * size);
@@ -139,8 +162,8 @@ void TN_FN(copy_run)(const TnCall *call, int64_t task, void *scratch) {
     const TnTensor *x = &call->operands[0], *y = &call->operands[1];
     size_t size = tn_dtype_size((TnDType)y->dtype);
     CopyLoop c = copy_loop(x, y);
-    int64_t units = loop_points(&c.loop, c.loop.rank) * c.pieces, unit = task * call->tile[0];
-    int64_t last = unit + call->tile[0] < units ? unit + call->tile[0] : units;
+    int64_t units = loop_points(&c.loop, c.loop.rank) * c.pieces, unit = task * call->tile[UNITS];
+    int64_t last = unit + call->tile[UNITS] < units ? unit + call->tile[UNITS] : units;
     int64_t piece = unit % c.pieces, step = c.tiled ? TILE : COLUMNS;
     int64_t extent = c.tiled ? c.rows : c.columns;
     int64_t x_step = c.tiled ? c.x_row : c.x_col, y_step = c.tiled ? c.y_row : c.y_col;
@@ -152,6 +175,8 @@ void TN_FN(copy_run)(const TnCall *call, int64_t task, void *scratch) {
         void *to = (char *)y->data + (at.offset[1] + begin * y_step) * (int64_t)size;
         if (c.tiled)
             copy_band(&c, to, from, n, size);
+        else if (call->tile[STREAM])
+            stream(to, from, (size_t)n * size);
         else
             copy_columns(&c, to, from, n, size);
         if (++piece < c.pieces) continue;

@@ -18,7 +18,7 @@ static void check_copy(TnIsa isa, TnDType t, int rank, const int64_t *dims, uint
     for (int i = 0; i < rank; i++)
         if (pick(random, 8) == 0) x.t.strides[i] = 0;
     TnTensor operands[] = {x.t, y.t};
-    call_kernel(isa, OP_copy, NULL, operands, 1, 1, NULL, 0);
+    call_kernel(isa, OP_copy, &(ParamsCopy){0}, operands, 1, 1, NULL, 0);
     for (int64_t i = 0, n = view_count(&x.t); i < n; i++)
         assert_memory_equal(view_element(&x.t, i), view_element(&y.t, i), tn_dtype_size(t));
     view_check(&y);
@@ -42,6 +42,31 @@ static void copies(void **state) {
     }
 }
 
+/* Rows that are not to stay in cache: from and to any address, of every element size. */
+static void streams(void **state) {
+    (void)state;
+    uint32_t random = 1;
+    FOR_EACH_ISA(isa)
+    for (int repeat = 0; repeat < COUNT(types); repeat++) {
+        const TnDType t = types[repeat];
+        const int64_t size = (int64_t)tn_dtype_size(t), columns = (600 << 10) / size;
+        const int64_t dims[] = {2, columns + pick(&random, 40)}, apart = dims[1] + pick(&random, 9);
+        View x = view_new(t, 2, dims, NULL), y = view_new(t, 2, (int64_t[]){2, apart + 1}, NULL);
+        view_randomise(&x, &random);
+        memcpy(y.t.dims, dims, sizeof dims);
+        y.t.strides[0] = apart;
+        y.t.data = (char *)y.t.data + size * pick(&random, 4);
+        call_kernel(isa, OP_copy, &(ParamsCopy){.stream = 1}, (TnTensor[]){x.t, y.t}, 1, 1, NULL,
+                    0);
+        for (int64_t i = 0; i < 2; i++)
+            assert_memory_equal(view_element(&x.t, i * dims[1]), view_element(&y.t, i * dims[1]),
+                                (size_t)(dims[1] * size));
+        view_check(&y);
+        view_free(&x);
+        view_free(&y);
+    }
+}
+
 /* [rows, columns] -> [columns, rows] around the tile's edges, every element size. */
 static void transpositions(void **state) {
     (void)state;
@@ -56,7 +81,7 @@ static void transpositions(void **state) {
                 uint32_t random = 3;
                 view_randomise(&x, &random);
                 TnTensor operands[] = {x.t, y.t};
-                call_kernel(isa, OP_copy, NULL, operands, 1, 1, NULL, 0);
+                call_kernel(isa, OP_copy, &(ParamsCopy){0}, operands, 1, 1, NULL, 0);
                 for (int64_t i = 0; i < rows * columns; i++)
                     assert_memory_equal(view_element(&x.t, i), view_element(&y.t, i),
                                         tn_dtype_size(types[k]));
@@ -360,6 +385,7 @@ static void scalar_lists(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(copies),
+        cmocka_unit_test(streams),
         cmocka_unit_test(transpositions),
         cmocka_unit_test(fills),
         cmocka_unit_test(gathers),

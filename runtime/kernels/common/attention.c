@@ -19,6 +19,9 @@
  * Packed keys (`starts`) are planned for entries of the most rows that there may be and run as what
  * each entry is: a batch of one.
  *
+ * Where k and v have just been copied from, their first keys are read there: that is in cache, and
+ * the copies need not be.
+ *
  * Only keys that some row of the block may see are packed and multiplied, where skipping the others
  * is exact: a run of them, and the sinks of a band before it. Few rows (decoding) take k in place
  * by dot products: packing would cost more than it saves. Pairs of v are made of its rows on the
@@ -101,6 +104,8 @@ static Attention attention_of(const TnCall *call) {
     a.sinks = a.band ? call->scalars[1] : 0;
     a.skippable =
         a.p.mask_value <= MASKED_BELOW && !(a.p.flags & TN_ATTENTION_BIAS_LAST && has_bias(&a));
+    if (a.in[PAST_K].data && !a.in[STARTS].data && !a.band)
+        a.past = a.in[PAST_K].dims[1] / TN_PANEL * TN_PANEL;
     for (int i = 0; i < 2; i++)
         if (a.p.bias_scale[i] == 0) a.p.bias_scale[i] = 1;
     return a;
@@ -269,8 +274,12 @@ static Unit room_of(const TnCall *call, const Attention *a, float *scratch) {
 static void begin_unit(Unit *u, int64_t b, int64_t g) {
     if (b != u->b) u->keys = tn_attention_keys(u->a, b, u->allowed);
     u->b = b;
-    u->k = operand_at(u->a, K, b, 0, g);
-    u->v = operand_at(u->a, V, b, 0, g);
+    for (int i = 0; i < 2; i++) {
+        u->rows_of[0][i] = (Rows){operand_at(u->a, K + i, b, 0, g), u->a->in[K + i].strides[1]};
+        if (u->a->past)
+            u->rows_of[1][i] =
+                (Rows){operand_at(u->a, PAST_K + i, b, 0, g), u->a->in[PAST_K + i].strides[1]};
+    }
     u->packed[0] = u->packed[1] = 0;
     const int64_t unit = b * u->a->kv_heads + g + 1;
     if (u->call->keeps && u->kept->unit == unit)

@@ -8,51 +8,54 @@
 
 enum { LINE = 64 }; /* bytes of cache */
 
-/* `n` <= 16 rows from number t on of k or v as floats: in place, or in u->rows. */
-static const float *float_rows(const Unit *u, const void *from, const TnTensor *of, int64_t t,
-                               int64_t n, int64_t *row) {
-    int64_t width = of->dims[3];
-    from = float_at(from, u->a->bf16, t * of->strides[1]);
-    *row = u->a->bf16 ? width : of->strides[1];
+/* `n` <= 16 rows from number t on of K or V as floats: in place, or in u->rows. */
+static const float *float_rows(const Unit *u, int operand, int64_t t, int64_t n, int64_t *row) {
+    const int64_t width = u->a->in[operand].dims[3];
+    const Rows rows = attention_rows_of(u, operand, t);
+    const void *from = float_at(rows.at, u->a->bf16, t * rows.row);
+    *row = u->a->bf16 ? width : rows.row;
     if (!u->a->bf16) return from;
     for (int64_t i = 0; i < n; i++)
-        u->a->isa->bf16->copy(u->rows + i * width, false, float_at(from, true, i * of->strides[1]),
-                              true, width);
+        u->a->isa->bf16->copy(u->rows + i * width, false, float_at(from, true, i * rows.row), true,
+                              width);
     return u->rows;
 }
 
 static void pack_keys(const Unit *u, int64_t t, int64_t n) {
     const Attention *a = u->a;
-    int64_t row = a->in[K].strides[1];
+    const Rows k = attention_rows_of(u, K, t);
+    int64_t row;
     if (a->k_pairs) {
         uint16_t *to = float_at(u->k_panels, true, t * a->depth);
-        a->isa->pairs->pack(to, float_at(u->k, true, t * row), 1, row, a->depth, n);
+        a->isa->pairs->pack(to, float_at(k.at, true, t * k.row), 1, k.row, a->depth, n);
         return;
     }
-    const float *from = float_rows(u, u->k, &a->in[K], t, n, &row);
+    const float *from = float_rows(u, K, t, n, &row);
     a->isa->tiles->pack(u->k_panels + t * a->depth, from, 1, row, a->depth, n);
 }
 
 static void pack_values(const Unit *u, int64_t t, int64_t n) {
     const Attention *a = u->a;
-    int64_t row = a->in[V].strides[1], rows = attention_v_rows(a);
-    const float *from = a->v_pairs ? NULL : float_rows(u, u->v, &a->in[V], t, n, &row);
+    const Rows v = attention_rows_of(u, V, t);
+    int64_t row, rows = attention_v_rows(a);
+    const float *from = a->v_pairs ? NULL : float_rows(u, V, t, n, &row);
     for (int64_t e = 0; e < a->width; e += TN_PANEL) {
         int64_t cols = a->width - e < TN_PANEL ? a->width - e : TN_PANEL;
         int64_t at = e * rows + t * TN_PANEL;
         if (a->v_pairs)
-            a->isa->pairs->pack(float_at(u->v_panels, true, at), float_at(u->v, true, t * row + e),
-                                row, 1, n, cols);
+            a->isa->pairs->pack(float_at(u->v_panels, true, at),
+                                float_at(v.at, true, t * v.row + e), v.row, 1, n, cols);
         else
             a->isa->tiles->pack(u->v_panels + at, from + e, row, 1, n, cols);
     }
 }
 
 /* What is packed next comes from all over memory: asked for while there is something to do. */
-ALWAYS_INLINE void fetch_rows(const Unit *u, const void *from, const TnTensor *of, int64_t t) {
-    const int64_t bytes = of->dims[3] * float_size(u->a->bf16);
+ALWAYS_INLINE void fetch_rows(const Unit *u, int operand, int64_t t) {
+    const int64_t bytes = u->a->in[operand].dims[3] * float_size(u->a->bf16);
+    const Rows rows = attention_rows_of(u, operand, t);
     for (int64_t end = t + TN_PANEL < u->a->keys ? t + TN_PANEL : u->a->keys; t < end; t++) {
-        const char *row = float_at(from, u->a->bf16, t * of->strides[1]);
+        const char *row = float_at(rows.at, u->a->bf16, t * rows.row);
         for (int64_t i = 0; i < bytes; i += LINE) __builtin_prefetch(row + i);
     }
 }
@@ -60,8 +63,8 @@ ALWAYS_INLINE void fetch_rows(const Unit *u, const void *from, const TnTensor *o
 static void pack_range(const Unit *u, int64_t t0, int64_t t1) {
     for (int64_t t = t0; t < t1; t += TN_PANEL) {
         int64_t n = u->a->keys - t < TN_PANEL ? u->a->keys - t : TN_PANEL;
-        if (u->k_panels) fetch_rows(u, u->k, &u->a->in[K], t + TN_PANEL);
-        if (u->v_panels) fetch_rows(u, u->v, &u->a->in[V], t + TN_PANEL);
+        if (u->k_panels) fetch_rows(u, K, t + TN_PANEL);
+        if (u->v_panels) fetch_rows(u, V, t + TN_PANEL);
         if (u->k_panels && t < attention_k_packed(u->a)) pack_keys(u, t, n);
         if (u->v_panels) pack_values(u, t, n);
     }
@@ -114,20 +117,20 @@ static void scores_by_tiles(const Unit *u, const Block *block, int64_t t0, int64
 static void scores_by_dots(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
     for (int64_t t = t0, n, k_row; t < t1; t += n) {
         n = t1 - t < TN_PANEL ? t1 - t : TN_PANEL;
-        const float *keys = float_rows(u, u->k, &u->a->in[K], t, n, &k_row);
+        const float *keys = float_rows(u, K, t, n, &k_row);
         u->a->isa->attention->rows->dots(u->scores + t, u->a->stride, block->q, block->q_row,
                                          block->rows, keys, k_row, n, u->a->depth);
     }
 }
 
 static void scores_in_place(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
-    const int64_t row = u->a->in[K].strides[1];
+    const Rows k = attention_rows_of(u, K, t0);
     Tile t = {.k = u->a->depth,
               .a = block->q,
-              .b = float_at(u->k, true, t0 * row),
+              .b = float_at(k.at, true, t0 * k.row),
               .c = u->scores + t0,
               .a_row = block->q_row,
-              .b_row = row,
+              .b_row = k.row,
               .c_row = u->a->stride};
     u->a->isa->pairs->in_place->dots(&t, t1 - t0, block->rows);
 }
@@ -135,8 +138,9 @@ static void scores_in_place(const Unit *u, const Block *block, int64_t t0, int64
 /* Of queries with few keys, the other way round: those are the rows. */
 static void scores_of_few(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
     const Attention *a = u->a;
-    const int64_t k_row = a->in[K].strides[1], keys = t1 - t0;
-    const void *k = float_at(u->k, a->k_pairs, t0 * k_row);
+    const Rows from = attention_rows_of(u, K, t0);
+    const int64_t k_row = from.row, keys = t1 - t0;
+    const void *k = float_at(from.at, a->k_pairs, t0 * k_row);
     float dots[ATTENTION_FEW_KEYS][2 * TN_PANEL];
     for (int64_t r = 0, n; r < block->rows; r += n) {
         n = block->rows - r < TN_PANEL ? block->rows - r : TN_PANEL;
@@ -157,34 +161,52 @@ static void scores_of_few(const Unit *u, const Block *block, int64_t t0, int64_t
     }
 }
 
+/* Keys [t0, the end of these) of [t0, t1) lie in rows of one kind. */
+static int64_t end_of_rows(const Unit *u, int64_t t0, int64_t t1) {
+    return t0 < u->a->past && u->a->past < t1 ? u->a->past : t1;
+}
+
 void tn_attention_scores(const Unit *u, const Block *block, int64_t t0, int64_t t1) {
     const int64_t packed = attention_k_packed(u->a), end = t1 < packed ? t1 : packed;
     if (u->k_panels) {
         if (t0 < end) scores_by_tiles(u, block, t0, end);
         if (end < t1) scores_of_few(u, block, t0 > end ? t0 : end, t1);
-    } else if (u->a->k_pairs) {
-        scores_in_place(u, block, t0, t1);
-    } else {
-        scores_by_dots(u, block, t0, t1);
+        return;
+    }
+    for (int64_t last; t0 < t1; t0 = last) {
+        last = end_of_rows(u, t0, t1);
+        (u->a->k_pairs ? scores_in_place : scores_by_dots)(u, block, t0, last);
     }
 }
 
 enum { TILE_FLOATS = TILE_MAX_ROWS * TILE_MAX_PANELS * TN_PANEL };
 
+/* Values of keys from t on, columns from panel p on; in place of as many keys as end_of_rows says.
+ */
+static Rows values_at(const Unit *u, int64_t p, int64_t t) {
+    const bool pairs = u->a->v_pairs;
+    if (u->v_panels) {
+        const int64_t at = (p * attention_v_rows(u->a) + t) * TN_PANEL;
+        return (Rows){float_at(u->v_panels, pairs, at), pairs ? 2 * TN_PANEL : TN_PANEL};
+    }
+    const Rows v = attention_rows_of(u, V, t);
+    return (Rows){float_at(v.at, u->a->bf16, t * v.row + p * TN_PANEL), v.row};
+}
+
 /* The tile of keys [t0, t1). */
-static void sum_values(const Unit *u, TileFn *kernel, Tile *t, int64_t r, const void *v, int64_t t0,
+static void sum_values(const Unit *u, TileFn *kernel, Tile *t, int64_t r, int64_t p, int64_t t0,
                        int64_t t1, float *to) {
     const bool pairs = u->a->v_pairs;
+    const Rows v = values_at(u, p, t0);
     if (u->a->bf16 && !u->v_panels && !pairs) {
         const float *weight = u->scores + r * u->a->stride + t0;
-        u->a->isa->attention->rows->sums(to, t->c_row, weight, float_at(v, true, t0 * t->b_row),
-                                         u->a->in[V].strides[1], t1 - t0);
+        u->a->isa->attention->rows->sums(to, t->c_row, weight, v.at, v.row, t1 - t0);
         return;
     }
     t->k = t1 - t0;
     t->a = float_at(u->scores + r * u->a->stride, pairs, t0);
-    t->b = float_at(v, pairs, t0 * (pairs && u->v_panels ? TN_PANEL : t->b_row));
-    t->prefetch = t->b;
+    t->b = t->prefetch = v.at;
+    t->b_row = v.row;
     t->c = to;
     kernel(t);
 }
@@ -202,11 +224,14 @@ void tn_attention_values(const Unit *u, const Block *block, int64_t sinks, int64
                             : block->rows <= ATTENTION_FLAT_ROWS ? kernels->flat
                             : all <= kernels->tall.panels        ? kernels->tall
                                                                  : kernels->wide;
-    int64_t tiles = tiles_of(block->rows, shape.rows);
-    Tile t = {.a_row = pairs ? 2 * a->stride : a->stride};
-    t.b_row = !packed ? a->in[V].strides[1] : pairs ? 2 * TN_PANEL : TN_PANEL;
-    t.b_panel = packed ? attention_v_rows(a) * TN_PANEL : TN_PANEL;
+    int64_t tiles = tiles_of(block->rows, shape.rows), first = 0, end = sinks;
+    Tile t = {.a_row = pairs ? 2 * a->stride : a->stride,
+              .b_panel = packed ? attention_v_rows(a) * TN_PANEL : TN_PANEL};
     if (pairs && !packed && t1 > a->keys) t1 = a->keys; /* what follows the last is 0 */
+    if (!packed && end_of_rows(u, t0, t1) < t1) {       /* then there are no sinks */
+        first = t0;
+        end = t0 = a->past;
+    }
     for (int64_t p = 0, panels; p < all; p += panels) {
         panels = tile_panels(shape, all - p, pairs);
         TileFn *const *kernel = !pairs   ? kernels->tile[panels]
@@ -214,15 +239,13 @@ void tn_attention_values(const Unit *u, const Block *block, int64_t sinks, int64
                                          : a->isa->pairs->in_place->sums;
         int64_t e = p * TN_PANEL, left = a->width - e,
                 cols = left < panels * TN_PANEL ? left : panels * TN_PANEL;
-        const void *v = packed ? float_at(u->v_panels, pairs, p * t.b_panel)
-                               : float_at(u->v, a->bf16, p * t.b_panel);
         t.c_row = panels * TN_PANEL;
         for (int64_t i = 0; i < tiles; i++) {
             int64_t r = deal(block->rows, tiles, i), rows = deal(block->rows, tiles, i + 1) - r;
-            if (sinks) sum_values(u, kernel[rows], &t, r, v, 0, sinks, more);
-            sum_values(u, kernel[rows], &t, r, v, t0, t1, tile);
-            a->isa->attention->rows->store(u, block, r, rows, tile, sinks ? more : NULL, t.c_row, e,
-                                           cols);
+            if (first < end) sum_values(u, kernel[rows], &t, r, p, first, end, more);
+            sum_values(u, kernel[rows], &t, r, p, t0, t1, tile);
+            a->isa->attention->rows->store(u, block, r, rows, tile, first < end ? more : NULL,
+                                           t.c_row, e, cols);
         }
     }
 }
