@@ -89,10 +89,12 @@ static Qkv operands_of(Lower *lo, const Node *n) {
     }
     for (int i = 0; i < parts && biased; i++)
         if (!b[i]) b[i] = zeros(lo, biased->dtype, w[i]->dims[transposed ? 0 : 1]);
-    return (Qkv){lower_rows(lo, n->inputs[0]),
-                 lower_weight(lo, lower_matrix_layout(lo->im, w[0], n->inputs[0]->type.dtype),
-                              parts, w, transposed),
-                 biased ? lower_joined_vector(lo, parts, b) : view_absent()};
+    return (Qkv){
+        lower_rows(lo, n->inputs[0]),
+        lower_weight(lo,
+                     lower_matrix_layout(lo->im, parts, w, transposed, n->inputs[0]->type.dtype),
+                     parts, w, transposed),
+        biased ? lower_joined_vector(lo, parts, b) : view_absent()};
 }
 
 void lower_qkv(Lower *lo, Node *n) {

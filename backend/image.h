@@ -78,7 +78,9 @@ typedef struct Image {
     size_t symbol_capacity;
     Stored *stored, *last_stored;
     uint64_t weight_bytes;
-    uint64_t ids_used;          /* by instructions */
+    uint64_t ids_used;   /* by instructions */
+    signed char *scaled; /* by constant id and form: quantise_scaled_bits + 1; see layout.c */
+    size_t scaled_capacity;
     const Graph **functions_of; /* by function: its graph; ends in NULL */
     bool strip;                 /* no origins */
     bool every_value;           /* values with names are there to be looked at */

@@ -17,18 +17,42 @@ TnLayout lower_weight_layout(const Constant *w, TnDType activations) {
     return pairs ? TN_LAYOUT_PAIRS16 : TN_LAYOUT_PANELS16;
 }
 
-static TnLayout records_of(const Image *im) {
-    return im->module->weight_bits == 8 ? TN_LAYOUT_RECORDS8 : TN_LAYOUT_RECORDS4;
+/* Of how many bits the weight is to begin with, times scales (quantise.h); 0: none. */
+static int scaled_bits(Image *im, const Constant *w, bool transposed) {
+    if (!im->module->scaled || im->every_value || !quantise_fits(w)) return 0;
+    im->scaled = arena_grow(&im->cx->arena, im->scaled, &im->scaled_capacity,
+                            ((size_t)w->id + 1) * 2, sizeof *im->scaled);
+    signed char *known = &im->scaled[(size_t)w->id * 2 + transposed];
+    if (!*known) *known = (signed char)(quantise_scaled_bits(w, transposed) + 1);
+    return *known - 1;
 }
 
 /* A plan of the graph as it was imported has its weights, too. */
-static bool in_records(const Image *im, const Constant *w) {
+static bool is_rounded(const Image *im, const Constant *w) {
     return im->module->weight_bits && !im->every_value && quantise_fits(w);
 }
 
-TnLayout lower_matrix_layout(const Image *im, const Constant *w, TnDType activations) {
-    bool fewer_bits = activations == TN_F32 && in_records(im, w);
-    return fewer_bits ? records_of(im) : lower_weight_layout(w, activations);
+/* What has as few bits as are asked for, or fewer, keeps its integers. */
+static TnLayout records_of(Image *im, int parts, const Constant *const *w, bool transposed) {
+    const int asked = im->module->weight_bits;
+    int scaled = 4;
+    bool rounded = true;
+    for (int i = 0; i < parts; i++) {
+        const int bits = scaled ? scaled_bits(im, w[i], transposed) : 0;
+        if (bits == 0 || bits > scaled) scaled = bits;
+        rounded &= is_rounded(im, w[i]);
+    }
+    if (scaled && (!asked || scaled <= asked))
+        return scaled == 8 ? TN_LAYOUT_RECORDS8F : TN_LAYOUT_RECORDS4F;
+    if (!rounded) return TN_LAYOUT_STRIDED;
+    return asked == 8 ? TN_LAYOUT_RECORDS8 : TN_LAYOUT_RECORDS4;
+}
+
+TnLayout lower_matrix_layout(Image *im, int parts, const Constant *const *w, bool transposed,
+                             TnDType activations) {
+    TnLayout records = TN_LAYOUT_STRIDED;
+    if (activations == TN_F32) records = records_of(im, parts, w, transposed);
+    return records == TN_LAYOUT_STRIDED ? lower_weight_layout(w[0], activations) : records;
 }
 
 bool lower_is_quads(const Node *n) {
@@ -43,16 +67,24 @@ static void note_product(ConstantLayout *l, bool transposed, TnLayout layout) {
     l->layout = layout;
 }
 
-static void note_use(const Image *im, ConstantLayout *layouts, const Node *n, int i) {
+/* Whether a table of rows may be in records: they are what they were, or features. */
+static bool rows_in_records(Image *im, const Node *gather) {
+    const Constant *c = gather->inputs[0]->constant;
+    TnLayout records = records_of(im, 1, &c, true);
+    return c->dtype == TN_F32 && (tn_record_scales(records) > 1 || quantise_fits_rows(gather));
+}
+
+static void note_use(Image *im, ConstantLayout *layouts, const Node *n, int i) {
     const Constant *c = n->inputs[i]->constant;
     ConstantLayout *l = &layouts[c->id];
     if (n->op == OP_linear && i == 1)
-        note_product(l, attr_bool(n, "tb"), lower_matrix_layout(im, c, n->inputs[0]->type.dtype));
+        note_product(l, attr_bool(n, "tb"),
+                     lower_matrix_layout(im, 1, &c, attr_bool(n, "tb"), n->inputs[0]->type.dtype));
     else if (n->op == OP_matmul_int && i == 1 && lower_is_quads(n))
         note_product(l, false, TN_LAYOUT_QUADS16);
     else if (n->op == OP_gather && i == 0 && attr_int(n, "axis") == 0 && c->rank == 2 &&
              (c->dtype == TN_F32 || c->dtype == TN_F16 || c->dtype == TN_BF16))
-        *(in_records(im, c) && !quantise_fits_rows(n) ? &l->other : &l->rows) = true;
+        *(records_of(im, 1, &c, true) && !rows_in_records(im, n) ? &l->other : &l->rows) = true;
     else
         l->other = true;
 }
@@ -76,21 +108,35 @@ ConstantLayout *layout_constants(Image *im) {
     }
     for (const Constant *c = m->constants; c; c = c->next) {
         ConstantLayout *l = &layouts[c->id];
-        if (l->rows && !l->panels && !l->other && in_records(im, c))
-            note_product(l, true, lower_matrix_layout(im, c, TN_F32));
+        if (l->rows && !l->panels && !l->other && records_of(im, 1, &c, true))
+            note_product(l, true, records_of(im, 1, &c, true));
     }
     return layouts;
 }
 
+/* In a model with quantised weights: those that do not stay so. */
+static void report_floats(Image *im, Report *r) {
+    for (const Graph *g = im->module->graphs; g; g = g->next)
+        for (const Node *n = g->first; n; n = n->next) {
+            const Value *w = n->input_count > 1 ? n->inputs[1] : NULL;
+            if ((n->op != OP_linear && n->op != OP_qkv) || w->constant->dtype == TN_BF16) continue;
+            if (quantise_fits(w->constant) && !scaled_bits(im, w->constant, attr_bool(n, "tb")))
+                report_miss(r, "records", n,
+                            "its weights are no integers of 8 bits times a scale for %d rows",
+                            TN_GROUP);
+        }
+}
+
 /* Which weights keep all their bits, though fewer are asked for. */
-void layout_report(const Image *im, Report *r) {
+void layout_report(Image *im, Report *r) {
     const char *precision = im->module->weight_bits == 8 ? "int8" : "int4";
+    if (im->module->scaled && !im->module->weight_bits && !im->every_value) report_floats(im, r);
     if (!im->module->weight_bits || im->every_value) return;
     for (const Graph *g = im->module->graphs; g; g = g->next)
         for (const Node *n = g->first; n; n = n->next) {
             const Value *w = n->input_count > 1 ? n->inputs[1] : NULL;
             bool product = n->op == OP_linear || n->op == OP_qkv;
-            if (product && !in_records(im, w->constant))
+            if (product && !is_rounded(im, w->constant))
                 report_miss(r, precision, n, "its weights are less than %d by %d", TN_GROUP,
                             TN_GROUP);
             else if (product && n->inputs[0]->type.dtype != TN_F32)
@@ -98,7 +144,7 @@ void layout_report(const Image *im, Report *r) {
             else if (n->op == OP_conv && w->constant)
                 report_miss(r, precision, n, "a convolution keeps its weights");
             else if (n->op == OP_gather && n->inputs[0]->constant &&
-                     in_records(im, n->inputs[0]->constant) && !quantise_fits_rows(n))
+                     is_rounded(im, n->inputs[0]->constant) && !rows_in_records(im, n))
                 report_miss(r, precision, n, "its rows are no features that are only summed");
         }
 }

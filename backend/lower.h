@@ -90,13 +90,15 @@ typedef struct Lower {
 
 /* layout.c */
 ConstantLayout *layout_constants(Image *im);
-void layout_report(const Image *im, Report *r);
+void layout_report(Image *im, Report *r);
 bool layout_packed_only(const ConstantLayout *l);
 /* Panels, pairs or quads: in which layout a product takes a weight, beside activations of a type.
  */
 TnLayout lower_weight_layout(const Constant *w, TnDType activations);
-/* The same of a matrix, which may also be in records. */
-TnLayout lower_matrix_layout(const Image *im, const Constant *w, TnDType activations);
+/* The same of a matrix, or of several side by side, [k, n] or [n, k] each, which may also be in
+ * records. */
+TnLayout lower_matrix_layout(Image *im, int parts, const Constant *const *w, bool transposed,
+                             TnDType activations);
 /* Whether a matmul_int takes b in quads: a matrix with one zero point for each column. */
 bool lower_is_quads(const Node *n);
 /* [k, n] packed; several parts stand side by side along n. */

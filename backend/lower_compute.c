@@ -261,9 +261,10 @@ void lower_linear(Lower *lo, Node *n) {
     View v[3] = {[1] = view_absent()};
     if (walked[1] || !lower_columns(lo, walked[2], walked[0], &v[2], &v[0]))
         lower_walked(lo, 2, 1, walked, true, v);
-    TnLayout layout = lower_matrix_layout(lo->im, w, v[0].dtype);
-    View in[4] = {v[0], lower_weight(lo, layout, 1, &w, attr_bool(n, "tb")),
-                  lower_dense(lo, operand(n, 2)), v[1]};
+    const bool transposed = attr_bool(n, "tb");
+    TnLayout layout = lower_matrix_layout(lo->im, 1, &w, transposed, v[0].dtype);
+    View in[4] = {v[0], lower_weight(lo, layout, 1, &w, transposed), lower_dense(lo, operand(n, 2)),
+                  v[1]};
     ParamsGemm p = {0};
     copy_end(n, &p.activation, &p.flags);
     int inputs = 4;

@@ -59,7 +59,7 @@ static float scale_of_4(const float *x, float largest) {
 
 /* Integers of a group, and their scale. */
 static float quantise(TnLayout layout, const float *x, int8_t *integer) {
-    const bool bytes = layout == TN_LAYOUT_RECORDS8;
+    const bool bytes = tn_record_bits(layout) == 8;
     float largest = 0, zero = 0;
     for (int i = 0; i < TN_GROUP; i++) {
         if (fabsf(x[i]) > fabsf(largest)) largest = x[i];
@@ -74,10 +74,22 @@ static float quantise(TnLayout layout, const float *x, int8_t *integer) {
     return scale;
 }
 
+/* At a place of the first line and, if there are two of them, of the last, `to_more` bytes on. */
+static void put_scale(unsigned char *at, int64_t to_more, float scale) {
+    uint32_t bits;
+    memcpy(&bits, &scale, sizeof bits);
+    const uint16_t high = (uint16_t)((bits + (to_more ? 0x8000 : 0)) >> 16);
+    const uint16_t more = (uint16_t)bits; /* bits - (high << 16), of 16 bits with a sign */
+    memcpy(at, &high, sizeof high);
+    if (to_more) memcpy(at + to_more, &more, sizeof more);
+}
+
 static void put_group(TnLayout layout, unsigned char *record, int64_t group, int64_t column,
                       float scale, const int8_t *integer) {
-    const bool bytes = layout == TN_LAYOUT_RECORDS8;
-    ir_round_bf16(TN_F32, &scale, 1, record + (group * TN_PANEL + column) * 2);
+    const bool bytes = tn_record_bits(layout) == 8;
+    const int64_t last = (tn_record_lines(layout) - 1) * 64;
+    put_scale(record + (group * TN_PANEL + column) * 2, tn_record_scales(layout) > 1 ? last : 0,
+              scale);
     for (int64_t i = 0, k = group * TN_GROUP; i < TN_GROUP; i++, k++) {
         unsigned char *at = record + 64 * (1 + k / (bytes ? 4 : 8)) + column * 4 + k % 4;
         *at |= (unsigned char)(bytes ? integer[i] : (integer[i] & 15) << (k & 4));
@@ -86,6 +98,7 @@ static void put_group(TnLayout layout, unsigned char *record, int64_t group, int
 
 void quantise_panel(TnLayout layout, TnDType t, const void *panel, int64_t k, int64_t columns,
                     unsigned char *records) {
+    float before[TN_PANEL] = {0};
     for (int64_t first = 0; first < k; first += TN_GROUP) {
         unsigned char *record = records + first / TN_RECORD * tn_record_lines(layout) * 64;
         for (int64_t n = 0; n < columns; n++) {
@@ -96,7 +109,11 @@ void quantise_panel(TnLayout layout, TnDType t, const void *panel, int64_t k, in
                 x[i] =
                     t == TN_F32 ? ((const float *)panel)[at] : (float)ir_element_f64(t, panel, at);
             }
-            float scale = quantise(layout, x, integer);
+            float scale;
+            if (tn_record_scales(layout) == 1 ||
+                !quantise_scaled_group(t, tn_record_bits(layout), x, before[n], &scale, integer))
+                scale = quantise(layout, x, integer);
+            before[n] = scale;
             put_group(layout, record, first / TN_GROUP % 2, n, scale, integer);
         }
     }

@@ -200,13 +200,16 @@ const char *report_text(const Report *r, Image *im) {
                     p.bf16, p.f32,
                     p.native ? "multiplies bf16" : "has no products of bf16 and converts to f32");
     }
-    if (im->module->weight_bits) {
-        uint64_t bytes;
-        int count = count_records(im, &bytes);
+    uint64_t bytes;
+    int count = count_records(im, &bytes);
+    if (im->module->weight_bits)
         text_format(&t,
                     "precision              int%d: %d weights, %" PRIu64 " bytes; all else f32\n",
                     im->module->weight_bits, count, bytes);
-    }
+    else if (count)
+        text_format(&t,
+                    "records                %6d weights as the model has them, %" PRIu64 " bytes\n",
+                    count, bytes);
     text_format(&t, "constants              %6zu, %" PRIu64 " bytes\n", im->constants.count,
                 im->weight_bytes);
     text_format(&t, "plan                   %" PRIu64 " bytes\n", plan_bytes(im));
@@ -250,12 +253,13 @@ const char *report_json(const Report *r, Image *im) {
         text_format(&t, ",\"precision\":{\"bf16_operators\":%d,\"f32_operators\":%d,\"native\":%s}",
                     p.bf16, p.f32, p.native ? "true" : "false");
     }
-    if (im->module->weight_bits) {
-        uint64_t bytes;
-        int count = count_records(im, &bytes);
+    uint64_t bytes;
+    int count = count_records(im, &bytes);
+    if (im->module->weight_bits)
         text_format(&t, ",\"precision\":{\"weight_bits\":%d,\"weights\":%d,\"bytes\":%" PRIu64 "}",
                     im->module->weight_bits, count, bytes);
-    }
+    else if (count)
+        text_format(&t, ",\"records\":{\"weights\":%d,\"bytes\":%" PRIu64 "}", count, bytes);
     text_format(&t, ",\"constant_bytes\":%" PRIu64 ",\"plan_bytes\":%" PRIu64, im->weight_bytes,
                 plan_bytes(im));
     const Usage *u = im->usage;

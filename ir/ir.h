@@ -227,6 +227,7 @@ struct Module {
     bool keep_states;  /* pass_state looks for states */
     bool bf16;         /* pass_bfloat runs */
     int weight_bits;   /* of weights of products and of tables, 8 or 4; 0: as they are */
+    bool scaled;       /* constants were integers times scales: weights may be so in the plan */
     bool skip_padding; /* rows of padding may be returned as zeros */
     bool fast_conv;    /* convolutions may round ten times as coarsely */
 };

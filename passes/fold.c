@@ -77,6 +77,20 @@ static bool worth_folding(const Node *n, int64_t elements, int64_t bytes) {
     return may_take(n->graph->module, bytes, in, steps);
 }
 
+/* Integers of few bits as floats: a scale makes weights of them. */
+static bool is_from_few_bits(const Node *n) {
+    const TnDType t = n->op == OP_cast ? n->inputs[0]->type.dtype : TN_NONE;
+    return (t == TN_I8 || t == TN_U8 || t == TN_I4 || t == TN_U4) && n->outputs[0]->type.rank > 1 &&
+           tn_is_float(n->outputs[0]->type.dtype);
+}
+
+/* The same bytes, as many as they may be, under other dims. */
+static Value *seen_under(const Node *n, int rank, const int64_t *dims) {
+    const Constant *c = n->inputs[0]->constant;
+    return ir_constant(n->graph, ir_constant_new(n->graph->module, n->outputs[0]->name, c->dtype,
+                                                 rank, dims, c->data));
+}
+
 static Value *fold_constants(Node *n) {
     Graph *g = n->graph;
     int64_t dims[TN_MAX_RANK], elements;
@@ -85,6 +99,7 @@ static Value *fold_constants(Node *n) {
         !ir_static_dims(t, dims))
         return NULL;
     if (!ir_attrs_known(n)) return NULL;
+    if (n->op == OP_view && n->inputs[0]->constant) return seen_under(n, t->rank, dims);
     if (!tn_product(dims, t->rank, &elements) || elements > TN_MAX_FOLD) return NULL;
     if (!worth_folding(n, elements, elements * (int64_t)tn_dtype_size(t->dtype))) return NULL;
     Arena *a = &g->module->cx->arena;
@@ -99,6 +114,7 @@ static Value *fold_constants(Node *n) {
         for (int k = 0; k < c->rank; k++) in[i].dims[k] = c->dims[k];
     }
     ir_eval_node(n, inputs, &out, NULL, a);
+    g->module->scaled |= is_from_few_bits(n);
     const char *name = n->outputs[0]->name;
     return ir_constant(g,
                        ir_constant_new(g->module, name, out.dtype, out.rank, out.dims, out.data));

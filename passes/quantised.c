@@ -223,7 +223,9 @@ static bool param_steps(const Value *param, const Constant *q, int64_t *step) {
     return true;
 }
 
-/* (q + shift) scale, computed; NULL if it is too large to be had. */
+/* (q + shift) scale, computed; NULL if it is too large to be had. TN_MAX_FOLD is no bound for it:
+ * the integers are all there, so it is no more than a few times what the file is, and what is not
+ * dequantised here would be in each run. */
 static Value *dequantised(Graph *g, const Scaled *s, const char *name) {
     const Constant *q = s->q->constant, *shift = s->shift ? s->shift->constant : NULL,
                    *scale = s->scale->constant;
@@ -256,8 +258,10 @@ static bool settle_constant(Node *n) {
         return true;
     }
     Value *c = dequantised(n->graph, &s, v->name);
-    if (c) ir_replace(v, c);
-    return c != NULL;
+    if (!c) return false;
+    n->graph->module->scaled = true;
+    ir_replace(v, c);
+    return true;
 }
 
 bool pass_quantised(Graph *g, Report *r) {

@@ -32,7 +32,11 @@
  *     RECORDS8  line 1 + k / 4:     number  n * 4 + k % 4                            of 64 i8
  *     RECORDS4  line 1 + k / 8:     number  n * 4 + k % 4, its low half if k % 8 < 4  of 64 bytes
  *
- * Halves of a byte are integers -8 .. 7 in two's complement. Beyond K and N are zeros. */
+ * Halves of a byte are integers -8 .. 7 in two's complement. Beyond K and N are zeros.
+ *
+ * TN_LAYOUT_RECORDS8F and TN_LAYOUT_RECORDS4F hold B that is integers times scales of f32 to begin
+ * with. A line of 32 i16 behind the integers, in the order of the scales, is added to their bits:
+ * f32 = (bf16 << 16) + i16. */
 #ifndef TENON_RUNTIME_PACK_H
 #define TENON_RUNTIME_PACK_H
 
@@ -40,12 +44,14 @@
 
 /* All but the first are packed: of rank 2, without strides, read as a whole. */
 typedef enum TnLayout {
-    TN_LAYOUT_STRIDED = 0,  /* plain elements under the view's strides */
-    TN_LAYOUT_PANELS16 = 1, /* view dims are [K, N] */
-    TN_LAYOUT_PAIRS16 = 2,  /* the same, bf16 */
-    TN_LAYOUT_QUADS16 = 5,  /* the same, i8 and u8 */
-    TN_LAYOUT_RECORDS8 = 6, /* the same, f32 in 8 bits */
-    TN_LAYOUT_RECORDS4 = 7, /* and in 4 */
+    TN_LAYOUT_STRIDED = 0,   /* plain elements under the view's strides */
+    TN_LAYOUT_PANELS16 = 1,  /* view dims are [K, N] */
+    TN_LAYOUT_PAIRS16 = 2,   /* the same, bf16 */
+    TN_LAYOUT_QUADS16 = 5,   /* the same, i8 and u8 */
+    TN_LAYOUT_RECORDS8 = 6,  /* the same, f32 in 8 bits */
+    TN_LAYOUT_RECORDS4 = 7,  /* and in 4 */
+    TN_LAYOUT_RECORDS8F = 8, /* the same with scales of f32 */
+    TN_LAYOUT_RECORDS4F = 9,
     TN_LAYOUT_COUNT
 } TnLayout;
 
@@ -100,12 +106,23 @@ static inline int64_t tn_quads_rows(int64_t k) {
 #define TN_RECORD 64 /* rows */
 
 static inline int tn_is_records(TnLayout layout) {
-    return layout == TN_LAYOUT_RECORDS8 || layout == TN_LAYOUT_RECORDS4;
+    return layout >= TN_LAYOUT_RECORDS8 && layout <= TN_LAYOUT_RECORDS4F;
 }
 
-/* Of 64 bytes: as many rows of f32 as a record takes the room of. */
+/* Of an integer. */
+static inline int tn_record_bits(TnLayout layout) {
+    return layout == TN_LAYOUT_RECORDS8 || layout == TN_LAYOUT_RECORDS8F ? 8 : 4;
+}
+
+/* Lines of 64 bytes that scales take: the first and, if there are two, the last. */
+static inline int tn_record_scales(TnLayout layout) {
+    return layout >= TN_LAYOUT_RECORDS8F ? 2 : 1;
+}
+
+/* Lines in all: as many rows of f32 as a record takes the room of. */
 static inline int64_t tn_record_lines(TnLayout layout) {
-    return layout == TN_LAYOUT_RECORDS8 ? 17 : 9;
+    static const unsigned char lines[] = {17, 9, 18, 10};
+    return lines[layout - TN_LAYOUT_RECORDS8];
 }
 
 /* Rows that a matrix of K rows has in a layout of matrices, and its elements. */
@@ -114,7 +131,9 @@ static inline int64_t tn_packed_rows(TnLayout layout, int64_t k) {
     case TN_LAYOUT_PAIRS16: return tn_pairs_rows(k);
     case TN_LAYOUT_QUADS16: return tn_quads_rows(k);
     case TN_LAYOUT_RECORDS8:
-    case TN_LAYOUT_RECORDS4: return (k + TN_RECORD - 1) / TN_RECORD * tn_record_lines(layout);
+    case TN_LAYOUT_RECORDS4:
+    case TN_LAYOUT_RECORDS8F:
+    case TN_LAYOUT_RECORDS4F: return (k + TN_RECORD - 1) / TN_RECORD * tn_record_lines(layout);
     default: return k;
     }
 }

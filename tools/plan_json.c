@@ -54,9 +54,10 @@ static void add_symbols(const tenon_plan *p, TextBuffer *t) {
 static void add_constant(const tenon_plan *p, uint32_t id, TextBuffer *t) {
     const PlanConstant *c = &p->constants[id];
     static const char *const layouts[] = {
-        [TN_LAYOUT_STRIDED] = "strided",   [TN_LAYOUT_PANELS16] = "panels16",
-        [TN_LAYOUT_PAIRS16] = "pairs16",   [TN_LAYOUT_QUADS16] = "quads16",
-        [TN_LAYOUT_RECORDS8] = "records8", [TN_LAYOUT_RECORDS4] = "records4"};
+        [TN_LAYOUT_STRIDED] = "strided",     [TN_LAYOUT_PANELS16] = "panels16",
+        [TN_LAYOUT_PAIRS16] = "pairs16",     [TN_LAYOUT_QUADS16] = "quads16",
+        [TN_LAYOUT_RECORDS8] = "records8",   [TN_LAYOUT_RECORDS4] = "records4",
+        [TN_LAYOUT_RECORDS8F] = "records8f", [TN_LAYOUT_RECORDS4F] = "records4f"};
     int64_t elements;
     text_add(t, "{");
     text_member_int(t, "id", id);

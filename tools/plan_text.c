@@ -44,7 +44,8 @@ static void add_operand(const tenon_plan *p, const PlanFunction *f, TextBuffer *
     else
         text_format(t, "%%%u", v->buffer - f->first_buffer);
     if (tn_is_records((TnLayout)v->layout))
-        text_add(t, v->layout == TN_LAYOUT_RECORDS8 ? ":int8" : ":int4");
+        text_format(t, ":int%d%s", tn_record_bits((TnLayout)v->layout),
+                    tn_record_scales((TnLayout)v->layout) > 1 ? "f" : "");
     if (strcmp(plan_expr_text(p, v->offset, offset), "0")) text_format(t, "@%s", offset);
 }
 

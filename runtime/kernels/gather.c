@@ -106,9 +106,7 @@ static int64_t row_at(const Lookup *l, int k, int64_t i) {
     switch (l->layout) {
     case TN_LAYOUT_PANELS16: return tn_panels_index(l->panel_rows, 0, i);
     case TN_LAYOUT_PAIRS16: return tn_pairs_index(l->panel_rows, 0, i);
-    case TN_LAYOUT_RECORDS8:
-    case TN_LAYOUT_RECORDS4: return i; /* the row, not its place */
-    default: return i * l->stride[k];
+    default: return tn_is_records(l->layout) ? i /* the row, not its place */ : i * l->stride[k];
     }
 }
 

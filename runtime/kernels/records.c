@@ -18,8 +18,13 @@ ALWAYS_INLINE vf row_of(vi quad, int u) {
 
 /* What bytes of 1 stand for in VF_WIDTH columns of the group of row k. */
 ALWAYS_INLINE vf units_at(const unsigned char *record, const RecordForm *f, int64_t k, int column) {
-    const uint16_t *scales = (const uint16_t *)(const void *)record;
-    return vf_mul(vf_load_bf16(scales + k / TN_GROUP * TN_PANEL + column), vf_set1(f->unit));
+    const uint16_t *at = (const uint16_t *)(const void *)record + k / TN_GROUP * TN_PANEL + column;
+    vf scales = vf_load_bf16(at);
+    if (f->more) {
+        const vi more = vi_sra(vi_of_bits(vf_load_bf16(at + f->more / 2)), 16);
+        scales = vf_of_bits(vi_add(vi_of_bits(scales), more));
+    }
+    return vf_mul(scales, vf_set1(f->unit));
 }
 
 static void decode(float *to, const unsigned char *record, const RecordForm *f) {

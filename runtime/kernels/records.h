@@ -16,24 +16,39 @@
 #include "runtime/kernels/gemm.h"
 #include "runtime/kernels/half.h"
 
+/* Bytes from a scale to what is added to its bits, in the last line of its record; 0: nothing. */
+static inline int64_t record_more(TnLayout layout) {
+    return layout >= TN_LAYOUT_RECORDS8F ? (tn_record_lines(layout) - 1) * 64 : 0;
+}
+
+static inline float record_scale(const unsigned char *at, int64_t to_more) {
+    uint16_t high;
+    int16_t more = 0;
+    memcpy(&high, at, sizeof high);
+    if (to_more) memcpy(&more, at + to_more, sizeof more);
+    const uint32_t bits = ((uint32_t)high << 16) + (uint32_t)more;
+    float scale;
+    memcpy(&scale, &bits, sizeof scale);
+    return scale;
+}
+
 /* Element (k, n) of a panel of records. */
 static inline float record_element(const unsigned char *panel, TnLayout layout, uint64_t k,
                                    uint64_t n) {
     const unsigned char *record = panel + k / TN_RECORD * (uint64_t)tn_record_lines(layout) * 64;
     const uint64_t within = k % TN_RECORD;
-    uint16_t scale;
-    memcpy(&scale, record + (within / TN_GROUP * TN_PANEL + n) * sizeof scale, sizeof scale);
+    const unsigned char *scale = record + (within / TN_GROUP * TN_PANEL + n) * 2;
     const unsigned char *at = record + 64 + n * 4 + k % 4;
-    int integer = layout == TN_LAYOUT_RECORDS8 ? (int8_t)at[within / 4 * 64]
-                                               : ((at[within / 8 * 64] >> (k & 4) & 15) ^ 8) - 8;
-    return float_of_bf16(scale) * (float)integer;
+    int integer = tn_record_bits(layout) == 8 ? (int8_t)at[within / 4 * 64]
+                                              : ((at[within / 8 * 64] >> (k & 4) & 15) ^ 8) - 8;
+    return record_scale(scale, record_more(layout)) * (float)integer;
 }
 
 /* How loops over both kinds of records find eight rows of a group, as quads q = 0 and 1 of signed
  * bytes: in the line at `second` q, shifted left by `shift` if q is 0, the bits of `mask`. So
  * integers of 4 bits are in the upper halves of bytes, 16 times themselves. */
 typedef struct RecordForm {
-    int64_t bytes;        /* of a record */
+    int64_t bytes, more;  /* of a record, and record_more */
     int64_t second, next; /* bytes to quad 1, and to the next eight rows */
     int32_t mask;
     int shift;
@@ -41,9 +56,9 @@ typedef struct RecordForm {
 } RecordForm;
 
 static inline RecordForm record_form(TnLayout layout) {
-    const int64_t bytes = tn_record_lines(layout) * 64;
-    if (layout == TN_LAYOUT_RECORDS8) return (RecordForm){bytes, 64, 128, -1, 0, 1};
-    return (RecordForm){bytes, 0, 64, (int32_t)0xf0f0f0f0u, 4, 0x1p-4f};
+    const int64_t bytes = tn_record_lines(layout) * 64, more = record_more(layout);
+    if (tn_record_bits(layout) == 8) return (RecordForm){bytes, more, 64, 128, -1, 0, 1};
+    return (RecordForm){bytes, more, 0, 64, (int32_t)0xf0f0f0f0u, 4, 0x1p-4f};
 }
 
 /* Panels of floats, k rows each. */

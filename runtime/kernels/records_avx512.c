@@ -120,6 +120,7 @@ ALWAYS_INLINE __m512i limbs_at(const char *a) {
 typedef struct Panels {
     const unsigned char *rows, *ahead; /* and what is fetched to L2 meanwhile */
     int64_t second, fourth;
+    int64_t more; /* record_more */
 } Panels;
 
 /* Two registers and a place say where four panels are. */
@@ -141,6 +142,15 @@ ALWAYS_INLINE __m512i quad_at(const Panels *b, int j, int q, const RecordForm *f
     if (!f->shift) return _mm512_xor_si512(w, middle);
     if (!q) w = _mm512_slli_epi32(w, 4);
     return _mm512_ternarylogic_epi32(w, _mm512_set1_epi32(f->mask), middle, 0x6a); /* & ^ */
+}
+
+/* Of a group, as record_scale. */
+ALWAYS_INLINE __m512 scales_at(const unsigned char *at, int64_t more) {
+    const __m512 scale = vf_load_bf16((const uint16_t *)(const void *)at);
+    if (!more) return scale;
+    const __m256i next = _mm256_loadu_si256((const __m256i *)(const void *)(at + more));
+    return _mm512_castsi512_ps(
+        _mm512_add_epi32(_mm512_castps_si512(scale), _mm512_cvtepi16_epi32(next)));
 }
 
 /* sum[i][j] += row i of A times the group of panel j that begins at b.rows, its scales at
@@ -174,8 +184,7 @@ ALWAYS_INLINE void add_group(__m512 sum[STREAM_MAX_ROWS][TILE_MAX_PANELS], const
         }
     }
     UNROLL for (int j = 0; j < panels; j++) {
-        const __m512 scale =
-            vf_load_bf16((const uint16_t *)(const void *)(scales + to_panel(&b, j)));
+        const __m512 scale = scales_at(scales + to_panel(&b, j), b.more);
         UNROLL for (int i = 0; i < rows; i++) {
             __m512i total = _mm512_add_epi32(_mm512_slli_epi32(high[i][j], 8), low[i][j]);
             sum[i][j] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total), scale, sum[i][j]);
@@ -197,18 +206,20 @@ ALWAYS_INLINE int64_t near_ahead(int rows, int panels, const RecordForm *f) {
 /* One panel, or several; the last records fetch those of the panels that come next. */
 ALWAYS_INLINE void stream(const Tile *t, int rows, int panels, TnLayout layout) {
     const RecordForm form = record_form(layout);
+    const TnLayout scaled = (TnLayout)t->b_row;
     const int64_t groups = groups_of(t->k), a_row = t->a_row * (int64_t)sizeof(float),
-                  apart = t->b_panel * (int64_t)sizeof(float);
+                  apart = t->b_panel * (int64_t)sizeof(float),
+                  bytes = tn_record_lines(scaled) * LINE;
     const int64_t far = far_ahead(rows, panels), near = near_ahead(rows, panels, &form);
-    const unsigned char *record = t->b, *panel_end = record + groups / 2 * form.bytes;
+    const unsigned char *record = t->b, *panel_end = record + groups / 2 * bytes;
     const int64_t skipped = t->prefetch - (const char *)panel_end;
     const char *a = t->a, *off = a + groups * LINE;
-    Panels b = {.second = apart, .fourth = 3 * apart};
+    Panels b = {.second = apart, .fourth = 3 * apart, .more = record_more(scaled)};
     __m512 sum[STREAM_MAX_ROWS][TILE_MAX_PANELS];
     UNROLL for (int i = 0; i < rows; i++) {
         UNROLL for (int j = 0; j < panels; j++) sum[i][j] = _mm512_setzero_ps();
     }
-    for (; record < panel_end; record += form.bytes) {
+    for (; record < panel_end; record += bytes) {
         b.rows = record;
         b.ahead = record + far + (panel_end - record > far ? 0 : skipped);
         UNROLL for (int j = 0; j < panels; j++) fetch(&b, j, 0, near);
@@ -231,12 +242,12 @@ ALWAYS_INLINE void stream(const Tile *t, int rows, int panels, TnLayout layout) 
 /* Sums of more panels would not fit the registers; single rows do what is left of rows and panels.
  */
 #define STREAMS(X) X(1, 1) X(1, 4) X(2, 4) X(4, 2)
-#define STREAM(m, p)                                  \
-    static void stream_##m##x##p(const Tile *t) {     \
-        if ((TnLayout)t->b_row == TN_LAYOUT_RECORDS8) \
-            stream(t, m, p, TN_LAYOUT_RECORDS8);      \
-        else                                          \
-            stream(t, m, p, TN_LAYOUT_RECORDS4);      \
+#define STREAM(m, p)                                 \
+    static void stream_##m##x##p(const Tile *t) {    \
+        if (tn_record_bits((TnLayout)t->b_row) == 8) \
+            stream(t, m, p, TN_LAYOUT_RECORDS8);     \
+        else                                         \
+            stream(t, m, p, TN_LAYOUT_RECORDS4);     \
     }
 #define ENTRY(m, p) [p][m] = stream_##m##x##p,
 STREAMS(STREAM)

@@ -300,9 +300,9 @@ static void gather_from_records(void **state) {
     int64_t wanted[ROWS] = {0, 49, -1, 17}, count = ROWS;
     static const int64_t ks[] = {1, 31, 64, 100, 11111};
     ParamsGather params = {.axis = 0};
-    for (int i = 0; i < 2 * COUNT(ks); i++) {
-        int64_t big_k = ks[i / 2];
-        TnLayout layout = i % 2 ? TN_LAYOUT_RECORDS8 : TN_LAYOUT_RECORDS4;
+    for (int i = 0; i < 4 * COUNT(ks); i++) {
+        int64_t big_k = ks[i / 4];
+        TnLayout layout = TN_LAYOUT_RECORDS8 + (TnLayout)(i % 4);
         float *b = malloc((size_t)(N * big_k) * sizeof *b),
               *y = calloc((size_t)(ROWS * big_k), sizeof *y);
         void *table = noise_records(layout, b, big_k, N, 7);
