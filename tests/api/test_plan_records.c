@@ -133,6 +133,29 @@ static void instructions(void **state) {
                         "function 'main': instruction 3: map: 49 steps; 1 to 48 are allowed");
 }
 
+static tenon_status open_copy(uint32_t stream) {
+    PlanBuilder builder = {0}, *b = &builder;
+    uint32_t two = pb_const(b, 2);
+    size_t length;
+    pb_begin(b, "main");
+    uint32_t x = pb_input(b, "x", TN_F32, 1, &two, TN_DEFAULT_NONE),
+             y = pb_output(b, "y", TN_F32, 1, &two);
+    ParamsCopy p = {.stream = stream};
+    pb_instruction(b, TN_OP_copy, 1, &x, 1, &y, &p, sizeof p, NULL, 0, "copy");
+    pb_end(b);
+    unsigned char *plan = pb_finish(b, &length);
+    tenon_status status = open_bytes(plan, length);
+    free(plan);
+    return status;
+}
+
+static void copies(void **state) {
+    (void)state;
+    assert_int_equal(open_copy(1), TENON_OK);
+    assert_int_equal(open_copy(2), TENON_E_INVALID);
+    assert_string_equal(err.text, "plan in memory: function 'main': instruction 0: stream 2");
+}
+
 /* The determinant of one matrix of this type. */
 static tenon_status open_determinant(TnDType t) {
     PlanBuilder builder = {0}, *b = &builder;
@@ -162,6 +185,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(tables),
         TEST(instructions),
+        TEST(copies),
         TEST(types_of_wide_floats),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

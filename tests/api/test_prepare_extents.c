@@ -122,6 +122,38 @@ static void attention_of_fewer_packed_queries(void **state) {
            "node 'a' (attention): packed queries and keys: [1, 3, 1, 1] against [1, 4, 1, 1]");
 }
 
+/* One query and n keys, which begin with `past_k` and `past_v` rows; -1: not given. */
+static void attention_to_a_past(int64_t past_k, int64_t past_v) {
+    uint32_t dims[] = {one, n, one, one}, strides[] = {n, one, one, one}, in[10], to;
+    for (int i = 0; i < 10; i++) in[i] = TN_NO_ID;
+    in[1] = in[2] = pb_view(&b, buffer_of(x), TN_F32, TN_LAYOUT_STRIDED, 4, dims, strides, zero);
+    for (int i = 8; i < 10; i++) {
+        const int64_t rows = i == 8 ? past_k : past_v;
+        if (rows < 0) continue;
+        dims[1] = pb_const(&b, rows);
+        in[i] = pb_view(&b, buffer_of(x), TN_F32, TN_LAYOUT_STRIDED, 4, dims, strides, zero);
+    }
+    dims[1] = one;
+    in[0] = pb_view(&b, buffer_of(x), TN_F32, TN_LAYOUT_STRIDED, 4, dims, strides, zero);
+    to = pb_view(&b, buffer_of(y), TN_F32, TN_LAYOUT_STRIDED, 4, dims, strides, zero);
+    ParamsAttention p = {.scale = 1, .window_left = -1, .window_right = -1};
+    pb_instruction(&b, TN_OP_attention, past_v < 0 ? 9 : 10, in, 1, &to, &p, sizeof p, &zero, 1,
+                   "a");
+}
+
+static void pasts(void **state) {
+    (void)state;
+    attention_to_a_past(3, 3);
+    assert_int_equal(run(4, -1), TENON_OK);
+    set_up(NULL);
+    attention_to_a_past(3, -1);
+    expect(TENON_E_SHAPE, 4, -1, "node 'a' (attention): k0 without v0, or v0 without k0");
+    set_up(NULL);
+    attention_to_a_past(3, 2);
+    expect(TENON_E_SHAPE, 4, -1,
+           "node 'a' (attention): v0 and [b, p, g, e]: [1, 2, 1, 1] against [1, 3, 1, 1]");
+}
+
 /* y[n] as [heads, d] */
 static uint32_t heads_of_y(int64_t heads, int64_t d) {
     uint32_t dims[] = {pb_const(&b, heads), pb_const(&b, d)};
@@ -154,6 +186,7 @@ int main(void) {
         TEST(wrong_extents),
         cmocka_unit_test(attention_biases),
         TEST(attention_of_fewer_packed_queries),
+        TEST(pasts),
         TEST(conv_of_places),
         TEST(gemm_extents),
         TEST(gemm_density),
