@@ -120,7 +120,6 @@ ALWAYS_INLINE __m512i limbs_at(const char *a) {
 typedef struct Panels {
     const unsigned char *rows, *ahead; /* and what is fetched to L2 meanwhile */
     int64_t second, fourth;
-    int64_t more; /* record_more */
 } Panels;
 
 /* Two registers and a place say where four panels are. */
@@ -184,7 +183,7 @@ ALWAYS_INLINE void add_group(__m512 sum[STREAM_MAX_ROWS][TILE_MAX_PANELS], const
         }
     }
     UNROLL for (int j = 0; j < panels; j++) {
-        const __m512 scale = scales_at(scales + to_panel(&b, j), b.more);
+        const __m512 scale = scales_at(scales + to_panel(&b, j), f->more);
         UNROLL for (int i = 0; i < rows; i++) {
             __m512i total = _mm512_add_epi32(_mm512_slli_epi32(high[i][j], 8), low[i][j]);
             sum[i][j] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total), scale, sum[i][j]);
@@ -206,20 +205,18 @@ ALWAYS_INLINE int64_t near_ahead(int rows, int panels, const RecordForm *f) {
 /* One panel, or several; the last records fetch those of the panels that come next. */
 ALWAYS_INLINE void stream(const Tile *t, int rows, int panels, TnLayout layout) {
     const RecordForm form = record_form(layout);
-    const TnLayout scaled = (TnLayout)t->b_row;
     const int64_t groups = groups_of(t->k), a_row = t->a_row * (int64_t)sizeof(float),
-                  apart = t->b_panel * (int64_t)sizeof(float),
-                  bytes = tn_record_lines(scaled) * LINE;
+                  apart = t->b_panel * (int64_t)sizeof(float);
     const int64_t far = far_ahead(rows, panels), near = near_ahead(rows, panels, &form);
-    const unsigned char *record = t->b, *panel_end = record + groups / 2 * bytes;
+    const unsigned char *record = t->b, *panel_end = record + groups / 2 * form.bytes;
     const int64_t skipped = t->prefetch - (const char *)panel_end;
     const char *a = t->a, *off = a + groups * LINE;
-    Panels b = {.second = apart, .fourth = 3 * apart, .more = record_more(scaled)};
+    Panels b = {.second = apart, .fourth = 3 * apart};
     __m512 sum[STREAM_MAX_ROWS][TILE_MAX_PANELS];
     UNROLL for (int i = 0; i < rows; i++) {
         UNROLL for (int j = 0; j < panels; j++) sum[i][j] = _mm512_setzero_ps();
     }
-    for (; record < panel_end; record += bytes) {
+    for (; record < panel_end; record += form.bytes) {
         b.rows = record;
         b.ahead = record + far + (panel_end - record > far ? 0 : skipped);
         UNROLL for (int j = 0; j < panels; j++) fetch(&b, j, 0, near);
@@ -239,21 +236,49 @@ ALWAYS_INLINE void stream(const Tile *t, int rows, int panels, TnLayout layout) 
     }
 }
 
+#define CASE(m, p, layout)       \
+    case layout:                 \
+        stream(t, m, p, layout); \
+        break
+#define STREAM(m, p, others)                      \
+    static void stream_##m##x##p(const Tile *t) { \
+        switch ((TnLayout)t->b_row) {             \
+            CASE(m, p, TN_LAYOUT_RECORDS8);       \
+            CASE(m, p, TN_LAYOUT_RECORDS4);       \
+            others                                \
+        }                                         \
+    }
+
+#define SINGLE(m, p) \
+    STREAM(m, p, CASE(m, p, TN_LAYOUT_RECORDS8F); default : stream(t, m, p, TN_LAYOUT_RECORDS4F);)
+SINGLE(1, 1)
+SINGLE(1, 4)
+
+/* Rows and panels that have no kernel together: what one row reads, the next finds in the cache. */
+static void by_rows(const Tile *t, int rows, int panels) {
+    const int some = panels == 4 ? 4 : 1;
+    for (int i = 0; i < rows; i++) {
+        for (int j = 0; j < panels; j += some) {
+            Tile one = *t;
+            one.a = (const float *)t->a + i * t->a_row;
+            one.b = (const float *)t->b + j * t->b_panel;
+            one.c = t->c + i * t->c_row + j * t->c_panel;
+            (some == 4 ? stream_1x4 : stream_1x1)(&one);
+        }
+    }
+}
+
 /* Sums of more panels would not fit the registers; single rows do what is left of rows and panels.
  */
-#define STREAMS(X) X(1, 1) X(1, 4) X(2, 4) X(4, 2)
-#define STREAM(m, p)                                 \
-    static void stream_##m##x##p(const Tile *t) {    \
-        if (tn_record_bits((TnLayout)t->b_row) == 8) \
-            stream(t, m, p, TN_LAYOUT_RECORDS8);     \
-        else                                         \
-            stream(t, m, p, TN_LAYOUT_RECORDS4);     \
-    }
-#define ENTRY(m, p) [p][m] = stream_##m##x##p,
-STREAMS(STREAM)
+#define SEVERAL(m, p) STREAM(m, p, default : by_rows(t, m, p);)
+SEVERAL(2, 4)
+SEVERAL(4, 2)
 
-const RecordStreams record_limbs_avx512 = {.most = INT64_MAX,
-                                           .stream = {STREAMS(ENTRY)},
-                                           .row = row,
-                                           .prepare = prepare,
-                                           .panels = record_panels_avx512};
+#define ENTRY(m, p) [p][m] = stream_##m##x##p
+
+const RecordStreams record_limbs_avx512 = {
+    .most = INT64_MAX,
+    .stream = {ENTRY(1, 1), ENTRY(1, 4), ENTRY(2, 4), ENTRY(4, 2)},
+    .row = row,
+    .prepare = prepare,
+    .panels = record_panels_avx512};
