@@ -127,8 +127,8 @@ static void stream(void *y, const void *x, size_t bytes) {
     const size_t vector = sizeof(vf), before = -(uintptr_t)y % vector;
     char *to = y;
     const char *from = x;
-    memcpy(to, from, before);
-    size_t i = before;
+    size_t i = before < bytes ? before : bytes;
+    memcpy(to, from, i);
     for (; i + vector <= bytes; i += vector)
         vf_stream((float *)(void *)(to + i), vf_load((const float *)(const void *)(from + i)));
     vf_stream_end();

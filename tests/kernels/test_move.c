@@ -42,14 +42,16 @@ static void copies(void **state) {
     }
 }
 
-/* Rows that are not to stay in cache: from and to any address, of every element size. */
+/* Rows that are not to stay in cache: from and to any address, of every element size. Every other
+ * time they end in a piece (of 16384 elements) that may be shorter than a vector. */
 static void streams(void **state) {
     (void)state;
     uint32_t random = 1;
     FOR_EACH_ISA(isa)
-    for (int repeat = 0; repeat < COUNT(types); repeat++) {
-        const TnDType t = types[repeat];
-        const int64_t size = (int64_t)tn_dtype_size(t), columns = (600 << 10) / size;
+    for (int repeat = 0; repeat < 16 * COUNT(types); repeat++) {
+        const TnDType t = types[repeat / 16];
+        const int64_t size = (int64_t)tn_dtype_size(t), least = (600 << 10) / size;
+        const int64_t columns = repeat % 2 ? least + 16384 - least % 16384 : least;
         const int64_t dims[] = {2, columns + pick(&random, 40)}, apart = dims[1] + pick(&random, 9);
         View x = view_new(t, 2, dims, NULL), y = view_new(t, 2, (int64_t[]){2, apart + 1}, NULL);
         view_randomise(&x, &random);
