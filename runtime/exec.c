@@ -19,6 +19,11 @@ static void run_task(void *user, int64_t task, int lane) {
     r->call->run(r->call, task, r->scratch + (uint64_t)lane * r->lane_bytes);
 }
 
+/* Whether the pool's threads are known to be needed no more in this run. */
+static bool is_last(const tenon_session *s, const TnCall *call) {
+    return !s->root->children && call->index == s->stages[s->stage].last_parallel;
+}
+
 static void run_call(const tenon_session *s, const TnCall *call) {
     const Stage *stage = &s->stages[s->stage];
     unsigned char *scratch = stage->block.data ? stage->block.data + stage->scratch_offset : NULL;
@@ -26,7 +31,8 @@ static void run_call(const tenon_session *s, const TnCall *call) {
     tn_scratch_begin(call, scratch, stage->lane_scratch, parallel ? tn_pool_threads(s->pool) : 1);
     if (parallel) {
         Region region = {call, scratch, stage->lane_scratch};
-        tn_pool_run(s->pool, call->tasks, run_task, &region, call->index == stage->last_parallel);
+        s->root->used_pool = true;
+        tn_pool_run(s->pool, call->tasks, run_task, &region, is_last(s, call));
         return;
     }
     for (int64_t task = 0; task < call->tasks; task++) call->run(call, task, scratch);
@@ -137,11 +143,35 @@ tenon_status session_execute(tenon_session *s, tenon_error *err) {
     return TENON_OK;
 }
 
+typedef struct Run {
+    tenon_session *session;
+    tenon_error *err;
+    tenon_status status;
+} Run;
+
+static void run_body(void *user) {
+    Run *r = user;
+    r->status = session_execute(r->session, r->err);
+}
+
+/* The pool's threads stand by if the run before needed them; not while somebody looks on, who may
+ * run other sessions meanwhile. */
+static tenon_status execute(tenon_session *s, tenon_error *err) {
+    Run run = {s, err, TENON_OK};
+    const bool stand_by = s->used_pool && !s->trace;
+    s->used_pool = false;
+    if (stand_by)
+        tn_pool_enter(s->pool, run_body, &run);
+    else
+        run_body(&run);
+    return run.status;
+}
+
 tenon_status session_run(tenon_session *s, tenon_error *err) {
     atomic_store(&s->cancelled, false);
     s->calls_left = s->calls_allowed;
     if (s->use_count) states_begin(s);
-    tenon_status status = session_execute(s, err);
+    tenon_status status = execute(s, err);
     if (!status && s->use_count) states_commit(s);
     if (status == TENON_E_LIMIT) { /* the next run shall have all there is */
         s->stage = 0;

@@ -236,8 +236,7 @@ static tenon_status prepare_calls(tenon_session *s, uint32_t stage, tenon_error 
         status = c->run ? prepare_call(s, c, err)
                         : prepare_control(s, c, true, !ends_stage(s, stage, i), err);
         if (c->scratch_bytes > scratch) scratch = c->scratch_bytes;
-        /* a child's pool will soon be needed again */
-        if (s->root == s && session_is_parallel(s, c)) now->last_parallel = (int32_t)i;
+        if (session_is_parallel(s, c)) now->last_parallel = (int32_t)i;
     }
     now->lane_scratch = (scratch + TN_MEM_ALIGN - 1) / TN_MEM_ALIGN * TN_MEM_ALIGN;
     return status;

@@ -269,6 +269,7 @@ struct tenon_session {
     void *memplan_scratch;
 
     TnFault fault;
+    bool used_pool; /* root: a call of this run, or of the one before, was a region */
     tenon_trace_fn *trace;
     void *trace_user;
     const tenon_session *traced; /* root: whose instruction the trace is being told of */

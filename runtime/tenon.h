@@ -282,7 +282,7 @@ TENON_API tenon_status tenon_session_export(tenon_session *session, const char *
 
 /* A pool of `threads` threads, the caller's included; 0: as many as the CPUs this process may use.
  * No thread starts before the first run that needs one. Sessions that share a pool take turns with
- * it. Fails with ARGUMENT or MEMORY. Any thread. */
+ * it, a run each, in the order in which they ask. Fails with ARGUMENT or MEMORY. Any thread. */
 TENON_API tenon_status tenon_pool_create(int32_t threads, tenon_pool **pool, tenon_error *err);
 
 /* Ends the pool's threads, after its sessions are destroyed. NULL is fine. No other thread may be

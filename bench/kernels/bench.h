@@ -87,7 +87,7 @@ void bench_case(Bench *b, Case *c);
 double bench_now(void);
 /* Whether a case of this name is. */
 bool bench_wants(const Bench *b, const char *name);
-/* Microseconds that a parallel region of nothing takes while the workers are awake. */
+/* Microseconds that a parallel region takes longer than its tasks while the workers are awake. */
 void bench_region(Bench *b);
 
 enum { PASSES = 3, LEAST_CALM = 4 }; /* as many calm rounds say enough */

@@ -87,16 +87,9 @@ static float *numbers(size_t bytes, size_t period) {
     return x;
 }
 
-static void run_families(Bench *b, int threads) {
-    b->threads = threads;
-    b->issue = b->memory[0] = b->memory[1] = 0;
-    memset(b->flops, 0, sizeof b->flops);
-    b->pool = threads > 1 ? tn_pool_new(threads) : NULL;
-    b->probe = (RooflineProbe){.pool = b->pool,
-                               .threads = threads,
-                               .isa = b->isa,
-                               .memory = b->probe.memory,
-                               .bytes = WEIGHT_BYTES};
+/* Where the pool's threads stand by, as in a run. */
+static void run_families(void *user) {
+    Bench *b = user;
     bench_region(b);
     bench_plan(b);
     for (b->pass = 0; b->pass < PASSES; b->pass++) {
@@ -109,6 +102,19 @@ static void run_families(Bench *b, int threads) {
         bench_move(b);
         bench_window(b);
     }
+}
+
+static void run_with(Bench *b, int threads) {
+    b->threads = threads;
+    b->issue = b->memory[0] = b->memory[1] = 0;
+    memset(b->flops, 0, sizeof b->flops);
+    b->pool = threads > 1 ? tn_pool_new(threads) : NULL;
+    b->probe = (RooflineProbe){.pool = b->pool,
+                               .threads = threads,
+                               .isa = b->isa,
+                               .memory = b->probe.memory,
+                               .bytes = WEIGHT_BYTES};
+    tn_pool_enter(b->pool, run_families, b);
     rounds_free(b);
     tn_pool_free(b->pool);
 }
@@ -127,8 +133,8 @@ int main(int argc, char **argv) {
         (char *)numbers(WEIGHT_BYTES, 1021); /* not what a kernel then finds in a cache */
     if (!b.probe.memory || !b.weights || !b.activations || !b.more || !b.result) return 1;
     int asked = b.threads, all = tn_cpu_count();
-    run_families(&b, asked ? asked : 1);
-    if (!asked && all > 1) run_families(&b, all);
+    run_with(&b, asked ? asked : 1);
+    if (!asked && all > 1) run_with(&b, all);
     if (b.json) printf("%s]\n", b.printed ? "\n" : "[");
     free(b.probe.memory), free(b.weights), free(b.activations), free(b.more), free(b.result);
     return 0;

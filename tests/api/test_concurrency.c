@@ -147,6 +147,44 @@ static void second_thread_is_refused(void **state) {
     tenon_session_destroy(i.session);
 }
 
+typedef struct Guest {
+    tenon_session *session;
+    uint64_t hash;
+    int runs;
+} Guest;
+
+static void *visit(void *user) {
+    Guest *g = user;
+    for (int i = 0; i < 3; i++) g->runs += run_hash(g->session) == g->hash;
+    return NULL;
+}
+
+static void let_visit(void *user, const tenon_event *event) {
+    pthread_t thread;
+    if (event->instruction != 1) return;
+    visit(user);
+    pthread_create(&thread, NULL, visit, user);
+    pthread_join(thread, NULL);
+}
+
+/* Who looks on may run another session of the same pool and wait for it. */
+static void pool_is_free_between_traced_calls(void **state) {
+    (void)state;
+    tenon_pool *pool = NULL;
+    assert_int_equal(tenon_pool_create(2, &pool, NULL), TENON_OK);
+    Guest g = {.session = new_session(pool)};
+    tenon_session *s = new_session(pool);
+    g.hash = run_hash(s);
+    alarm(60);
+    assert_int_equal(tenon_session_trace(s, let_visit, &g, NULL), TENON_OK);
+    assert_true(run_hash(s) == g.hash);
+    alarm(0);
+    assert_int_equal(g.runs, 6);
+    tenon_session_destroy(g.session);
+    tenon_session_destroy(s);
+    tenon_pool_destroy(pool);
+}
+
 static void cancel_at_third(void *user, const tenon_event *event) {
     if (event->instruction == 2) tenon_session_cancel(user);
 }
@@ -196,6 +234,7 @@ int main(void) {
         cmocka_unit_test(same_bits_for_any_threads),
         cmocka_unit_test(many_sessions_on_one_plan),
         cmocka_unit_test(second_thread_is_refused),
+        cmocka_unit_test(pool_is_free_between_traced_calls),
         cmocka_unit_test(cancels),
         cmocka_unit_test(child_runs),
     };

@@ -77,6 +77,94 @@ static void lanes_begin_with_their_shares(void **state) {
     tn_pool_free(p);
 }
 
+typedef struct Body {
+    TnPool *pool;
+    int depth; /* bodies that it enters in turn */
+    int ok, bodies;
+} Body;
+
+static void body(void *user) {
+    Body *b = user;
+    b->bodies++;
+    for (int64_t tasks = 0; tasks <= 1000; tasks = tasks * 2 + 1)
+        b->ok &= run_and_check(b->pool, tasks, false);
+    if (b->depth-- > 0) tn_pool_enter(b->pool, body, b);
+    b->ok &= run_and_check(b->pool, 100, true); /* the others may leave */
+    for (int i = 0; i < 3; i++) b->ok &= run_and_check(b->pool, 100, i == 1);
+}
+
+static void bodies_run_regions(void **state) {
+    (void)state;
+    for (int threads = 0; threads <= 3; threads++) {
+        Body b = {threads ? tn_pool_new(threads) : NULL, 2, 1, 0};
+        for (int i = 1; i <= 20; i++) {
+            b.depth = 2;
+            tn_pool_enter(b.pool, body, &b);
+            assert_true(b.ok && b.bodies == 3 * i);
+        }
+        tn_pool_free(b.pool);
+    }
+}
+
+static void meets(void *user) {
+    void **to = user;
+    tn_pool_run(to[0], 4, meet, to[1], false);
+}
+
+static void lanes_stand_by(void **state) {
+    (void)state;
+    TnPool *p = tn_pool_new(2);
+    Firsts f = {0};
+    tn_pool_enter(p, meets, (void *[]){p, &f});
+    assert_int_equal(f.first[0], 1);
+    assert_int_equal(f.first[1], 3);
+    tn_pool_free(p);
+}
+
+typedef struct Door {
+    TnPool *pool;
+    _Atomic(int) at, in; /* somebody is about to enter, or has */
+} Door;
+
+static void come_in(void *user) {
+    Door *d = user;
+    d->in = 1;
+}
+
+static void *wait_and_come_in(void *user) {
+    Door *d = user;
+    d->at = 1;
+    tn_pool_enter(d->pool, come_in, d);
+    return NULL;
+}
+
+static void hold_the_door(void *user) {
+    Door *d = user;
+    while (!d->at) usleep(100);
+    usleep(20000);
+}
+
+static void look_back(void *user) {
+    Door *d = user;
+    d->at = d->in ? 2 : 1;
+}
+
+/* Who waits is let in before who has just been. It may come late to the queue: then once more. */
+static void in_the_order_of_asking(void **state) {
+    (void)state;
+    Door d = {.pool = tn_pool_new(2)};
+    for (int tries = 0; tries < 50 && d.at != 2; tries++) {
+        pthread_t thread;
+        d.at = d.in = 0;
+        assert_int_equal(pthread_create(&thread, NULL, wait_and_come_in, &d), 0);
+        tn_pool_enter(d.pool, hold_the_door, &d);
+        tn_pool_enter(d.pool, look_back, &d);
+        pthread_join(thread, NULL);
+    }
+    assert_int_equal(d.at, 2);
+    tn_pool_free(d.pool);
+}
+
 static void *call(void *pool) {
     intptr_t ok = 1;
     for (int i = 0; i < 50; i++) ok &= run_and_check(pool, 20, i % 2);
@@ -170,6 +258,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_task_once),
         cmocka_unit_test(lanes_begin_with_their_shares),
+        cmocka_unit_test(bodies_run_regions),
+        cmocka_unit_test(lanes_stand_by),
+        cmocka_unit_test(in_the_order_of_asking),
         cmocka_unit_test(several_callers),
         cmocka_unit_test(after_fork),
         cmocka_unit_test(threads_that_do_not_start),
