@@ -11,8 +11,8 @@
  *
  * A, C and the residual are f32 or bf16, each by itself. Where B is in pairs of bf16 and the CPU
  * multiplies those, rows of A are pairs of bf16, else floats; rows in another form are converted in
- * scratch, once per task. Panels of f16 or bf16 and records (records.h) are widened in scratch, a
- * group at a time, before many rows pass over them.
+ * scratch, once by each lane if a task has all of them. Panels of f16 or bf16 and records
+ * (records.h) are widened in scratch, a group at a time, before many rows pass over them.
  *
  * With few rows (M <= 4) B passes by once, as a few linear streams: memory is the bound, and gives
  * several more than one. So do records, a few rows at a time, with as many rows as that is faster
@@ -30,15 +30,19 @@ TN_COMMON_FAMILY(gemm);
 enum { ROW_BLOCKS, PANEL_BLOCKS }; /* call->tile[] */
 enum { START_BYTES = 2048 };       /* of a stream */
 
-/* Of the rows of A of a task, a multiple of 64. */
+/* Scratch: a line that says which block of rows is there, those rows of A, panels that are widened;
+ * but for the panels only if rows are copied. */
+enum { LINE = 64 };
+
+/* Of the line and the rows of a task, a multiple of LINE. */
 static size_t copied_bytes(const Gemm *g, int64_t row_blocks) {
     if (!g->copied) return 0;
     int64_t bytes = TN_CEIL_DIV(g->m, row_blocks) * tn_gemm_copied_row(g) * float_size(g->pairs);
-    return (size_t)(bytes + 63) / 64 * 64;
+    return LINE + (size_t)TN_CEIL_DIV(bytes, LINE) * LINE;
 }
 
 /* Tasks as short as ten times a region, 5 us: panels are shared out for nothing, but for copies of
- * A's rows, which each task makes. */
+ * A's rows, which each lane makes. */
 static int64_t tasks_for(const Gemm *g, double ns) {
     const int64_t columns = g->copied ? 384 : TN_PANEL; /* at least */
     int64_t tasks = tile_tasks(ns);
@@ -71,6 +75,7 @@ void gemm_plan_common(TnCall *call) {
     call->tile[PANEL_BLOCKS] = panel_blocks;
     call->tasks = row_blocks * panel_blocks;
     call->work = (int64_t)ns;
+    call->keeps = g.copied;
     call->scratch_bytes = copied_bytes(&g, row_blocks);
     if (tn_gemm_is_widened(&g))
         call->scratch_bytes += (size_t)(g.depth * shape.panels * TN_PANEL) * sizeof(float);
@@ -278,10 +283,10 @@ void gemm_run_common(const TnCall *call, int64_t number, void *scratch) {
             groups = TN_CEIL_DIV(panels, group);
     int64_t row_blocks = call->tile[ROW_BLOCKS], row_block = number % row_blocks,
             panel_block = number / row_blocks;
-    Task task = {.rows = scratch, .max_rows = shape.rows};
+    Task task = {.rows = (char *)scratch + LINE, .max_rows = shape.rows};
     task.r0 = deal(g.m, row_blocks, row_block);
     task.r1 = deal(g.m, row_blocks, row_block + 1);
-    task.panels = (float *)(void *)(task.rows + copied_bytes(&g, row_blocks));
+    task.panels = (float *)(void *)((char *)scratch + copied_bytes(&g, row_blocks));
     int64_t p = deal(groups, call->tile[PANEL_BLOCKS], panel_block) * group;
     int64_t end = deal(groups, call->tile[PANEL_BLOCKS], panel_block + 1) * group;
     if (end > panels) end = panels;
@@ -290,8 +295,11 @@ void gemm_run_common(const TnCall *call, int64_t number, void *scratch) {
               .b_row = g.pairs ? 2 * TN_PANEL : TN_PANEL,
               .b_panel = g.depth * TN_PANEL};
     if (tn_gemm_is_stream(&g)) fetch_streams(&g, p, end);
-    if (g.copied) copy_rows(&g, &task);
-
+    int64_t *kept = scratch; /* 1 more than the block of rows */
+    if (g.copied && *kept != row_block + 1) {
+        copy_rows(&g, &task);
+        *kept = row_block + 1;
+    }
     if (tn_gemm_is_stream(&g)) {
         if (g.records) t.b_row = g.layout;
         run_streams(&g, &task, &t, p, end);
