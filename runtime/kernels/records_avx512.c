@@ -193,8 +193,8 @@ ALWAYS_INLINE void add_group(__m512 sum[STREAM_MAX_ROWS][TILE_MAX_PANELS], const
 
 /* How far ahead of itself a stream is fetched to L2. Several wait for memory together: each has the
  * less to fetch, the fewer operations its bytes cost. As measured. */
-ALWAYS_INLINE int64_t far_ahead(int rows, int panels) {
-    return panels == 1 ? 8192 : 1024 * rows;
+ALWAYS_INLINE int64_t far_ahead(int rows, int panels, const RecordForm *f) {
+    return panels == 1 ? 8192 : panels == 4 && f->second ? 1024 : 1024 * rows;
 }
 
 /* The same to L1: not at all if bytes come so fast that they would keep others from there. */
@@ -207,7 +207,7 @@ ALWAYS_INLINE void stream(const Tile *t, int rows, int panels, TnLayout layout) 
     const RecordForm form = record_form(layout);
     const int64_t groups = groups_of(t->k), a_row = t->a_row * (int64_t)sizeof(float),
                   apart = t->b_panel * (int64_t)sizeof(float);
-    const int64_t far = far_ahead(rows, panels), near = near_ahead(rows, panels, &form);
+    const int64_t far = far_ahead(rows, panels, &form), near = near_ahead(rows, panels, &form);
     const unsigned char *record = t->b, *panel_end = record + groups / 2 * form.bytes;
     const int64_t skipped = t->prefetch - (const char *)panel_end;
     const char *a = t->a, *off = a + groups * LINE;
