@@ -197,7 +197,7 @@ Cost cost_of(const TnCall *c) {
     if (!counts(c->opcode)) return cost;
     if (rows[c->opcode].flops) cost.flops = rows[c->opcode].flops(c);
     for (int i = 0; i < c->inputs + c->outputs; i++) {
-        if (c->opcode == TN_OP_attention && i >= 8 && i < c->inputs) continue;
+        if (c->opcode == TN_OP_attention && i >= TN_ATTENTION_PAST_K && i < c->inputs) continue;
         bool table = i == 0 && looks_up(c->opcode);
         const TnTensor *t = table ? output(c) : &c->operands[i];
         if (t->dtype != TN_NONE) cost.bytes += bytes_of(t);

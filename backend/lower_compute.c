@@ -316,7 +316,9 @@ void lower_attention(Lower *lo, Node *n) {
                    lower_operand(lo, starts),
                    lower_past(lo, n->inputs[1], &k),
                    lower_past(lo, n->inputs[2], &v)};
-    if (in[8].buffer == TN_NO_ID || in[8].dims[1] != in[9].dims[1]) in[8] = in[9] = view_absent();
+    View *past = &in[TN_ATTENTION_PAST_K];
+    if (past[0].buffer == TN_NO_ID || past[0].dims[1] != past[1].dims[1])
+        past[0] = past[1] = view_absent();
     View out = lower_result(lo, n->outputs[0]);
     ParamsAttention p = {.scale = (float)attr_float(n, "scale"),
                          .mask_value = (float)attr_float(n, "mask_value"),

@@ -86,11 +86,13 @@ void order_in_place(Lower *lo) {
 
 /* Whether attention reads what operand k has a copy of where it was copied from. */
 static bool is_past(const LInstr *in, int k) {
-    return in->kind == TN_OP_attention && (k == 1 || k == 2) && in->inputs > 8;
+    return in->kind == TN_OP_attention && in->inputs > TN_ATTENTION_PAST_K &&
+           (k == TN_ATTENTION_K || k == TN_ATTENTION_K + 1);
 }
 
 void order_streams(Lower *lo) {
     bool *read = ARENA_ARRAY(&lo->cx->arena, bool, lo->buffer_count + 1);
+    const int to_past = TN_ATTENTION_PAST_K - TN_ATTENTION_K;
     uint32_t *past = ARENA_ARRAY(&lo->cx->arena, uint32_t, lo->buffer_count + 1); /* plus 1 */
     for (size_t i = 0; i < lo->instr_count; i++) {
         const LInstr *in = &lo->instrs[i];
@@ -98,7 +100,7 @@ void order_streams(Lower *lo) {
             if (in->operand[k].buffer == TN_NO_ID) continue;
             const uint32_t b = root(lo, in->operand[k].buffer);
             if (is_past(in, k))
-                past[b] = root(lo, in->operand[k + 7].buffer) + 1;
+                past[b] = root(lo, in->operand[to_past + k].buffer) + 1;
             else
                 read[b] = true;
         }

@@ -91,7 +91,8 @@ static bool packed_keys(const Why *w, const TnCall *c, int64_t *scores) {
 
 /* What keys and values begin with, if that is given. */
 static bool begins_with(const Why *w, const TnCall *c, int64_t entries) {
-    const TnTensor *k = input(c, 1), *v = input(c, 2), *past_k = input(c, 8), *past_v = input(c, 9);
+    const TnTensor *k = input(c, 1), *v = input(c, 2), *past_k = input(c, TN_ATTENTION_PAST_K),
+                   *past_v = input(c, TN_ATTENTION_PAST_K + 1);
     if (!past_k && !past_v) return true;
     if (!past_k || !past_v) return misfit(w, "k0 without v0, or v0 without k0");
     const int64_t past = past_k->rank == 4 ? past_k->dims[1] : 0, g = k->dims[2];

@@ -50,6 +50,9 @@ typedef struct ParamsMatmul {
     uint32_t reserved;
 } ParamsMatmul;
 
+/* Operands of attention: k, v behind it, and from where these two were copied in part. */
+enum { TN_ATTENTION_K = 1, TN_ATTENTION_PAST_K = 8 };
+
 /* Whole attention. Key j is allowed to query i iff  p - window_left <= j <= p + window_right  with
  * p = i + offset, and j <= p if causal; the offset is scalar 0 of the instruction. See
  * kernels/attention_softmax.c for the exact semantics of masks. */
