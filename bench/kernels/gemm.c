@@ -30,14 +30,17 @@ typedef struct Target {
 
 static const Target f32_targets[] = {{64, 0.92, 0.90}, {32, 0.88, 0.80}, {16, 0.85, 0.80},
                                      {5, 0, 0},        {2, 0.88, 0.85},  {1, 0.92, 0.85}},
-                    bf16_targets[] = {{128, 0.92, 0.90}, {1, 0, 0}},
+                    bf16_targets[] = {{128, 0.92, 0.90},
+                                      {5, 0, 0},
+                                      {2, 0.88, 0.85},
+                                      {1, 0.92, 0.85}},
                     record_targets[] = {{5, 0, 0}, {1, 0.88, 0.85}},
                     avx2_targets[] = {{64, 0.88, 0.88}, {1, 0, 0}};
 
 static void set_target(const Bench *b, Case *c, const Form *f, int64_t m) {
-    if (b->isa == TN_ISA_SCALAR) return;
+    if (b->isa == TN_ISA_SCALAR || f->dtype == TN_F16) return; /* widened: nothing was asked */
     const Target *t = tn_is_records(f->layout)  ? record_targets
-                      : f->dtype != TN_F32      ? bf16_targets
+                      : f->dtype == TN_BF16     ? bf16_targets
                       : b->isa >= TN_ISA_AVX512 ? f32_targets
                                                 : avx2_targets;
     while (m < t->rows) t++;
