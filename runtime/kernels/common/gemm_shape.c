@@ -112,13 +112,15 @@ int64_t tn_gemm_copied_row(const Gemm *g) {
 }
 
 /* Few rows pass over a group sooner than the next one comes from memory, all the more the first,
- * which nobody fetches ahead: theirs is a panel. */
+ * which nobody fetches ahead: theirs is a panel. Of pairs, which take half the time, as few as are
+ * one tile. */
 TileShape tn_gemm_tiles(const Gemm *g) {
     if (tn_gemm_is_stream(g)) return (TileShape){STREAM_MAX_ROWS, panels_at_once(g)};
-    if (g->pairs) return g->isa->pairs->shape;
-    TileShape shape = tile_shape(g->isa->tiles, g->copied ? tn_gemm_copied_row(g) : g->row[A]);
-    if (g->m <= SMALL_M && g->panel_bytes * TN_CEIL_DIV(g->n, TN_PANEL) > NEAR_BYTES)
-        shape.panels = 1;
+    TileShape shape =
+        g->pairs ? g->isa->pairs->shape
+                 : tile_shape(g->isa->tiles, g->copied ? tn_gemm_copied_row(g) : g->row[A]);
+    const bool few = g->m <= (g->pairs ? shape.rows : SMALL_M);
+    if (few && g->panel_bytes * TN_CEIL_DIV(g->n, TN_PANEL) > NEAR_BYTES) shape.panels = 1;
     return shape;
 }
 
