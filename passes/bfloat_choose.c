@@ -155,7 +155,8 @@ static void look_at_operands(Bfloat *b, const Node *n, const Value **same) {
 
 /* Whether the value is part of the stream past the layers of a model, in which roundings would add
  * up, layer by layer: it is added to what follows, or norms are all that reads it. A product that
- * reads it too has it cast. */
+ * reads it too has it cast. (Rows of a table, with which a stream begins, are rounded where weights
+ * are, once.) */
 static bool is_stream(const Value *v) {
     bool normed = true;
     for (int i = 0; i < v->use_count; i++) {
@@ -194,7 +195,7 @@ static void look_at_results(Bfloat *b, const Node *n, const Value **same) {
         if (elementwise(n) && meets_large(n)) keep_f32(b, v, "it may hold numbers beyond bf16's");
         if (is_step(n, v) || !v->use_count) keep_f32(b, v, "it is never stored");
         if (!b->ahead[v->id]) keep_f32(b, v, "no product follows");
-        if (is_stream(v)) keep_f32(b, v, "roundings would add up");
+        if (is_stream(v) && !looks_up(n)) keep_f32(b, v, "roundings would add up");
         tie(b, v, c, same);
         if (from) b->wanted[root(b, v->id)] = true;
     }

@@ -3,9 +3,8 @@
  * A file holds cases separated by lines `---`. A case is any lines of comment, then
  *
  *     RUN: verify canon     the steps: `print` (nothing), `verify`, `canonical`, the name of a
- *                           pass, `fast` (as --conv fast), `int8` (as --precision int8), or last
- *                           `plan` (all passes, then the listing of the plan)
- *     module { ... }        what is parsed
+ *                           pass, `fast` (as --conv fast), `bf16`, `int8` (as --precision ..), or
+ * last `plan` (all passes, then the listing of the plan) module { ... }        what is parsed
  *     EXPECT:               the whole of what must come out of the last step, module { ... }
  *
  * or instead of EXPECT:
@@ -70,6 +69,7 @@ static const char *list_plan(Module *m, Report *r) {
     const Module *given = m;
     m = tell_apart(m);
     m->fast_conv = given->fast_conv;
+    m->bf16 = given->bf16;
     m->weight_bits = given->weight_bits;
     TextBuffer t = {.arena = &m->cx->arena};
     tenon_plan *plan;
@@ -90,8 +90,9 @@ static const char *run_steps(Cx *cx, const Case *c, const char **error) {
     char *steps = arena_strdup(&cx->arena, c->steps), *rest;
     for (char *s = strtok_r(steps, " ", &rest); s; s = strtok_r(NULL, " ", &rest)) {
         if (!strcmp(s, "plan")) return list_plan(m, &r);
-        if (!strcmp(s, "fast") || !strcmp(s, "int8")) {
+        if (!strcmp(s, "fast") || !strcmp(s, "bf16") || !strcmp(s, "int8")) {
             m->fast_conv |= !strcmp(s, "fast");
+            m->bf16 |= !strcmp(s, "bf16");
             m->weight_bits = !strcmp(s, "int8") ? 8 : m->weight_bits;
             continue;
         }

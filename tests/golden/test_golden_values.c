@@ -135,6 +135,7 @@ static const char *check_graph(Graph *g, char *steps) {
     }
     for (char *s = strtok_r(steps, " ", &rest); s; s = strtok_r(NULL, " ", &rest)) {
         const PassInfo *pass = pass_find(s);
+        g->module->bf16 |= !strcmp(s, "bf16");
         if (!pass) continue;
         pass->run(g, &r);
         bf16 |= pass->run == pass_bfloat;
