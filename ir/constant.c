@@ -61,6 +61,18 @@ Value *ir_constant_bf16(Graph *g, Constant *c) {
     return ir_constant(g, c->rounded);
 }
 
+Value *ir_constant_f32(Graph *g, Constant *c) {
+    Module *m = g->module;
+    if (!c->widened) {
+        size_t n = c->bytes / tn_dtype_size(c->dtype);
+        float *data = arena_array(&m->cx->arena, n, sizeof *data);
+        for (size_t i = 0; i < n; i++)
+            data[i] = (float)ir_element_f64(c->dtype, c->data, (int64_t)i);
+        c->widened = ir_constant_new(m, c->name, TN_F32, c->rank, c->dims, data);
+    }
+    return ir_constant(g, c->widened);
+}
+
 Value *ir_tensor(Graph *g, const char *name, TnDType dtype, int rank, const int64_t *dims,
                  const void *data) {
     Constant *c = ir_constant_new(g->module, name, dtype, rank, dims, data);

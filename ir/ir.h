@@ -108,6 +108,7 @@ struct Constant {
     size_t bytes;
     uint64_t hash;     /* XXH3 of type, dims and bytes; 0 until ir_constant_hash */
     Constant *rounded; /* to bf16; NULL until ir_constant_bf16 */
+    Constant *widened; /* to f32; NULL until ir_constant_f32 */
     Constant *next;
 };
 
@@ -262,6 +263,8 @@ Constant *ir_constant_new(Module *m, const char *name, TnDType dtype, int rank, 
 Value *ir_constant(Graph *g, Constant *c);
 /* A float constant rounded to bf16; the same each time. */
 Value *ir_constant_bf16(Graph *g, Constant *c);
+/* One of f16 or bf16 in f32; the same each time. */
+Value *ir_constant_f32(Graph *g, Constant *c);
 /* Both; copies data. */
 Value *ir_tensor(Graph *g, const char *name, TnDType dtype, int rank, const int64_t *dims,
                  const void *data);

@@ -9,6 +9,7 @@
  * and what becomes a result, or is kept beside what came in 16 bits (a past and its new rows).
  *
  * The weights of products stay as they are, each stored once; the kernel widens them as it goes.
+ * Tables that will be rounded to other types are widened.
  * The casts join the maps around them (fuse_map). Norms of f64 have no kernel and are taken apart.
  *
  * Where the plan computes in bf16, bfloat decides where to round: then all operators are widened,
@@ -38,8 +39,14 @@ static bool computes_in_f32(OpKind op) {
     }
 }
 
+/* A constant whose readers read it in f32. */
+static bool is_widened(const Value *v) {
+    return v->constant && v->constant->widened;
+}
+
 /* Operand i is a weight that the kernel reads as it is stored. */
 static bool is_weight(const Node *n, int i) {
+    if (is_widened(n->inputs[i])) return false;
     if (n->op == OP_linear) return i == 1;
     if (n->op == OP_conv) return i == 1 && n->inputs[1]->constant && attr_int(n, "groups") == 1;
     return n->op == OP_qkv && i >= 1 && i <= attr_int(n, "parts");
@@ -51,7 +58,7 @@ static bool may_widen(const Node *n) {
     case OP_cast:
     case OP_bitcast:
     case OP_splat: return false;
-    case OP_gather: return !n->inputs[0]->constant;
+    case OP_gather: return !n->inputs[0]->constant || is_widened(n->inputs[0]);
     default: return !(ir_op_info(n->op)->flags & OPF_CONTROL);
     }
 }
@@ -67,27 +74,43 @@ static bool is_sum(OpKind op) {
 }
 
 /* v was rounded by a cast that this pass made, those from number `first` on. */
-static bool was_widened(const Value *v, uint32_t first) {
+static bool was_rounded(const Value *v, uint32_t first) {
     return v->node && v->node->op == OP_cast && v->node->id >= first;
 }
 
-/* All operands of 16 bits are f32 that was rounded here. */
+/* All operands of 16 bits are f32 that was rounded here, or constants that are f32 here. */
 static bool moves_widened(const Node *n, uint32_t first) {
     if (!(ir_op_info(n->op)->flags & OPF_MOVE)) return false;
-    for (int i = 0; i < n->input_count; i++)
-        if (n->inputs[i] && is_half(n->inputs[i]->type.dtype) && !was_widened(n->inputs[i], first))
-            return false;
+    for (int i = 0; i < n->input_count; i++) {
+        const Value *v = n->inputs[i];
+        if (v && is_half(v->type.dtype) && !was_rounded(v, first) && !is_widened(v)) return false;
+    }
     return true;
 }
 
 /* The operand in f32. Vectors of constants - biases, gains - are converted here, so that they stay
  * constants whatever their length. */
 static Value *widened(Graph *g, Value *v) {
-    const Constant *c = v->constant;
-    if (!c || c->rank != 1) return ir_cast(g, v, TN_F32);
-    float *data = ARENA_ARRAY(&g->module->cx->arena, float, (size_t)c->dims[0]);
-    for (int64_t i = 0; i < c->dims[0]; i++) data[i] = (float)ir_element_f64(c->dtype, c->data, i);
-    return ir_constant(g, ir_constant_new(g->module, c->name, TN_F32, 1, c->dims, data));
+    Constant *c = v->constant;
+    return c && (c->rank == 1 || c->widened) ? ir_constant_f32(g, c) : ir_cast(g, v, TN_F32);
+}
+
+static bool is_multiplied(const Value *v) {
+    for (int i = 0; i < v->use_count; i++)
+        if (is_weight(v->uses[i].node, v->uses[i].index)) return true;
+    return false;
+}
+
+/* A table that is to be rounded - to fewer bits or, if it is a weight too, to bf16 - is f32 until
+ * then, where it is looked up and where it is multiplied: it is rounded, and stored, once. */
+static void widen_tables(Graph *g) {
+    const Module *m = g->module;
+    for (const Node *n = g->first; n; n = n->next) {
+        const Value *table = n->op == OP_gather ? n->inputs[0] : NULL;
+        if (!table || !table->constant || !is_half(table->type.dtype)) continue;
+        bool to_bf16 = m->bf16 && table->type.dtype == TN_F16 && is_multiplied(table);
+        if (m->weight_bits || to_bf16) ir_constant_f32(g, table->constant);
+    }
 }
 
 static void widen(Node *n) {
@@ -106,7 +129,7 @@ static void widen(Node *n) {
 
 /* cast to f32 (cast of f32 to 16 bits) becomes the f32, if the inner one is of this pass. */
 static void drop_rounding(Node *n, uint32_t first) {
-    if (n->op != OP_cast || !was_widened(n->inputs[0], first)) return;
+    if (n->op != OP_cast || !was_rounded(n->inputs[0], first)) return;
     Node *inner = n->inputs[0]->node;
     if (n->outputs[0]->type.dtype != TN_F32 || !is_half(n->inputs[0]->type.dtype) ||
         inner->inputs[0]->type.dtype != TN_F32)
@@ -157,6 +180,7 @@ bool pass_widen(Graph *g, Report *r) {
     bool changed = false;
     const uint32_t first = g->module->node_id;
     (void)r;
+    widen_tables(g);
     IR_FOR_NODES(n, g) {
         TnDType t = n->input_count && n->inputs[0] ? n->inputs[0]->type.dtype : TN_NONE;
         bool half = is_to_widen(n, first), norm = t == TN_F64 && is_norm(n->op);
