@@ -123,6 +123,14 @@ Value *ir_matmul(Graph *g, Value *a, Value *b, bool ta, bool tb) {
     return ir_insert(n);
 }
 
+Value *ir_matmul_like(const Node *product, Value *a, Value *b, bool ta, bool tb) {
+    Node *n = ir_node(product->graph, OP_matmul, 2, (Value *[]){a, b});
+    ir_copy_attrs(n, product);
+    ir_set_bool(n, "ta", ta);
+    ir_set_bool(n, "tb", tb);
+    return ir_insert(n);
+}
+
 Value *ir_softmax(Graph *g, Value *x, int axis) {
     Node *n = ir_node(g, OP_softmax, 1, &x);
     ir_set_int(n, "axis", axis);

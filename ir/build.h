@@ -23,6 +23,8 @@ Value *ir_concat(Graph *g, int n, Value *const *x, int axis);
 Value *ir_gather(Graph *g, Value *x, Value *index, int axis);
 Value *ir_reduce(Graph *g, OpKind op, Value *x, int n, const int64_t *axes, bool keep);
 Value *ir_matmul(Graph *g, Value *a, Value *b, bool ta, bool tb);
+/* Of other operands, with the type of the result that `product` says, if it does. */
+Value *ir_matmul_like(const Node *product, Value *a, Value *b, bool ta, bool tb);
 Value *ir_softmax(Graph *g, Value *x, int axis);
 Value *ir_layer_norm(Graph *g, Value *x, Value *gamma, Value *beta, double eps);
 Value *ir_rms_norm(Graph *g, Value *x, Value *gamma, double eps);

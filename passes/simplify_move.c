@@ -53,7 +53,7 @@ static Value *rows_merged_for_product(const Node *split) {
     if (product->outputs[0]->type.dims[rows->rank - 1] != t->dims[t->rank - 1]) return NULL;
     dims[t->rank - 1] = rows->dims[rows->rank - 1];
     Value *x = ir_view(g, merge->inputs[0], t->rank, dims);
-    return ir_matmul(g, x, product->inputs[1], false, attr_bool(product, "tb"));
+    return ir_matmul_like(product, x, product->inputs[1], false, attr_bool(product, "tb"));
 }
 
 static Value *simplify_view(Node *n) {
@@ -300,12 +300,12 @@ static Value *simplify_matmul(Node *n) {
         flag[i] = !flag[i];
         changed = true;
     }
-    if (changed) return ir_matmul(g, operand[0], operand[1], flag[0], flag[1]);
+    if (changed) return ir_matmul_like(n, operand[0], operand[1], flag[0], flag[1]);
     Node *view = ir_producer(operand[0], OP_view);
     if (!view || flag[0] || operand[1]->type.rank != 2 || !operand[1]->constant ||
         !canon_keeps_rows(view))
         return NULL;
-    Value *y = ir_matmul(g, view->inputs[0], operand[1], false, flag[1]);
+    Value *y = ir_matmul_like(n, view->inputs[0], operand[1], false, flag[1]);
     return ir_view(g, y, n->outputs[0]->type.rank, n->outputs[0]->type.dims);
 }
 
