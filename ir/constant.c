@@ -51,6 +51,7 @@ Value *ir_constant(Graph *g, Constant *c) {
 
 Value *ir_constant_bf16(Graph *g, Constant *c) {
     Module *m = g->module;
+    if (c->narrow) c = c->narrow;
     if (c->dtype == TN_BF16) return ir_constant(g, c);
     if (!c->rounded) {
         int64_t n = (int64_t)(c->bytes / tn_dtype_size(c->dtype));
@@ -69,6 +70,7 @@ Value *ir_constant_f32(Graph *g, Constant *c) {
         for (size_t i = 0; i < n; i++)
             data[i] = (float)ir_element_f64(c->dtype, c->data, (int64_t)i);
         c->widened = ir_constant_new(m, c->name, TN_F32, c->rank, c->dims, data);
+        c->widened->narrow = c;
     }
     return ir_constant(g, c->widened);
 }

@@ -109,6 +109,7 @@ struct Constant {
     uint64_t hash;     /* XXH3 of type, dims and bytes; 0 until ir_constant_hash */
     Constant *rounded; /* to bf16; NULL until ir_constant_bf16 */
     Constant *widened; /* to f32; NULL until ir_constant_f32 */
+    Constant *narrow;  /* of 16 bits, whose numbers these are; or NULL */
     Constant *next;
 };
 
@@ -326,6 +327,8 @@ bool ir_is_attention(const Node *n);
 /* Rows that meet a matrix of weights, and are no weights themselves: they are folded when the
  * product has become `linear`, for the same reason. */
 bool ir_awaits_linear(const Node *n);
+/* A cast to f32 of a constant of 16 bits that products or look-ups read. */
+bool ir_casts_weights(const Node *n);
 /* A transposition that moves no axes but such of length 1: a view. */
 bool ir_keeps_order(const Node *n);
 bool ir_is_output(const Value *v);            /* a result of its graph */

@@ -55,6 +55,17 @@ static bool has_rows(const Value *v) {
     return false;
 }
 
+bool ir_casts_weights(const Node *n) {
+    if (n->op != OP_cast || !n->inputs[0]->constant || n->outputs[0]->type.dtype != TN_F32)
+        return false;
+    const Value *y = n->outputs[0];
+    const TnDType t = n->inputs[0]->type.dtype;
+    bool read = is_read_as_weights(y, 0);
+    for (int u = 0; u < y->use_count; u++)
+        read |= y->uses[u].node->op == OP_gather && y->uses[u].index == 0;
+    return read && (t == TN_F16 || t == TN_BF16);
+}
+
 bool ir_awaits_linear(const Node *n) {
     return n->op == OP_matmul && !attr_bool(n, "ta") && is_matrix_of_weights(n->inputs[1]) &&
            has_rows(n->inputs[0]) && !is_read_as_weights(n->outputs[0], 0);

@@ -91,6 +91,15 @@ static Value *seen_under(const Node *n, int rank, const int64_t *dims) {
                                                  rank, dims, c->data));
 }
 
+/* Weights that the file has in 16 bits and casts: as many more bytes are no growth, since they are
+ * read narrow where that will do (widen). */
+static Value *fold_cast_weights(Node *n) {
+    Constant *c = n->inputs[0]->constant;
+    const int64_t bytes = 2 * (int64_t)c->bytes;
+    return may_take(n->graph->module, bytes, bytes, bytes / 4) ? ir_constant_f32(n->graph, c)
+                                                               : NULL;
+}
+
 static Value *fold_constants(Node *n) {
     Graph *g = n->graph;
     int64_t dims[TN_MAX_RANK], elements;
@@ -99,6 +108,7 @@ static Value *fold_constants(Node *n) {
         !ir_static_dims(t, dims))
         return NULL;
     if (!ir_attrs_known(n)) return NULL;
+    if (ir_casts_weights(n)) return fold_cast_weights(n);
     if (n->op == OP_view && n->inputs[0]->constant) return seen_under(n, t->rank, dims);
     if (!tn_product(dims, t->rank, &elements) || elements > TN_MAX_FOLD) return NULL;
     if (!worth_folding(n, elements, elements * (int64_t)tn_dtype_size(t->dtype))) return NULL;

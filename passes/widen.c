@@ -113,6 +113,16 @@ static void widen_tables(Graph *g) {
     }
 }
 
+/* The node with these operands takes its place; results are cast to the types that they had. */
+static void replace_operands(Node *n, Value *const *in) {
+    Graph *g = n->graph;
+    Node *by = ir_node(g, n->op, n->input_count, in);
+    ir_copy_attrs(by, n);
+    ir_insert(by);
+    for (int i = 0; i < n->output_count; i++)
+        ir_replace(n->outputs[i], ir_cast(g, by->outputs[i], n->outputs[i]->type.dtype));
+}
+
 static void widen(Node *n) {
     Graph *g = n->graph;
     Value **in = ARENA_ARRAY(&g->module->cx->arena, Value *, (size_t)n->input_count);
@@ -120,11 +130,27 @@ static void widen(Node *n) {
         Value *v = n->inputs[i];
         in[i] = v && is_half(v->type.dtype) && !is_weight(n, i) ? widened(g, v) : v;
     }
-    Node *wide = ir_node(g, n->op, n->input_count, in);
-    ir_copy_attrs(wide, n);
-    ir_insert(wide);
-    for (int i = 0; i < n->output_count; i++)
-        ir_replace(n->outputs[i], ir_cast(g, wide->outputs[i], n->outputs[i]->type.dtype));
+    replace_operands(n, in);
+}
+
+/* Weights and tables of f32 that the file has in 16 bits are read so, unless they are rounded. */
+static bool read_narrow(Node *n) {
+    Graph *g = n->graph;
+    const int first = n->op == OP_gather ? 0 : 1,
+              last = n->op == OP_qkv ? (int)attr_int(n, "parts") : first;
+    if (n->op != OP_linear && n->op != OP_qkv && n->op != OP_gather) return false;
+    Value **in = ARENA_ARRAY(&g->module->cx->arena, Value *, (size_t)n->input_count);
+    for (int i = 0; i < n->input_count; i++) {
+        const Constant *c = n->inputs[i] ? n->inputs[i]->constant : NULL;
+        const bool weight = i >= first && i <= last;
+        in[i] = n->inputs[i];
+        if (!weight) continue;
+        if (!c || !c->narrow) return false;
+        in[i] = ir_constant(g, c->narrow);
+        if (in[i]->type.dtype != in[first]->type.dtype) return false;
+    }
+    replace_operands(n, in);
+    return true;
 }
 
 /* cast to f32 (cast of f32 to 16 bits) becomes the f32, if the inner one is of this pass. */
@@ -195,5 +221,13 @@ bool pass_widen(Graph *g, Report *r) {
         changed = true;
     }
     IR_FOR_NODES(n, g) drop_rounding(n, g->module->bf16 ? 0 : first);
+    if (g->module->bf16 || g->module->weight_bits) return changed;
+    IR_FOR_NODES(n, g) {
+        ir_edit_begin(g, n, &n, 1);
+        const bool narrow = read_narrow(n);
+        ir_edit_end(g);
+        if (narrow) ir_remove(n);
+        changed |= narrow;
+    }
     return changed;
 }
