@@ -70,7 +70,7 @@ Value *ir_constant_f32(Graph *g, Constant *c) {
         for (size_t i = 0; i < n; i++)
             data[i] = (float)ir_element_f64(c->dtype, c->data, (int64_t)i);
         c->widened = ir_constant_new(m, c->name, TN_F32, c->rank, c->dims, data);
-        c->widened->narrow = c;
+        c->widened->narrow = tn_dtype_size(c->dtype) == 2 ? c : NULL;
     }
     return ir_constant(g, c->widened);
 }

@@ -109,7 +109,7 @@ struct Constant {
     uint64_t hash;     /* XXH3 of type, dims and bytes; 0 until ir_constant_hash */
     Constant *rounded; /* to bf16; NULL until ir_constant_bf16 */
     Constant *widened; /* to f32; NULL until ir_constant_f32 */
-    Constant *narrow;  /* of 16 bits, whose numbers these are; or NULL */
+    Constant *narrow;  /* f32: of 16 bits, whose numbers these are; or NULL */
     Constant *next;
 };
 
@@ -264,7 +264,7 @@ Constant *ir_constant_new(Module *m, const char *name, TnDType dtype, int rank, 
 Value *ir_constant(Graph *g, Constant *c);
 /* A float constant rounded to bf16; the same each time. */
 Value *ir_constant_bf16(Graph *g, Constant *c);
-/* One of f16 or bf16 in f32; the same each time. */
+/* One of f16, bf16 or f64 in f32; the same each time. */
 Value *ir_constant_f32(Graph *g, Constant *c);
 /* Both; copies data. */
 Value *ir_tensor(Graph *g, const char *name, TnDType dtype, int rank, const int64_t *dims,

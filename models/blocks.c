@@ -22,16 +22,13 @@ bool block_has(ModelCx *m, const char *fmt, ...) {
 }
 
 /* Half-precision checkpoints are computed in f32. */
-static const void *as_f32(ModelCx *m, const WeightView *w) {
-    if (w->dtype == TN_F32) return w->data;
-    if (w->dtype != TN_F16 && w->dtype != TN_BF16 && w->dtype != TN_F64)
+static Value *as_f32(ModelCx *m, const WeightView *w) {
+    if (w->dtype != TN_F32 && w->dtype != TN_F16 && w->dtype != TN_BF16 && w->dtype != TN_F64)
         tn_fail(m->cx, TN_E_UNSUPPORTED,
                 "%s: tensor '%s' has element type %s; f32, f16, bf16 and f64 are supported",
                 m->folder, w->name, tn_dtype_name(w->dtype));
-    int64_t n = (int64_t)(w->bytes / tn_dtype_size(w->dtype));
-    float *out = arena_array(&m->cx->arena, (size_t)n, sizeof *out);
-    for (int64_t i = 0; i < n; i++) out[i] = (float)ir_element_f64(w->dtype, w->data, i);
-    return out;
+    Constant *c = ir_constant_new(m->g->module, w->name, w->dtype, w->rank, w->dims, w->data);
+    return w->dtype == TN_F32 ? ir_constant(m->g, c) : ir_constant_f32(m->g, c);
 }
 
 Value *block_weight(ModelCx *m, int rank, const int64_t *dims, const char *fmt, ...) {
@@ -43,10 +40,10 @@ Value *block_weight(ModelCx *m, int rank, const int64_t *dims, const char *fmt, 
     for (ModelWeight *r = m->read; r; r = r->next)
         if (r->view == w) return ir_constant(m->g, r->constant);
     ModelWeight *r = ARENA_NEW(&m->cx->arena, ModelWeight);
-    Constant *c = ir_constant_new(m->g->module, w->name, TN_F32, w->rank, w->dims, as_f32(m, w));
-    *r = (ModelWeight){w, c, m->read};
+    Value *v = as_f32(m, w);
+    *r = (ModelWeight){w, v->constant, m->read};
     m->read = r;
-    return ir_constant(m->g, c);
+    return v;
 }
 
 static Value *add_bias(ModelCx *m, Value *y, const char *name, int64_t out) {

@@ -289,6 +289,26 @@ class Work(Cli):
         self.expect(FAULT, "diff", "x.plan", "--inputs", io, "--against", BERT, "--rtol", "1e-6", "--atol", "1e-6")
         self.assertNotIn("cosine", self.expect(DONE, "diff", "f32.plan", "--inputs", io, "--against", BERT).stdout)
 
+    def test_checkpoint_of_16_bits(self):
+        """Matrices and tables of f16 stay so in a plan in f32, which computes what the model does."""
+        self.checkpoint()
+        data = (BERT / "model.safetensors").read_bytes()
+        start = 8 + struct.unpack_from("<Q", data)[0]
+        tensors, halves = json.loads(data[8:start]), b""
+        tensors.pop("__metadata__", None)
+        for t in tensors.values():
+            begin, end = (start + offset for offset in t["data_offsets"])
+            count, first = (end - begin) // 4, len(halves)
+            halves += struct.pack(f"<{count}e", *struct.unpack(f"<{count}f", data[begin:end]))
+            t.update(dtype="F16", data_offsets=[first, len(halves)])
+        header = json.dumps(tensors).encode()
+        self.write("m/model.safetensors", struct.pack("<Q", len(header)) + header + halves)
+        self.expect(DONE, "compile", "m", "-o", "x.plan")
+        constants = json.loads(self.expect(DONE, "dump", "x.plan", "--format", "json").stdout)["constants"]
+        self.assertEqual({c["dtype"] for c in constants if c["layout"] == "panels16"}, {"f16"})
+        self.assertLess(sum(c["bytes"] for c in constants if c["dtype"] == "f32"), sum(c["bytes"] for c in constants) / 4)
+        self.expect(DONE, "diff", "x.plan", "--inputs", BERT / "io.safetensors", "--against", "m")
+
     def test_weights_in_fewer_bits(self):
         """A plan with int8 weights is smaller, with int4 smaller still; the report counts them, the dump shows how they are stored."""
         io = BERT / "io.safetensors"
