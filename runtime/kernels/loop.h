@@ -54,12 +54,7 @@ static inline void loop_over(Loop *l, const TnTensor *shape) {
 }
 
 /* The first `rank` axes of a tensor. */
-static inline void loop_add_axes(Loop *l, const TnTensor *t, int rank) {
-    int64_t *strides = l->strides[l->operands++];
-    int missing = l->rank - rank;
-    for (int i = 0; i < l->rank; i++)
-        strides[i] = i < missing || t->dims[i - missing] == 1 ? 0 : t->strides[i - missing];
-}
+void loop_add_axes(Loop *l, const TnTensor *t, int rank);
 
 static inline void loop_add(Loop *l, const TnTensor *t) {
     loop_add_axes(l, t, t->rank);
@@ -71,52 +66,13 @@ static inline void loop_add_still(Loop *l, int count) {
         for (int i = 0; i < l->rank; i++) l->strides[l->operands][i] = 0;
 }
 
-static inline void loop_drop_axis(Loop *l, int axis) {
-    l->rank--;
-    for (int i = axis; i < l->rank; i++) {
-        l->dims[i] = l->dims[i + 1];
-        for (int o = 0; o < l->operands; o++) l->strides[o][i] = l->strides[o][i + 1];
-    }
-}
+void loop_drop_axis(Loop *l, int axis);
 
 /* Puts the axes in the order in which operand `o` lies in memory; for kernels to which their order
  * means nothing. */
-static inline void loop_sort(Loop *l, int o) {
-    for (int i = 1; i < l->rank; i++)
-        for (int j = i; j > 0 && l->strides[o][j - 1] < l->strides[o][j]; j--) {
-            int64_t dim = l->dims[j];
-            l->dims[j] = l->dims[j - 1], l->dims[j - 1] = dim;
-            for (int k = 0; k < l->operands; k++) {
-                int64_t stride = l->strides[k][j];
-                l->strides[k][j] = l->strides[k][j - 1], l->strides[k][j - 1] = stride;
-            }
-        }
-}
+void loop_sort(Loop *l, int o);
 
-/* Whether one step along axis `before` is, for every operand, a full run of `axis`. */
-static inline int loop_joint(const Loop *l, int before, int axis) {
-    for (int o = 0; o < l->operands; o++)
-        if (l->strides[o][before] != l->strides[o][axis] * l->dims[axis]) return 0;
-    return 1;
-}
-
-static inline void loop_collapse(Loop *l) {
-    int rank = 0;
-    for (int i = 0; i < l->rank; i++) {
-        if (l->dims[i] == 1) continue;
-        const int joint = rank > 0 && loop_joint(l, rank - 1, i);
-        if (joint)
-            l->dims[rank - 1] *= l->dims[i];
-        else
-            l->dims[rank++] = l->dims[i];
-        for (int o = 0; o < l->operands; o++) l->strides[o][rank - 1] = l->strides[o][i];
-    }
-    l->rank = rank;
-    if (rank > 0) return;
-    l->rank = 1;
-    l->dims[0] = 1;
-    for (int o = 0; o < l->operands; o++) l->strides[o][0] = 1;
-}
+void loop_collapse(Loop *l);
 
 /* Points of the first `axes` axes. */
 static inline int64_t loop_points(const Loop *l, int axes) {
@@ -143,25 +99,9 @@ static inline void loop_start(const Loop *l, int axes, LoopAt *at) {
 
 /* Goes to point number `point`, which there must be, of the first `axes` axes, the last of them
  * fastest. */
-static inline void loop_seek(const Loop *l, int axes, int64_t point, LoopAt *at) {
-    for (int o = 0; o < l->operands; o++) at->offset[o] = 0;
-    for (int i = axes - 1; i >= 0; i--) {
-        at->index[i] = point % l->dims[i];
-        point /= l->dims[i];
-        for (int o = 0; o < l->operands; o++) at->offset[o] += at->index[i] * l->strides[o][i];
-    }
-}
+void loop_seek(const Loop *l, int axes, int64_t point, LoopAt *at);
 
-static inline void loop_next(const Loop *l, int axes, LoopAt *at) {
-    for (int i = axes - 1; i >= 0; i--) {
-        if (++at->index[i] < l->dims[i]) {
-            for (int o = 0; o < l->operands; o++) at->offset[o] += l->strides[o][i];
-            return;
-        }
-        at->index[i] = 0;
-        for (int o = 0; o < l->operands; o++) at->offset[o] -= (l->dims[i] - 1) * l->strides[o][i];
-    }
-}
+void loop_next(const Loop *l, int axes, LoopAt *at);
 
 /* The walk of one task over lines along an axis:
  *
@@ -174,15 +114,7 @@ typedef struct LoopLines {
 } LoopLines;
 
 /* `l` has all its operands, and is not collapsed yet. */
-static inline LoopLines loop_lines(Loop *l, int axis, int64_t task, int64_t per_task) {
-    LoopLines lines = {.i = task * per_task};
-    l->dims[axis] = 1;
-    loop_collapse(l);
-    int64_t all = loop_points(l, l->rank);
-    lines.last = lines.i + per_task < all ? lines.i + per_task : all;
-    loop_seek(l, l->rank, lines.i, &lines.at);
-    return lines;
-}
+LoopLines loop_lines(Loop *l, int axis, int64_t task, int64_t per_task);
 
 static inline void loop_next_line(const Loop *l, LoopLines *lines) {
     lines->i++;
