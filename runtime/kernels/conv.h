@@ -142,13 +142,14 @@ extern const ConvChannels TN_FN(conv_channels_kernels);
 extern const ConvFilter TN_FN(conv_filters)[CONV_FILTERS];
 
 typedef struct ConvKernels {
-    /* conv_window.c: the window as a copy in scratch of conv_window_floats */
-    ConvWindow (*copy)(const ConvShape *s, const ConvPatch *p, void *scratch);
     const ConvChannels *channels;
     const ConvFilter *filters; /* CONV_FILTERS of them */
 } ConvKernels;
 
-extern const ConvKernels TN_FN(conv_kernels);
+extern const ConvKernels TN_FN(conv_kernels); /* conv_channels.c */
+
+/* common/conv_window.c: the window as a copy in scratch of conv_window_floats */
+ConvWindow tn_conv_copy(const ConvShape *s, const ConvPatch *p, void *scratch);
 
 /* Results of a patch with the same taps, which are [first, end) along HEIGHT and WIDTH. */
 typedef struct ConvPart {

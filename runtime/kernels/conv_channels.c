@@ -125,3 +125,5 @@ const ConvChannels TN_FN(conv_channels_kernels) = {
     .walk_columns = WALK,
 #endif
 };
+
+const ConvKernels TN_FN(conv_kernels) = {&TN_FN(conv_channels_kernels), TN_FN(conv_filters)};

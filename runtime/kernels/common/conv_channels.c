@@ -226,8 +226,7 @@ void tn_conv_channels(const ConvShape *s, const ConvPatch *p, int64_t split, voi
         strip.column = p->column + i;
         strip.columns = conv_smaller(p->columns - i, in_place ? inside : s->strip);
         if (in_place && inside < left) strip.columns = inside / most * most;
-        ConvWindow window =
-            in_place ? conv_in_place(s, &strip) : s->isa->conv->copy(s, &strip, copy);
+        ConvWindow window = in_place ? conv_in_place(s, &strip) : tn_conv_copy(s, &strip, copy);
         list_taps(s, &window, at);
         taps.step = s->stride[WIDTH] * window.column;
         run_strip(s, &(Strip){&strip, &window, &taps, in_place});

@@ -158,7 +158,7 @@ void tn_conv_places(const ConvShape *s, const ConvPatch *p, int64_t split, void 
         m.panels = copy - elements;
         s->isa->bf16->panels(copy - elements, s->w->data, elements / (2 * TN_PANEL));
     }
-    m.window = s->in_place ? conv_in_place(s, p) : s->isa->conv->copy(s, p, copy);
+    m.window = s->in_place ? conv_in_place(s, p) : tn_conv_copy(s, p, copy);
     multiply(&m);
     for (int64_t row = 0; row < p->rows; row++) {
         sum_row(&m, row, m.sums);

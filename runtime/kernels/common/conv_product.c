@@ -275,7 +275,7 @@ void tn_conv_product(const ConvShape *s, const ConvPatch *p, int64_t split, void
                  .panels = (float *)((TileRun *)scratch + s->taps),
                  .dense = s->y_strides[1] == 1 && (!s->residual || s->residual_strides[1] == 1)};
     float *copy = (float *)((char *)scratch + tn_conv_product_scratch(s));
-    m.window = s->in_place ? conv_in_place(s, p) : s->isa->conv->copy(s, p, copy);
+    m.window = s->in_place ? conv_in_place(s, p) : tn_conv_copy(s, p, copy);
     m.t = (Tile){
         .b_row = s->pairs ? 2 * TN_PANEL : TN_PANEL, .b_panel = m.k * TN_PANEL, .run = m.run};
     while (next_part(&m)) m.steps += m.part.p.rows * tiles_across(&m) * steps_of(&m);

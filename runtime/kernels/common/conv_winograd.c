@@ -150,7 +150,7 @@ void tn_conv_winograd(const ConvShape *s, const ConvPatch *p, int64_t split, voi
     w.p = p;
     w.across = TN_CEIL_DIV(p->columns, w.f->across.results);
     w.tiles = w.across * TN_CEIL_DIV(p->rows, w.f->down.results);
-    w.window = s->in_place ? conv_in_place(s, p) : s->isa->conv->copy(s, p, copy);
+    w.window = s->in_place ? conv_in_place(s, p) : tn_conv_copy(s, p, copy);
     read_tiles(&w);
     int64_t groups = TN_CEIL_DIV(all, most), at = deal(groups, s->splits, split) * most;
     int64_t end = conv_smaller(deal(groups, s->splits, split + 1) * most, all);

@@ -8,7 +8,7 @@
  */
 #include <string.h>
 #include "runtime/kernels/conv.h"
-#include "runtime/kernels/simd.h"
+#include "runtime/kernels/isa.h"
 
 /* Channels that lie apart, places side by side: blocks of TN_PANEL channels and places change their
  * types on either side of a transpose of floats. */
@@ -19,18 +19,18 @@ static void turn_places(const ConvShape *s, void *to, const void *x, int64_t n, 
         int64_t some = conv_smaller(TN_PANEL, channels - c), wide;
         for (int64_t i = 0; i < n; i += wide) {
             wide = conv_smaller(TN_PANEL, n - i);
-            for (int64_t k = 0; k < some; k++) TN_FN(bf16_copy)
-            (lines + k * TN_PANEL, false, float_at(x, s->x_bf16, (c + k) * channel + i), s->x_bf16,
-             wide);
-            TN_FN(tile_kernels).transpose(places, TN_PANEL, lines, TN_PANEL, some, wide, some);
-            for (int64_t k = 0; k < wide; k++) TN_FN(bf16_copy)
-            (float_at(to, s->pairs, (i + k) * s->pitch + c), s->pairs, places + k * TN_PANEL, false,
-             some);
+            for (int64_t k = 0; k < some; k++)
+                s->isa->bf16->copy(lines + k * TN_PANEL, false,
+                                   float_at(x, s->x_bf16, (c + k) * channel + i), s->x_bf16, wide);
+            s->isa->tiles->transpose(places, TN_PANEL, lines, TN_PANEL, some, wide, some);
+            for (int64_t k = 0; k < wide; k++)
+                s->isa->bf16->copy(float_at(to, s->pairs, (i + k) * s->pitch + c), s->pairs,
+                                   places + k * TN_PANEL, false, some);
         }
     }
 }
 
-/* The same of bf16, or to bf16. */
+/* The same of bf16, or to bf16, channels apart. */
 static void convert_places(const ConvShape *s, void *to, const void *x, int64_t n,
                            int64_t channels) {
     int64_t place = s->x_strides[2 + WIDTH], channel = s->x_strides[1];
@@ -47,11 +47,8 @@ static void convert_places(const ConvShape *s, void *to, const void *x, int64_t 
     for (int64_t i = 0; i < n; i++) {
         const void *from = float_at(x, s->x_bf16, i * place);
         void *row = float_at(to, s->pairs, i * s->pitch);
-        if (channel == 1)
-            TN_FN(bf16_copy)(row, s->pairs, from, s->x_bf16, channels);
-        else
-            for (int64_t c = 0; c < channels; c++)
-                float_set(row, s->pairs, c, float_get(from, s->x_bf16, c * channel));
+        for (int64_t c = 0; c < channels; c++)
+            float_set(row, s->pairs, c, float_get(from, s->x_bf16, c * channel));
     }
 }
 
@@ -60,20 +57,15 @@ static void copy_places(const ConvShape *s, float *to, const float *x, int64_t n
                         int64_t channels) {
     int64_t place = s->x_strides[2 + WIDTH], channel = s->x_strides[1];
     if (channel == 1 && place == channels && s->pitch == channels) {
-        TN_FN(bf16_copy)(to, s->pairs, x, s->x_bf16, n * channels);
+        s->isa->bf16->copy(to, s->pairs, x, s->x_bf16, n * channels);
+    } else if (channel == 1) {
+        s->isa->bf16->rows(to, s->pitch, s->pairs, x, place, s->x_bf16, n, channels);
     } else if (s->x_bf16 || s->pairs) {
         convert_places(s, to, x, n, channels);
-    } else if (channel == 1) {
-        for (int64_t i = 0; i < n; i++, to += s->pitch, x += place) {
-            int64_t c = 0;
-            for (; c + VF_WIDTH <= channels; c += VF_WIDTH) vf_store(to + c, vf_load(x + c));
-            if (c < channels) vf_store_n(to + c, vf_load_n(x + c, channels - c), channels - c);
-        }
     } else if (place == 1 && channels > 3) {
         for (int64_t c = 0; c < channels; c += TN_PANEL) {
             int64_t some = conv_smaller(TN_PANEL, channels - c);
-            TN_FN(tile_kernels)
-                .transpose(to + c, s->pitch, x + c * channel, channel, some, n, some);
+            s->isa->tiles->transpose(to + c, s->pitch, x + c * channel, channel, some, n, some);
         }
     } else {
         for (int64_t c = 0; c < channels; c++)
@@ -125,7 +117,7 @@ static void copy_line(const ConvShape *s, const ConvPatch *p, void *to, const vo
         copy_spread(s, to, x, end - begin, o, lanes);
 }
 
-static ConvWindow copy(const ConvShape *s, const ConvPatch *p, void *scratch) {
+ConvWindow tn_conv_copy(const ConvShape *s, const ConvPatch *p, void *scratch) {
     const int64_t *xs = s->x_strides;
     ConvWindow window = {.x = scratch, .column = s->pitch};
     window.line = s->input_columns * s->pitch;
@@ -149,5 +141,3 @@ static ConvWindow copy(const ConvShape *s, const ConvPatch *p, void *scratch) {
     }
     return window;
 }
-
-const ConvKernels TN_FN(conv_kernels) = {copy, &TN_FN(conv_channels_kernels), TN_FN(conv_filters)};
