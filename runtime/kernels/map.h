@@ -50,8 +50,34 @@ typedef void MapFitFn(void *y, TnDType t, int64_t n);
 typedef void MapLoadFn(void *y, const void *data, TnDType t, int64_t stride, int64_t n);
 typedef void MapStoreFn(void *data, TnDType t, int64_t stride, const void *x, int64_t n);
 
-/* n floats of a register, cast to i8 or u8, to memory: what is quantised ends like this. */
-typedef void MapStoreBytesFn(uint8_t *data, TnDType t, const float *x, int64_t n);
+/* (x + shift) by */
+typedef struct MapAffine {
+    float shift, by;
+} MapAffine;
+
+/* Integers as floats, from x / scale, or x scale: rounded or not, zero added, as a cast to bytes
+ * would do it, and `after`. */
+typedef struct MapQuantise {
+    float scale, zero, low, high;
+    MapAffine after;
+    uint8_t divide, round;
+} MapQuantise;
+
+static inline int map_is_byte(int t) {
+    return t == TN_I8 || t == TN_U8;
+}
+
+/* A cast to i8 or u8, without any other step. */
+static inline MapQuantise map_plain_cast(TnDType t) {
+    return (MapQuantise){1, 0, t == TN_I8 ? -128 : 0, t == TN_I8 ? 127 : 255, {0, 1}, 0, 0};
+}
+
+/* As MapLoadFn, of i8, u8 or i32 to floats. */
+typedef void MapLoadWholeFn(float *y, const void *data, TnDType t, int64_t stride, int64_t n,
+                            const MapAffine *a);
+typedef void MapQuantiseFn(float *y, const float *x, int64_t n, const MapQuantise *q);
+/* To memory, without `after`. */
+typedef void MapQuantiseBytesFn(uint8_t *data, const float *x, int64_t n, const MapQuantise *q);
 /* Rows of floats side by side in a register. */
 typedef void MapGatherFn(float *y, const float *x, int64_t row_stride, int64_t stride, int64_t rows,
                          int64_t columns);
@@ -62,15 +88,19 @@ MapStoreFn TN_FN(map_store);
 MapGatherFn TN_FN(map_gather_rows);
 MapFitFn TN_FN(map_fit);
 MapCastFn TN_FN(map_cast);
-MapStoreBytesFn TN_FN(map_store_bytes);
+MapLoadWholeFn TN_FN(map_load_whole);
+MapQuantiseFn TN_FN(map_quantise);
+MapQuantiseBytesFn TN_FN(map_quantise_bytes);
 
 typedef struct MapKernels {
     MapFn *(*op)(int op); /* map_float_op */
     MapCastFn *cast;
     MapFitFn *fit;
     MapLoadFn *load;
+    MapLoadWholeFn *load_whole;
     MapStoreFn *store;
-    MapStoreBytesFn *store_bytes;
+    MapQuantiseFn *quantise;
+    MapQuantiseBytesFn *quantise_bytes;
     MapGatherFn *gather_rows;
 } MapKernels;
 

@@ -68,43 +68,52 @@ CONVERT(bool_of_double, int64_t, double, x[i] != 0)
 CONVERT(u64_of_float, int64_t, float, u64_of_real(x[i]))
 CONVERT(u64_of_double, int64_t, double, u64_of_real(x[i]))
 
-/* Ranges within 24 bits have ends that are floats. */
-static int64_t small_int_of_float(int64_t *y, const float *x, const Range *r, int64_t n) {
-    const vf low = vf_set1((float)r->low), high = vf_set1((float)r->high);
-    int64_t i = 0;
-    for (; i + VF_WIDTH <= n; i += VF_WIDTH) {
-        float inside[VF_WIDTH];
-        vf v = vf_load(x + i);
-        vf_store(inside, vf_select(vf_eq(v, v), vf_max(low, vf_min(high, v)), vf_zero()));
-        for (int j = 0; j < VF_WIDTH; j++) y[i + j] = (int32_t)inside[j];
-    }
-    return i;
+/* What lies in the range, truncated later; the numbers of q are the same in every turn of a loop.
+ */
+static inline vf in_range(vf v, const MapQuantise *q) {
+    v = q->divide ? vf_div(v, vf_set1(q->scale)) : vf_mul(v, vf_set1(q->scale));
+    v = vf_add(q->round ? vf_round(v) : v, vf_set1(q->zero));
+    const vf inside = vf_max(vf_set1(q->low), vf_min(vf_set1(q->high), v));
+    return vf_select(vf_eq(v, v), inside, vf_zero());
 }
 
-/* As the cast and the store after each other, without the integers of 64 bits between them. */
-void TN_FN(map_store_bytes)(uint8_t *data, TnDType t, const float *x, int64_t n) {
-    const Range r = range_of(t);
-    const vf low = vf_set1((float)r.low), high = vf_set1((float)r.high);
-    int64_t i = 0;
-    for (; i + MAP_RUN <= n; i += MAP_RUN) {
+void TN_FN(map_quantise)(float *y, const float *x, int64_t n, const MapQuantise *q) {
+    for (int64_t i = 0; i < n; i += VF_WIDTH) {
+        const int64_t rest = n - i < VF_WIDTH ? n - i : VF_WIDTH;
+        float whole[VF_WIDTH];
+        vf_store(whole, in_range(vf_load_n(x + i, rest), q));
+        for (int j = 0; j < VF_WIDTH; j++) whole[j] = (float)(int32_t)whole[j];
+        vf v = vf_mul(vf_add(vf_load(whole), vf_set1(q->after.shift)), vf_set1(q->after.by));
+        if (rest < VF_WIDTH)
+            vf_store_n(y + i, v, rest);
+        else
+            vf_store(y + i, v);
+    }
+}
+
+void TN_FN(map_quantise_bytes)(uint8_t *data, const float *x, int64_t n, const MapQuantise *q) {
+    for (int64_t i = 0; i < n; i += MAP_RUN) {
+        const int64_t rest = n - i < MAP_RUN ? n - i : MAP_RUN;
         float inside[MAP_RUN];
         int32_t whole[MAP_RUN];
         uint8_t bytes[MAP_RUN];
         for (int j = 0; j < MAP_RUN; j += VF_WIDTH) {
-            vf v = vf_load(x + i + j);
-            vf_store(inside + j, vf_select(vf_eq(v, v), vf_max(low, vf_min(high, v)), vf_zero()));
+            const int64_t some = rest - j < VF_WIDTH ? rest - j : VF_WIDTH;
+            vf_store(inside + j, in_range(vf_load_n(x + i + j, some), q));
         }
         for (int j = 0; j < MAP_RUN; j++) whole[j] = (int32_t)inside[j];
         for (int j = 0; j < MAP_RUN; j++) bytes[j] = (uint8_t)whole[j];
-        memcpy(data + i, bytes, sizeof bytes);
+        if (rest == MAP_RUN)
+            memcpy(data + i, bytes, MAP_RUN);
+        else
+            memcpy(data + i, bytes, (size_t)rest);
     }
-    for (; i < n; i++) data[i] = (uint8_t)int_of_real(x[i], &r);
 }
 
 static void int_of_float(void *out, const float *x, TnDType t, int64_t n) {
     Range r = range_of(t);
-    int64_t *y = out, i = r.high < 0x1p24 ? small_int_of_float(y, x, &r, n) : 0;
-    for (; i < n; i++) y[i] = int_of_real(x[i], &r);
+    int64_t *y = out;
+    for (int64_t i = 0; i < n; i++) y[i] = int_of_real(x[i], &r);
 }
 
 static void float_of_int(void *out, const void *in, int64_t n) {

@@ -162,7 +162,9 @@ const MapKernels TN_FN(map_kernels) = {
     .cast = TN_FN(map_cast),
     .fit = TN_FN(map_fit),
     .load = TN_FN(map_load),
+    .load_whole = TN_FN(map_load_whole),
     .store = TN_FN(map_store),
-    .store_bytes = TN_FN(map_store_bytes),
+    .quantise = TN_FN(map_quantise),
+    .quantise_bytes = TN_FN(map_quantise_bytes),
     .gather_rows = TN_FN(map_gather_rows),
 };

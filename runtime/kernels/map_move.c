@@ -10,16 +10,7 @@
     }                                                                                   \
     break
 
-/* The same as LOAD and STORE for the usual integers. */
-#define LOAD_INTS(stored)                              \
-    {                                                  \
-        if (stride != 1) LOAD(int64_t, stored, PLAIN); \
-        const stored *restrict from = data;            \
-        int64_t *restrict to = y;                      \
-        MAP_BY_RUNS(to, from, PLAIN)                   \
-        break;                                         \
-    }
-
+/* The same as STORE for the usual integers. */
 #define STORE_INTS(stored)                                 \
     {                                                      \
         if (stride != 1) STORE(int64_t, stored, (stored)); \
@@ -112,10 +103,10 @@ void TN_FN(map_load)(void *y, const void *data, TnDType t, int64_t stride, int64
     case TN_F16: LOAD(float, uint16_t, float_of_f16)
     case TN_BF16: LOAD(float, uint16_t, float_of_bf16)
     case TN_F64: LOAD(double, double, PLAIN)
-    case TN_I8: LOAD_INTS(int8_t)
+    case TN_I8: LOAD(int64_t, int8_t, PLAIN)
     case TN_I16: LOAD(int64_t, int16_t, PLAIN)
-    case TN_I32: LOAD_INTS(int32_t)
-    case TN_U8: LOAD_INTS(uint8_t)
+    case TN_I32: LOAD(int64_t, int32_t, PLAIN)
+    case TN_U8: LOAD(int64_t, uint8_t, PLAIN)
     case TN_U16: LOAD(int64_t, uint16_t, PLAIN)
     case TN_U32: LOAD(int64_t, uint32_t, PLAIN)
     case TN_BOOL: LOAD(int64_t, uint8_t, TRUTH)
@@ -125,6 +116,28 @@ void TN_FN(map_load)(void *y, const void *data, TnDType t, int64_t stride, int64
     case TN_U2: LOAD(int64_t, uint8_t, U2_OF)
     case SMALL_FLOATS: tn_small_load(y, data, t, stride, n); break;
     default: LOAD(int64_t, int64_t, PLAIN)
+    }
+}
+
+#define AFFINE(x) (((float)(x) + shift) * by)
+
+#define LOAD_WHOLE(stored)                                                    \
+    {                                                                         \
+        const stored *from = data;                                            \
+        for (; stride == 1 && i + MAP_RUN <= n; i += MAP_RUN)                 \
+            for (int j = 0; j < MAP_RUN; j++) y[i + j] = AFFINE(from[i + j]); \
+        for (; i < n; i++) y[i] = AFFINE(from[i * stride]);                   \
+        break;                                                                \
+    }
+
+void TN_FN(map_load_whole)(float *restrict y, const void *data, TnDType t, int64_t stride,
+                           int64_t n, const MapAffine *a) {
+    const float shift = a->shift, by = a->by;
+    int64_t i = 0;
+    switch (t) {
+    case TN_I8: LOAD_WHOLE(int8_t)
+    case TN_U8: LOAD_WHOLE(uint8_t)
+    default: LOAD_WHOLE(int32_t)
     }
 }
 

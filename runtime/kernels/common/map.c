@@ -6,7 +6,8 @@
  * begin and end. What is the same for every element - constants, scalars and steps of these only -
  * is computed once per task. An input whose elements lie as in its register (f32, f64, 64-bit
  * integers) and, in this block, without gaps is read where it is, and the last step writes straight
- * into such a result; the rest passes through registers in scratch.
+ * into such a result; the rest passes through registers in scratch. Steps that quantise and
+ * dequantise are taken together (map_quantise.c).
  *
  *     y = gelu(x + bias):  registers 0 = x, 1 = bias; step 0: r2 = ADD r0 r1; step 1: r3 = GELU r2
  *
@@ -15,38 +16,12 @@
  * for it (map_float_op, tn_map_double, tn_map_int are the lists). */
 #include <string.h>
 #include "runtime/kernels/isa.h"
-#include "runtime/kernels/loop.h"
-#include "runtime/kernels/map.h"
+#include "runtime/kernels/map_program.h"
 
 TN_COMMON_FAMILY(map);
 
-#define MAP_REGISTERS (TN_MAX_MAP_INPUTS + TN_MAX_MAP_STEPS)
 #define LONG_ROW      192 /* elements from which on blocks end with a row */
 #define WORTH_COPYING 32  /* bytes */
-
-typedef enum Access {
-    ACCESS_UNIFORM, /* one element for all: its register is filled once */
-    ACCESS_LINEAR,  /* in memory order without gaps */
-    ACCESS_ROWS,    /* by rows of the innermost axis */
-} Access;
-
-typedef struct Program {
-    const MapKernels *isa;
-    const TnCall *call;
-    const ParamsMap *params;
-    Loop loop; /* inputs, then the result */
-    int inputs, registers;
-    uint8_t access[LOOP_MAX];
-    uint8_t dtype[MAP_REGISTERS];
-    uint8_t uniform[MAP_REGISTERS];
-    MapFn *fn[TN_MAX_MAP_STEPS];
-    int by_rows;   /* some operand has ACCESS_ROWS, so `at` and `column` are needed */
-    int long_rows; /* ... and blocks lie within rows */
-    unsigned char *reg[MAP_REGISTERS];
-    const void *value[MAP_REGISTERS]; /* where the current block of a register is */
-    LoopAt at;                        /* row of the next element */
-    int64_t column;
-} Program;
 
 /* Whether memory holds elements of type t just as a register does. */
 static int same_as_register(int t) {
@@ -57,11 +32,16 @@ static size_t element_bytes(TnDType t) {
     return map_class(t) == MAP_FLOAT ? sizeof(float) : sizeof(int64_t);
 }
 
-static void run_step(Program *p, int s, void *y, int64_t n) {
+static void run_step(MapProgram *p, int s, void *y, int64_t n) {
     const TnMapStep *step = &p->params->step[s];
     TnDType t = (TnDType)step->dtype;
     const void *x[3] = {NULL, NULL, NULL};
     for (int i = 0; i < tn_map_operands(step->op); i++) x[i] = p->value[step->args[i]];
+    if (map_is_whole(p, p->inputs + s)) {
+        const MapQuantise q = map_plain_cast(t);
+        p->isa->quantise(y, x[0], n, &q);
+        return;
+    }
     if (step->op == TN_MAP_CAST) {
         p->isa->cast(y, t, x[0], (TnDType)p->dtype[step->args[0]], n);
         return;
@@ -70,7 +50,7 @@ static void run_step(Program *p, int s, void *y, int64_t n) {
     p->isa->fit(y, t, n);
 }
 
-static void fill_constant(const Program *p, void *y, const TnMapStep *step, int64_t n) {
+static void fill_constant(const MapProgram *p, void *y, const TnMapStep *step, int64_t n) {
     TnDType t = (TnDType)step->dtype;
     const MapClass class = map_class(t);
     float *f = y;
@@ -89,7 +69,7 @@ static Access access_of(const Loop *l, int operand) {
     return loop_dense(l, operand) ? ACCESS_LINEAR : ACCESS_ROWS;
 }
 
-static MapFn *function_of(const Program *p, const TnMapStep *step) {
+static MapFn *function_of(const MapProgram *p, const TnMapStep *step) {
     TnDType t = (TnDType)step->arg_dtype;
     switch (map_class(t)) {
     case MAP_FLOAT: return p->isa->op(step->op);
@@ -98,7 +78,7 @@ static MapFn *function_of(const Program *p, const TnMapStep *step) {
     }
 }
 
-static void set_up(Program *p, const TnCall *call, unsigned char *scratch) {
+static void set_up(MapProgram *p, const TnCall *call, unsigned char *scratch) {
     p->isa = tn_isa_kernels[call->isa].map;
     p->call = call;
     p->params = call->params;
@@ -113,6 +93,8 @@ static void set_up(Program *p, const TnCall *call, unsigned char *scratch) {
         p->by_rows |= p->access[i] == ACCESS_ROWS;
     }
     p->long_rows = p->by_rows && p->loop.dims[p->loop.rank - 1] >= LONG_ROW;
+    p->direct = p->access[p->inputs] != ACCESS_ROWS ||
+                (p->long_rows && p->loop.strides[p->inputs][p->loop.rank - 1] == 1);
     for (uint32_t s = 0; s < p->params->steps; s++) p->fn[s] = function_of(p, &p->params->step[s]);
     for (int r = 0; r < p->registers; r++) {
         TnDType t = map_register_dtype(call, r);
@@ -121,14 +103,25 @@ static void set_up(Program *p, const TnCall *call, unsigned char *scratch) {
         p->value[r] = scratch;
         scratch += map_register_bytes(t);
     }
+    map_keep_as_floats(p);
+}
+
+/* n elements of input i, `stride` apart, to a register. */
+static void load(const MapProgram *p, int i, void *y, const void *from, int64_t stride, int64_t n) {
+    TnDType t = (TnDType)p->call->operands[i].dtype;
+    if (map_is_whole(p, i))
+        p->isa->load_whole(y, from, t, stride, n, &p->loaded[i]);
+    else
+        p->isa->load(y, from, t, stride, n);
 }
 
 /* Fills the registers that stay the same for the whole task, for blocks of at most n elements. */
-static void run_uniform(Program *p, int64_t n) {
+static void run_uniform(MapProgram *p, int64_t n) {
     for (int i = 0; i < p->inputs; i++) {
         const TnTensor *x = &p->call->operands[i];
         p->uniform[i] = p->access[i] == ACCESS_UNIFORM;
-        if (p->uniform[i]) p->isa->load(p->reg[i], x->data, (TnDType)x->dtype, 0, n);
+        p->loaded[i] = (MapAffine){0, 1};
+        if (p->uniform[i]) load(p, i, p->reg[i], x->data, 0, n);
     }
     for (int s = 0; s < (int)p->params->steps; s++) {
         const TnMapStep *step = &p->params->step[s];
@@ -140,6 +133,7 @@ static void run_uniform(Program *p, int64_t n) {
         else if (uniform)
             run_step(p, s, p->reg[r], n);
     }
+    map_find_quantised(p);
 }
 
 static void *address(const TnTensor *t, int64_t offset) {
@@ -147,22 +141,22 @@ static void *address(const TnTensor *t, int64_t offset) {
 }
 
 /* n elements of input i from the current place on, which lie within a row. */
-static void load_row(Program *p, int i, int64_t n) {
+static void load_row(MapProgram *p, int i, int64_t n) {
     const TnTensor *x = &p->call->operands[i];
     TnDType t = (TnDType)x->dtype;
     int64_t stride = p->loop.strides[i][p->loop.rank - 1];
     const void *from = address(x, p->at.offset[i] + p->column * stride);
     int direct = stride == 1 && same_as_register(t);
     p->value[i] = direct ? from : p->reg[i];
-    if (!direct) p->isa->load(p->reg[i], from, t, stride, n);
+    if (!direct) load(p, i, p->reg[i], from, stride, n);
 }
 
-static void load_linear(Program *p, int i, int64_t first, int64_t n) {
+static void load_linear(MapProgram *p, int i, int64_t first, int64_t n) {
     const TnTensor *x = &p->call->operands[i];
     TnDType t = (TnDType)x->dtype;
     const void *from = address(x, first);
     p->value[i] = same_as_register(t) ? from : p->reg[i];
-    if (!same_as_register(t)) p->isa->load(p->reg[i], from, t, 1, n);
+    if (!same_as_register(t)) load(p, i, p->reg[i], from, 1, n);
 }
 
 /* Where a walk of one operand is: the row's index and offset, and the column. */
@@ -171,7 +165,7 @@ typedef struct Walk {
 } Walk;
 
 /* Goes on by `count` steps along an axis of rows, none beyond its end. */
-static void step(const Program *p, int operand, Walk *w, int axis, int64_t count) {
+static void step(const MapProgram *p, int operand, Walk *w, int axis, int64_t count) {
     const int64_t *dims = p->loop.dims, *strides = p->loop.strides[operand];
     w->column = 0;
     for (int i = axis; i >= 0; i--, count = 1) {
@@ -186,7 +180,7 @@ static void step(const Program *p, int operand, Walk *w, int axis, int64_t count
 /* Where an axis that the operand does not have has gone on, and those inside it begin again: what
  * comes is what came last, `done` elements of which lie before `to`. Copies whole repetitions of at
  * most `left` elements; returns how many elements. */
-static int64_t repeat(const Program *p, int operand, Walk *w, unsigned char *to, size_t size,
+static int64_t repeat(const MapProgram *p, int operand, Walk *w, unsigned char *to, size_t size,
                       int64_t done, int64_t left) {
     int axis = p->loop.rank - 2;
     int64_t period = p->loop.dims[axis + 1];
@@ -204,7 +198,7 @@ static int64_t repeat(const Program *p, int operand, Walk *w, unsigned char *to,
 
 /* n elements of an operand from the current place on, over rows that are short: into its register,
  * or (with `result`) from there to the result. */
-static void walk_rows(const Program *p, int operand, int64_t n, const unsigned char *result) {
+static void walk_rows(const MapProgram *p, int operand, int64_t n, const unsigned char *result) {
     const TnTensor *x = &p->call->operands[operand];
     TnDType t = (TnDType)x->dtype;
     int last = p->loop.rank - 1;
@@ -214,7 +208,8 @@ static void walk_rows(const Program *p, int operand, int64_t n, const unsigned c
     for (int64_t done = 0, run; done < n; done += run) {
         int64_t left = n - done, rows = 1, to_end = columns - w.column;
         void *from = address(x, w.offset + w.column * stride);
-        size_t size = element_bytes(t), at = (size_t)done * size;
+        size_t size = element_bytes(result ? t : (TnDType)p->dtype[operand]),
+               at = (size_t)done * size;
         if (!result) {
             run = repeat(p, operand, &w, p->reg[operand] + at, size, done, left);
             if (run > 0) continue;
@@ -232,14 +227,14 @@ static void walk_rows(const Program *p, int operand, int64_t n, const unsigned c
                                 run);
             run *= rows;
         } else {
-            p->isa->load(p->reg[operand] + at, from, t, stride, run);
+            load(p, operand, p->reg[operand] + at, from, stride, run);
         }
         w.column += run / rows;
         if (w.column == columns) step(p, operand, &w, last - 1, rows);
     }
 }
 
-static void load_block(Program *p, int64_t first, int64_t n) {
+static void load_block(MapProgram *p, int64_t first, int64_t n) {
     for (int i = 0; i < p->inputs; i++) {
         if (p->access[i] == ACCESS_UNIFORM) continue;
         if (p->access[i] == ACCESS_LINEAR) {
@@ -254,7 +249,7 @@ static void load_block(Program *p, int64_t first, int64_t n) {
 }
 
 /* The current place becomes that of an element. */
-static void go_to(Program *p, int64_t element) {
+static void go_to(MapProgram *p, int64_t element) {
     int rows = p->loop.rank - 1;
     int64_t columns = p->loop.dims[rows];
     loop_seek(&p->loop, rows, element / columns, &p->at);
@@ -262,7 +257,7 @@ static void go_to(Program *p, int64_t element) {
 }
 
 /* It moves on by n elements of a long row. */
-static void move_on(Program *p, int64_t n) {
+static void move_on(MapProgram *p, int64_t n) {
     int rows = p->loop.rank - 1;
     p->column += n;
     if (p->column < p->loop.dims[rows]) return;
@@ -271,21 +266,14 @@ static void move_on(Program *p, int64_t n) {
 }
 
 /* A cast that leaves a register's floats as they are: to f32, or before a store that rounds. */
-static int is_free_cast(const Program *p, int s, int stored) {
+static int is_free_cast(const MapProgram *p, int s, int stored) {
     const TnMapStep *step = &p->params->step[s];
     return step->op == TN_MAP_CAST && map_class((TnDType)step->dtype) == MAP_FLOAT &&
            map_class((TnDType)p->dtype[step->args[0]]) == MAP_FLOAT &&
            (stored || step->dtype == TN_F32);
 }
 
-/* A last cast of floats to bytes, which the store does as well. */
-static int is_stored_cast(const Program *p, int s) {
-    const TnMapStep *step = &p->params->step[s];
-    return step->op == TN_MAP_CAST && (step->dtype == TN_I8 || step->dtype == TN_U8) &&
-           map_class((TnDType)p->dtype[step->args[0]]) == MAP_FLOAT;
-}
-
-static void run_block(Program *p, int64_t first, int64_t n) {
+static void run_block(MapProgram *p, int64_t first, int64_t n) {
     const TnTensor *y = &p->call->operands[p->inputs];
     int last = p->registers - 1, result_by_rows = p->access[p->inputs] == ACCESS_ROWS;
     int64_t stride = p->loop.strides[p->inputs][p->loop.rank - 1];
@@ -294,30 +282,35 @@ static void run_block(Program *p, int64_t first, int64_t n) {
     if (result_by_rows) to = address(y, p->at.offset[p->inputs] + p->column * stride);
     if (!result_by_rows || !p->long_rows) stride = 1;
 
-    int direct = !result_by_rows || (p->long_rows && stride == 1);
-    int in_place = direct && same_as_register(y->dtype) && !p->uniform[last], bytes = 0;
+    int in_place = p->direct && same_as_register(y->dtype) && !p->uniform[last];
     for (int s = 0; s < (int)p->params->steps; s++) {
-        int r = p->inputs + s;
-        if (p->uniform[r]) continue;
-        bytes = r == last && direct && is_stored_cast(p, s);
-        if (bytes)
+        int r = p->inputs + s, from = p->from[r];
+        void *made = r == last && in_place ? to : p->reg[r];
+        if (p->uniform[r] || p->how[r] == MAP_UNUSED) continue;
+        if (p->how[r] == MAP_MOVED) {
+            p->value[r] = p->value[from];
+        } else if (p->how[r] == MAP_QUANTISED) {
+            if (r == last && map_is_byte(y->dtype)) {
+                p->isa->quantise_bytes(to, p->value[from], n, &p->quantise[s]);
+                return;
+            }
+            p->isa->quantise(made, p->value[from], n, &p->quantise[s]);
+            p->value[r] = made;
+        } else if (r == last ? !in_place && is_free_cast(p, s, 1) : is_free_cast(p, s, 0)) {
             p->value[r] = p->value[p->params->step[s].args[0]];
-        else if (r == last ? !in_place && is_free_cast(p, s, 1) : is_free_cast(p, s, 0))
-            p->value[r] = p->value[p->params->step[s].args[0]];
-        else
-            run_step(p, s, r == last && in_place ? to : p->reg[r], n);
+        } else {
+            run_step(p, s, made, n);
+        }
     }
     if (in_place) return;
-    if (bytes)
-        p->isa->store_bytes(to, (TnDType)y->dtype, p->value[last], n);
-    else if (result_by_rows && !p->long_rows)
+    if (result_by_rows && !p->long_rows)
         walk_rows(p, p->inputs, n, p->value[last]);
     else
         p->isa->store(to, (TnDType)y->dtype, stride, p->value[last], n);
 }
 
 void map_run_common(const TnCall *call, int64_t task, void *scratch) {
-    Program p;
+    MapProgram p;
     set_up(&p, call, scratch);
     int64_t elements = loop_points(&p.loop, p.loop.rank), columns = p.loop.dims[p.loop.rank - 1];
     int64_t first = task * call->tile[0], last = first + call->tile[0];
