@@ -7,7 +7,8 @@
  * A product of two dequantised operands is one of integers if x has one scale and w one per column:
  * sum (x - 3) 0.5 w s = 0.5 s sum (x - 3) w, and that sum is exact. Rows of a table are dequantised
  * when they have been looked up. Any other such constant is dequantised here, once, in f32 as the
- * model would have. What is dequantised, moved and quantised again alike is only moved. */
+ * model would have. What is dequantised, moved and quantised again alike is only moved. What is
+ * dequantised is never NaN, which guards behind a softmax ask. */
 #include <math.h>
 #include "ir/build.h"
 #include "ir/element.h"
@@ -189,6 +190,19 @@ static Value *as_it_was(Node *n) {
                : NULL;
 }
 
+/* --- guards --- */
+
+/* x == x where x is a finite number times another. */
+static Value *always_itself(Node *n) {
+    double scale, shift = 0;
+    Scaled s;
+    if (n->inputs[0] != n->inputs[1] || !find_scaled(n->inputs[0], &s)) return NULL;
+    if (!ir_constant_float(s.scale, &scale) || !isfinite(scale)) return NULL;
+    if (s.shift && (!ir_constant_float(s.shift, &shift) || !isfinite(shift))) return NULL;
+    const Type *t = &n->outputs[0]->type;
+    return ir_expand(n->graph, ir_scalar_int(n->graph, TN_BOOL, 1), t->rank, t->dims);
+}
+
 /* --- tables and other constants --- */
 
 static bool all_uses_look_up_rows(const Value *v) {
@@ -269,7 +283,9 @@ bool pass_quantised(Graph *g, Report *r) {
     IR_FOR_NODES(n, g) {
         g->cursor = n;
         ir_origins_from(g, &n, 1);
-        Value *y = n->op == OP_cast ? as_it_was(n) : integer_product(n, r);
+        Value *y = n->op == OP_cast ? as_it_was(n)
+                   : n->op == OP_eq ? always_itself(n)
+                                    : integer_product(n, r);
         if (y) {
             ir_replace(n->outputs[0], y);
             ir_remove(n);
