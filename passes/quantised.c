@@ -5,10 +5,10 @@
  *     %y = matmul %a, %b
  *
  * A product of two dequantised operands is one of integers if x has one scale and w one per column:
- * sum (x - 3) 0.5 w s = 0.5 s sum (x - 3) w, and that sum is exact. Rows of a table are dequantised
- * when they have been looked up. Any other such constant is dequantised here, once, in f32 as the
- * model would have. What is dequantised, moved and quantised again alike is only moved. What is
- * dequantised is never NaN, which guards behind a softmax ask. */
+ * sum (x - 3) 0.5 w s = 0.5 s sum (x - 3) w, and that sum is exact. So is one of two such x. Rows
+ * of a table are dequantised when they have been looked up. Any other such constant is dequantised
+ * here, once, in f32 as the model would have. What is dequantised, moved and quantised again alike
+ * is only moved. What is dequantised is never NaN, which guards behind a softmax ask. */
 #include <math.h>
 #include "ir/build.h"
 #include "ir/element.h"
@@ -55,9 +55,9 @@ static bool per_column(const Value *v, int axis, const Expr *columns) {
 }
 
 /* The sums stay below 2^31: of 8 bits, both less a zero of 8 bits. */
-static bool sums_fit(const Expr *depth) {
-    int64_t k;
-    return ex_const(depth, &k) && k <= INT32_MAX / (255 * 255);
+static bool sums_fit(ExprCx *x, const Expr *depth) {
+    int64_t least, most;
+    return ex_bounds(x, depth, &least, &most) && most <= INT32_MAX / (255 * 255);
 }
 
 static bool is_8_bits(const Value *v) {
@@ -101,14 +101,22 @@ static const char *why_no_integers(const Node *n, const Scaled *a, const Scaled 
     const Expr *columns = y->dims[y->rank - 1];
     const int axis = !attr_bool(n, "tb");
     if (!is_8_bits(a->q) || !is_8_bits(b->q)) return "its operands are not of 8 bits";
-    if (b->q->type.rank != 2) return "its weights are no matrix";
+    if (b->q->constant && b->q->type.rank != 2) return "its weights are no matrix";
+    if (!b->q->constant && (!is_single(b->scale) || !is_single(b->shift)))
+        return "its columns, which are no weights, have scales of their own";
     if (!is_single(a->scale) || !is_single(a->shift)) return "its rows have scales of their own";
     if (!per_column(b->scale, axis, columns) || !per_column(b->shift, axis, columns))
         return "scales are not per column of its weights";
     if (!scales_fit(a->scale, b->scale)) return "the product of its scales is not finite";
     if (attr_bool(n, "ta")) return "its left operand is transposed";
-    if (!sums_fit(t->dims[t->rank - 1])) return "sums may exceed 32 bits";
+    if (!sums_fit(n->graph->module->ex, t->dims[t->rank - 1])) return "sums may exceed 32 bits";
     return NULL;
+}
+
+static Value *with_last_axes_swapped(Graph *g, Value *v) {
+    int perm[TN_MAX_RANK], rank = v->type.rank;
+    for (int i = 0; i < rank; i++) perm[i] = i < rank - 2 ? i : 2 * rank - 3 - i;
+    return ir_transpose(g, v, perm);
 }
 
 /* The product as one of integers; NULL if it is none of two dequantised operands. */
@@ -117,7 +125,6 @@ static Value *integer_product(Node *n, Report *r) {
     Scaled a, b;
     if (n->op != OP_matmul || attr_dtype(n, "to") != TN_NONE) return NULL;
     if (!find_scaled(n->inputs[0], &a) || !find_scaled(n->inputs[1], &b)) return NULL;
-    if (!b.q->constant) return NULL;
     const char *why = why_no_integers(n, &a, &b);
     const Type *t = &n->outputs[0]->type;
     const Expr *columns = t->dims[t->rank - 1];
@@ -131,7 +138,7 @@ static Value *integer_product(Node *n, Report *r) {
         report_miss(r, "quantised", n, "%s", why);
         return NULL;
     }
-    Value *w = attr_bool(n, "tb") ? ir_transpose(g, b.q, (int[]){1, 0}) : b.q;
+    Value *w = attr_bool(n, "tb") ? with_last_axes_swapped(g, b.q) : b.q;
     Value *in[4] = {a.q, w, za, zb ? as_row(g, zb, columns) : NULL};
     Value *sum = ir_insert(ir_node(g, OP_matmul_int, zb ? 4 : za ? 3 : 2, in));
     Value *scale = ir_binary(g, OP_mul, as_row(g, b.scale, columns), a.scale);
@@ -192,15 +199,17 @@ static Value *as_it_was(Node *n) {
 
 /* --- guards --- */
 
-/* x == x where x is a finite number times another. */
-static Value *always_itself(Node *n) {
+/* x of where(x == x, x, z) if it is a finite number times another. */
+static Value *guarded(const Node *n) {
+    const Node *same = n->inputs[0]->node;
+    Value *x = n->inputs[1];
     double scale, shift = 0;
     Scaled s;
-    if (n->inputs[0] != n->inputs[1] || !find_scaled(n->inputs[0], &s)) return NULL;
+    if (!same || same->op != OP_eq || same->inputs[0] != x || same->inputs[1] != x) return NULL;
+    if (!find_scaled(x, &s) || !ir_same_dims(&x->type, &n->outputs[0]->type)) return NULL;
     if (!ir_constant_float(s.scale, &scale) || !isfinite(scale)) return NULL;
     if (s.shift && (!ir_constant_float(s.shift, &shift) || !isfinite(shift))) return NULL;
-    const Type *t = &n->outputs[0]->type;
-    return ir_expand(n->graph, ir_scalar_int(n->graph, TN_BOOL, 1), t->rank, t->dims);
+    return x;
 }
 
 /* --- tables and other constants --- */
@@ -283,9 +292,9 @@ bool pass_quantised(Graph *g, Report *r) {
     IR_FOR_NODES(n, g) {
         g->cursor = n;
         ir_origins_from(g, &n, 1);
-        Value *y = n->op == OP_cast ? as_it_was(n)
-                   : n->op == OP_eq ? always_itself(n)
-                                    : integer_product(n, r);
+        Value *y = n->op == OP_cast    ? as_it_was(n)
+                   : n->op == OP_where ? guarded(n)
+                                       : integer_product(n, r);
         if (y) {
             ir_replace(n->outputs[0], y);
             ir_remove(n);
