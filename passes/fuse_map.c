@@ -115,12 +115,21 @@ static int add_step(Chain *c, MapStep step) {
     return c->input_count + c->step_count++;
 }
 
+/* x ** 3 in f32 or wider, whose two steps are two products then: no polynomial is as cheap. */
+static bool is_cube(const Node *n) {
+    MapStep number;
+    const TnDType t = n->outputs[0]->type.dtype;
+    return n->op == OP_pow && (t == TN_F32 || t == TN_F64) && becomes_step(n, 1, &number) &&
+           number.value == 3;
+}
+
 /* Writes the steps of n and of everything collected below it; gives the register of its result. */
 static int write_steps(Chain *c, Node *n) {
     int *written = &c->written[number_of(c, n)]; /* plus 1 */
     if (*written) return *written - 1;
     MapStep step = {.op = n->op, .dtype = n->outputs[0]->type.dtype}, number;
-    for (int i = 0; i < n->input_count; i++) {
+    const bool cube = is_cube(n);
+    for (int i = 0; i < n->input_count - cube; i++) {
         Value *v = n->inputs[i];
         if (becomes_step(n, i, &number))
             step.args[i] = add_step(c, number);
@@ -128,6 +137,11 @@ static int write_steps(Chain *c, Node *n) {
             step.args[i] = write_steps(c, v->node);
         else
             step.args[i] = input_register(c, v);
+    }
+    if (cube) {
+        step.op = OP_mul;
+        step.args[1] = step.args[0];
+        step.args[1] = add_step(c, step);
     }
     *written = add_step(c, step) + 1;
     return *written - 1;
