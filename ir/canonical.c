@@ -59,7 +59,7 @@ static const char *c3_constant(const Node *n) {
     if (!ir_attrs_known(n)) return NULL;
     if (n->op == OP_iota) return count <= SMALL ? "a small constant range" : NULL;
     if (n->input_count == 0 || n->output_count != 1 || ir_is_attention(n) || ir_awaits_linear(n) ||
-        (ir_op_info(n->op)->flags & (OPF_CHECKS | OPF_CONTROL)))
+        ir_awaits_integers(n) || (ir_op_info(n->op)->flags & (OPF_CHECKS | OPF_CONTROL)))
         return NULL;
     size_t size = tn_dtype_size(t->dtype), in = 0;
     for (int i = 0; i < n->input_count; i++) {

@@ -329,6 +329,8 @@ bool ir_is_attention(const Node *n);
 bool ir_awaits_linear(const Node *n);
 /* A cast to f32 of a constant of 16 bits that products or look-ups read. */
 bool ir_casts_weights(const Node *n);
+/* Weights of 8 bits that meet inputs of 8 bits, dequantised both: pass quantised takes them. */
+bool ir_awaits_integers(const Node *n);
 /* A transposition that moves no axes but such of length 1: a view. */
 bool ir_keeps_order(const Node *n);
 bool ir_is_output(const Value *v);            /* a result of its graph */

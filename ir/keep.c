@@ -7,6 +7,8 @@
  *
  *     matmul %positions, %w        waits; folded as soon as it is `linear`
  *     add %w, (matmul %a, %b)      is folded if products read it as weights
+ *
+ * Integers of 8 bits that meet others in a product wait for the pass that multiplies integers.
  */
 #include "ir/ir.h"
 
@@ -69,4 +71,39 @@ bool ir_casts_weights(const Node *n) {
 bool ir_awaits_linear(const Node *n) {
     return n->op == OP_matmul && !attr_bool(n, "ta") && is_matrix_of_weights(n->inputs[1]) &&
            has_rows(n->inputs[0]) && !is_read_as_weights(n->outputs[0], 0);
+}
+
+static bool is_8_bits_as_f32(const Node *n) {
+    const TnDType t = n->op == OP_cast ? n->inputs[0]->type.dtype : TN_NONE;
+    return (t == TN_I8 || t == TN_U8) && n->outputs[0]->type.dtype == TN_F32;
+}
+
+/* What scales, shifts or moves its first operand. */
+static bool keeps_integers(const Node *n) {
+    return n->op == OP_add || n->op == OP_sub || n->op == OP_mul || n->op == OP_view ||
+           n->op == OP_transpose;
+}
+
+enum { MOST_KEPT = 8 }; /* such nodes behind one another */
+
+static bool is_dequantised(const Value *v) {
+    const Node *n = v->node;
+    for (int i = 0; i < MOST_KEPT && n && keeps_integers(n); i++) n = n->inputs[0]->node;
+    return n && is_8_bits_as_f32(n) && !n->inputs[0]->constant;
+}
+
+static bool meets_dequantised(const Value *v, int steps) {
+    for (int i = 0; i < v->use_count && steps; i++) {
+        const Node *n = v->uses[i].node;
+        if (n->op == OP_matmul && v->uses[i].index == 1 && is_dequantised(n->inputs[0]))
+            return true;
+        if (keeps_integers(n) && v->uses[i].index == 0 &&
+            meets_dequantised(n->outputs[0], steps - 1))
+            return true;
+    }
+    return false;
+}
+
+bool ir_awaits_integers(const Node *n) {
+    return is_8_bits_as_f32(n) && meets_dequantised(n->outputs[0], MOST_KEPT);
 }

@@ -70,7 +70,7 @@ static bool worth_folding(const Node *n, int64_t elements, int64_t bytes) {
         if (!n->inputs[i]->constant) return false;
         in += (int64_t)n->inputs[i]->constant->bytes;
     }
-    if (ir_awaits_linear(n)) return false;
+    if (ir_awaits_linear(n) || ir_awaits_integers(n)) return false;
     if (bytes > TN_MAX_FOLD || (n->op == OP_expand && elements > SMALL_COUNT)) return false;
     int64_t steps = (ir_op_info(n->op)->flags & OPF_MOVE) ? 0 : work(n, elements);
     if (steps >= (is_product(n) ? MAX_PRODUCT : MAX_WORK)) return false;

@@ -45,6 +45,26 @@ static bool is_single(const Value *v) {
     return !v || (v->type.rank == 0 && ir_constant_float(v, &x));
 }
 
+enum { MOST_MOVES = 8 }; /* that are looked back over */
+
+static bool only_moves(const Node *n) {
+    return n->op == OP_view || n->op == OP_transpose;
+}
+
+/* What v was moved from. */
+static Value *unmoved(Value *v) {
+    for (int i = 0; i < MOST_MOVES && v->node && only_moves(v->node); i++) v = v->node->inputs[0];
+    return v;
+}
+
+/* q moved as v was from `from`. */
+static Value *moved(Graph *g, Value *v, const Value *from, Value *q) {
+    if (v == from) return q;
+    Node *n = ir_node(g, v->node->op, 1, (Value *[]){moved(g, v->node->inputs[0], from, q)});
+    ir_copy_attrs(n, v->node);
+    return ir_insert(n);
+}
+
 /* --- products --- */
 
 /* One number for all, or one per column of the product, which is axis `axis` of its matrix. */
@@ -124,7 +144,8 @@ static Value *integer_product(Node *n, Report *r) {
     Graph *g = n->graph;
     Scaled a, b;
     if (n->op != OP_matmul || attr_dtype(n, "to") != TN_NONE) return NULL;
-    if (!find_scaled(n->inputs[0], &a) || !find_scaled(n->inputs[1], &b)) return NULL;
+    Value *from = unmoved(n->inputs[0]);
+    if (!find_scaled(from, &a) || !find_scaled(n->inputs[1], &b)) return NULL;
     const char *why = why_no_integers(n, &a, &b);
     const Type *t = &n->outputs[0]->type;
     const Expr *columns = t->dims[t->rank - 1];
@@ -139,13 +160,13 @@ static Value *integer_product(Node *n, Report *r) {
         return NULL;
     }
     Value *w = attr_bool(n, "tb") ? with_last_axes_swapped(g, b.q) : b.q;
-    Value *in[4] = {a.q, w, za, zb ? as_row(g, zb, columns) : NULL};
+    Value *in[4] = {moved(g, n->inputs[0], from, a.q), w, za, zb ? as_row(g, zb, columns) : NULL};
     Value *sum = ir_insert(ir_node(g, OP_matmul_int, zb ? 4 : za ? 3 : 2, in));
     Value *scale = ir_binary(g, OP_mul, as_row(g, b.scale, columns), a.scale);
     return ir_binary(g, OP_mul, ir_cast(g, sum, TN_F32), scale);
 }
 
-/* --- moves --- */
+/* --- what is quantised again --- */
 
 /* v is cast (add (round (div x, scale)), zero): x quantised, with constants. */
 static Value *find_quantised(const Value *v, double *scale, double *zero) {
@@ -160,12 +181,6 @@ static Value *find_quantised(const Value *v, double *scale, double *zero) {
     return ir_constant_float(n->inputs[1], scale) ? n->inputs[0] : NULL;
 }
 
-enum { MOST_MOVES = 8 }; /* between two numbers: who quantises looks back no farther */
-
-static bool only_moves(const Node *n) {
-    return n->op == OP_view || n->op == OP_transpose;
-}
-
 /* The number that find_quantised began with. k scale / scale lies within k 2^-23 of the integer k
  * if no product leaves the normal floats, and is rounded to it. */
 static bool is_same_number(const Scaled *s, TnDType t, double scale, double zero) {
@@ -176,21 +191,13 @@ static bool is_same_number(const Scaled *s, TnDType t, double scale, double zero
            fabs(zero) <= 1 << 16 && fabs(scale) > 1e-30 && fabs(scale) < 1e30;
 }
 
-static Value *moved(Graph *g, Value *v, const Value *from, Value *q) {
-    if (v == from) return q;
-    Node *n = ir_node(g, v->node->op, 1, (Value *[]){moved(g, v->node->inputs[0], from, q)});
-    ir_copy_attrs(n, v->node);
-    return ir_insert(n);
-}
-
 /* What n quantises, as it was before it was dequantised, or NULL. */
 static Value *as_it_was(Node *n) {
     double scale, zero;
     Scaled s;
-    Value *x = find_quantised(n->outputs[0], &scale, &zero), *from = x;
+    Value *x = find_quantised(n->outputs[0], &scale, &zero), *from;
     if (!x) return NULL;
-    for (int i = 0; i < MOST_MOVES && from->node && only_moves(from->node); i++)
-        from = from->node->inputs[0];
+    from = unmoved(x);
     if (!find_scaled(from, &s)) return NULL;
     return is_same_number(&s, n->outputs[0]->type.dtype, scale, zero)
                ? moved(n->graph, x, from, s.q)
