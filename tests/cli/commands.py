@@ -341,6 +341,15 @@ class Work(Cli):
         self.assertIn("  int8 at 'classifier': its weights are less than 32 by 32\n", text)
         self.assertRegex(text, r"  int8 at '\S+': a convolution keeps its weights\n")
 
+    def test_weights_of_few_bits_in_the_file(self):
+        """They stay integers with scales in f32."""
+        for bits in 8, 4:
+            model = BERT.parent / f"bert-int{bits}" / "model.onnx"
+            self.expect(DONE, "compile", model, "-o", "x.plan")
+            dump = json.loads(self.expect(DONE, "dump", "x.plan", "--format", "json").stdout)
+            stored = [c["layout"] for c in dump["constants"] if c["layout"].startswith("records")]
+            self.assertEqual(stored, [f"records{bits}f"] * 9, "four products in each of two layers, and the pooler's, whose floats are such")
+
     def test_profile(self):
         self.expect(DONE, "compile", BERT, "-o", "x.plan", "--report=r.json")
         instructions = sum(json.loads((self.folder / "r.json").read_text())["instructions"].values())
