@@ -106,17 +106,19 @@ static Value *pooled(ModelCx *m, const Bert *b, Value *x) {
     return ir_unary(m->g, OP_tanh, y);
 }
 
-/* Output projection tied to the word embeddings unless the checkpoint has one of its own. */
+/* Output projection tied to the word embeddings unless the checkpoint has one of its own; so is its
+ * bias to `bias`, which what is not tied leaves unused. */
 static void vocabulary_logits(ModelCx *m, const Bert *b, Value *x, const char *decoder,
                               const char *bias) {
-    bool own = block_has(m, "%s.weight", decoder);
-    const char *name = own ? block_name(m, "%s.weight", decoder)
-                           : block_name(m, "%sembeddings.word_embeddings.weight", b->prefix);
+    const char *name = block_name(m, "%s.weight", decoder),
+               *own = block_name(m, "%s.bias", decoder);
+    if (!block_has(m, "%s", name))
+        name = block_name(m, "%sembeddings.word_embeddings.weight", b->prefix);
     m->g->origin = decoder;
     Value *weight = block_weight(m, 2, (int64_t[]){b->vocabulary, b->width}, "%s", name);
     Value *y = ir_matmul(m->g, x, weight, false, true);
-    if (!block_has(m, "%s", bias)) bias = block_name(m, "%s.bias", decoder);
-    Value *added = block_weight(m, 1, (int64_t[]){b->vocabulary}, "%s", bias);
+    Value *added =
+        block_weight(m, 1, (int64_t[]){b->vocabulary}, "%s", block_has(m, "%s", own) ? own : bias);
     ir_output(m->g, "logits", ir_binary(m->g, OP_add, y, added));
 }
 
