@@ -20,6 +20,7 @@
  *
  *     %2 = expand %1 {dims=[b, 2, 4, t, d]}       %1: [b, 2, 1, t, d]
  *     %k = view %2 {dims=[b, 8, t, d]}      =>    2 key heads for 8 heads */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 #include "passes/attention.h"
@@ -207,6 +208,12 @@ static const char *emit_masks(Graph *g, const Attention *a, const Pred *allowed,
     return NULL;
 }
 
+/* Added in 16 bits, the lowest f16 leaves nothing of a score (they round to itself), so that a row
+ * in which every key is masked is a mean. The operator adds in f32, and so the lowest f32. */
+static double value_in_f32(double value, TnDType t) {
+    return t == TN_F16 && value == -65504 ? -FLT_MAX : value;
+}
+
 /* Masks that select stay; else the first tensor that is added and proves to be a mask is one. */
 static const char *settle_masks(Graph *g, Attention *a, Masks *m) {
     *m = (Masks){.mask = {.left = -1, .right = -1, .offset = ex_int(g->module->ex, 0)}};
@@ -221,6 +228,7 @@ static const char *settle_masks(Graph *g, Attention *a, Masks *m) {
         Masks found = *m;
         const Pred *p = attention_added_mask(a, g->module->ex, &a->added[i], &found.value);
         if (!p || isnan(found.value) || emit_masks(g, a, p, &found)) continue;
+        found.value = value_in_f32(found.value, a->added[i].value->type.dtype);
         *m = found;
         a->added_count--;
         memmove(&a->added[i], &a->added[i + 1], (size_t)(a->added_count - i) * sizeof *a->added);
