@@ -76,9 +76,11 @@ Value *block_activation(ModelCx *m, Value *x, const char *key, const char *name)
         const char *name;
         OpKind op;
     } known[] = {{"gelu", OP_gelu},
+                 {"gelu_python", OP_gelu},
                  {"gelu_new", OP_gelu_tanh},
                  {"gelu_pytorch_tanh", OP_gelu_tanh},
                  {"gelu_fast", OP_gelu_tanh},
+                 {"gelu_accurate", OP_gelu_tanh},
                  {"quick_gelu", OP_gelu_quick},
                  {"relu", OP_relu},
                  {"silu", OP_silu},

@@ -78,6 +78,8 @@ static const ConfigCase config_cases[] = {
      "hidden_act is 'mish', an activation that is unsupported"},
     {ACT, "\"hidden_act\": \"\\u001b[31m\\n\"", TENON_E_UNSUPPORTED,
      "hidden_act is '\\x1b[31m\\x0a', an activation that is unsupported"},
+    {ACT, "\"hidden_act\": \"gelu_python\"", TENON_OK, NULL},
+    {ACT, "\"hidden_act\": \"gelu_accurate\"", TENON_OK, NULL},
     {ACT, ACT ", \"quantization_config\": {\"quant_method\": \"awq\"}", TENON_E_UNSUPPORTED,
      "quantization_config (method 'awq') is unsupported"},
     {ACT, ACT ", \"position_embedding_type\": \"relative_key\"", TENON_E_UNSUPPORTED,
