@@ -13,7 +13,7 @@
 
 enum { SPLITS, UNITS, BLOCK_ROWS, PACK_K, PACK_V, LANES }; /* call->tile[] */
 enum { Q, K, V, KEY_MASK, QUERY_MASK, BIAS, MORE_BIAS, STARTS, PAST_K, PAST_V, INPUTS };
-_Static_assert(K == TN_ATTENTION_K && PAST_K == TN_ATTENTION_PAST_K, "operands as in params.h");
+_Static_assert((int)K == TN_ATTENTION_K && (int)PAST_K == TN_ATTENTION_PAST_K, "as in params.h");
 
 /* A mask_value this small beside an allowed x this large
  * leaves a masked key a probability of exactly 0. */
