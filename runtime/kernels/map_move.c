@@ -10,7 +10,16 @@
     }                                                                                   \
     break
 
-/* The same as STORE for the usual integers. */
+/* The same as LOAD and STORE for the usual integers. */
+#define LOAD_INTS(stored)                              \
+    {                                                  \
+        if (stride != 1) LOAD(int64_t, stored, PLAIN); \
+        const stored *restrict from = data;            \
+        int64_t *restrict to = y;                      \
+        MAP_BY_RUNS(to, from, PLAIN)                   \
+        break;                                         \
+    }
+
 #define STORE_INTS(stored)                                 \
     {                                                      \
         if (stride != 1) STORE(int64_t, stored, (stored)); \
@@ -103,10 +112,10 @@ void TN_FN(map_load)(void *y, const void *data, TnDType t, int64_t stride, int64
     case TN_F16: LOAD(float, uint16_t, float_of_f16)
     case TN_BF16: LOAD(float, uint16_t, float_of_bf16)
     case TN_F64: LOAD(double, double, PLAIN)
-    case TN_I8: LOAD(int64_t, int8_t, PLAIN)
+    case TN_I8: LOAD_INTS(int8_t)
     case TN_I16: LOAD(int64_t, int16_t, PLAIN)
-    case TN_I32: LOAD(int64_t, int32_t, PLAIN)
-    case TN_U8: LOAD(int64_t, uint8_t, PLAIN)
+    case TN_I32: LOAD_INTS(int32_t)
+    case TN_U8: LOAD_INTS(uint8_t)
     case TN_U16: LOAD(int64_t, uint16_t, PLAIN)
     case TN_U32: LOAD(int64_t, uint32_t, PLAIN)
     case TN_BOOL: LOAD(int64_t, uint8_t, TRUTH)

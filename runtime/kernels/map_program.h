@@ -38,6 +38,7 @@ typedef struct MapProgram {
     MapAffine loaded[TN_MAX_MAP_INPUTS]; /* what becomes of integers that are loaded as floats */
     int by_rows;   /* some operand has ACCESS_ROWS, so `at` and `column` are needed */
     int long_rows; /* ... and blocks lie within rows */
+    int casts;     /* some step is a cast, without which nothing is quantised */
     int direct;    /* elements of a block of the result lie side by side */
     unsigned char *reg[MAP_REGISTERS];
     const void *value[MAP_REGISTERS]; /* where the current block of a register is */
@@ -52,7 +53,8 @@ static inline int map_is_whole(const MapProgram *p, int r) {
 
 /* Decides which registers do. */
 void map_keep_as_floats(MapProgram *p);
-/* Decides which steps are taken together; registers that are uniform are filled. */
+/* Decides which steps are taken together; registers that are uniform are filled, all others made
+ * by their steps as yet. */
 void map_find_quantised(MapProgram *p);
 
 #endif

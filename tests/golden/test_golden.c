@@ -3,8 +3,9 @@
  * A file holds cases separated by lines `---`. A case is any lines of comment, then
  *
  *     RUN: verify canon     the steps: `print` (nothing), `verify`, `canonical`, the name of a
- *                           pass, `fast` (as --conv fast), `bf16`, `int8` (as --precision ..), or
- * last `plan` (all passes, then the listing of the plan) module { ... }        what is parsed
+ *                           pass, `fast` (as --conv fast), `bf16` or `int8` (as --precision), or
+ *                           last `plan` (all passes, then the listing of the plan)
+ *     module { ... }        what is parsed
  *     EXPECT:               the whole of what must come out of the last step, module { ... }
  *
  * or instead of EXPECT:

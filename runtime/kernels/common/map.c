@@ -95,7 +95,11 @@ static void set_up(MapProgram *p, const TnCall *call, unsigned char *scratch) {
     p->long_rows = p->by_rows && p->loop.dims[p->loop.rank - 1] >= LONG_ROW;
     p->direct = p->access[p->inputs] != ACCESS_ROWS ||
                 (p->long_rows && p->loop.strides[p->inputs][p->loop.rank - 1] == 1);
-    for (uint32_t s = 0; s < p->params->steps; s++) p->fn[s] = function_of(p, &p->params->step[s]);
+    p->casts = 0;
+    for (uint32_t s = 0; s < p->params->steps; s++) {
+        p->fn[s] = function_of(p, &p->params->step[s]);
+        p->casts |= p->params->step[s].op == TN_MAP_CAST;
+    }
     for (int r = 0; r < p->registers; r++) {
         TnDType t = map_register_dtype(call, r);
         p->dtype[r] = (uint8_t)t;
@@ -103,7 +107,7 @@ static void set_up(MapProgram *p, const TnCall *call, unsigned char *scratch) {
         p->value[r] = scratch;
         scratch += map_register_bytes(t);
     }
-    map_keep_as_floats(p);
+    if (p->casts) map_keep_as_floats(p);
 }
 
 /* n elements of input i, `stride` apart, to a register. */
@@ -133,7 +137,8 @@ static void run_uniform(MapProgram *p, int64_t n) {
         else if (uniform)
             run_step(p, s, p->reg[r], n);
     }
-    map_find_quantised(p);
+    memset(p->how, MAP_BY_STEP, (size_t)p->registers);
+    if (p->casts) map_find_quantised(p);
 }
 
 static void *address(const TnTensor *t, int64_t offset) {

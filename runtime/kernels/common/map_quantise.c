@@ -90,7 +90,6 @@ static int quantised(MapProgram *p, int r, MapQuantise *q) {
 
 void map_find_quantised(MapProgram *p) {
     const int last = p->registers - 1;
-    for (int r = 0; r <= last; r++) p->how[r] = MAP_BY_STEP;
     for (int r = 0; r < p->inputs; r++) {
         if (!map_is_whole(p, r) || p->uniform[r]) continue;
         const int end = follow(p, r, last, &p->loaded[r]);
